@@ -1,0 +1,3 @@
+"""Islet: glucose readings in, alarms out in milliseconds."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""The log: append, read from an offset. The truth."""

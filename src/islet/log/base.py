@@ -1,0 +1,114 @@
+"""What every log back end does. One contract test (`tests/log/contract.py`) holds for all of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import pyarrow as pa
+
+from islet.model.topics import Topic
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Append:
+    """Rows for one topic, of any mix of patients; the log splits them by partition, keeping their order."""
+
+    topic: Topic
+    batch: pa.RecordBatch
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CursorMove:
+    """A consumer has done with everything before `offset`."""
+
+    consumer: str
+    topic: Topic
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Commit:
+    """Everything that becomes durable together, or not at all.
+
+    `received_at_us` is given to every appended row. `states` are small named blobs (a snapshot of the engine);
+    None removes one.
+    """
+
+    received_at_us: int
+    appends: Sequence[Append] = ()
+    cursors: Sequence[CursorMove] = ()
+    states: Mapping[str, bytes | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slice:
+    """Consecutive entries of one partition: row i has offset `offset + i`.
+
+    `batch` has the topic's columns and `received_at_us`; it is never empty.
+    """
+
+    topic: Topic
+    partition: int
+    offset: int
+    batch: pa.RecordBatch
+
+    @property
+    def next_offset(self) -> int:
+        return self.offset + self.batch.num_rows
+
+
+class Log(Protocol):
+    """Partitioned by patient; append-only; entries are kept for the retention time, whoever has read them.
+
+    Every method may be called from any thread. Back ends keep their own lock.
+    """
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions each topic has; fixed when the log is made."""
+
+    def commit(self, commits: Sequence[Commit]) -> None:
+        """Make all of them durable in one transaction, in this order. When it returns, a power cut loses nothing.
+
+        After an exception none of it is there.
+        """
+
+    def read(self, topic: Topic, partition: int, offset: int, max_rows: int = 50_000) -> Slice | None:
+        """Entries from `offset` on, at least one and about `max_rows` at most; None when there are none yet.
+
+        Raises OffsetExpired when retention has removed `offset`, LogDamaged when the bytes do not verify.
+        """
+
+    def begin(self, topic: Topic) -> tuple[int, ...]:
+        """Per partition, the first offset that is kept."""
+
+    def end(self, topic: Topic) -> tuple[int, ...]:
+        """Per partition, the offset that the next entry will have."""
+
+    def cursor(self, consumer: str, topic: Topic) -> tuple[int, ...]:
+        """Per partition, where the consumer goes on; 0 where it has never been."""
+
+    def cursors(self) -> Sequence[CursorMove]:
+        """All cursors, for the lag gauges."""
+
+    def state(self, name: str) -> bytes | None:
+        """The blob last committed under that name."""
+
+    def wait(self, seen: int, timeout_s: float) -> int:
+        """Block until the log has changed since version `seen` (0 at first) or the time is over; the new version.
+
+        Sees commits of other processes too.
+        """
+
+    def expire(self, before_us: int) -> int:
+        """Remove whole segments received before that instant; how many entries went."""
+
+    def compact(self) -> int:
+        """Rewrite old small segments as large sorted ones; how many entries were rewritten. Readers notice nothing."""
+
+    def newest_received_us(self) -> int:
+        """The latest `received_at_us` in the log, 0 when empty; the clock never starts before it."""
+
+    def close(self) -> None:
+        """Finish what runs and release the files."""

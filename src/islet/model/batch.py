@@ -1,0 +1,91 @@
+"""Columns of events: the only table types that rooms exchange on hot paths.
+
+Two Arrow schemas serve all topics. Readings are numbers in columns; everything rarer is a document, a JSON text
+with its key beside it. What the log gives back has `received_at_us` as well: ours, not the device's clock.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from islet.model.topics import Topic
+
+UNIT_CODES: Final = ("mg/dL", "mmol/L")
+METHOD_CODES: Final = ("cgm", "capillary")
+RANGE_CODES: Final = {"below": -1, "within": 0, "above": 1}
+
+_READING_FIELDS: "list[pa.Field[Any]]" = [
+    pa.field("patient", pa.utf8()),
+    pa.field("device", pa.utf8()),
+    pa.field("time_us", pa.int64()),  # the device's clock
+    pa.field("glucose_tenths", pa.int32()),  # tenths of mg/dL, fixed point
+    pa.field("value", pa.float64()),  # as sent
+    pa.field("unit", pa.uint8()),  # index into UNIT_CODES, as sent
+    pa.field("range", pa.int8()),  # RANGE_CODES
+    pa.field("method", pa.uint8()),  # index into METHOD_CODES
+]
+
+_DOCUMENT_FIELDS: "list[pa.Field[Any]]" = [
+    pa.field("patient", pa.utf8()),  # "" where there is none (a dead letter from an unknown device)
+    pa.field("device", pa.utf8()),  # "" where a person or the engine wrote it
+    pa.field("time_us", pa.int64()),
+    pa.field("type", pa.utf8()),
+    pa.field("body", pa.utf8()),  # JSON
+]
+
+READINGS_SCHEMA: Final = pa.schema(_READING_FIELDS)
+DOCUMENTS_SCHEMA: Final = pa.schema(_DOCUMENT_FIELDS)
+
+RECEIVED: Final = pa.field("received_at_us", pa.int64())
+
+
+def schema_of(topic: Topic) -> pa.Schema:
+    """The columns that are appended to a topic; what is read has RECEIVED at the end."""
+    return READINGS_SCHEMA if topic is Topic.GLUCOSE_READINGS else DOCUMENTS_SCHEMA
+
+
+class ReadingRow(NamedTuple):
+    """One row of READINGS_SCHEMA, at the edges only."""
+
+    patient: str
+    device: str
+    time_us: int
+    glucose_tenths: int
+    value: float
+    unit: int
+    range: int
+    method: int
+
+
+class DocumentRow(NamedTuple):
+    """One row of DOCUMENTS_SCHEMA, at the edges only."""
+
+    patient: str
+    device: str
+    time_us: int
+    type: str
+    body: str
+
+
+def readings_batch(rows: Sequence[ReadingRow]) -> pa.RecordBatch:
+    """A record batch (n rows) of READINGS_SCHEMA."""
+    return _batch(rows, READINGS_SCHEMA)
+
+
+def documents_batch(rows: Sequence[DocumentRow]) -> pa.RecordBatch:
+    """A record batch (n rows) of DOCUMENTS_SCHEMA."""
+    return _batch(rows, DOCUMENTS_SCHEMA)
+
+
+def _batch(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.RecordBatch:
+    columns = zip(*rows, strict=True) if rows else [()] * len(schema)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def int64_column(batch: pa.RecordBatch, name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """A column as int64 (n,); the batch's own memory where its type allows."""
+    column: np.ndarray[tuple[int], np.dtype[np.int64]] = batch.column(name).to_numpy(zero_copy_only=False)
+    return column.astype(np.int64, copy=False)

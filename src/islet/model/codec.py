@@ -1,0 +1,48 @@
+"""Events and alert changes to and from JSON, versioned; and the published JSON Schema."""
+
+from typing import Any
+
+import msgspec
+
+from islet.errors import BadInput
+from islet.model.alerts import AlertChange
+from islet.model.events import AnyEvent
+
+_event_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
+_change_decoder = msgspec.json.Decoder(AlertChange)
+_encoder = msgspec.json.Encoder()
+
+
+def decode_event(payload: bytes) -> AnyEvent:
+    """The event in a JSON object.
+
+    Raises BadInput, reason "json" (not JSON) or "schema" (not an event: the message names the field and what was
+    expected there; it holds nothing of the payload's values).
+    """
+    try:
+        return _event_decoder.decode(payload)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"event: {error}", reason="schema") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise BadInput("event: expected one JSON object in UTF-8; got something else", reason="json") from None
+
+
+def encode_event(event: AnyEvent) -> bytes:
+    """The event as one JSON object; fields at their default are left out."""
+    return _encoder.encode(event)
+
+
+def decode_change(body: str | bytes) -> AlertChange:
+    """The alert change in a document of the `alerts` topic."""
+    return _change_decoder.decode(body)
+
+
+def encode_change(change: AlertChange) -> bytes:
+    """The alert change as JSON; equal changes give equal bytes."""
+    return _encoder.encode(change)
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of an event, as published at `/schema/event.json`."""
+    schema = msgspec.json.schema(AnyEvent)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Islet event, version 1", **schema}

@@ -1,0 +1,65 @@
+"""Who and what Islet knows: patients, devices, users, and the principal behind a request."""
+
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class Role(StrEnum):
+    """What a person (or an application) is to Islet. `docs/reference/access.md` has the matrix."""
+
+    ADMINISTRATOR = "administrator"
+    CLINICIAN = "clinician"
+    CARE_PARTNER = "care_partner"
+    PATIENT = "patient"
+    APPLICATION = "application"
+    DEVICE = "device"
+
+
+class Patient(Struct, frozen=True, kw_only=True):
+    """A person who wears sensors. `label` is what staff call them; it never leaves the portal."""
+
+    id: str
+    label: str = ""
+    profile: str = ""
+    tags: tuple[str, ...] = ()
+    time_zone: str = "UTC"
+    low_mg_dl: int = 70
+    high_mg_dl: int = 180
+
+
+class Device(Struct, frozen=True, kw_only=True):
+    """A registered device. Keys are base64 of 32 random bytes, as IoT Hub's are."""
+
+    id: str
+    patient: str = ""
+    generation_id: str = ""
+    etag: str = ""
+    enabled: bool = True
+    status_reason: str = ""
+    primary_key: str = ""
+    secondary_key: str = ""
+    created_us: int = 0
+    last_seen_us: int | None = None
+
+
+class User(Struct, frozen=True, kw_only=True):
+    """A person or an application that logs in. `patients` are those they may see (administrators: all)."""
+
+    name: str
+    role: Role
+    password_hash: str
+    patients: tuple[str, ...] = ()
+    language: str = "en"
+    unit: str = "mg/dL"
+    enabled: bool = True
+
+
+class Principal(Struct, frozen=True, kw_only=True):
+    """Who asks, after the credential has been checked."""
+
+    kind: Role
+    name: str
+    patients: tuple[str, ...] = ()
+    rights: tuple[str, ...] = ()
+    """For a hub policy's token: RegistryRead, RegistryWrite, ServiceConnect, DeviceConnect."""

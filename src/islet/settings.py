@@ -1,0 +1,168 @@
+"""All settings in one table: name with unit, default, one sentence.
+
+Read from a TOML file (flat keys), then from the environment (`ISLET_` + the name in capitals), the latter winning.
+`docs/reference/settings.md` is generated from this table.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from islet.errors import SettingError
+
+
+def _setting(default: Any, unit: str, sentence: str) -> Any:
+    return field(default=default, metadata={"unit": unit, "sentence": sentence})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """One installation's settings."""
+
+    data_dir: Path = _setting(Path("data"), "", "Where the log, the store, the key and the certificates are.")
+    host: str = _setting("127.0.0.1", "", "The address that all listeners bind to.")
+    hub_name: str = _setting(
+        "localhost", "", "The host name that devices use; it is in their SAS tokens and in our certificate."
+    )
+    roles: tuple[str, ...] = _setting(
+        ("gateway", "engine", "store", "notify", "web"),
+        "",
+        "Which roles this process runs; all of them in one process by default.",
+    )
+
+    key_file: str = _setting(
+        "", "", "File with the data key; empty means data_dir/data.key, made on first start with mode 600."
+    )
+    key_command: str = _setting(
+        "", "", "A command that prints the data key, instead of a file (the environment's ISLET_KEY wins over both)."
+    )
+
+    mqtt_tls_port: int = _setting(8883, "port", "MQTT over TLS for devices; 0 turns it off.")
+    mqtt_plain_port: int = _setting(0, "port", "MQTT without TLS, for development only; 0 (off) by default.")
+    https_port: int = _setting(8443, "port", "Portal, API and IoT Hub's HTTPS endpoints over TLS; 0 turns it off.")
+    http_plain_port: int = _setting(0, "port", "The same without TLS, for development only; 0 (off) by default.")
+
+    partitions: int = _setting(4, "partitions", "Partitions of each topic; fixed when the log is made.")
+    retention_days: float = _setting(30.0, "days", "How long the log keeps entries.")
+    commit_wait_ms: float = _setting(2.0, "ms", "How long the writer waits for more entries before it commits a group.")
+    compact_every_s: float = _setting(60.0, "s", "How often old small segments are rewritten as large sorted ones.")
+
+    lateness_min: float = _setting(
+        15.0, "min", "A reading this far behind the newest of its series still revises alerts; later ones are history."
+    )
+    future_min: float = _setting(
+        5.0,
+        "min",
+        "A reading dated further ahead of our clock than this is a dead letter: the device's clock is wrong.",
+    )
+    ring_readings: int = _setting(
+        32,
+        "readings",
+        "Readings kept in memory per patient; at least (window + lateness) / interval of the sensor + 1.",
+    )
+    engine_tick_s: float = _setting(1.0, "s", "How often rules about silence are looked at (in the platform's time).")
+    engine_snapshot_s: float = _setting(
+        300.0, "s", "How often the engine's state is saved; a restart replays what came after."
+    )
+
+    page_max_age_min: float = _setting(
+        30.0, "min", "Nobody is paged for a fact older than this; it is shown as history."
+    )
+    telegram_token: str = _setting("", "secret", "Token of the Telegram bot; empty turns the channel off.")
+    telegram_chat: str = _setting("", "", "The chat that receives alerts.")
+    telegram_base_url: str = _setting("https://api.telegram.org", "URL", "Where the Bot API is.")
+    notify_give_up_h: float = _setting(
+        24.0, "h", "After this long without success a message becomes visibly undeliverable."
+    )
+
+    session_h: float = _setting(12.0, "h", "How long a log-in lasts.")
+    speed: float = _setting(
+        1.0, "×", "The platform's clock runs this many times faster than the wall's; for demonstrations and tests."
+    )
+    log_level: str = _setting("info", "", "debug, info, warning or error.")
+    log_format: str = _setting("json", "", "json, or text for a terminal.")
+
+
+def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
+    """Settings from a TOML file (if any) and the environment.
+
+    Raises SettingError for an unknown name or a value of the wrong type or range; the message names the setting and
+    what is allowed, never its value (it may be a secret).
+    """
+    values: dict[str, Any] = {}
+    if path is not None:
+        values.update(_from_file(path))
+    known = {f.name: f for f in fields(Settings)}
+    for name in known:
+        text = environment.get("ISLET_" + name.upper())
+        if text is not None:
+            values[name] = text
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise SettingError(f"unknown setting {unknown[0]!r}; `islet settings` lists all of them")
+    hints = get_type_hints(Settings)
+    settings = Settings(**{name: _converted(known[name], hints[name], value) for name, value in values.items()})
+    _check(settings)
+    return settings
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingError(f"settings file {path}: {error.strerror}; give the path of a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"settings file {path} is not valid TOML: {error}") from None
+
+
+def _converted(setting: Field[Any], kind: Any, value: Any) -> Any:
+    try:
+        if kind is int:
+            return int(value)
+        if kind is float:
+            return float(value)
+        if kind is Path:
+            return Path(value)
+        if kind is str:
+            if not isinstance(value, str):
+                raise TypeError
+            return value
+        return tuple(value.split(",")) if isinstance(value, str) else tuple(str(v) for v in value)
+    except (TypeError, ValueError):
+        unit = setting.metadata["unit"]
+        raise SettingError(
+            f"setting {setting.name}: expected {_kind_name(kind)}{f' ({unit})' if unit else ''}"
+        ) from None
+
+
+def _kind_name(kind: Any) -> str:
+    names = {int: "a whole number", float: "a number", Path: "a path", str: "a text"}
+    return names.get(kind, "a list of words")
+
+
+def _check(settings: Settings) -> None:
+    roles = ("gateway", "engine", "store", "notify", "web")
+    for role in settings.roles:
+        if role not in roles:
+            raise SettingError(f"setting roles: {role!r} is not one of {', '.join(roles)}")
+    for name in ("mqtt_tls_port", "mqtt_plain_port", "https_port", "http_plain_port"):
+        if not 0 <= getattr(settings, name) <= 65535:
+            raise SettingError(f"setting {name}: expected a port between 0 (off) and 65535")
+    positive = (
+        "partitions",
+        "retention_days",
+        "ring_readings",
+        "engine_tick_s",
+        "engine_snapshot_s",
+        "speed",
+        "session_h",
+    )
+    for name in positive:
+        if not getattr(settings, name) > 0:
+            raise SettingError(f"setting {name}: expected more than 0")
+    if settings.log_level not in ("debug", "info", "warning", "error"):
+        raise SettingError("setting log_level: expected debug, info, warning or error")
+    if settings.log_format not in ("json", "text"):
+        raise SettingError("setting log_format: expected json or text")

@@ -1,0 +1,1 @@
+"""The store: questions by person and time. What is derived from the log can be dropped and rebuilt."""

@@ -1,0 +1,128 @@
+"""What every store back end does. One contract test (`tests/store/contract.py`) holds for all of them.
+
+A store has two halves. `Store` is derived from the log and can be rebuilt. `Registry` holds what people entered
+(patients, devices, users, sessions); it is not in the log and is never dropped by a rebuild.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from msgspec import Struct
+
+from islet.log.base import Slice
+from islet.model.alerts import Alert
+from islet.model.people import Device, Patient, User
+from islet.model.series import Series
+from islet.model.topics import Topic
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Latest:
+    """A patient's newest reading and the one before it (None where there is only one)."""
+
+    patient: str
+    device: str
+    time_us: int
+    glucose_tenths: int
+    range: int
+    previous_time_us: int | None
+    previous_tenths: int | None
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """A stored event that is not a reading: meal, insulin, vital, device status, dead letter …; body is JSON."""
+
+    topic: Topic
+    patient: str
+    device: str
+    time_us: int
+    received_at_us: int
+    type: str
+    body: str
+
+
+class Store(Protocol):
+    """Derived from the log; every method may be called from any thread."""
+
+    def apply(self, slices: Sequence[Slice], consumer: str = "store") -> None:
+        """Take in entries of any topic, in one transaction with their cursors. Idempotent: a slice that was applied
+        already changes nothing; of two readings with one identity (patient, device, time) the first in log order
+        stays, a second with another value is kept aside (`conflicts`). Slices of a partition come in order."""
+
+    def applied(self, topic: Topic, partitions: int, consumer: str = "store") -> tuple[int, ...]:
+        """Per partition, the offset up to which `apply` has taken in."""
+
+    def series(self, patient: str, from_us: int, to_us: int) -> Series:
+        """The patient's readings with from_us <= time < to_us, CGM and capillary, one per instant."""
+
+    def latest(self, patients: Sequence[str] | None = None) -> list[Latest]:
+        """The newest reading of each patient (all patients where None); those without one are absent."""
+
+    def documents(
+        self, topic: Topic, patient: str | None, from_us: int, to_us: int, limit: int = 1000
+    ) -> list[Document]:
+        """Documents of a topic with from_us <= time < to_us, newest first; patient None means everybody's.
+
+        For DEAD_LETTERS, time is when we received it."""
+
+    def alerts(
+        self, patients: Sequence[str] | None = None, *, active_only: bool = False, limit: int = 500
+    ) -> list[Alert]:
+        """Alerts, newest onset first; retracted ones are left out. `active_only` also gives those that are cleared
+        but not yet acknowledged, if they are urgent or warnings of the last 24 h of data."""
+
+    def alert(self, id: str) -> Alert | None:
+        """One alert by its id, retracted or not."""
+
+    def conflicts(self) -> int:
+        """How many readings were kept aside because their identity came with another value."""
+
+    def counts(self) -> dict[str, int]:
+        """Rows per kind: readings, alerts, and one key per document topic."""
+
+    def reset(self, received_from_us: int) -> None:
+        """Forget all derived rows received at or after that instant, and all cursors, before a rebuild."""
+
+    def close(self) -> None: ...
+
+
+class Registry(Protocol):
+    """What people entered. Writes are durable (FULL sync) when they return."""
+
+    def patients(self) -> list[Patient]: ...
+    def patient(self, id: str) -> Patient | None: ...
+    def put_patient(self, patient: Patient) -> None: ...
+
+    def devices(self) -> list[Device]: ...
+    def device(self, id: str) -> Device | None: ...
+
+    def create_device(self, device: Device) -> None:
+        """Raises AlreadyExists for a second one of that id."""
+
+    def update_device(self, device: Device) -> None:
+        """Raises NotFound."""
+
+    def delete_device(self, id: str) -> None:
+        """Raises NotFound."""
+
+    def users(self) -> list[User]: ...
+    def user(self, name: str) -> User | None: ...
+    def put_user(self, user: User) -> None: ...
+
+    def create_session(self, token_hash: str, user: str, expires_us: int) -> None: ...
+    def session_user(self, token_hash: str, now_us: int) -> User | None:
+        """The enabled user of a session that has not expired."""
+
+    def delete_session(self, token_hash: str) -> None: ...
+
+    def secret(self, name: str) -> str | None:
+        """A named secret of this installation (a hub policy's key, the Telegram token)."""
+
+    def put_secret(self, name: str, value: str) -> None: ...
+
+    @property
+    def version(self) -> int:
+        """Grows with every change of patients, devices or users, by any process; caches compare it."""
+
+    def close(self) -> None: ...
