@@ -1,0 +1,57 @@
+# Two commands for most people: `make demo` and `make test`. Everything lives in .venv and build/.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes
+
+.PHONY: demo test setup lint types contracts docs bench lock assets clean
+
+# The demo needs less than a developer does; a developer's environment serves the demo as well.
+demo: $(VENV)/.runtime src/islet/web/static/vendor/.built
+	$(BIN)/islet demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+setup: $(VENV)/.dev src/islet/web/static/vendor/.built
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m tools.docs --check
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+docs: setup
+	$(BIN)/python -m tools.docs
+
+assets: $(VENV)/.runtime
+	$(BIN)/python -m tools.assets
+
+lock: $(VENV)/.uv
+	$(BIN)/python -m tools.lock
+
+$(VENV)/.uv: requirements/bootstrap.lock
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bootstrap.lock
+	touch $@
+
+$(VENV)/.runtime: $(VENV)/.uv requirements/runtime.lock pyproject.toml
+	test -e $(VENV)/.dev || $(UV) requirements/runtime.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.uv requirements/dev.lock pyproject.toml
+	$(UV) requirements/dev.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@ $(VENV)/.runtime
+
+src/islet/web/static/vendor/.built: package-lock.json tools/assets.py $(wildcard src/islet/web/locale/*/LC_MESSAGES/*.po) | $(VENV)/.runtime
+	$(BIN)/python -m tools.assets
+	touch $@
+
+clean:
+	rm -rf $(VENV) build node_modules src/islet/web/static/vendor .mypy_cache .ruff_cache

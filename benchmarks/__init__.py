@@ -1,0 +1,1 @@
+"""What Islet promises about speed and size, measured: `make bench`."""

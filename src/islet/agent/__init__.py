@@ -1,0 +1,1 @@
+"""Islet as a device: speaks to a front door, for simulated devices, replays and load."""

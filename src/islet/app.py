@@ -1,0 +1,325 @@
+"""The only wirer, and the only reader of the clock: settings in, a running platform out."""
+
+import asyncio
+import contextlib
+import functools
+import os
+import random
+import secrets
+import signal
+import time
+from collections.abc import Callable, Coroutine, Iterator
+
+import structlog
+import uvloop
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from islet.access.passwords import hash_password
+from islet.engine.embedded import EmbeddedEngine, reference_for
+from islet.engine.rules import Plan, Reference, load_rules, plan
+from islet.gateways.authenticate import Authenticator, ensure_policy_keys
+from islet.gateways.certificates import ensure_certificates, server_ssl_context
+from islet.gateways.http import routes as device_routes
+from islet.gateways.intake import Intake
+from islet.gateways.mqtt import MqttServer
+from islet.log.base import CursorMove, Log
+from islet.log.group_commit import GroupCommit
+from islet.log.keys import data_key
+from islet.menu import plug
+from islet.model.people import Role, User
+from islet.model.time import DAY_US, MINUTE_US, Now
+from islet.notify.outbox import Outbox
+from islet.operations import logs
+from islet.operations.http_server import HttpListener
+from islet.operations.metrics import CountsCollector, LogCollector, Metrics, WorkerCollector
+from islet.operations.routes import routes as operations_routes
+from islet.operations.workers import Worker
+from islet.settings import Settings
+from islet.store.base import Registry, Store
+from islet.store.follow import Follower
+from islet.web.app import middleware as web_middleware
+from islet.web.app import routes as web_routes
+from islet.web.context import WebContext
+from islet.web.live import LiveHub
+
+_log = structlog.get_logger("islet.app")
+_IDLE_S = 0.25
+_STORE_PACE_S = 0.1  # the portal's live values come from the log; the store may be this far behind
+
+
+def wall_us() -> int:
+    """The wall's clock. Credentials and certificates are checked against it, whatever the platform's clock says."""
+    return time.time_ns() // 1000
+
+
+def clock(speed: float, not_before_us: int) -> Now:
+    """The platform's clock: the wall's, or `speed` times as fast; never before what the log has already seen."""
+    if speed == 1.0:
+        return lambda: max(wall_us(), not_before_us)
+    began_ns = time.monotonic_ns()
+    began_us = max(wall_us(), not_before_us)
+    return lambda: began_us + int((time.monotonic_ns() - began_ns) * speed) // 1000
+
+
+@contextlib.contextmanager
+def opened_log(settings: Settings) -> Iterator[Log]:
+    """The log of a data directory, made if it is not there."""
+    path = settings.data_dir / "log.db"
+    log: Log = plug("log", "sqlite")(path, data_key(settings, os.environ), partitions=settings.partitions)
+    with contextlib.closing(log):
+        yield log
+
+
+@contextlib.contextmanager
+def opened_store(settings: Settings) -> Iterator[Store]:
+    """The store of a data directory, made if it is not there."""
+    store: Store = plug("store", "sqlite")(settings.data_dir / "store.db", data_key(settings, os.environ))
+    with contextlib.closing(store):
+        yield store
+
+
+@contextlib.contextmanager
+def opened_registry(settings: Settings) -> Iterator[Registry]:
+    """The registry of a data directory, made if it is not there."""
+    registry: Registry = plug("registry", "sqlite")(settings.data_dir / "store.db", data_key(settings, os.environ))
+    with contextlib.closing(registry):
+        yield registry
+
+
+def first_administrator(registry: Registry) -> str | None:
+    """Make the first administrator if there is nobody yet; the password, to be shown once."""
+    if registry.users():
+        return None
+    password = "-".join(secrets.token_hex(3) for _ in range(3))
+    registry.put_user(User(name="admin", role=Role.ADMINISTRATOR, password_hash=hash_password(password)))
+    return password
+
+
+class Platform:
+    """All parts of one process, wired. `run` serves until `stop` is called, then drains."""
+
+    def __init__(self, settings: Settings, log: Log, store: Store, registry: Registry) -> None:
+        self.settings, self.log, self.store, self.registry = settings, log, store, registry
+        self.now = clock(settings.speed, log.newest_received_us())
+        self.certificates = ensure_certificates(settings.data_dir, settings.hub_name, wall_us())
+        ensure_policy_keys(registry)
+        self.commit = GroupCommit(log, self.now, wait_s=settings.commit_wait_ms / 1000)
+        self.metrics = Metrics()
+        self.workers: list[Worker] = []
+        self.accepting = False
+        self._stopping = asyncio.Event()
+        self._cursors: Callable[[], list[CursorMove]] = list
+        parts = {"store": self._add_store, "engine": self._add_engine, "notify": self._add_notify}
+        for role in settings.roles:
+            parts.get(role, lambda: None)()
+        self._watch()
+
+    def stop(self) -> None:
+        """Ask `run` to end."""
+        self._stopping.set()
+
+    # the parts
+
+    def _add_store(self) -> None:
+        follower = Follower(self.log, self.store)
+
+        def follow() -> None:
+            if follower.run_once(_IDLE_S):
+                time.sleep(_STORE_PACE_S)
+
+        def keep_house() -> None:
+            self.log.compact()
+            self.log.expire(self.now() - round(self.settings.retention_days * DAY_US))
+            self._pause(self.settings.compact_every_s)
+
+        self._cursors = follower.cursors
+        self.workers += [Worker("store", follow), Worker("housekeeping", keep_house)]
+
+    def _add_engine(self) -> None:
+        rules = plan(load_rules())
+        engine = EmbeddedEngine(
+            self.log,
+            self.commit,
+            rules,
+            self._reference(rules),
+            self.settings,
+            self.now,
+            observe=lambda seconds: self.metrics.alert_latency_s.observe(seconds / self.settings.speed),
+        )
+        step = functools.partial(engine.run_once, _IDLE_S)
+        self.workers.append(Worker("engine", step, before=engine.recover, after=engine.close))
+        self.metrics.watch(CountsCollector("engine", "What the engine has done.", engine.counters.counts))
+
+    def _reference(self, rules: Plan) -> Callable[[], Reference]:
+        """Which rules look at whom; made anew when somebody changes the registry."""
+        made: tuple[int, Reference] = (-1, Reference(otherwise=0))
+
+        def current() -> Reference:
+            nonlocal made
+            version = self.registry.version
+            if version != made[0]:
+                made = (version, reference_for(self.registry.patients(), rules))
+            return made[1]
+
+        return current
+
+    def _add_notify(self) -> None:
+        notifiers = [plug("notifier", "console")()]
+        if self.settings.telegram_token:
+            telegram = plug("notifier", "telegram")
+            notifiers.append(
+                telegram(
+                    self.settings.telegram_token, self.settings.telegram_chat, base_url=self.settings.telegram_base_url
+                )
+            )
+        outbox = Outbox(
+            self.settings.data_dir / "store.db",
+            data_key(self.settings, os.environ),
+            notifiers,
+            page_max_age_min=self.settings.page_max_age_min,
+            notify_give_up_h=self.settings.notify_give_up_h,
+            rng=random.Random(secrets.randbits(64)),
+        )
+        seen = 0
+
+        def tell() -> None:
+            nonlocal seen
+            seen = self.log.wait(seen, _IDLE_S)
+            outbox.take_in(self.log, self.now())
+            outbox.deliver_due(wall_us())
+
+        self.workers.append(Worker("notify", tell, after=outbox.close))
+        self.metrics.watch(CountsCollector("outbox", "Messages by state.", outbox.counts, grows=False))
+
+    def _watch(self) -> None:
+        self.metrics.watch(LogCollector(self.log, self._cursors))
+        self.metrics.watch(WorkerCollector(self.workers))
+        writer = self.commit
+        self.metrics.watch(
+            CountsCollector(
+                "writer",
+                "Groups, rows and failures of the log's writer.",
+                lambda: {"groups": writer.groups, "rows": writer.rows, "failures": writer.failures},
+            )
+        )
+
+    def _pause(self, seconds: float) -> None:
+        """Sleep in small pieces, so that a stop is not kept waiting."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self._stopping.is_set():
+            time.sleep(0.1)
+
+    # running
+
+    async def run(self, beside: Callable[[], Coroutine[None, None, None]] | None = None) -> None:
+        """Serve until `stop`; then stop accepting, acknowledge what is under way, let the workers finish, close.
+
+        `beside` is run once the doors are open, and cancelled at the stop.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self._stop_workers)
+            for worker in self.workers:
+                worker.start()
+            speed = self.settings.speed
+            routes = operations_routes(self.metrics, self.workers, lambda: self.accepting, now=self.now, speed=speed)
+            if "gateway" in self.settings.roles:
+                routes += await self._open_gateway(stack)
+            await self._open_http(stack, routes)
+            self.accepting = True
+            _log.info("serving", roles=",".join(self.settings.roles))
+            await self._until_stopped(beside)
+            _log.info("stopping")
+            self.accepting = False
+
+    async def _until_stopped(self, beside: Callable[[], Coroutine[None, None, None]] | None) -> None:
+        """Raises what the company raised, after having stopped."""
+        stopped = asyncio.create_task(self._stopping.wait())
+        if beside is None:
+            await stopped
+            return
+        company = asyncio.create_task(beside())
+        await asyncio.wait((stopped, company), return_when=asyncio.FIRST_COMPLETED)
+        if company.done() and company.exception() is None:
+            await stopped
+        stopped.cancel()
+        company.cancel()
+        (outcome,) = await asyncio.gather(company, return_exceptions=True)
+        if isinstance(outcome, Exception):
+            raise outcome
+
+    async def _open_gateway(self, stack: contextlib.AsyncExitStack) -> list[BaseRoute]:
+        settings = self.settings
+        soon = asyncio.get_running_loop().call_soon_threadsafe
+        intake = Intake(self.commit, soon, future_us=round(settings.future_min * MINUTE_US))
+        authenticator = Authenticator(self.registry, settings.hub_name, wall_us)
+        mqtt = MqttServer(intake, authenticator)
+        stack.push_async_callback(mqtt.stop)
+        if settings.mqtt_tls_port:
+            await mqtt.listen(settings.host, settings.mqtt_tls_port, server_ssl_context(self.certificates))
+        if settings.mqtt_plain_port:
+            await mqtt.listen(settings.host, settings.mqtt_plain_port)
+        self.metrics.watch(CountsCollector("intake", "Events taken in, refused and failed.", intake.counts))
+        self.metrics.watch(CountsCollector("mqtt", "Connected and refused devices.", mqtt.counts, grows=False))
+        return list(device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected))
+
+    async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
+        settings = self.settings
+        live = LiveHub(self.log, self.registry) if "web" in settings.roles else None
+        ports = (
+            (settings.https_port, server_ssl_context(self.certificates)),
+            (settings.http_plain_port, None),
+        )
+        for port, tls in ports:
+            if port:
+                app = Starlette(routes=routes)
+                if live is not None:
+                    context = self._web_context(live, secure=tls is not None)
+                    app = Starlette(routes=[*routes, *web_routes(context)], middleware=web_middleware(context))
+                listener = HttpListener(app, settings.host, port, tls)
+                await listener.start()
+                stack.push_async_callback(listener.stop)
+        if live is not None:
+            stack.callback(live.close)  # ends before the listeners, or open streams would keep them waiting
+
+    def _web_context(self, live: LiveHub, *, secure: bool) -> WebContext:
+        return WebContext(
+            store=self.store,
+            registry=self.registry,
+            log=self.log,
+            commit=self.commit,
+            live=live,
+            now=self.now,
+            speed=self.settings.speed,
+            secure=secure,
+            session_h=self.settings.session_h,
+        )
+
+    async def _stop_workers(self) -> None:
+        for worker in self.workers:
+            worker.stop()
+        for worker in self.workers:
+            if not await asyncio.to_thread(worker.join):
+                _log.error("worker_did_not_stop", worker=worker.name)
+        await asyncio.to_thread(self.commit.close)
+
+
+@contextlib.contextmanager
+def opened_platform(settings: Settings) -> Iterator[Platform]:
+    """A platform on a data directory; everything is closed at the end."""
+    logs.configure(settings.log_level, settings.log_format)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with opened_log(settings) as log, opened_store(settings) as store, opened_registry(settings) as registry:
+        yield Platform(settings, log, store, registry)
+
+
+def run_until_signal(platform: Platform, beside: Callable[[], Coroutine[None, None, None]] | None = None) -> None:
+    """Run a platform until SIGINT or SIGTERM."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, platform.stop)
+        await platform.run(beside)
+
+    uvloop.run(run())

@@ -1,0 +1,140 @@
+"""How Azure IoT Hub writes things into MQTT: client ids, user names, topics and property bags.
+
+Device ids stand in topics as they are; everything else is percent-encoded (RFC 3986; a space is %20, a plus is a
+plus). Source: MicrosoftDocs azure-docs, iot-mqtt-connect-to-iot-hub.md.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+from urllib.parse import quote, unquote_to_bytes
+
+from islet.errors import ProtocolError
+
+DEVICE_ID = re.compile(r"[A-Za-z0-9\-.+%_#*?!(),=@$']{1,128}")
+_API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?")
+_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+TWIN_GET = "$iothub/twin/GET/"
+TWIN_REPORT = "$iothub/twin/PATCH/properties/reported/"
+TWIN_RESPONSES = "$iothub/twin/res/#"
+
+
+class Identity(NamedTuple):
+    """A device, or a module of it."""
+
+    device: str
+    module: str = ""
+
+    @property
+    def client_id(self) -> str:
+        return f"{self.device}/{self.module}" if self.module else self.device
+
+    @property
+    def path(self) -> str:
+        """`devices/{id}` or `devices/{id}/modules/{module}`: the front of its topics and of its token's resource."""
+        return f"devices/{self.device}/modules/{self.module}" if self.module else f"devices/{self.device}"
+
+    @property
+    def telemetry_topic(self) -> str:
+        """The topic of what it sends, without a property bag."""
+        return f"{self.path}/messages/events/"
+
+    @property
+    def filters(self) -> frozenset[str]:
+        """The only topic filters that it may subscribe to."""
+        own = f"{self.path}/inputs/#" if self.module else f"{self.path}/messages/devicebound/#"
+        return frozenset(
+            (own, TWIN_RESPONSES, "$iothub/twin/PATCH/properties/desired/#", "$iothub/methods/POST/#"),
+        )
+
+
+class Username(NamedTuple):
+    """What a device says in CONNECT's user name."""
+
+    host: str
+    client_id: str
+    api_version: str
+
+
+def parse_identity(client_id: str) -> Identity:
+    """Device and module of an MQTT client id. Raises ProtocolError when it is neither form."""
+    device, slash, module = client_id.partition("/")
+    if not DEVICE_ID.fullmatch(device) or (slash and not DEVICE_ID.fullmatch(module)):
+        raise ProtocolError("client id: expected a device id, or device id/module id")
+    return Identity(device, module)
+
+
+def parse_username(text: str) -> Username:
+    """Host, client id and api-version of a user name, in any of the forms that SDKs send.
+
+    Raises ProtocolError when one of the three is missing. Model id and client type are not kept.
+
+    >>> parse_username("hub.example/sensor-1/?api-version=2021-04-12")
+    Username(host='hub.example', client_id='sensor-1', api_version='2021-04-12')
+    >>> parse_username("hub.example/sensor-1/m/api-version=2016-11-14").client_id
+    'sensor-1/m'
+    """
+    path, mark, query = text.partition("/?")
+    if not mark:  # SDKs before 2017 leave the question mark out
+        path, _, query = text.rpartition("/")
+    host, _, client_id = path.partition("/")
+    version = _api_version(query)
+    if not host or not client_id or version is None:
+        raise ProtocolError("user name: expected {host}/{client id}/?api-version={date}")
+    return Username(host, client_id, version)
+
+
+def _api_version(query: str) -> str | None:
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if name == "api-version" and is_api_version(value):
+            return value
+    return None
+
+
+def is_api_version(text: str) -> bool:
+    """Whether it is a date, as all api-versions are; which one makes no difference here."""
+    return _API_VERSION.fullmatch(text) is not None
+
+
+def parse_properties(bag: str) -> dict[str, str]:
+    """Names and values of a property bag; system properties keep their `$` (`$.ct`), a bare name has the value "".
+
+    A trailing slash is the topic's, not the bag's. Raises ProtocolError for an encoding that is not RFC 3986 of UTF-8.
+
+    >>> parse_properties("%24.mid=a%20b&sport=run+walk&empty=&null")
+    {'$.mid': 'a b', 'sport': 'run+walk', 'empty': '', 'null': ''}
+    """
+    properties = {}
+    for part in bag.removesuffix("/").split("&"):
+        name, _, value = part.partition("=")
+        if name:
+            properties[_unquoted(name)] = _unquoted(value)
+    return properties
+
+
+def _unquoted(text: str) -> str:
+    """Both sides are decoded: the Python SDK writes `%24.mid` for `$.mid`."""
+    if "%" not in text:
+        return text
+    if _BAD_ESCAPE.search(text):
+        raise ProtocolError("property bag: expected two hexadecimal digits after %")
+    try:
+        return unquote_to_bytes(text).decode()
+    except UnicodeDecodeError:
+        raise ProtocolError("property bag: expected percent-encoded UTF-8") from None
+
+
+def format_properties(properties: Mapping[str, str]) -> str:
+    """A property bag; `parse_properties` gives the same back."""
+    return "&".join(f"{quote(name, safe='$.')}={quote(value, safe='')}" for name, value in properties.items())
+
+
+def request_id(topic: str) -> str:
+    """`$rid` of a twin request, as it came (it goes back unchanged). Raises ProtocolError without one."""
+    for part in topic.partition("?")[2].split("&"):
+        name, _, value = part.partition("=")
+        if name in ("$rid", "%24rid") and value:
+            return value
+    raise ProtocolError("twin: expected a request id, ?$rid=…")

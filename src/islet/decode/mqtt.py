@@ -1,0 +1,274 @@
+"""MQTT 3.1.1 from bytes to packets, in any cut, without I/O (OASIS MQTT Version 3.1.1; clauses in the comments).
+
+Serves both ends: the front door and the agent that speaks as a device.
+"""
+
+from collections.abc import Callable, Iterator
+
+from islet.decode.mqtt_packets import (
+    Connack,
+    Connect,
+    Disconnect,
+    Packet,
+    Pingreq,
+    Pingresp,
+    Puback,
+    Publish,
+    Suback,
+    Subscribe,
+    Unsuback,
+    Unsubscribe,
+    Will,
+)
+from islet.errors import ProtocolError
+
+MAX_PAYLOAD = 256 * 1024
+"""Bytes of one message from a device, as at IoT Hub."""
+
+MAX_PACKET = MAX_PAYLOAD + 8 * 1024
+"""A message with its topic and property bag."""
+
+
+class UnacceptableLevel(ProtocolError):
+    """CONNECT asks for another version of MQTT; it is answered with CONNACK code 1 [MQTT-3.1.2-2]."""
+
+
+class Parser:
+    """Turns what a connection receives into packets.
+
+    >>> parser = Parser()
+    >>> list(parser.feed(bytes((0xC0,)))), list(parser.feed(bytes((0,))))
+    ([], [Pingreq()])
+    """
+
+    def __init__(self, limit: int = MAX_PACKET) -> None:
+        self._limit = limit
+        self._rest = bytearray()
+        self._needed = 2
+        self._topic = "/"
+        self._topic_bytes = b"\x00\x01/"
+
+    def feed(self, data: bytes) -> Iterator[Packet]:
+        """The packets that `data` completes, in order; what is left over waits for the next call.
+
+        Raises ProtocolError at the first malformed packet, after those before it were given; the connection must then
+        be closed. The iterator must be run to its end.
+        """
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._needed:
+                return
+            data = bytes(self._rest)
+        start, size = 0, len(data)
+        while size - start >= 2:
+            first, length, body = data[start], data[start + 1], start + 2
+            if length > 127:
+                length, body = _long_length(data, start)
+                if not body:
+                    break
+            if length > self._limit:
+                raise ProtocolError(f"MQTT: expected a packet of at most {self._limit} bytes; got {length}")
+            stop = body + length
+            if stop > size:
+                break
+            if first >> 4 == 3:
+                yield self._publish(first, data, body, stop)
+            else:
+                yield _packet(first, data[body:stop])
+            start = stop
+        self._keep(data, start)
+
+    def _keep(self, data: bytes, start: int) -> None:
+        """Hold an unfinished packet, and how much is needed before it is worth another look."""
+        self._rest = bytearray(data[start:])
+        self._needed = len(self._rest) + 1
+        if len(self._rest) >= 2:
+            if self._rest[0] >> 4 != 3:
+                _reader(self._rest[0])  # not MQTT at all? then there is nothing to wait for
+            length, body = _long_length(self._rest, 0)
+            self._needed = body + length if body else self._needed
+
+    def _publish(self, first: int, data: bytes, body: int, stop: int) -> Publish:
+        """3.3. A device keeps to one topic, so the last one is not decoded and checked again."""
+        if not data.startswith(self._topic_bytes, body, stop):
+            self._read_topic(data, body, stop)
+        at = body + len(self._topic_bytes)
+        qos = first >> 1 & 3
+        if qos == 1:
+            packet_id = int.from_bytes(data[at : at + 2], "big")
+            at += 2
+            if at > stop or not packet_id:
+                raise ProtocolError("MQTT: expected a packet identifier above 0 in PUBLISH")  # [MQTT-2.3.1-1]
+            return Publish(self._topic, data[at:stop], 1, packet_id, first & 1 == 1, first & 8 == 8)
+        if qos:
+            raise ProtocolError("MQTT: expected PUBLISH with QoS 0 or 1; QoS 2 is not served")  # and [MQTT-3.3.1-4]
+        if first & 8:
+            raise ProtocolError("MQTT: a PUBLISH with QoS 0 is never a duplicate")  # [MQTT-3.3.1-2]
+        return Publish(self._topic, data[at:stop], 0, 0, first & 1 == 1, False)
+
+    def _read_topic(self, data: bytes, body: int, stop: int) -> None:
+        fields = _Fields(data[body:stop])
+        topic = fields.text()
+        if not topic or "#" in topic or "+" in topic:  # [MQTT-4.7.3-1], [MQTT-3.3.2-2]
+            raise ProtocolError("MQTT: expected a topic name without wildcards")
+        self._topic = topic
+        self._topic_bytes = data[body : body + fields.at]
+
+
+def _long_length(data: bytes | bytearray, start: int) -> tuple[int, int]:
+    """Remaining length (2.2.3) and where the body begins; (0, 0) when the length is not all there yet."""
+    length = 0
+    for index in range(4):
+        at = start + 1 + index
+        if at >= len(data):
+            return 0, 0
+        length |= (data[at] & 127) << 7 * index
+        if data[at] < 128:
+            return length, at + 1
+    raise ProtocolError("MQTT: expected a remaining length of at most four bytes")
+
+
+def _packet(first: int, body: bytes) -> Packet:
+    """Any packet but PUBLISH."""
+    fields = _Fields(body)
+    packet = _reader(first)(fields)
+    if fields.at != len(body):
+        raise ProtocolError("MQTT: expected the end of the packet; got more bytes")
+    return packet
+
+
+def _reader(first: int) -> Callable[["_Fields"], Packet]:
+    reader = _READERS.get(first)
+    if reader is None:  # reserved flags and types: [MQTT-2.2.2-2]
+        raise ProtocolError(f"MQTT: expected the first byte of a packet that is served here; got 0x{first:02x}")
+    return reader
+
+
+class _Fields:
+    """A packet's body, read from the front. `at` is how far."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.at = 0
+
+    def byte(self) -> int:
+        return self._take(1)[0]
+
+    def number(self) -> int:
+        return int.from_bytes(self._take(2), "big")
+
+    def blob(self) -> bytes:
+        return self._take(self.number())
+
+    def text(self) -> str:
+        try:
+            text = self.blob().decode()  # strict: refuses surrogates too [MQTT-1.5.3-1]
+        except UnicodeDecodeError:
+            raise ProtocolError("MQTT: expected text in UTF-8") from None
+        if "\0" in text:  # [MQTT-1.5.3-2]
+            raise ProtocolError("MQTT: expected text without U+0000")
+        return text
+
+    def packet_id(self) -> int:
+        number = self.number()
+        if not number:  # [MQTT-2.3.1-1]
+            raise ProtocolError("MQTT: expected a packet identifier above 0")
+        return number
+
+    @property
+    def more(self) -> bool:
+        return self.at < len(self._body)
+
+    def rest(self) -> bytes:
+        return self._take(len(self._body) - self.at)
+
+    def _take(self, count: int) -> bytes:
+        start, self.at = self.at, self.at + count
+        if self.at > len(self._body):
+            raise ProtocolError("MQTT: expected more bytes; the packet ends within a field")
+        return self._body[start : self.at]
+
+
+def _connect(fields: _Fields) -> Connect:
+    if fields.blob() != b"MQTT":  # [MQTT-3.1.2-1]
+        raise ProtocolError("MQTT: expected protocol name MQTT")
+    level = fields.byte()
+    if level != 4:
+        raise UnacceptableLevel(f"MQTT: expected protocol level 4 (version 3.1.1); got {level}")
+    flags = fields.byte()
+    _check_connect_flags(flags)
+    keep_alive_s = fields.number()
+    client_id = fields.text()
+    will = _will(fields, flags) if flags & 0x04 else None
+    return Connect(
+        client_id=client_id,
+        username=fields.text() if flags & 0x80 else None,
+        password=fields.blob() if flags & 0x40 else None,
+        clean_session=bool(flags & 0x02),
+        keep_alive_s=keep_alive_s,
+        will=will,
+    )
+
+
+def _check_connect_flags(flags: int) -> None:
+    if flags & 0x01:  # [MQTT-3.1.2-3]
+        raise ProtocolError("MQTT: expected CONNECT's reserved flag to be 0")
+    if flags & 0x38 and not flags & 0x04:  # [MQTT-3.1.2-11], [MQTT-3.1.2-13], [MQTT-3.1.2-15]
+        raise ProtocolError("MQTT: expected no will QoS or retain without a will")
+    if flags & 0x18 == 0x18:  # [MQTT-3.1.2-14]
+        raise ProtocolError("MQTT: expected a will QoS of 0, 1 or 2")
+    if flags & 0x40 and not flags & 0x80:  # [MQTT-3.1.2-22]
+        raise ProtocolError("MQTT: expected no password without a user name")
+
+
+def _will(fields: _Fields, flags: int) -> Will:
+    topic = fields.text()
+    return Will(topic=topic, payload=fields.blob(), qos=flags >> 3 & 3, retain=bool(flags & 0x20))
+
+
+def _connack(fields: _Fields) -> Connack:
+    flags, code = fields.byte(), fields.byte()
+    if flags > 1 or code > 5 or (flags and code):  # 3.2.2.1, table 3.1, [MQTT-3.2.2-4]
+        raise ProtocolError("MQTT: expected CONNACK with flags 0 or 1 and a code of 0 to 5")
+    return Connack(code, bool(flags))
+
+
+def _subscribe(fields: _Fields) -> Subscribe:
+    packet_id = fields.packet_id()
+    filters: list[tuple[str, int]] = []
+    while fields.more or not filters:  # at least one [MQTT-3.8.3-3]
+        text, qos = fields.text(), fields.byte()
+        if not text or qos > 2:  # [MQTT-4.7.3-1], [MQTT-3.8.3-4]
+            raise ProtocolError("MQTT: expected a topic filter with QoS 0, 1 or 2")
+        filters.append((text, qos))
+    return Subscribe(packet_id, tuple(filters))
+
+
+def _suback(fields: _Fields) -> Suback:
+    packet_id, codes = fields.packet_id(), fields.rest()
+    if not codes or any(code not in (0, 1, 2, 0x80) for code in codes):  # [MQTT-3.9.3-2]
+        raise ProtocolError("MQTT: expected SUBACK codes 0, 1, 2 or 0x80")
+    return Suback(packet_id, tuple(codes))
+
+
+def _unsubscribe(fields: _Fields) -> Unsubscribe:
+    packet_id = fields.packet_id()
+    filters: list[str] = []
+    while fields.more or not filters:  # at least one [MQTT-3.10.3-2]
+        filters.append(fields.text())
+    return Unsubscribe(packet_id, tuple(filters))
+
+
+_READERS: dict[int, Callable[[_Fields], Packet]] = {
+    0x10: _connect,
+    0x20: _connack,
+    0x40: lambda fields: Puback(fields.packet_id()),
+    0x82: _subscribe,
+    0x90: _suback,
+    0xA2: _unsubscribe,
+    0xB0: lambda fields: Unsuback(fields.packet_id()),
+    0xC0: lambda fields: Pingreq(),
+    0xD0: lambda fields: Pingresp(),
+    0xE0: lambda fields: Disconnect(),
+}
+"""By the whole first byte: type and its fixed flags (table 2.2)."""

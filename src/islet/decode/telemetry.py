@@ -1,0 +1,148 @@
+"""What devices sent, as columns for the log: events by topic, and dead letters for what could not be taken.
+
+Nothing that a device sends raises: each arrival becomes exactly one row, so that it can be acknowledged.
+"""
+
+import base64
+import json
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pyarrow as pa
+from msgspec import UNSET, Struct
+
+from islet.decode.readings import reading_columns
+from islet.errors import BadInput
+from islet.model.batch import DocumentRow, documents_batch
+from islet.model.codec import decode_event, encode_event
+from islet.model.events import AnyEvent, Reading, Vital
+from islet.model.time import to_us
+from islet.model.topics import TOPIC_OF_TYPE, Topic
+
+EARLIEST_US: Final = 631_152_000_000_000
+"""1990-01-01T00:00:00Z. A device that says less has lost its clock (they restart at 1970 or 1980)."""
+
+KEPT_PAYLOAD_BYTES: Final = 48 * 1024
+"""How much of a refused payload a dead letter keeps: 64 KiB of base64."""
+
+NO_PROPERTIES: Final[Mapping[str, str]] = {}
+
+
+class Arrival(Struct, frozen=True, gc=False):
+    """One message as it came through a gateway, which vouches for `device`; `patient` is whose device it is ("":
+    nobody's). `properties` are the sender's, by their IoT Hub names (`$.ct` is the content type)."""
+
+    device: str
+    patient: str
+    payload: bytes
+    properties: Mapping[str, str] = NO_PROPERTIES
+
+
+class Decoded(Struct, frozen=True, kw_only=True):
+    """A batch per topic that got rows; how many events were accepted; how many went to dead letters, by reason."""
+
+    batches: Mapping[Topic, pa.RecordBatch]
+    accepted: int
+    dead: Mapping[str, int]
+
+
+def decode_arrivals(arrivals: Sequence[Arrival], now_us: int, future_us: int) -> Decoded:
+    """Rows for the log, as many as arrivals; events of a topic are in the order of arrival.
+
+    An event dated later than `now_us + future_us` is a dead letter, reason "future"; other reasons: "json", "schema",
+    "unit", "glucose_range", "empty", "past", "patient", "unassigned".
+
+    >>> payload = b'{"type":"reading","time":"2026-11-21T08:03:00Z","value":6.7,"unit":"mmol/L"}'
+    >>> now_us = 1_795_248_180_000_000
+    >>> decoded = decode_arrivals([Arrival("cgm-1", "p-1", payload), Arrival("cgm-1", "p-1", b"?")], now_us, 0)
+    >>> decoded.batches[Topic.GLUCOSE_READINGS].column("glucose_tenths").to_pylist(), dict(decoded.dead)
+    ([1207], {'json': 1})
+    """
+    rows = _Rows()
+    latest_us = now_us + future_us
+    for arrival in arrivals:
+        try:
+            event = decode_event(arrival.payload)
+            time_us = to_us(event.time)
+            if not EARLIEST_US <= time_us <= latest_us:
+                raise _wrong_time(time_us)
+            if not arrival.patient or event.patient != arrival.patient:
+                _check_patient(event, arrival)
+            if type(event) is Reading:
+                rows.readings.append(event)
+                rows.times_us.append(time_us)
+                rows.arrivals.append(arrival)
+            else:
+                rows.add_document(event, arrival, time_us)
+        except BadInput as error:
+            rows.add_dead_letter(arrival, error, now_us)
+    batches = rows.batches(now_us)
+    return Decoded(batches=batches, accepted=len(arrivals) - rows.dead.total(), dead=rows.dead)
+
+
+class _Rows:
+    """What becomes of the arrivals of one call. The three lists of readings are of one length."""
+
+    def __init__(self) -> None:
+        self.readings: list[Reading] = []
+        self.times_us: list[int] = []
+        self.arrivals: list[Arrival] = []
+        self.documents: defaultdict[Topic, list[DocumentRow]] = defaultdict(list)
+        self.dead: Counter[str] = Counter()
+
+    def add_document(self, event: AnyEvent, arrival: Arrival, time_us: int) -> None:
+        topic, row = _document_row(event, arrival, time_us)
+        self.documents[topic].append(row)
+
+    def add_dead_letter(self, arrival: Arrival, error: BadInput, now_us: int) -> None:
+        self.dead[error.reason] += 1
+        self.documents[Topic.DEAD_LETTERS].append(_dead_letter(arrival, error, now_us))
+
+    def batches(self, now_us: int) -> dict[Topic, pa.RecordBatch]:
+        """A batch per topic that has rows."""
+        batches = {}
+        if self.readings:
+            patients = [arrival.patient for arrival in self.arrivals]
+            devices = [arrival.device for arrival in self.arrivals]
+            batch, left_out = reading_columns(patients, devices, self.times_us, self.readings)
+            for index, error in left_out.items():
+                self.add_dead_letter(self.arrivals[index], error, now_us)
+            if batch.num_rows:
+                batches[Topic.GLUCOSE_READINGS] = batch
+        batches.update((topic, documents_batch(rows)) for topic, rows in self.documents.items())
+        return batches
+
+
+def _document_row(event: AnyEvent, arrival: Arrival, time_us: int) -> tuple[Topic, DocumentRow]:
+    """The body is written anew, so that equal events have equal bytes whoever sent them."""
+    if isinstance(event, Vital) and event.pulse_bpm is event.systolic_mm_hg is event.diastolic_mm_hg is None:
+        raise BadInput("vital: expected pulse_bpm or a blood pressure; got neither", reason="empty")
+    kind = str(event.__struct_config__.tag)
+    return TOPIC_OF_TYPE[kind], DocumentRow(
+        arrival.patient, arrival.device, time_us, kind, encode_event(event).decode()
+    )
+
+
+def _check_patient(event: AnyEvent, arrival: Arrival) -> None:
+    if not arrival.patient:
+        raise BadInput("device: expected one that is assigned to a patient; assign it", reason="unassigned")
+    if event.patient is not UNSET:
+        raise BadInput("patient: expected the one that the device is assigned to, or none", reason="patient")
+
+
+def _wrong_time(time_us: int) -> BadInput:
+    if time_us < EARLIEST_US:
+        return BadInput("time: expected 1990 or later; the device's clock is not set", reason="past")
+    return BadInput("time: expected the past or the present; the device's clock is ahead of ours", reason="future")
+
+
+def _dead_letter(arrival: Arrival, error: BadInput, now_us: int) -> DocumentRow:
+    body = {
+        "reason": error.reason,
+        "message": str(error),
+        "payload_base64": base64.b64encode(arrival.payload[:KEPT_PAYLOAD_BYTES]).decode(),
+        "payload_bytes": len(arrival.payload),
+        "content_type": arrival.properties.get("$.ct", ""),
+    }
+    return DocumentRow(arrival.patient, arrival.device, now_us, error.reason, json.dumps(body))

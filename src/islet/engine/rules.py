@@ -1,0 +1,175 @@
+"""Rules: SQL files with a front matter, read and planned for the kernel.
+
+A file begins with a block comment that holds TOML, then one SELECT (see `islet.engine.sql`):
+
+    /*
+    name = "low"
+    title = "Low glucose"
+    severity = "warning"
+    enabled = "all"
+    clear = "glucose_mg_dl >= 75"
+    sources = ["..."]
+    */
+    SELECT patient, device, ts FROM readings WHERE glucose_mg_dl < 70
+"""
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Final
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from islet.engine.predicates import Predicate, compile_predicate
+from islet.engine.sql import GLUCOSE, Aggregate, Feature, Query, read_predicate, read_query
+from islet.errors import RuleRefused
+from islet.model.alerts import Severity
+
+MOST_RULES: Final = 32
+"""A rule is a bit of a uint32 mask per reading."""
+
+KERNEL_AGGREGATES: Final[tuple[Aggregate, ...]] = ("sum", "count", "min", "max", "first", "last")
+"""What the kernel computes for each distinct window, in this order of columns; glucose itself is column 0."""
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One rule as written. `clear`: when a running episode ends; empty: as soon as the condition is false.
+
+    `enabled`: "all" patients, or "tags:a,b" for those with one of these tags.
+    """
+
+    name: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,40}$")]
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+    severity: Severity
+    enabled: Annotated[str, Meta(pattern="^(all|tags:[a-z0-9_,-]+)$")] = "all"
+    clear: str = ""
+    sources: tuple[str, ...] = ()
+    sql: str = ""
+
+    def applies_to(self, tags: Iterable[str]) -> bool:
+        """Whether the rule looks at a patient with these tags."""
+        return self.enabled == "all" or not set(self.enabled.removeprefix("tags:").split(",")).isdisjoint(tags)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """Which rules look at which patient: a mask of rule bits each; `otherwise` for patients not named.
+
+    Replaced as a whole when something changes; two with equal content are equal.
+    """
+
+    otherwise: int
+    masks: Mapping[str, int] = field(default_factory=dict)
+
+    def mask(self, patient: str) -> int:
+        return self.masks.get(patient, self.otherwise)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Rules made ready: rule i is bit i of every mask.
+
+    `windows_us` (w,): distinct windows, ascending. `breach`, `clear`: a predicate for each rule that looks at
+    readings, None for a silence; `silence_us` (r,): its length, 0 for the others.
+    """
+
+    rules: tuple[Rule, ...]
+    windows_us: NDArray[np.int64]
+    breach: tuple[Predicate | None, ...]
+    clear: tuple[Predicate | None, ...]
+    silence_us: NDArray[np.int64]
+
+    @property
+    def reading_bits(self) -> int:
+        """The bits of the rules that look at readings."""
+        return sum(1 << bit for bit, length in enumerate(self.silence_us) if length == 0)
+
+    def mask(self, tags: Iterable[str]) -> int:
+        """The bits of the rules that look at a patient with these tags."""
+        tags = frozenset(tags)
+        return sum(1 << bit for bit, rule in enumerate(self.rules) if rule.applies_to(tags))
+
+    def reference(self, tags_of: Mapping[str, Iterable[str]]) -> Reference:
+        """The reference for patients with these tags; a patient who is not known yet has none."""
+        otherwise = self.mask(())
+        masks = {patient: self.mask(tags) for patient, tags in tags_of.items()}
+        return Reference(otherwise=otherwise, masks={p: m for p, m in masks.items() if m != otherwise})
+
+
+def load_rules(directory: Path | Traversable | None = None) -> tuple[Rule, ...]:
+    """All rules in a directory, by name; the shipped ones by default. Raises RuleRefused, naming the file."""
+    source = files("islet").joinpath("rules") if directory is None else directory
+    found = []
+    for entry in sorted(source.iterdir(), key=lambda e: e.name):
+        if not entry.name.endswith(".sql"):
+            continue
+        try:
+            rule = read_rule(entry.read_text(encoding="utf-8"))
+            if rule.name != entry.name.removesuffix(".sql"):
+                raise RuleRefused(f"the file has to be called {rule.name}.sql", line=2)
+            plan([rule])
+        except RuleRefused as error:
+            error.args = (f"{entry.name}, {error}",)
+            raise
+        found.append(rule)
+    return tuple(found)
+
+
+def read_rule(text: str) -> Rule:
+    """The rule in a file's text. Raises RuleRefused."""
+    comment = re.match(r"/\*(.*?)\*/", text, re.DOTALL)
+    if comment is None:
+        raise RuleRefused("a rule begins with /* and its front matter in TOML", line=1)
+    try:
+        values = tomllib.loads(comment[1])
+        return msgspec.convert({**values, "sql": text}, Rule)
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"line (\d+)", str(error))
+        raise RuleRefused(f"front matter is not TOML: {error}", line=int(at[1]) if at else 1) from None
+    except msgspec.ValidationError as error:
+        raise RuleRefused(f"front matter: {error}", line=1) from None
+
+
+def plan(rules: Sequence[Rule]) -> Plan:
+    """The rules made ready for the engine. Raises RuleRefused for a rule that is outside of the subset."""
+    if len(rules) > MOST_RULES:
+        raise RuleRefused(f"expected at most {MOST_RULES} rules in one plan; got {len(rules)}", line=1)
+    queries = [read_query(rule.sql) for rule in rules]
+    windows = sorted({f.window_us for query in queries for f in query.features.values()} - {0})
+    rows = {GLUCOSE: 0}
+    for index, window in enumerate(windows):
+        for offset, aggregate in enumerate(KERNEL_AGGREGATES):
+            rows[Feature(aggregate, window)] = 1 + index * len(KERNEL_AGGREGATES) + offset
+    breach, clear = zip(*map(_predicates, rules, queries, [rows] * len(rules)), strict=True) if rules else ((), ())
+    return Plan(
+        rules=tuple(rules),
+        windows_us=np.array(windows, np.int64),
+        breach=breach,
+        clear=clear,
+        silence_us=np.array([query.silence_us for query in queries], np.int64),
+    )
+
+
+def _predicates(rule: Rule, query: Query, rows: Mapping[Feature, int]) -> tuple[Predicate | None, Predicate | None]:
+    """Breach and clear of one rule; no `clear` means: not breach, which the episode logic does by itself."""
+    if query.predicate is None:
+        if rule.clear:
+            raise RuleRefused("a silence ends with the next reading; it takes no clear", line=_line_of(rule, "clear"))
+        return None, None
+    breach = compile_predicate(query.predicate, query.features, rows)
+    if not rule.clear:
+        return breach, lambda columns: ~breach(columns)
+    ending = read_predicate(rule.clear, line=_line_of(rule, "clear"))
+    return breach, compile_predicate(ending, query.features, rows)
+
+
+def _line_of(rule: Rule, key: str) -> int:
+    lines = rule.sql.splitlines()
+    return next((number for number, line in enumerate(lines, 1) if re.match(rf"\s*{key}\s*=", line)), 1)

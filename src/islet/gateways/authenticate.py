@@ -1,0 +1,80 @@
+"""Who is at the door: tokens of devices and hub policies against the registry."""
+
+from islet.access.decide import Action, decide
+from islet.access.sas import POLICIES, Admission, admit, new_key
+from islet.decode.iothub import Identity
+from islet.errors import AccessDenied
+from islet.model.people import Device, Role
+from islet.model.time import Now
+from islet.store.base import Registry
+
+
+def policy_secret(policy: str) -> str:
+    """The name of a hub policy's key among the registry's secrets."""
+    return f"policy/{policy}"
+
+
+def ensure_policy_keys(registry: Registry) -> None:
+    """Give each hub policy a key that has none; for the first start."""
+    for policy in POLICIES:
+        if not registry.secret(policy_secret(policy)):
+            registry.put_secret(policy_secret(policy), new_key())
+
+
+class Authenticator:
+    """Checks tokens for the hub `hub_name`; `wall_now` is the wall's clock, which tokens are dated by.
+
+    Devices are kept in memory until the registry's version changes.
+    """
+
+    def __init__(self, registry: Registry, hub_name: str, wall_now: Now) -> None:
+        self.hub_name = hub_name
+        self.wall_now = wall_now
+        self._registry = registry
+        self._version = -1
+        self._devices: dict[str, Device] = {}
+
+    @property
+    def version(self) -> int:
+        """Grows whenever what was found here may have changed."""
+        return self._registry.version
+
+    def device(self, id: str) -> Device | None:
+        """The registered device of that id; None when there is none."""
+        version = self._registry.version
+        if version != self._version:
+            self._devices = {}
+            self._version = version
+        device = self._devices.get(id)
+        if device is None:
+            device = self._registry.device(id)
+            if device is not None:
+                self._devices[id] = device
+        return device
+
+    def admit_device(self, identity: Identity, token: str) -> tuple[Device, Admission]:
+        """The device that `token` speaks for, or that a policy with DeviceConnect acts for.
+
+        Raises AccessDenied.
+        """
+        device = self.device(identity.device)
+        admission = self._admit(token, identity.path, device)
+        principal = admission.principal
+        if principal.kind is not Role.DEVICE and not decide(principal, Action.SEND_EVENTS).allowed:
+            raise AccessDenied("the policy may not act for devices")
+        if device is None:  # a policy may be told; a stranger was refused before
+            raise AccessDenied("the device is not registered")
+        return device, admission
+
+    def admit_service(self, path: str, token: str) -> Admission:
+        """Whom a hub policy's token for an endpoint ("devices/sensor-1") names. Raises AccessDenied."""
+        return self._admit(token, path, None)
+
+    def _admit(self, token: str, path: str, device: Device | None) -> Admission:
+        return admit(
+            token,
+            endpoint=f"{self.hub_name}/{path}",
+            now_us=self.wall_now(),
+            device=device,
+            policy_key=lambda policy: self._registry.secret(policy_secret(policy)),
+        )

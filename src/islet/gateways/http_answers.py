@@ -1,0 +1,100 @@
+"""Answers in IoT Hub's form: errors with a code word, and a device as JSON."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from islet.decode.iothub import is_api_version
+from islet.errors import AccessDenied, AlreadyExists, BadInput, IsletError, NotFound
+from islet.model.people import Device
+from islet.model.time import Now, iso
+
+NEVER = "0001-01-01T00:00:00Z"
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class PreconditionFailed(IsletError):
+    """If-Match names another version than the one that is here."""
+
+
+class TooLarge(IsletError):
+    """A body is larger than a message may be."""
+
+
+class Crowded(IsletError):
+    """More waits for the log than is held in memory; the caller may try again soon."""
+
+
+class NotCommitted(IsletError):
+    """The log could not take it; nothing was acknowledged."""
+
+
+_STATUS_AND_CODE: dict[type[IsletError], tuple[int, str]] = {
+    BadInput: (400, "ArgumentInvalid"),
+    AccessDenied: (401, "IotHubUnauthorizedAccess"),
+    NotFound: (404, "DeviceNotFound"),
+    AlreadyExists: (409, "DeviceAlreadyExists"),
+    PreconditionFailed: (412, "PreconditionFailed"),
+    TooLarge: (413, "MessageTooLarge"),
+    Crowded: (429, "ThrottlingException"),
+    NotCommitted: (503, "ServiceUnavailable"),
+}
+
+
+def endpoint(handler: Handler, now: Now) -> Handler:
+    """The handler behind what all endpoints share: a mandatory api-version, and errors as IoT Hub writes them.
+
+    Service SDKs repeat a call that is answered with 5xx, so the caller's faults are always 4xx and ours 503.
+    """
+
+    async def answer(request: Request) -> Response:
+        try:
+            if not is_api_version(request.query_params.get("api-version", "")):
+                raise BadInput("api-version: expected a date in the query, such as 2021-04-12", reason="api_version")
+            return await handler(request)
+        except tuple(_STATUS_AND_CODE) as error:
+            return _error(error, now())
+
+    return answer
+
+
+def _error(error: IsletError, now_us: int) -> Response:
+    status, code = next(found for kind, found in _STATUS_AND_CODE.items() if isinstance(error, kind))
+    body = {
+        "Message": f"ErrorCode:{code};{error}",
+        "ExceptionMessage": f"Tracking ID:{secrets.token_hex(16)}-TimeStamp:{iso(now_us)}",
+    }
+    headers = {"iothub-errorcode": code}
+    if status == 429:
+        headers["Retry-After"] = "1"
+    return JSONResponse(body, status, headers)
+
+
+def device_answer(device: Device, *, connected: bool) -> Response:
+    """One device, with its etag as a header as well."""
+    return JSONResponse(device_json(device, connected=connected), headers={"ETag": f'"{device.etag}"'})
+
+
+def device_json(device: Device, *, connected: bool) -> dict[str, object]:
+    """A device as the registry API shows it; `patient` is ours."""
+    return {
+        "deviceId": device.id,
+        "generationId": device.generation_id,
+        "etag": device.etag,
+        "connectionState": "Connected" if connected else "Disconnected",
+        "status": "enabled" if device.enabled else "disabled",
+        "statusReason": device.status_reason or None,
+        "connectionStateUpdatedTime": NEVER,
+        "statusUpdatedTime": NEVER,
+        "lastActivityTime": NEVER if device.last_seen_us is None else iso(device.last_seen_us),
+        "cloudToDeviceMessageCount": 0,
+        "authentication": {
+            "symmetricKey": {"primaryKey": device.primary_key, "secondaryKey": device.secondary_key},
+            "x509Thumbprint": {"primaryThumbprint": None, "secondaryThumbprint": None},
+            "type": "sas",
+        },
+        "capabilities": {"iotEdge": False},
+        "patient": device.patient,
+    }

@@ -1,0 +1,201 @@
+"""The identity registry over HTTPS: devices are made, read, changed and removed with a hub policy's token.
+
+Paths, conditions and status codes are IoT Hub's. Ours is one field: `patient`, whom the device belongs to.
+"""
+
+import asyncio
+import base64
+import secrets
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, structs
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from islet.access.decide import Action, decide
+from islet.access.sas import is_key, new_key
+from islet.decode.iothub import DEVICE_ID
+from islet.errors import AccessDenied, AlreadyExists, BadInput, NotFound
+from islet.gateways.authenticate import Authenticator
+from islet.gateways.http_answers import PreconditionFailed, device_answer, device_json
+from islet.gateways.http_body import read_body
+from islet.model.people import Device
+from islet.model.time import Now
+from islet.store.base import Registry
+
+MOST_LISTED = 1000
+
+
+class _Keys(Struct, rename="camel"):
+    primary_key: str | None = None
+    secondary_key: str | None = None
+
+
+class _Authentication(Struct, rename="camel"):
+    type: Literal["sas"] = "sas"
+    symmetric_key: _Keys | None = None
+
+
+class _Body(Struct, rename="camel"):
+    device_id: str
+    status: Literal["enabled", "disabled"] = "enabled"
+    status_reason: str | None = None
+    authentication: _Authentication | None = None
+    patient: str | UnsetType = UNSET
+
+
+class RegistryEndpoints:
+    """Handlers; each checks the caller's rights itself."""
+
+    def __init__(
+        self, authenticator: Authenticator, registry: Registry, now: Now, is_connected: Callable[[str], bool]
+    ) -> None:
+        self._authenticator = authenticator
+        self._registry = registry
+        self._now = now
+        self._is_connected = is_connected
+        self._writing = asyncio.Lock()
+
+    async def put(self, request: Request) -> Response:
+        """200 with the device; 409 for a second one without If-Match, 412 and 404 for an update of another or none."""
+        device_id = _device_id(request)
+        self._check(request, f"devices/{device_id}", Action.WRITE_REGISTRY)
+        body = _parse(await read_body(request), device_id)
+        async with self._writing:
+            device = await asyncio.to_thread(self._put, device_id, body, request.headers.get("if-match"))
+        return self._answer(device)
+
+    async def get(self, request: Request) -> Response:
+        device_id = _device_id(request)
+        self._check(request, f"devices/{device_id}", Action.READ_REGISTRY)
+        return self._answer(await asyncio.to_thread(self._existing, device_id))
+
+    async def delete(self, request: Request) -> Response:
+        """204; 412 when If-Match is there and names another version."""
+        device_id = _device_id(request)
+        self._check(request, f"devices/{device_id}", Action.WRITE_REGISTRY)
+        async with self._writing:
+            await asyncio.to_thread(self._delete, device_id, request.headers.get("if-match", "*"))
+        return Response(status_code=204)
+
+    async def list_devices(self, request: Request) -> Response:
+        """At most `top` devices, 1,000 where it is not given."""
+        self._check(request, "devices", Action.READ_REGISTRY)
+        top = request.query_params.get("top", str(MOST_LISTED))
+        if not (top.isascii() and top.isdigit() and 1 <= int(top[:5]) <= MOST_LISTED):
+            raise BadInput(f"top: expected a number from 1 to {MOST_LISTED}", reason="top")
+        devices = await asyncio.to_thread(self._registry.devices)
+        return JSONResponse([self._json(device) for device in devices[: int(top)]])
+
+    async def device_statistics(self, request: Request) -> Response:
+        self._check(request, "statistics/devices", Action.READ_REGISTRY)
+        devices = await asyncio.to_thread(self._registry.devices)
+        enabled = sum(device.enabled for device in devices)
+        counts = {
+            "totalDeviceCount": len(devices),
+            "enabledDeviceCount": enabled,
+            "disabledDeviceCount": len(devices) - enabled,
+        }
+        return JSONResponse(counts)
+
+    async def service_statistics(self, request: Request) -> Response:
+        self._check(request, "statistics/service", Action.READ_REGISTRY)
+        devices = await asyncio.to_thread(self._registry.devices)
+        return JSONResponse({"connectedDeviceCount": sum(self._is_connected(device.id) for device in devices)})
+
+    def _check(self, request: Request, path: str, action: Action) -> None:
+        admission = self._authenticator.admit_service(path, request.headers.get("authorization", ""))
+        decision = decide(admission.principal, action)
+        if not decision.allowed:
+            raise AccessDenied(decision.reason)
+
+    def _put(self, id: str, body: _Body, if_match: str | None) -> Device:
+        known = self._registry.device(id)
+        if if_match is None:
+            if known is not None:
+                raise AlreadyExists(f"A device with ID '{id}' is already registered.")
+            device = self._changed(_new_device(id, self._now()), body)
+            self._registry.create_device(device)
+            return device
+        device = self._changed(_matching(known, id, if_match), body)
+        self._registry.update_device(device)
+        return device
+
+    def _changed(self, device: Device, body: _Body) -> Device:
+        """The device as the body wants it; keys and patient that the body does not name stay."""
+        keys = (body.authentication and body.authentication.symmetric_key) or _Keys()
+        patient = device.patient if body.patient is UNSET else body.patient
+        if patient and self._registry.patient(patient) is None:
+            raise BadInput("patient: expected one who is registered", reason="patient")
+        return structs.replace(
+            device,
+            patient=patient,
+            enabled=body.status == "enabled",
+            status_reason=body.status_reason or "",
+            primary_key=_key(keys.primary_key, device.primary_key),
+            secondary_key=_key(keys.secondary_key, device.secondary_key),
+            etag=base64.b64encode(secrets.token_bytes(8)).decode(),
+        )
+
+    def _delete(self, id: str, if_match: str) -> None:
+        _matching(self._registry.device(id), id, if_match)
+        self._registry.delete_device(id)
+
+    def _existing(self, id: str) -> Device:
+        return _found(self._registry.device(id), id)
+
+    def _answer(self, device: Device) -> Response:
+        return device_answer(device, connected=self._is_connected(device.id))
+
+    def _json(self, device: Device) -> dict[str, object]:
+        return device_json(device, connected=self._is_connected(device.id))
+
+
+def _new_device(id: str, now_us: int) -> Device:
+    """With keys of its own, unless the body brings some. The generation tells it from an earlier one of that id."""
+    return Device(id=id, generation_id=str(now_us), created_us=now_us, primary_key=new_key(), secondary_key=new_key())
+
+
+def _key(wanted: str | None, present: str) -> str:
+    if not wanted:
+        return present
+    if not is_key(wanted):
+        raise BadInput("symmetricKey: expected base64 of 16 to 64 bytes", reason="key")
+    return wanted
+
+
+def _matching(known: Device | None, id: str, if_match: str) -> Device:
+    device = _found(known, id)
+    if if_match not in ("*", '"*"') and if_match.strip('"') != device.etag:
+        raise PreconditionFailed("expected If-Match to be the device's present etag, or *; read it again")
+    return device
+
+
+def _found(device: Device | None, id: str) -> Device:
+    if device is None:
+        raise NotFound(f"Device with ID '{id}' is not registered.")
+    return device
+
+
+def _device_id(request: Request) -> str:
+    device_id: str = request.path_params["id"]
+    if not DEVICE_ID.fullmatch(device_id):
+        raise BadInput(
+            "device id: expected 1 to 128 characters of A-Z a-z 0-9 and - . + % _ # * ? ! ( ) , = @ $ '",
+            reason="device_id",
+        )
+    return device_id
+
+
+def _parse(content: bytes, id: str) -> _Body:
+    try:
+        body = msgspec.json.decode(content, type=_Body)
+    except msgspec.ValidationError as error:
+        raise BadInput(f"device: {error}", reason="schema") from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise BadInput("device: expected one JSON object in UTF-8", reason="json") from None
+    if body.device_id != id:
+        raise BadInput("deviceId: expected the same as in the path", reason="schema")
+    return body

@@ -1,0 +1,117 @@
+"""Where all gateways put what devices send: decoded and committed in groups, then acknowledged.
+
+A gateway lives in an event loop, the log's writer in a thread. Between them are one queue (in) and one call into the
+loop for each group (out), not one for each message.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import structlog
+
+from islet.decode.telemetry import Arrival, Decoded, decode_arrivals
+from islet.log.base import Append, Commit
+
+Done = Callable[[Exception | None], None]
+"""Told in the loop, in the order of the offers: None once the arrival is durable, otherwise why it is not. Must be
+quick and must not raise."""
+
+CallSoon = Callable[..., Any]
+"""A loop's `call_soon_threadsafe`."""
+
+CROWDED_BYTES = 64 * 1024 * 1024
+_BYTES_PER_ARRIVAL = 200  # what a message costs beside its payload, about
+
+_log = structlog.get_logger("islet.gateways.intake")
+
+
+class Writer(Protocol):
+    """The part of `islet.log.group_commit.GroupCommit` that is used here."""
+
+    def add_source(self, source: Callable[[int], tuple[Commit, Done] | None], /) -> None: ...
+
+    def wake(self) -> None: ...
+
+
+class Intake:
+    """Takes arrivals from the gateways of one event loop to the log.
+
+    `accepted` events and `dead` letters by reason are counted once they are durable; `failed` are arrivals whose
+    commit did not succeed. All methods but `drain` belong to the loop's thread.
+    """
+
+    def __init__(self, writer: Writer, call_soon: CallSoon, *, future_us: int, most_bytes: int = CROWDED_BYTES) -> None:
+        self.accepted = 0
+        self.dead: Counter[str] = Counter()
+        self.failed = 0
+        self.outstanding = 0
+        self._writer = writer
+        self._call_soon = call_soon
+        self._future_us = future_us
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._pending: deque[tuple[Arrival, Done]] = deque()  # its ends may be used from two threads
+        self._waiting: list[asyncio.Future[None]] = []
+        writer.add_source(self.drain)
+
+    def offer(self, arrival: Arrival, done: Done) -> None:
+        """Take an arrival; never refuses. Who offers more while `crowded` should stop reading until it is told of
+        what it has offered so far."""
+        self._pending.append((arrival, done))
+        self.outstanding += 1
+        self._bytes += len(arrival.payload) + _BYTES_PER_ARRIVAL
+        self._writer.wake()
+
+    @property
+    def crowded(self) -> bool:
+        """Whether more waits for the log than should be held in memory."""
+        return self._bytes > self._most_bytes
+
+    async def settled(self) -> None:
+        """Wait until everything that was offered is durable or has failed."""
+        while self.outstanding:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+
+    def counts(self) -> dict[str, int]:
+        """What the metrics show."""
+        dead = {f"dead_{reason}": count for reason, count in self.dead.items()}
+        return {"accepted": self.accepted, "failed": self.failed, **dead}
+
+    def drain(self, now_us: int) -> tuple[Commit, Done] | None:
+        """Everything that is pending, decoded; None when nothing is. Runs in the writer's thread (a `Source`)."""
+        pending = [self._pending.popleft() for _ in range(len(self._pending))]
+        if not pending:
+            return None
+        try:
+            decoded = decode_arrivals([arrival for arrival, _ in pending], now_us, self._future_us)
+        except Exception as error:  # a fault of ours: nobody may wait for ever
+            _log.exception("decoding_failed", arrivals=len(pending))
+            self._call_soon(self._settle, pending, None, error)
+            return None
+        appends = [Append(topic=topic, batch=batch) for topic, batch in decoded.batches.items()]
+
+        def done(error: Exception | None) -> None:
+            self._call_soon(self._settle, pending, decoded, error)
+
+        return Commit(received_at_us=now_us, appends=appends), done
+
+    def _settle(self, pending: list[tuple[Arrival, Done]], decoded: Decoded | None, error: Exception | None) -> None:
+        if error is None and decoded is not None:
+            self.accepted += decoded.accepted
+            self.dead.update(decoded.dead)
+        else:
+            self.failed += len(pending)
+            _log.error("commit_failed", arrivals=len(pending), error=type(error).__name__)
+        self.outstanding -= len(pending)
+        self._bytes -= sum(len(arrival.payload) + _BYTES_PER_ARRIVAL for arrival, _ in pending)
+        for _, told in pending:
+            told(error)
+        if not self.outstanding:
+            for waiter in self._waiting:
+                if not waiter.done():
+                    waiter.set_result(None)
+            self._waiting.clear()

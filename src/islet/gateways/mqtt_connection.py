@@ -1,0 +1,324 @@
+"""One device's MQTT connection: lets it in, takes its telemetry, and acknowledges what the log has committed."""
+
+import asyncio
+from collections import deque
+from typing import Protocol, cast
+
+import structlog
+
+from islet.decode.iothub import (
+    TWIN_GET,
+    TWIN_REPORT,
+    TWIN_RESPONSES,
+    Identity,
+    parse_identity,
+    parse_properties,
+    parse_username,
+    request_id,
+)
+from islet.decode.mqtt import Parser, UnacceptableLevel
+from islet.decode.mqtt_packets import (
+    ACCEPTED,
+    IDENTIFIER_REJECTED,
+    NOT_AUTHORISED,
+    UNACCEPTABLE_LEVEL,
+    Connack,
+    Connect,
+    Disconnect,
+    Packet,
+    Pingreq,
+    Pingresp,
+    Publish,
+    Suback,
+    Subscribe,
+    Unsuback,
+    Unsubscribe,
+    Will,
+    encode,
+    encode_puback,
+)
+from islet.decode.telemetry import NO_PROPERTIES, Arrival
+from islet.errors import AccessDenied, ProtocolError
+from islet.gateways.authenticate import Authenticator
+from islet.gateways.intake import Intake
+from islet.model.people import Device
+
+CONNECT_WITHIN_S = 20.0
+LONGEST_SILENCE_S = 1767.0
+"""IoT Hub's cap on 1.5 times the keep-alive; also for clients that turn keep-alive off."""
+
+LONGEST_SESSION_S = 30 * 86_400.0
+WINDOW = 256
+"""Messages of one connection that may wait for the log; then it is not read until half of them are through."""
+
+MOST_SUBSCRIPTIONS = 5
+_EMPTY_TWIN = b'{"desired":{"$version":1},"reported":{"$version":1}}'
+_NO_DEVICE = Device(id="")
+
+_log = structlog.get_logger("islet.gateways.mqtt")
+
+
+class Server(Protocol):
+    """What a connection needs of the server."""
+
+    refused: int
+
+    @property
+    def intake(self) -> Intake: ...
+    @property
+    def authenticator(self) -> Authenticator: ...
+    def opened(self, connection: "Connection", /) -> None: ...
+    def connected_as(self, client_id: str, connection: "Connection", /) -> None: ...
+    def closed(self, client_id: str, connection: "Connection", /) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """Any violation closes this connection only; MQTT 3.1.1 has no other way to say no after CONNECT."""
+
+    def __init__(self, server: Server) -> None:
+        self.device = _NO_DEVICE
+        self._server = server
+        self._intake = server.intake
+        self._loop = asyncio.get_running_loop()
+        self._parser = Parser()
+        self._identity: Identity | None = None
+        self._will: Will | None = None
+        self._filters: set[str] = set()
+        self._topic = ""
+        self._properties = NO_PROPERTIES
+        self._pending: deque[int] = deque()
+        self._paused = self._choked = self._stopping = self._is_closed = False
+        self._silence_s = LONGEST_SILENCE_S
+        self._heard_s = 0.0
+        self._silence: asyncio.TimerHandle | None = None
+        self._expiry: asyncio.TimerHandle | None = None
+
+    # --- the transport ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._server.opened(self)
+        self._silence = self._loop.call_later(CONNECT_WITHIN_S, self.close, "no CONNECT came")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.close("the peer has gone")
+        self._server.closed(self._identity.client_id if self._identity else "", self)
+
+    def pause_writing(self) -> None:
+        self._choked = True
+        self._set_reading()
+
+    def resume_writing(self) -> None:
+        self._choked = False
+        self._set_reading()
+
+    def data_received(self, data: bytes) -> None:
+        self._heard_s = self._loop.time()
+        try:
+            for packet in self._parser.feed(data):
+                if type(packet) is Publish and self._identity is not None:
+                    self._take_publish(packet)
+                else:
+                    self._take(packet)
+                if self._is_closed:
+                    return
+        except UnacceptableLevel as error:
+            self._refuse(UNACCEPTABLE_LEVEL, str(error))
+        except ProtocolError as error:
+            self.close(str(error))
+
+    # --- packets ---
+
+    def _take(self, packet: Packet) -> None:
+        if self._identity is None:
+            if not isinstance(packet, Connect):  # [MQTT-3.1.0-1]
+                raise ProtocolError("MQTT: expected CONNECT first")
+            self._take_connect(packet)
+        elif isinstance(packet, Pingreq):
+            self._send(Pingresp())
+        elif isinstance(packet, Subscribe):
+            self._take_subscribe(packet)
+        elif isinstance(packet, Unsubscribe):
+            self._filters.difference_update(packet.filters)
+            self._send(Unsuback(packet.packet_id))
+        elif isinstance(packet, Disconnect):
+            self.close("the device has said goodbye", will=False)
+        else:  # a second CONNECT [MQTT-3.1.0-2], or what only a server may send
+            raise ProtocolError("MQTT: expected a packet that a connected device may send")
+
+    def _take_connect(self, connect: Connect) -> None:
+        try:
+            identity = parse_identity(connect.client_id)
+        except ProtocolError as error:
+            self._refuse(IDENTIFIER_REJECTED, str(error))
+            return
+        try:
+            self._let_in(identity, connect)
+        except (AccessDenied, ProtocolError) as error:
+            self._refuse(NOT_AUTHORISED, str(error))
+
+    def _let_in(self, identity: Identity, connect: Connect) -> None:
+        authenticator = self._server.authenticator
+        username = parse_username(connect.username or "")
+        if username.client_id != connect.client_id or username.host.lower() != authenticator.hub_name.lower():
+            raise AccessDenied("the user name is for another hub or device")
+        token = (connect.password or b"").decode(errors="replace")
+        device, admission = authenticator.admit_device(identity, token)
+        if connect.will is not None:
+            _will_properties(connect.will, identity)
+        self._identity, self.device, self._will = identity, device, connect.will
+        self._telemetry_topic = identity.telemetry_topic
+        self._silence_s = min(1.5 * connect.keep_alive_s or LONGEST_SILENCE_S, LONGEST_SILENCE_S)  # [MQTT-3.1.2-24]
+        self._watch_silence()
+        self._watch_expiry(admission.expires_us)
+        self._server.connected_as(identity.client_id, self)
+        self._send(Connack(ACCEPTED))
+
+    def _take_subscribe(self, packet: Subscribe) -> None:
+        assert self._identity is not None
+        self._filters.update(text for text, _ in packet.filters)
+        if not self._filters <= self._identity.filters or len(self._filters) > MOST_SUBSCRIPTIONS:
+            raise ProtocolError("MQTT: expected one of the topic filters that IoT Hub has for this device")
+        self._send(Suback(packet.packet_id, tuple(min(qos, 1) for _, qos in packet.filters)))
+
+    def _take_publish(self, packet: Publish) -> None:
+        """The parser gives the very same text again while the topic stays, so most messages need no look at it."""
+        if packet.topic is not self._topic:
+            if packet.topic.startswith("$iothub/twin/"):
+                self._take_twin_request(packet)
+                return
+            self._properties = _properties(packet.topic, self._telemetry_topic)
+            self._topic = packet.topic
+        device = self.device
+        self._pending.append(packet.packet_id)
+        self._intake.offer(Arrival(device.id, device.patient, packet.payload, self._properties), self._committed)
+        if len(self._pending) >= WINDOW or self._intake.crowded:
+            self._paused = True
+            self._set_reading()
+
+    def _take_twin_request(self, packet: Publish) -> None:
+        """Twins are empty and keep nothing yet: GET succeeds, so that SDKs go on; a report is told 501."""
+        rid = request_id(packet.topic)
+        if packet.topic.startswith(TWIN_GET):
+            status, body = 200, _EMPTY_TWIN
+        elif packet.topic.startswith(TWIN_REPORT):
+            status, body = 501, b""
+        else:
+            raise ProtocolError("MQTT: expected one of IoT Hub's twin topics")
+        if packet.packet_id:
+            self._acknowledge_in_turn(packet.packet_id)
+        if TWIN_RESPONSES in self._filters:
+            self._send(Publish(f"$iothub/twin/res/{status}/?$rid={rid}", body))
+
+    # --- acknowledgements ---
+
+    def _acknowledge_in_turn(self, packet_id: int) -> None:
+        """PUBACKs go out in the order of the PUBLISHes [MQTT-4.6.0-2]; a negative id is ready but not first."""
+        if self._pending:
+            self._pending.append(-packet_id)
+        else:
+            self._transport.write(encode_puback(packet_id))
+
+    def _committed(self, error: Exception | None) -> None:
+        """The oldest of the pending messages is in the log, or could not be put there."""
+        if self._is_closed:
+            return
+        if error is not None:
+            self.close("the log could not commit")
+            return
+        pending = self._pending
+        packet_id = pending.popleft()
+        if packet_id:
+            self._transport.write(encode_puback(packet_id))
+        while pending and pending[0] < 0:
+            self._transport.write(encode_puback(-pending.popleft()))
+        if self._paused and len(pending) <= WINDOW // 2:
+            self._paused = False
+            self._set_reading()
+
+    def _send(self, packet: Packet) -> None:
+        self._transport.write(encode(packet))
+
+    # --- the end ---
+
+    def device_is_now(self, device: Device | None) -> None:
+        """The registry has changed; a device that may no longer be here is disconnected."""
+        known = self.device
+        if device is None or not device.enabled or device.generation_id != known.generation_id:
+            self.close("the device was disabled or deleted")
+        elif (device.primary_key, device.secondary_key) != (known.primary_key, known.secondary_key):
+            self.close("the device has new keys")
+        else:
+            self.device = device
+
+    def stop_reading(self) -> None:
+        """Take nothing more; what is pending is still acknowledged."""
+        self._stopping = True
+        self._set_reading()
+
+    def close(self, reason: str, *, will: bool = True) -> None:
+        """End it, once; what was written still goes out. Where `will`, the device's last will becomes telemetry."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._cancel(self._silence)
+        self._cancel(self._expiry)
+        if self._choked:  # the peer does not read; what is left to write would keep the socket for long
+            self._transport.abort()
+        else:
+            self._transport.close()
+        _log.debug("closed", device=self.device.id, reason=reason)
+        if will and self._will is not None and self._identity is not None:
+            properties = {**_will_properties(self._will, self._identity), "iothub-MessageType": "Will"}
+            arrival = Arrival(self.device.id, self.device.patient, self._will.payload, properties)
+            self._intake.offer(arrival, lambda error: None)
+
+    def _refuse(self, code: int, reason: str) -> None:
+        """Say no to CONNECT. No log line names the device: anyone can claim any name."""
+        self._server.refused += 1
+        _log.info("refused", code=code, reason=reason)
+        self._send(Connack(code))
+        self.close(reason)
+
+    def _watch_silence(self) -> None:
+        """Close when nothing was heard for `_silence_s`, unless it is us who do not listen. One timer, which is moved
+        on only when it fires."""
+        left_s = self._heard_s + self._silence_s - self._loop.time()
+        if left_s <= 0 and not self._paused:
+            self.close("the device is silent")
+            return
+        self._cancel(self._silence)
+        self._silence = self._loop.call_later(left_s if left_s > 0 else self._silence_s, self._watch_silence)
+
+    def _watch_expiry(self, expires_us: int) -> None:
+        """A token's end is the connection's; SDKs connect again with a new one shortly before."""
+        left_s = (expires_us - self._server.authenticator.wall_now()) / 1e6
+        self._expiry = self._loop.call_later(min(left_s, LONGEST_SESSION_S), self.close, "the token has expired")
+
+    @staticmethod
+    def _cancel(timer: asyncio.TimerHandle | None) -> None:
+        if timer is not None:
+            timer.cancel()
+
+    def _set_reading(self) -> None:
+        if self._is_closed:
+            return
+        if self._paused or self._choked or self._stopping:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
+
+
+def _properties(topic: str, telemetry_topic: str) -> dict[str, str]:
+    """The property bag at the end of the device's own telemetry topic (whose last slash may be left out)."""
+    if topic.startswith(telemetry_topic):
+        return parse_properties(topic[len(telemetry_topic) :])
+    if topic == telemetry_topic[:-1]:
+        return {}
+    raise ProtocolError("MQTT: expected the device's own telemetry topic")
+
+
+def _will_properties(will: Will, identity: Identity) -> dict[str, str]:
+    if will.qos > 1:
+        raise ProtocolError("MQTT: expected a will with QoS 0 or 1")
+    return _properties(will.topic, identity.telemetry_topic)

@@ -1,0 +1,162 @@
+"""One thread that makes everybody's entries durable: many callers, one fsync."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from time import monotonic
+
+from islet.errors import IsletError
+from islet.log.base import Append, Commit, CursorMove, Log
+from islet.model.time import Now
+
+Done = Callable[[Exception | None], None]
+"""Told afterwards, in the writer's thread: None when durable, else why not. Must be quick and must not raise."""
+
+Source = Callable[[int], tuple[Commit, Done] | None]
+"""Given now in µs, everything that is pending there, and who to tell; None when nothing is. Runs in the writer's
+thread; must be quick."""
+
+_logger = logging.getLogger(__name__)
+
+
+class GroupCommit:
+    """Collects what is pending everywhere and commits it as one transaction.
+
+    Counters for the metrics: `groups` and `rows` that became durable, `failures` (commits that did not), and
+    `last_duration_s`, the length of the last transaction.
+    """
+
+    def __init__(self, log: Log, now: Now, *, wait_s: float) -> None:
+        self.groups = 0
+        self.rows = 0
+        self.failures = 0
+        self.last_duration_s = 0.0
+        self._log, self._now, self._wait_s = log, now, wait_s
+        self._sources: list[Source] = []
+        self._submitted: list[tuple[Sequence[Append], Sequence[CursorMove], Mapping[str, bytes | None], Done]] = []
+        self._woken = threading.Condition()
+        self._woken_at: float | None = None
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+        self._thread.start()
+
+    def add_source(self, source: Source) -> None:
+        """Ask `source` in each round from now on."""
+        self._sources.append(source)
+
+    def wake(self) -> None:
+        """A source has something. Cheap; from any thread, after the thing was put there."""
+        if self._woken_at is None:  # if not, the coming round asks the sources later than this
+            with self._woken:
+                if self._woken_at is None:
+                    self._woken_at = monotonic()
+                    self._woken.notify()
+
+    def commit(
+        self,
+        appends: Sequence[Append] = (),
+        cursors: Sequence[CursorMove] = (),
+        states: Mapping[str, bytes | None] | None = None,
+    ) -> None:
+        """Join the next group and block until it is durable; raises what the commit raised."""
+        if threading.current_thread() is self._thread:
+            raise RuntimeError("commit() inside a done callback would wait for itself; use submit()")
+        finished = threading.Event()
+        outcome: list[Exception | None] = []
+
+        def done(error: Exception | None) -> None:
+            outcome.append(error)
+            finished.set()
+
+        self.submit(appends, cursors, states, done=done)
+        finished.wait()
+        if outcome[0] is not None:
+            raise outcome[0]
+
+    def submit(
+        self,
+        appends: Sequence[Append] = (),
+        cursors: Sequence[CursorMove] = (),
+        states: Mapping[str, bytes | None] | None = None,
+        *,
+        done: Done,
+    ) -> None:
+        """Join the next group without waiting for it."""
+        with self._woken:
+            if self._closing.is_set():
+                raise IsletError("the log's writer is closed; nothing more can be committed")
+            self._submitted.append((appends, cursors, states or {}, done))
+        self.wake()
+
+    def close(self) -> None:
+        """Commit what is pending, then stop."""
+        with self._woken:
+            self._closing.set()
+            self._woken_at = self._woken_at or monotonic()
+            self._woken.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while self._wait_for_work():
+            self._round()
+        while self._round():  # drain: a source may give its backlog in several pieces
+            pass
+
+    def _wait_for_work(self) -> bool:
+        with self._woken:
+            self._woken.wait_for(lambda: self._woken_at is not None)
+            since = self._woken_at or 0.0
+        left_s = since + self._wait_s - monotonic()  # nothing left when it came during the last commit
+        if left_s > 0:
+            self._closing.wait(left_s)
+        return not self._closing.is_set()
+
+    def _round(self) -> bool:
+        """Commit what is pending now; whether there was anything."""
+        with self._woken:
+            self._woken_at = None
+            submitted, self._submitted = self._submitted, []
+        now_us = self._now()
+        group = [given for source in self._sources if (given := _ask(source, now_us)) is not None]
+        for appends, cursors, states, done in submitted:
+            commit = Commit(received_at_us=now_us, appends=appends, cursors=cursors, states=states)
+            group.append((commit, done))
+        if not group:
+            return False
+        started = monotonic()
+        errors = self._write([commit for commit, _ in group])
+        self.last_duration_s = monotonic() - started
+        for (_, done), error in zip(group, errors, strict=True):
+            _tell(done, error)
+        return True
+
+    def _write(self, commits: Sequence[Commit]) -> list[Exception | None]:
+        """Commit them together; if one is at fault, each alone. One outcome for each."""
+        try:
+            self._log.commit(commits)
+        except OSError as error:  # the disk is full or broken: the same for all
+            self.failures += len(commits)
+            return [error] * len(commits)
+        except Exception as error:
+            if len(commits) > 1:
+                return [self._write([commit])[0] for commit in commits]
+            self.failures += 1
+            return [error]
+        self.groups += 1
+        self.rows += sum(append.batch.num_rows for commit in commits for append in commit.appends)
+        return [None] * len(commits)
+
+
+def _ask(source: Source, now_us: int) -> tuple[Commit, Done] | None:
+    try:
+        return source(now_us)
+    except Exception:
+        _logger.exception("a source of the log's writer failed; the others go on")
+        return None
+
+
+def _tell(done: Done, error: Exception | None) -> None:
+    try:
+        done(error)
+    except Exception:
+        _logger.exception("a callback of the log's writer failed; the writer goes on")

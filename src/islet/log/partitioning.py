@@ -1,0 +1,90 @@
+"""Which rows of a commit go to which partition, found for all rows at once."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+from zlib import crc32
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from islet.log.base import Commit
+from islet.model.batch import RECEIVED, schema_of
+from islet.model.topics import Topic
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Piece:
+    """Rows that go to one partition, in their order, and when all of them were received."""
+
+    topic: Topic
+    partition: int
+    received_at_us: int
+    batch: pa.RecordBatch
+
+
+def pieces(commits: Sequence[Commit], partitions: int) -> Iterator[Piece]:
+    """What the commits append, as few pieces as possible, in the order of the commits within each partition.
+
+    Neighbouring appends to one topic with one `received_at_us` become one piece per partition. Raises ValueError for
+    a batch that has not its topic's schema.
+    """
+    runs: dict[Topic, list[tuple[int, list[pa.RecordBatch]]]] = {}
+    for commit in commits:
+        for append in commit.appends:
+            if not append.batch.schema.equals(schema_of(append.topic)):
+                raise ValueError(f"append to {append.topic}: expected a batch of its schema (model/batch.py)")
+            if append.batch.num_rows == 0:
+                continue
+            of_topic = runs.setdefault(append.topic, [])
+            if of_topic and of_topic[-1][0] == commit.received_at_us:
+                of_topic[-1][1].append(append.batch)
+            else:
+                of_topic.append((commit.received_at_us, [append.batch]))
+    for topic, of_topic in runs.items():
+        for received_at_us, batches in of_topic:
+            batch = joined(batches)
+            for partition, part in split(batch, partitions):
+                yield Piece(topic=topic, partition=partition, received_at_us=received_at_us, batch=part)
+
+
+def split(batch: pa.RecordBatch, partitions: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    """The rows of each partition that has any, in their order: `model.topics.partition_of`, for a column."""
+    partition = _partition_of_rows(batch, partitions)
+    if (partition == partition[0]).all():
+        yield int(partition[0]), batch
+        return
+    order = np.argsort(partition, kind="stable")
+    ordered = batch.take(order)
+    numbers, starts, counts = np.unique(partition[order], return_index=True, return_counts=True)
+    for number, start, count in zip(numbers, starts, counts, strict=True):
+        yield int(number), ordered.slice(int(start), int(count))
+
+
+def _partition_of_rows(batch: pa.RecordBatch, partitions: int) -> NDArray[np.int64]:
+    if partitions == 1:
+        return np.zeros(batch.num_rows, np.int64)
+    coded = cast(
+        "pa.DictionaryArray[Any, Any]", pc.dictionary_encode(batch.column("patient"))
+    )  # each patient is hashed once
+    ids = cast(list[bytes], coded.dictionary.cast(pa.binary()).to_pylist())
+    of_id = np.fromiter(map(crc32, ids), np.int64, len(ids)) % partitions
+    rows: NDArray[np.int64] = of_id[coded.indices.to_numpy()]
+    return rows
+
+
+def with_received(batch: pa.RecordBatch, received_at_us: NDArray[np.int64]) -> pa.RecordBatch:
+    """The batch (n rows) with the column `received_at_us` (n,) at its end."""
+    return pa.RecordBatch.from_arrays(
+        [*batch.columns, pa.array(received_at_us, pa.int64())], schema=batch.schema.append(RECEIVED)
+    )
+
+
+def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    """Batches of one schema (at least one), one after the other, as one."""
+    if len(batches) == 1:
+        return batches[0]
+    whole: pa.RecordBatch = pa.concat_batches(batches)  # type: ignore[attr-defined]  # missing in the stubs
+    return whole

@@ -1,0 +1,283 @@
+"""The embedded log: one encrypted SQLite file, segments of columnar blobs."""
+
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+import numpy as np
+import pyarrow as pa
+
+from islet.errors import LogDamaged, OffsetExpired, SettingError
+from islet.log import compaction
+from islet.log.base import Commit, CursorMove, Slice
+from islet.log.connection import Readers, open_database, plain_errors, transaction
+from islet.log.partitioning import Piece, joined, pieces, with_received
+from islet.log.segment import Format, Rows, decode, encode_plain
+from islet.log.watch import Watch
+from islet.model.topics import Topic
+
+_LAYOUT: Final = 1
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS segment (
+    id INTEGER PRIMARY KEY,
+    topic TEXT NOT NULL, partition INTEGER NOT NULL, base INTEGER NOT NULL, rows INTEGER NOT NULL,
+    received_min_us INTEGER NOT NULL, received_max_us INTEGER NOT NULL,
+    format INTEGER NOT NULL, blob BLOB NOT NULL,
+    UNIQUE (topic, partition, base)
+) STRICT;
+CREATE TABLE IF NOT EXISTS extent (
+    topic TEXT NOT NULL, partition INTEGER NOT NULL, begin INTEGER NOT NULL, next INTEGER NOT NULL,
+    newest_received_us INTEGER NOT NULL,
+    PRIMARY KEY (topic, partition)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cursor (
+    consumer TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, "offset" INTEGER NOT NULL,
+    PRIMARY KEY (consumer, topic, partition)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, blob BLOB NOT NULL) STRICT;
+"""
+_GROW: Final = """
+INSERT INTO extent VALUES (?1, ?2, 0, ?3, ?4) ON CONFLICT DO UPDATE
+SET next = ?3, newest_received_us = max(newest_received_us, ?4)
+"""
+_FROM: Final = """
+SELECT base, rows, received_min_us, CASE format WHEN 1 THEN blob END FROM segment
+WHERE topic = ?1 AND partition = ?2 AND base >= coalesce(
+    (SELECT max(base) FROM segment WHERE topic = ?1 AND partition = ?2 AND base <= ?3), 0)
+ORDER BY base
+"""
+_BLOB: Final = "SELECT blob FROM segment WHERE topic = ? AND partition = ? AND base = ?"
+_MOVE: Final = 'INSERT OR REPLACE INTO cursor (consumer, topic, partition, "offset") VALUES (?, ?, ?, ?)'
+_CACHED_SEGMENTS: Final = 8
+_SLACK_PAGES: Final = 2_048  # 8 MB of free pages stay for the next commits
+
+
+class SqliteLog:
+    """Implements `islet.log.base.Log`; several processes may have the same file open."""
+
+    def __init__(self, path: Path, key: bytes, *, partitions: int) -> None:
+        """Open the log at `path`, made with that many partitions where there is none.
+
+        Raises KeyUnavailable for a wrong key, SettingError when it was made with another number of partitions.
+        """
+        self._path = path
+        self._partitions = partitions
+        self._writing = threading.Lock()
+        self._compacting = threading.Lock()
+        self._decoded: dict[tuple[Topic, int, int, int], Rows] = {}  # by place; last used at the end
+        self._decoding = threading.Lock()
+        self._writer = open_database(path, key)
+        self._readers = Readers(path, key)
+        self._watcher = open_database(path, key, synchronous="NORMAL")
+        self._data_version = -1
+        self._version = 0
+        self._watch = Watch(self._look)
+        try:
+            self._make_tables()
+        except BaseException:
+            self.close()
+            raise
+
+    def _make_tables(self) -> None:
+        with plain_errors(self._path.name), transaction(self._writer):
+            self._writer.execute(_TABLES)
+            self._writer.execute(
+                "INSERT OR IGNORE INTO meta VALUES ('layout', ?), ('partitions', ?)", (_LAYOUT, self._partitions)
+            )
+            made_with = dict(self._writer.execute("SELECT name, value FROM meta"))
+        if made_with["layout"] != _LAYOUT:
+            raise LogDamaged(f"{self._path.name}: layout {made_with['layout']} is not known to this version of Islet")
+        if made_with["partitions"] != self._partitions:
+            raise SettingError(
+                f"setting partitions: this log was made with {made_with['partitions']}, which cannot change later; "
+                f"got {self._partitions}. Set it back, or start a new log"
+            )
+
+    @property
+    def partitions(self) -> int:
+        return self._partitions
+
+    def commit(self, commits: Sequence[Commit]) -> None:
+        appended = [(piece, encode_plain(piece.batch)) for piece in pieces(commits, self._partitions)]
+        moves = [
+            (move.consumer, move.topic, move.partition, move.offset) for commit in commits for move in commit.cursors
+        ]
+        with self._writing, plain_errors(self._path.name):
+            with transaction(self._writer):
+                version = self._append(appended)
+                self._writer.executemany(_MOVE, moves)
+                for commit in commits:
+                    for name, blob in commit.states.items():
+                        self._put_state(name, blob)
+            self._watch.grown_to(version)
+
+    def _append(self, appended: Sequence[tuple[Piece, bytes]]) -> int:
+        """Write the segments; the log's version after that."""
+        ends: dict[tuple[str, int], int] = {
+            (topic, partition): end
+            for topic, partition, end in self._writer.execute("SELECT topic, partition, next FROM extent")
+        }
+        for piece, blob in appended:
+            at = (piece.topic, piece.partition)
+            base, rows, received = ends.get(at, 0), piece.batch.num_rows, piece.received_at_us
+            self._writer.execute(compaction.INSERT, (*at, base, rows, received, received, Format.PLAIN, blob))
+            self._writer.execute(_GROW, (*at, base + rows, received))
+            ends[at] = base + rows
+        return sum(ends.values())
+
+    def _put_state(self, name: str, blob: bytes | None) -> None:
+        if blob is None:
+            self._writer.execute("DELETE FROM state WHERE name = ?", (name,))
+        else:
+            self._writer.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, blob))
+
+    def read(self, topic: Topic, partition: int, offset: int, max_rows: int = 50_000) -> Slice | None:
+        found: list[Rows] = []
+        wanted = max(1, max_rows)
+        with closing(self._segments(topic, partition, offset)) as segments:
+            for base, rows in segments:
+                if not found and offset < base:
+                    raise OffsetExpired(topic, partition, offset, base)
+                part = _cut(rows, max(0, offset - base), wanted)
+                if part.batch.num_rows:
+                    found.append(part)
+                wanted -= part.batch.num_rows
+                if wanted <= 0:
+                    break
+        if not found:
+            begin = self.begin(topic)[partition]
+            if offset < begin:
+                raise OffsetExpired(topic, partition, offset, begin)
+            return None
+        batch = joined([part.batch for part in found])
+        received_at_us = np.concatenate([part.received_at_us for part in found])
+        return Slice(topic=topic, partition=partition, offset=offset, batch=with_received(batch, received_at_us))
+
+    def _segments(self, topic: Topic, partition: int, offset: int) -> Generator[tuple[int, Rows], None, None]:
+        """Base and rows of the segments from the one with `offset` on, all of one moment."""
+        with self._readers.one() as reader, closing(reader.execute(_FROM, (topic, partition, offset))) as segments:
+            for base, count, received_us, blob in segments:
+                place = (topic, partition, base, count)
+                try:
+                    yield (
+                        base,
+                        self._sorted(reader, *place)
+                        if blob is None
+                        else decode(topic, Format.PLAIN, blob, received_us, count),
+                    )
+                except (pa.ArrowException, ValueError, LookupError) as error:
+                    raise LogDamaged(f"{topic}/{partition}: the segment at offset {base} does not decode") from error
+
+    def _sorted(self, reader: apsw.Connection, topic: Topic, partition: int, base: int, count: int) -> Rows:
+        """A large segment; the last few stay decoded, because each is read in many slices."""
+        place = (topic, partition, base, count)
+        with self._decoding:
+            rows = self._decoded.pop(place, None)
+            if rows is None:
+                blob = reader.execute(_BLOB, place[:3]).get
+                rows = decode(topic, Format.SORTED, blob, 0, count)
+            self._decoded[place] = rows
+            if len(self._decoded) > _CACHED_SEGMENTS:
+                del self._decoded[next(iter(self._decoded))]
+            return rows
+
+    def begin(self, topic: Topic) -> tuple[int, ...]:
+        return self._by_partition("SELECT partition, begin FROM extent WHERE topic = ?", topic)
+
+    def end(self, topic: Topic) -> tuple[int, ...]:
+        return self._by_partition("SELECT partition, next FROM extent WHERE topic = ?", topic)
+
+    def cursor(self, consumer: str, topic: Topic) -> tuple[int, ...]:
+        query = 'SELECT partition, "offset" FROM cursor WHERE consumer = ? AND topic = ?'
+        return self._by_partition(query, consumer, topic)
+
+    def _by_partition(self, query: str, *values: str) -> tuple[int, ...]:
+        with self._readers.one() as reader:
+            found = dict(reader.execute(query, values))
+        return tuple(found.get(partition, 0) for partition in range(self._partitions))
+
+    def cursors(self) -> Sequence[CursorMove]:
+        with self._readers.one() as reader:
+            rows: list[Any] = reader.execute('SELECT consumer, topic, partition, "offset" FROM cursor').fetchall()
+        return [
+            CursorMove(consumer=consumer, topic=Topic(topic), partition=partition, offset=offset)
+            for consumer, topic, partition, offset in rows
+        ]
+
+    def state(self, name: str) -> bytes | None:
+        with self._readers.one() as reader:
+            blob: bytes | None = reader.execute("SELECT blob FROM state WHERE name = ?", (name,)).get
+            return blob
+
+    def wait(self, seen: int, timeout_s: float) -> int:
+        return self._watch.wait(seen, timeout_s)
+
+    def _look(self) -> int:
+        """The version on the disk; counts only when some connection has committed. In the watch's thread."""
+        with plain_errors(self._path.name):
+            data_version = self._watcher.pragma("data_version")
+            if data_version != self._data_version:
+                self._version = self._watcher.execute("SELECT coalesce(sum(next), 0) FROM extent").get
+                self._data_version = data_version
+            return self._version
+
+    def expire(self, before_us: int) -> int:
+        gone = 0
+        for topic, partition in self._parts():
+            with self._writing, plain_errors(self._path.name), transaction(self._writer):
+                gone += compaction.expire(self._writer, topic, partition, before_us)
+        self._shrink()
+        return gone
+
+    def compact(self) -> int:
+        rewritten = 0
+        with self._compacting:
+            for topic, partition in self._parts():
+                with self._readers.one() as reader:
+                    runs = compaction.runs(compaction.segments(reader, topic, partition))
+                for run in runs:
+                    rewritten += self._rewrite(topic, partition, run)
+        self._shrink()
+        return rewritten
+
+    def _rewrite(self, topic: Topic, partition: int, run: Sequence[compaction.Stored]) -> int:
+        """Make one sorted segment of a run; 0 when it was expired meanwhile. Writers wait for the last step only."""
+        with self._readers.one() as reader:
+            blob = compaction.sorted_blob(reader, topic, partition, run)
+        if blob is None:
+            return 0
+        with self._writing, plain_errors(self._path.name), transaction(self._writer):
+            return compaction.replace(self._writer, topic, partition, run, blob)
+
+    def _parts(self) -> list[tuple[Topic, int]]:
+        with self._readers.one() as reader:
+            return [(Topic(topic), part) for topic, part in reader.execute("SELECT topic, partition FROM extent")]
+
+    def _shrink(self) -> None:
+        """Give free pages back to the file system, a few at a time."""
+        with self._writing, plain_errors(self._path.name):
+            spare = self._writer.pragma("freelist_count") - _SLACK_PAGES
+        while spare > 0:
+            with self._writing, plain_errors(self._path.name):
+                self._writer.execute(f"PRAGMA incremental_vacuum({min(spare, 1_000)})").fetchall()
+            spare -= 1_000
+
+    def newest_received_us(self) -> int:
+        with self._readers.one() as reader:
+            newest: int = reader.execute("SELECT coalesce(max(newest_received_us), 0) FROM extent").get
+            return newest
+
+    def close(self) -> None:
+        self._watch.close()
+        with self._writing:
+            self._watcher.close()
+            self._readers.close()
+            self._writer.close()
+
+
+def _cut(rows: Rows, first: int, count: int) -> Rows:
+    return Rows(rows.batch.slice(first, count), rows.received_at_us[first : first + count])

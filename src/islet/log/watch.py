@@ -1,0 +1,65 @@
+"""Waiting for the log to change, whichever process changed it."""
+
+import threading
+from collections.abc import Callable
+
+_POLL_S = 0.005  # how late another process's commit may be seen; our own is seen at once
+
+
+class Watch:
+    """The log's version: how many entries were ever appended. Grows only.
+
+    `look` gives the version on the disk; it is called every few ms in a thread of its own while somebody waits.
+    """
+
+    def __init__(self, look: Callable[[], int]) -> None:
+        self._look = look
+        self._version = 0
+        self._waiting = 0
+        self._grown = threading.Condition()
+        self._needed = threading.Event()
+        self._closed = False
+        self._thread: threading.Thread | None = None
+
+    def grown_to(self, version: int) -> None:
+        """Wake who waits for it."""
+        with self._grown:
+            if version > self._version:
+                self._version = version
+                self._grown.notify_all()
+
+    def wait(self, seen: int, timeout_s: float) -> int:
+        """Block until the version is more than `seen`, or the time is over; the version."""
+        with self._grown:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._poll, name="log-watch", daemon=True)
+                self._thread.start()
+            self._waiting += 1
+            self._needed.set()
+            try:
+                self._grown.wait_for(lambda: self._version > seen or self._closed, timeout_s)
+            finally:
+                self._waiting -= 1
+            return self._version
+
+    def _poll(self) -> None:
+        pause = threading.Event()
+        while not self._closed:
+            self._needed.wait()
+            try:
+                self.grown_to(self._look())
+            except Exception:  # the reader that is waiting will meet the same error, and say it
+                pause.wait(1.0)
+            pause.wait(_POLL_S)
+            with self._grown:
+                if not self._waiting and not self._closed:
+                    self._needed.clear()
+
+    def close(self) -> None:
+        """Let go of everybody who waits, and of the thread."""
+        with self._grown:
+            self._closed = True
+            self._grown.notify_all()
+        self._needed.set()
+        if self._thread is not None:
+            self._thread.join()

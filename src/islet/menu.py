@@ -1,0 +1,36 @@
+"""Every plug by kind and name, one line each. Strings, so that nothing is loaded that is not used."""
+
+from importlib import import_module
+from typing import Any, Final
+
+from islet.errors import SettingError
+
+PLUGS: Final[dict[str, dict[str, str]]] = {
+    "log": {
+        "sqlite": "islet.log.sqlite:SqliteLog",
+        "memory": "islet.log.memory:MemoryLog",
+    },
+    "store": {
+        "sqlite": "islet.store.sqlite:SqliteStore",
+    },
+    "registry": {
+        "sqlite": "islet.store.registry:SqliteRegistry",
+    },
+    "notifier": {
+        "console": "islet.notify.console:ConsoleNotifier",
+        "telegram": "islet.notify.telegram:TelegramNotifier",
+    },
+    "importer": {
+        "shanghai": "islet.decode.shanghai:decode_workbook",
+    },
+}
+
+
+def plug(kind: str, name: str) -> Any:
+    """The class or function behind a line of the menu. Raises SettingError that lists what there is."""
+    try:
+        module, attribute = PLUGS[kind][name].split(":")
+    except KeyError:
+        known = ", ".join(sorted(PLUGS.get(kind, {}))) or "nothing"
+        raise SettingError(f"{kind} {name!r} is not on the menu; there is: {known}") from None
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,1 @@
+"""Running the platform: supervised workers, health, Prometheus metrics, structured logs, and the installation check."""

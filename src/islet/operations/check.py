@@ -1,0 +1,102 @@
+"""`islet check`: what is wrong with an installation, and how to mend it."""
+
+import os
+import shutil
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+
+from msgspec import Struct
+
+from islet.errors import IsletError
+from islet.settings import Settings
+
+_LEAST_FREE_GIB = 2.0
+
+
+class Finding(Struct, frozen=True):
+    """One thing that was looked at: whether it is well, and what to do if not."""
+
+    ok: bool
+    what: str
+    says: str
+
+
+def findings(settings: Settings, *, opens: Callable[[], None]) -> list[Finding]:
+    """All findings, in the order in which they would hurt. `opens` opens the log and the store with the data key, and
+    raises what is wrong with that."""
+    return [
+        _data_dir(settings.data_dir),
+        _space(settings.data_dir),
+        _key(opens),
+        *_private_files(settings.data_dir),
+        *_ports(settings),
+        _assets(),
+        _alarms_reach_somebody(settings),
+    ]
+
+
+def _data_dir(path: Path) -> Finding:
+    parent = path if path.exists() else path.absolute().parent
+    if not os.access(parent, os.W_OK):
+        return Finding(False, "data directory", f"{parent} cannot be written; make it writable or set data_dir")
+    return Finding(True, "data directory", str(path.absolute()))
+
+
+def _space(path: Path) -> Finding:
+    existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    free_gib = shutil.disk_usage(existing).free / 2**30
+    if free_gib < _LEAST_FREE_GIB:
+        return Finding(False, "disk", f"{free_gib:.1f} GiB free; make room (retention_days keeps the log smaller)")
+    return Finding(True, "disk", f"{free_gib:.0f} GiB free")
+
+
+def _key(opens: Callable[[], None]) -> Finding:
+    try:
+        opens()
+    except IsletError as error:
+        return Finding(False, "data key", str(error))
+    return Finding(True, "data key", "opens the log and the store")
+
+
+def _private_files(path: Path) -> Iterator[Finding]:
+    for file in sorted(path.glob("**/*.key")):
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if mode & 0o077:
+            yield Finding(False, file.name, f"mode {mode:03o} lets others read it; chmod 600 {file}")
+        else:
+            yield Finding(True, file.name, "readable by its owner only")
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    for name in ("mqtt_tls_port", "mqtt_plain_port", "https_port", "http_plain_port"):
+        port = getattr(settings, name)
+        if port:
+            yield _port(name, settings.host, port)
+
+
+def _port(name: str, host: str, port: int) -> Finding:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((host, port))
+        except OSError as error:
+            return Finding(
+                False, name, f"{host}:{port} cannot be bound ({error.strerror}); is Islet running? else set {name}"
+            )
+    return Finding(True, name, f"{host}:{port} is free")
+
+
+def _assets() -> Finding:
+    chart = files("islet.web").joinpath("static", "vendor", "uPlot.esm.js")
+    if not chart.is_file():
+        return Finding(False, "page assets", "the chart library is not there; run `make assets`")
+    return Finding(True, "page assets", "built")
+
+
+def _alarms_reach_somebody(settings: Settings) -> Finding:
+    if not settings.telegram_token:
+        return Finding(True, "alarms", "go to the portal and the console only; set telegram_token to reach a phone")
+    return Finding(True, "alarms", "go to Telegram")

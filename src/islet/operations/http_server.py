@@ -1,0 +1,71 @@
+"""An HTTP listener inside the platform's event loop, on uvicorn."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator
+
+import uvicorn
+from starlette.applications import Starlette
+
+from islet.errors import SettingError
+
+_DRAIN_S = 5
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: the platform has one for all its parts."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class HttpListener:
+    """Serves an application on one port. `start` returns once requests are answered; `stop` drains for five seconds."""
+
+    def __init__(self, app: Starlette, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        """Raises SettingError when the port cannot be had."""
+        self._socket = _bound(host, port)
+        self.port: int = self._socket.getsockname()[1]
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            ws="none",
+            timeout_graceful_shutdown=_DRAIN_S,
+            ssl_context_factory=None if tls is None else lambda *_: tls,
+        )
+        self._server = _Server(config)
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin to answer."""
+        self._serving = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started and not self._serving.done():
+            await asyncio.sleep(0.01)
+        if self._serving.done():
+            self._serving.result()
+
+    async def stop(self) -> None:
+        """Accept nothing more, answer what is under way."""
+        self._server.should_exit = True
+        if self._serving is not None:
+            await self._serving
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    one = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        one.bind((host, port))
+    except OSError as error:
+        one.close()
+        raise SettingError(
+            f"cannot listen on {host}:{port}: {error.strerror}; `islet check` tells which ports are free"
+        ) from None
+    return one

@@ -1,0 +1,94 @@
+"""Prometheus metrics of one process. No label ever holds a patient, a device or a value."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from islet.log.base import CursorMove, Log
+from islet.model.topics import Topic
+from islet.operations.workers import Worker
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_LATENCY_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 30.0)
+Counts = Callable[[], Mapping[str, int]]
+
+
+class Metrics:
+    """What `/metrics` shows: the log's ends and lags, the counters of each part, the latency of alerts."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.alert_latency_s = Histogram(
+            "islet_alert_latency_seconds",
+            "From the commit of a reading to the commit of the alert that it caused.",
+            registry=self.registry,
+            buckets=_LATENCY_BUCKETS_S,
+        )
+
+    def watch(self, collector: Collector) -> None:
+        """Ask this collector, too, at each scrape."""
+        self.registry.register(collector)
+
+    def page(self) -> bytes:
+        """The exposition text."""
+        return generate_latest(self.registry)
+
+
+class LogCollector(Collector):
+    """Entries per topic, and how far behind each consumer is."""
+
+    def __init__(self, log: Log, more_cursors: Callable[[], Sequence[CursorMove]]) -> None:
+        self._log, self._more = log, more_cursors
+
+    def collect(self) -> Iterable[Metric]:
+        ends = {topic: self._log.end(topic) for topic in Topic}
+        appended = CounterMetricFamily("islet_log_entries", "Entries ever appended.", labels=["topic"])
+        for topic, end in ends.items():
+            appended.add_metric([topic], sum(end))
+        lags = GaugeMetricFamily("islet_consumer_lag", "Entries not yet consumed.", labels=["consumer", "topic"])
+        for (consumer, topic), lag in sorted(lags_of(ends, [*self._log.cursors(), *self._more()]).items()):
+            lags.add_metric([consumer, topic], lag)
+        yield appended
+        yield lags
+
+
+def lags_of(ends: Mapping[Topic, Sequence[int]], cursors: Iterable[CursorMove]) -> dict[tuple[str, Topic], int]:
+    """Entries that each consumer has not yet done, per topic that it has a cursor in."""
+    lags: dict[tuple[str, Topic], int] = {}
+    for cursor in cursors:
+        key = (cursor.consumer, cursor.topic)
+        behind = ends[cursor.topic][cursor.partition] - cursor.offset
+        lags[key] = lags.get(key, 0) + max(0, behind)
+    return lags
+
+
+class CountsCollector(Collector):
+    """Counters and gauges of a part, asked for at each scrape: `islet_<part>{what="…"}`."""
+
+    def __init__(self, part: str, sentence: str, counts: Counts, *, grows: bool = True) -> None:
+        self._name, self._sentence, self._counts, self._grows = f"islet_{part}", sentence, counts, grows
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily if self._grows else GaugeMetricFamily
+        metric = family(self._name, self._sentence, labels=["what"])
+        for what, count in self._counts().items():
+            metric.add_metric([what], count)
+        yield metric
+
+
+class WorkerCollector(Collector):
+    """Whether each worker runs, and how often it has failed."""
+
+    def __init__(self, workers: Sequence[Worker]) -> None:
+        self._workers = workers
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("islet_worker_up", "1 while the worker runs and does not fail.", labels=["worker"])
+        failures = CounterMetricFamily("islet_worker_failures", "Steps that raised.", labels=["worker"])
+        for worker in self._workers:
+            up.add_metric([worker.name], float(worker.alive and not worker.failing))
+            failures.add_metric([worker.name], worker.failures)
+        yield up
+        yield failures

@@ -1,0 +1,112 @@
+"""Alerts in SQLite: the state that follows from the changes in the log.
+
+Functions over a connection; the transaction is the caller's.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Final
+
+import apsw
+from msgspec import convert, structs
+
+from islet.log.base import Slice
+from islet.model.alerts import Alert, AlertChange, Severity, fold
+from islet.model.codec import decode_change
+from islet.model.time import DAY_US
+
+TABLES: Final = """
+CREATE TABLE IF NOT EXISTS alert (
+    id TEXT NOT NULL PRIMARY KEY, rule TEXT NOT NULL, patient TEXT NOT NULL, severity TEXT NOT NULL,
+    onset_us INTEGER NOT NULL, opened_received_us INTEGER NOT NULL, device TEXT NOT NULL, glucose_tenths INTEGER,
+    cleared_us INTEGER, retracted INTEGER NOT NULL, acknowledged_us INTEGER, acknowledged_by TEXT NOT NULL,
+    replaced_by TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX IF NOT EXISTS alert_by_onset ON alert (onset_us);
+CREATE INDEX IF NOT EXISTS alert_active ON alert (onset_us) WHERE NOT retracted AND cleared_us IS NULL;
+CREATE INDEX IF NOT EXISTS alert_replaced ON alert (replaced_by) WHERE replaced_by <> '';
+"""
+_FIELDS: Final = tuple(field.name for field in structs.fields(Alert))
+_COLUMNS: Final = ", ".join(_FIELDS)
+_PUT: Final = f"""
+INSERT INTO alert ({_COLUMNS}) VALUES ({", ".join("?" * len(_FIELDS))}) ON CONFLICT (id) DO UPDATE
+SET {", ".join(f"{name} = excluded.{name}" for name in _FIELDS[1:])}
+"""
+_OPEN: Final = "cleared_us IS NULL"
+_UNSEEN: Final = (
+    f"acknowledged_us IS NULL AND severity IN ('{Severity.URGENT}', '{Severity.WARNING}') AND onset_us >= ?"
+)
+
+
+def insert(writer: apsw.Connection, one: Slice) -> None:
+    """Fold changes, which are in the order of the log, into the table."""
+    columns = one.batch.to_pydict()
+    for body, received_us in zip(columns["body"], columns["received_at_us"], strict=True):
+        _apply(writer, decode_change(body), received_us)
+
+
+def _apply(writer: apsw.Connection, change: AlertChange, received_us: int) -> None:
+    alert = fold(select_one(writer, change.id), change, received_us)
+    if alert is None:
+        return
+    _put(writer, alert)
+    if change.change == "retracted":
+        writer.execute("UPDATE alert SET replaced_by = ? WHERE id = ?", (change.replaced_by, change.id))
+    _inherit(writer, alert.id)
+
+
+def _put(writer: apsw.Connection, alert: Alert) -> None:
+    writer.execute(_PUT, structs.astuple(alert))
+
+
+def _inherit(writer: apsw.Connection, id: str) -> None:
+    """Pass an acknowledgement on: to this alert from those it replaces, and from it to what replaces it.
+
+    So it arrives in whatever order retraction, acknowledgement and the new alert come.
+    """
+    writer.execute(
+        """UPDATE alert SET acknowledged_us = old.acknowledged_us, acknowledged_by = old.acknowledged_by
+           FROM (SELECT acknowledged_us, acknowledged_by FROM alert WHERE replaced_by = ?1 AND replaced_by <> ''
+                 AND retracted AND acknowledged_us IS NOT NULL ORDER BY acknowledged_us, id LIMIT 1) AS old
+           WHERE alert.id = ?1 AND alert.acknowledged_us IS NULL""",
+        (id,),
+    )
+    following: Any = writer.execute(
+        """SELECT replaced_by FROM alert WHERE id = ? AND retracted AND replaced_by <> '' AND acknowledged_us NOT NULL
+           AND (SELECT acknowledged_us FROM alert AS next WHERE next.id = alert.replaced_by) IS NULL
+           AND EXISTS (SELECT 1 FROM alert AS next WHERE next.id = alert.replaced_by)""",
+        (id,),
+    ).get
+    if following is not None:
+        _inherit(writer, following)
+
+
+def select_one(reader: apsw.Connection, id: str) -> Alert | None:
+    """One alert by its id, retracted or not."""
+    row = reader.execute(f"SELECT {_COLUMNS} FROM alert WHERE id = ?", (id,)).fetchone()
+    return None if row is None else _alert(row)
+
+
+def select(
+    reader: apsw.Connection, patients: Sequence[str] | None, *, active_only: bool, newest_us: int, limit: int
+) -> list[Alert]:
+    """Alerts that are not retracted, newest onset first; `newest_us` is the time of the newest data."""
+    query = f"SELECT {_COLUMNS} FROM alert WHERE NOT retracted"
+    values: list[str | int] = []
+    if patients is not None:
+        query += " AND patient IN (SELECT value FROM json_each(?))"
+        values.append(json.dumps(list(patients)))
+    if active_only:
+        query += f" AND ({_OPEN} OR ({_UNSEEN}))"
+        values.append(newest_us - DAY_US)
+    rows = reader.execute(f"{query} ORDER BY onset_us DESC, id LIMIT ?", (*values, limit)).fetchall()
+    return [_alert(row) for row in rows]
+
+
+def _alert(row: tuple[Any, ...]) -> Alert:
+    return convert(dict(zip(_FIELDS, row, strict=True)), Alert, strict=False)
+
+
+def forget(writer: apsw.Connection, received_from_us: int) -> None:
+    """Remove alerts that were opened by an entry received at or after that instant."""
+    writer.execute("DELETE FROM alert WHERE opened_received_us >= ?", (received_from_us,))

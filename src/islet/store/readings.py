@@ -1,0 +1,151 @@
+"""Readings in SQLite: one row per identity (patient, time, device), kept in that order on the disk.
+
+Functions over a connection; the transaction is the caller's.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any, Final
+
+import apsw
+import numpy as np
+from numpy.typing import NDArray
+
+from islet.log.base import Slice
+from islet.model.batch import int64_column
+from islet.model.series import Series
+from islet.store.base import Latest
+
+TABLES: Final = """
+CREATE TABLE IF NOT EXISTS reading_patient (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE IF NOT EXISTS reading_device (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE IF NOT EXISTS reading (
+    patient INTEGER NOT NULL, time_us INTEGER NOT NULL, device INTEGER NOT NULL,
+    glucose_tenths INTEGER NOT NULL, value REAL NOT NULL, unit INTEGER NOT NULL, range INTEGER NOT NULL,
+    method INTEGER NOT NULL, received_at_us INTEGER NOT NULL,
+    PRIMARY KEY (patient, time_us, device)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS conflict (
+    patient INTEGER NOT NULL, time_us INTEGER NOT NULL, device INTEGER NOT NULL,
+    glucose_tenths INTEGER NOT NULL, value REAL NOT NULL, unit INTEGER NOT NULL, range INTEGER NOT NULL,
+    method INTEGER NOT NULL, received_at_us INTEGER NOT NULL,
+    PRIMARY KEY (patient, time_us, device, glucose_tenths, range)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reading_newest (one INTEGER PRIMARY KEY CHECK (one = 1), time_us INTEGER NOT NULL) STRICT;
+"""
+_INSERT: Final = "INSERT OR IGNORE INTO reading VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_KEEP_ASIDE: Final = """
+INSERT OR IGNORE INTO conflict SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM reading
+WHERE patient = ?1 AND time_us = ?2 AND device = ?3 AND (glucose_tenths <> ?4 OR range <> ?7)
+"""
+_NEWER: Final = (
+    "INSERT INTO reading_newest VALUES (1, ?) ON CONFLICT DO UPDATE SET time_us = max(time_us, excluded.time_us)"
+)
+_NUMBERS: Final = ("glucose_tenths", "value", "unit", "range", "method", "received_at_us")
+_SERIES: Final = """
+SELECT time_us, glucose_tenths, range, device FROM reading
+WHERE patient = (SELECT id FROM reading_patient WHERE name = ?) AND time_us >= ? AND time_us < ?
+ORDER BY time_us
+"""
+_LATEST: Final = """
+SELECT p.name, d.name, r.time_us, r.glucose_tenths, r.range, q.time_us, q.glucose_tenths
+FROM reading_patient p
+JOIN reading r ON r.patient = p.id AND r.time_us = (SELECT max(time_us) FROM reading WHERE patient = p.id)
+JOIN reading_device d ON d.id = r.device
+LEFT JOIN reading q ON q.patient = p.id
+    AND q.time_us = (SELECT max(time_us) FROM reading WHERE patient = p.id AND time_us < r.time_us)
+LEFT JOIN reading_device e ON e.id = q.device
+{chosen} ORDER BY p.name, d.name, e.name
+"""
+_LATEST_FIELDS: Final = tuple(field.name for field in fields(Latest))
+
+
+class Names:
+    """The small numbers that stand for the names of patients and devices; made when first needed."""
+
+    def __init__(self, table: str) -> None:
+        self._table = table
+        self._ids: dict[str, int] = {}
+
+    def ids(self, writer: apsw.Connection, names: Sequence[str]) -> NDArray[np.int64]:
+        """The number of each name, in their order."""
+        for name in names:
+            if name not in self._ids:
+                writer.execute(f"INSERT OR IGNORE INTO {self._table} (name) VALUES (?)", (name,))
+                self._ids[name] = writer.execute(f"SELECT id FROM {self._table} WHERE name = ?", (name,)).get
+        return np.fromiter(map(self._ids.__getitem__, names), np.int64, len(names))
+
+    def forget(self) -> None:
+        """To be called when a transaction was rolled back: its numbers were never given."""
+        self._ids.clear()
+
+
+def insert(writer: apsw.Connection, slices: Sequence[Slice], patients: Names, devices: Names) -> None:
+    """Take in readings; of two with one identity the first stays, a second with another value goes to `conflict`."""
+    columns = [_columns(writer, one, patients, devices) for one in slices]
+    joined = [np.concatenate(each) for each in zip(*columns, strict=True)]
+    patient, time_us, device = joined[:3]
+    order = np.lexsort((device, time_us, patient))  # as on the disk; equals stay in the order of the log
+    rows = list(zip(*(column[order].tolist() for column in joined), strict=True))
+    before = writer.total_changes()
+    writer.executemany(_INSERT, rows)
+    if writer.total_changes() - before < len(rows):
+        writer.executemany(_KEEP_ASIDE, rows)
+    writer.execute(_NEWER, (int(time_us.max()),))
+
+
+def _columns(writer: apsw.Connection, one: Slice, patients: Names, devices: Names) -> list[NDArray[Any]]:
+    batch = one.batch
+    keys = [
+        _numbered(writer, batch.column("patient"), patients),
+        int64_column(batch, "time_us"),
+        _numbered(writer, batch.column("device"), devices),
+    ]
+    return keys + [batch.column(name).to_numpy(zero_copy_only=False) for name in _NUMBERS]
+
+
+def _numbered(writer: apsw.Connection, column: Any, names: Names) -> NDArray[np.int64]:
+    coded = column.dictionary_encode()
+    numbers: NDArray[np.int64] = names.ids(writer, coded.dictionary.to_pylist())[coded.indices.to_numpy()]
+    return numbers
+
+
+def series(reader: apsw.Connection, patient: str, from_us: int, to_us: int) -> Series:
+    """The patient's readings with from_us <= time < to_us, one per instant (the device first by name)."""
+    rows: list[Any] = reader.execute(_SERIES, (patient, from_us, to_us)).fetchall()
+    time_us, tenths, range_, _ = zip(*rows, strict=True) if rows else ((), (), (), ())
+    times = np.array(time_us, np.int64)
+    if (times[1:] == times[:-1]).any():
+        names = dict(reader.execute("SELECT id, name FROM reading_device"))
+        rows.sort(key=lambda row: (row[0], names[row[3]]))
+        _, tenths, range_, _ = zip(*rows, strict=True)
+    first = np.append(True, times[1:] != times[:-1])[: len(times)]
+    return Series(
+        time_us=times[first],
+        glucose_tenths=np.array(tenths, np.int32)[first],
+        range=np.array(range_, np.int8)[first],
+    )
+
+
+def latest(reader: apsw.Connection, patients: Sequence[str] | None) -> list[Latest]:
+    """The newest reading of each patient and the one before, in order of the patients' ids.
+
+    Found in the order of the table, a few steps a patient; nothing has to be kept up to date for it.
+    """
+    chosen = "" if patients is None else "WHERE p.name IN (SELECT value FROM json_each(?))"
+    values = () if patients is None else (json.dumps(list(patients)),)
+    rows: Any = reader.execute(_LATEST.format(chosen=chosen), values)
+    first_of_instant = {row[0]: row for row in reversed(rows.fetchall())}
+    return [Latest(**dict(zip(_LATEST_FIELDS, row, strict=True))) for row in reversed(first_of_instant.values())]
+
+
+def newest_time_us(reader: apsw.Connection) -> int:
+    """The time of the newest reading of anybody, 0 when there is none."""
+    return reader.execute("SELECT time_us FROM reading_newest").get or 0
+
+
+def forget(writer: apsw.Connection, received_from_us: int) -> None:
+    """Remove readings and conflicts received at or after that instant."""
+    writer.execute("DELETE FROM reading WHERE received_at_us >= ?", (received_from_us,))
+    writer.execute("DELETE FROM conflict WHERE received_at_us >= ?", (received_from_us,))

@@ -1,0 +1,154 @@
+"""The registry: what people entered, in the same encrypted file as the store, durable when a call returns."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import apsw
+import msgspec
+
+from islet.errors import AlreadyExists, NotFound
+from islet.log.connection import Readers, open_database, plain_errors, transaction
+from islet.model.people import Device, Patient, User
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS registered (
+    kind TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kind, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS registry_version (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL) STRICT;
+INSERT OR IGNORE INTO registry_version VALUES (1, 0);
+CREATE TABLE IF NOT EXISTS session (
+    token_hash TEXT PRIMARY KEY, user TEXT NOT NULL, expires_us INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS secret (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+"""
+Record = TypeVar("Record", Patient, Device, User)
+_KINDS: Final[dict[type, str]] = {Patient: "patient", Device: "device", User: "user"}
+
+
+class SqliteRegistry:
+    """Implements `islet.store.base.Registry`. Records are JSON, so that a new field needs no migration."""
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        """Open the registry at `path`, made where there is none. Raises KeyUnavailable for a wrong key."""
+        self._name = path.name
+        self._writing = threading.Lock()
+        self._readers = Readers(path, key)
+        self._writer = open_database(path, key, synchronous="FULL")
+        with self._transaction():
+            self._writer.execute(_TABLES)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._writing, plain_errors(self._name), transaction(self._writer):
+            yield
+
+    def patients(self) -> list[Patient]:
+        return self._all(Patient)
+
+    def patient(self, id: str) -> Patient | None:
+        return self._one(Patient, id)
+
+    def put_patient(self, patient: Patient) -> None:
+        with self._transaction():
+            self._put(patient.id, patient)
+
+    def devices(self) -> list[Device]:
+        return self._all(Device)
+
+    def device(self, id: str) -> Device | None:
+        return self._one(Device, id)
+
+    def create_device(self, device: Device) -> None:
+        with self._transaction():
+            if self._has_device(device.id):
+                raise AlreadyExists(f"device {device.id!r} exists already; update it, or choose another id")
+            self._put(device.id, device)
+
+    def update_device(self, device: Device) -> None:
+        with self._transaction():
+            if not self._has_device(device.id):
+                raise NotFound(f"device {device.id!r} is not registered")
+            self._put(device.id, device)
+
+    def delete_device(self, id: str) -> None:
+        with self._transaction():
+            if not self._has_device(id):
+                raise NotFound(f"device {id!r} is not registered")
+            self._writer.execute("DELETE FROM registered WHERE kind = 'device' AND id = ?", (id,))
+            self._changed()
+
+    def users(self) -> list[User]:
+        return self._all(User)
+
+    def user(self, name: str) -> User | None:
+        return self._one(User, name)
+
+    def put_user(self, user: User) -> None:
+        with self._transaction():
+            self._put(user.name, user)
+
+    def create_session(self, token_hash: str, user: str, expires_us: int) -> None:
+        with self._transaction():
+            self._writer.execute("INSERT OR REPLACE INTO session VALUES (?, ?, ?)", (token_hash, user, expires_us))
+
+    def session_user(self, token_hash: str, now_us: int) -> User | None:
+        with self._readers.one() as reader:
+            query = "SELECT user FROM session WHERE token_hash = ? AND expires_us > ?"
+            name: str | None = reader.execute(query, (token_hash, now_us)).get
+        user = None if name is None else self.user(name)
+        return user if user is not None and user.enabled else None
+
+    def delete_session(self, token_hash: str) -> None:
+        with self._transaction():
+            self._writer.execute("DELETE FROM session WHERE token_hash = ?", (token_hash,))
+
+    def secret(self, name: str) -> str | None:
+        with self._readers.one() as reader:
+            value: str | None = reader.execute("SELECT value FROM secret WHERE name = ?", (name,)).get
+            return value
+
+    def put_secret(self, name: str, value: str) -> None:
+        with self._transaction():
+            self._writer.execute("INSERT OR REPLACE INTO secret VALUES (?, ?)", (name, value))
+
+    @property
+    def version(self) -> int:
+        with self._readers.one() as reader:
+            version: int = reader.execute("SELECT version FROM registry_version").get
+            return version
+
+    def close(self) -> None:
+        with self._writing:
+            self._readers.close()
+            self._writer.close()
+
+    def _all(self, kind: type[Record]) -> list[Record]:
+        with self._readers.one() as reader:
+            rows: list[Any] = reader.execute(
+                "SELECT body FROM registered WHERE kind = ? ORDER BY id", (_KINDS[kind],)
+            ).fetchall()
+        return [msgspec.json.decode(body, type=kind) for (body,) in rows]
+
+    def _one(self, kind: type[Record], id: str) -> Record | None:
+        with self._readers.one() as reader:
+            body = _body(reader, _KINDS[kind], id)
+        return None if body is None else msgspec.json.decode(body, type=kind)
+
+    def _has_device(self, id: str) -> bool:
+        return _body(self._writer, "device", id) is not None
+
+    def _put(self, id: str, record: Patient | Device | User) -> None:
+        values = (_KINDS[type(record)], id, msgspec.json.encode(record))
+        self._writer.execute("INSERT OR REPLACE INTO registered VALUES (?, ?, ?)", values)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._writer.execute("UPDATE registry_version SET version = version + 1")
+
+
+def _body(connection: apsw.Connection, kind: str, id: str) -> bytes | None:
+    body: bytes | None = connection.execute("SELECT body FROM registered WHERE kind = ? AND id = ?", (kind, id)).get
+    return body

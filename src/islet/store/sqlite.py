@@ -1,0 +1,131 @@
+"""The embedded store: what is derived from the log, in the installation's encrypted SQLite file."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from islet.log.base import Slice
+from islet.log.connection import Readers, open_database, plain_errors, transaction
+from islet.model.alerts import Alert
+from islet.model.series import Series
+from islet.model.topics import Topic
+from islet.store import alerts, documents, readings
+from islet.store.base import Document, Latest
+
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS applied (
+    consumer TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, "offset" INTEGER NOT NULL,
+    PRIMARY KEY (consumer, topic, partition)
+) STRICT, WITHOUT ROWID;
+"""
+_APPLIED: Final = 'SELECT partition, "offset" FROM applied WHERE consumer = ? AND topic = ?'
+
+
+class SqliteStore:
+    """Implements `islet.store.base.Store`.
+
+    Commits with synchronous=NORMAL: a power cut may lose the last ones, whole, and their cursors with them; the log
+    still has them, and they are applied again.
+    """
+
+    def __init__(self, path: Path, key: bytes) -> None:
+        """Open the store at `path`, made where there is none. Raises KeyUnavailable for a wrong key."""
+        self._name = path.name
+        self._writing = threading.Lock()
+        self._patients = readings.Names("reading_patient")
+        self._devices = readings.Names("reading_device")
+        self._readers = Readers(path, key)
+        self._writer = open_database(path, key, synchronous="NORMAL")
+        with plain_errors(self._name), transaction(self._writer):
+            self._writer.execute(_TABLES + readings.TABLES + documents.TABLES + alerts.TABLES)
+
+    def apply(self, slices: Sequence[Slice], consumer: str = "store") -> None:
+        with self._writing, plain_errors(self._name):
+            try:
+                with transaction(self._writer):
+                    self._apply([new for one in slices if (new := self._advance(one, consumer)) is not None])
+            except BaseException:
+                self._patients.forget()
+                self._devices.forget()
+                raise
+
+    def _advance(self, one: Slice, consumer: str) -> Slice | None:
+        """What of the slice is new, and the cursor behind it; None when all of it was applied already."""
+        place = (consumer, one.topic, one.partition)
+        query = 'SELECT "offset" FROM applied WHERE consumer = ? AND topic = ? AND partition = ?'
+        reached: int = self._writer.execute(query, place).get or 0
+        if one.next_offset <= reached:
+            return None
+        self._writer.execute("INSERT OR REPLACE INTO applied VALUES (?, ?, ?, ?)", (*place, one.next_offset))
+        if one.offset >= reached:
+            return one
+        rest = one.batch.slice(reached - one.offset)
+        return Slice(topic=one.topic, partition=one.partition, offset=reached, batch=rest)
+
+    def _apply(self, new: Sequence[Slice]) -> None:
+        glucose = [one for one in new if one.topic is Topic.GLUCOSE_READINGS]
+        if glucose:
+            readings.insert(self._writer, glucose, self._patients, self._devices)
+        for one in new:
+            if one.topic is Topic.ALERTS:
+                alerts.insert(self._writer, one)
+            elif one.topic is not Topic.GLUCOSE_READINGS:
+                documents.insert(self._writer, one)
+
+    def applied(self, topic: Topic, partitions: int, consumer: str = "store") -> tuple[int, ...]:
+        with self._readers.one() as reader:
+            found = dict(reader.execute(_APPLIED, (consumer, topic)))
+        return tuple(found.get(partition, 0) for partition in range(partitions))
+
+    def series(self, patient: str, from_us: int, to_us: int) -> Series:
+        with self._readers.one() as reader:
+            return readings.series(reader, patient, from_us, to_us)
+
+    def latest(self, patients: Sequence[str] | None = None) -> list[Latest]:
+        with self._readers.one() as reader:
+            return readings.latest(reader, patients)
+
+    def documents(
+        self, topic: Topic, patient: str | None, from_us: int, to_us: int, limit: int = 1000
+    ) -> list[Document]:
+        with self._readers.one() as reader:
+            return documents.select(reader, topic, patient, from_us, to_us, limit)
+
+    def alerts(
+        self, patients: Sequence[str] | None = None, *, active_only: bool = False, limit: int = 500
+    ) -> list[Alert]:
+        with self._readers.one() as reader:
+            newest_us = readings.newest_time_us(reader) if active_only else 0
+            return alerts.select(reader, patients, active_only=active_only, newest_us=newest_us, limit=limit)
+
+    def alert(self, id: str) -> Alert | None:
+        with self._readers.one() as reader:
+            return alerts.select_one(reader, id)
+
+    def conflicts(self) -> int:
+        with self._readers.one() as reader:
+            count: int = reader.execute("SELECT count(*) FROM conflict").get
+            return count
+
+    def counts(self) -> dict[str, int]:
+        with self._readers.one() as reader:
+            found: dict[str, int] = {
+                "readings": reader.execute("SELECT count(*) FROM reading").get,
+                "alerts": reader.execute("SELECT count(*) FROM alert WHERE NOT retracted").get,
+            }
+            by_topic = dict(reader.execute("SELECT topic, count(*) FROM document GROUP BY topic"))
+        kept_as_documents = [topic for topic in Topic if topic not in (Topic.GLUCOSE_READINGS, Topic.ALERTS)]
+        return found | {topic.value: by_topic.get(topic, 0) for topic in kept_as_documents}
+
+    def reset(self, received_from_us: int) -> None:
+        with self._writing, plain_errors(self._name), transaction(self._writer):
+            readings.forget(self._writer, received_from_us)
+            documents.forget(self._writer, received_from_us)
+            alerts.forget(self._writer, received_from_us)
+            self._writer.execute("DELETE FROM applied")
+
+    def close(self) -> None:
+        with self._writing:
+            self._readers.close()
+            self._writer.close()

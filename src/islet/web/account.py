@@ -1,0 +1,136 @@
+"""Log-in, log-out, and a person's language and unit."""
+
+from urllib.parse import urlsplit
+
+from msgspec import structs
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from islet.model.people import User
+from islet.model.units import GLUCOSE_UNITS
+from islet.web.answers import render
+from islet.web.attempts import Attempts
+from islet.web.context import WebContext
+from islet.web.languages import LANGUAGE_COOKIE, LANGUAGES
+from islet.web.sessions import (
+    NotLoggedIn,
+    TooManyAttempts,
+    Viewer,
+    cookie_name,
+    log_in,
+    log_out,
+    set_session_cookie,
+    viewer_of,
+)
+
+_YEAR_S = 365 * 86_400
+_LONGEST_FIELD = 1000
+
+
+def routes(context: WebContext) -> list[Route]:
+    attempts = Attempts(speed=context.speed)
+
+    async def show(request: Request) -> Response:
+        viewer = await run_in_threadpool(_viewer, context, request)
+        if viewer is not None:
+            return RedirectResponse(local_path(request.query_params.get("next", "")), 303)
+        return _login_page(context, request, request.query_params.get("next", ""))
+
+    async def enter(request: Request) -> Response:
+        return await _enter(context, attempts, request)
+
+    async def leave(request: Request) -> Response:
+        viewer = await run_in_threadpool(_viewer, context, request)
+        if viewer is not None:
+            await run_in_threadpool(log_out, context, viewer)
+        response = RedirectResponse("/login", 303)
+        response.delete_cookie(cookie_name(context), path="/", secure=context.secure, httponly=True, samesite="lax")
+        return response
+
+    async def change(request: Request) -> Response:
+        return await _change(context, request)
+
+    return [
+        Route("/login", show, methods=["GET"]),
+        Route("/login", enter, methods=["POST"]),
+        Route("/logout", leave, methods=["POST"]),
+        Route("/settings", change, methods=["POST"]),
+    ]
+
+
+def local_path(wanted: str) -> str:
+    """Where to go after the log-in: a path of this site, or the start page (never another site)."""
+    parts = urlsplit(wanted.replace("\\", "/"))
+    local = not parts.scheme and not parts.netloc and parts.path.startswith("/") and not parts.path.startswith("//")
+    return wanted if local and wanted.isprintable() else "/"
+
+
+async def _enter(context: WebContext, attempts: Attempts, request: Request) -> Response:
+    fields = await _fields(request, "name", "password", "next")
+    address = request.client.host if request.client else ""
+    try:
+        entered = await run_in_threadpool(
+            log_in, context, attempts, fields["name"].strip(), fields["password"], address
+        )
+    except TooManyAttempts as wait:
+        response = _login_page(context, request, fields["next"], wait_s=wait.wait_s, status=429)
+        response.headers["retry-after"] = str(wait.wait_s)
+        return response
+    if entered is None:
+        return _login_page(context, request, fields["next"], refused=True, status=401)
+    response = RedirectResponse(local_path(fields["next"]), 303)
+    set_session_cookie(context, response, entered[1])
+    return response
+
+
+async def _change(context: WebContext, request: Request) -> Response:
+    """Keep the language (in a cookie too, for the next log-in) and the unit; unknown values change nothing."""
+    fields = await _fields(request, "language", "unit", "back")
+    response = RedirectResponse(local_path(fields["back"]), 303)
+    viewer = await run_in_threadpool(_viewer, context, request)
+    if viewer is not None:
+        await run_in_threadpool(_keep, context, viewer.user, fields["language"], fields["unit"])
+    if fields["language"] in LANGUAGES:
+        response.set_cookie(
+            LANGUAGE_COOKIE, fields["language"], max_age=_YEAR_S, secure=context.secure, httponly=True, samesite="lax"
+        )
+    return response
+
+
+def _keep(context: WebContext, user: User, language: str, unit: str) -> None:
+    changed = structs.replace(
+        user,
+        language=language if language in LANGUAGES else user.language,
+        unit=unit if unit in GLUCOSE_UNITS else user.unit,
+    )
+    if changed != user:
+        context.registry.put_user(changed)
+
+
+def _viewer(context: WebContext, request: Request) -> Viewer | None:
+    try:
+        return viewer_of(context, request)
+    except NotLoggedIn:
+        return None
+
+
+def _login_page(
+    context: WebContext,
+    request: Request,
+    wanted: str,
+    *,
+    refused: bool = False,
+    wait_s: int = 0,
+    status: int = 200,
+) -> Response:
+    values = {"next": local_path(wanted), "refused": refused, "wait_s": wait_s}
+    return render(context, request, None, "login.html", values, status=status)
+
+
+async def _fields(request: Request, *names: str) -> dict[str, str]:
+    """Text fields of a form, cut to a sane length; absent ones are empty."""
+    async with request.form(max_files=0, max_fields=20) as form:
+        values = {name: form.get(name, "") for name in names}
+    return {name: value[:_LONGEST_FIELD] if isinstance(value, str) else "" for name, value in values.items()}

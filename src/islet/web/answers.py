@@ -1,0 +1,146 @@
+"""How endpoints are made: find the viewer, answer, and turn errors into pages or JSON with a reason."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from islet.access.decide import Action
+from islet.errors import AccessDenied, BadInput, IsletError, NotFound, OffsetExpired
+from islet.model.time import Now
+from islet.model.units import MG_DL_PER_MMOL_L
+from islet.web.context import WebContext
+from islet.web.languages import LANGUAGES, language_of, words
+from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
+from islet.web.texts import ROLES, for_scripts, reason
+
+Answer = Callable[[WebContext, Request, Viewer], Response]
+AsyncAnswer = Callable[[WebContext, Request, Viewer], Awaitable[Response]]
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def json_response(content: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """Any msgspec-encodable content as JSON."""
+    return Response(_encode(content), status, headers, "application/json")
+
+
+def page(context: WebContext, path: str, answer: Answer) -> Route:
+    """A page for people: without a session the browser is sent to the log-in; errors are pages."""
+
+    def endpoint(request: Request) -> Response:  # not async: Starlette runs it in a thread, where the store may block
+        viewer: Viewer | None = None
+        try:
+            viewer = viewer_of(context, request)
+            return answer(context, request, viewer)
+        except NotLoggedIn:
+            wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/login?next={quote(wanted, safe='')}" if wanted != "/" else "/login", 303)
+        except IsletError as error:
+            return error_page(context, request, viewer, error)
+
+    return Route(path, endpoint, methods=["GET"])
+
+
+def api(context: WebContext, path: str, answer: Answer) -> Route:
+    """A GET endpoint that answers JSON, run in a thread."""
+
+    async def in_thread(context: WebContext, request: Request, viewer: Viewer) -> Response:
+        return await run_in_threadpool(answer, context, request, viewer)
+
+    return async_api(context, path, in_thread, ("GET",))
+
+
+def async_api(context: WebContext, path: str, answer: AsyncAnswer, methods: tuple[str, ...]) -> Route:
+    """An endpoint that answers JSON or a stream; errors are JSON with a reason."""
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            viewer = await run_in_threadpool(viewer_of, context, request)
+            return await answer(context, request, viewer)
+        except IsletError as error:
+            return error_json(error)
+
+    return Route(path, endpoint, methods=list(methods))
+
+
+def error_json(error: IsletError) -> Response:
+    headers = {"www-authenticate": "Bearer"} if isinstance(error, NotLoggedIn) else None
+    if isinstance(error, OffsetExpired):
+        return json_response({"error": str(error), "begin": error.begin}, 410)
+    status = _status(error)
+    return json_response(
+        {"error": str(error) if status < 500 else "this could not be done; try again"}, status, headers
+    )
+
+
+def error_page(context: WebContext, request: Request, viewer: Viewer | None, error: IsletError) -> Response:
+    """A page that says what was refused, and why."""
+    language = language_of(request, viewer.user if viewer else None)
+    text = words(language).text
+    told = reason(text, error.reason) if isinstance(error, AccessDenied) else ""
+    status = _status(error)
+    return render(context, request, viewer, "error.html", {"status": status, "reason": told}, status=status)
+
+
+def render(
+    context: WebContext,
+    request: Request,
+    viewer: Viewer | None,
+    template: str,
+    values: dict[str, Any],
+    *,
+    data: dict[str, object] | None = None,
+    status: int = 200,
+) -> Response:
+    """A page in the viewer's language; `data` is what its script starts from."""
+    language = language_of(request, viewer.user if viewer else None)
+    spoken = words(language)
+    shared = {
+        "language": language,
+        "languages": LANGUAGES,
+        "unit": viewer.user.unit if viewer else "",
+        "speed": context.speed,
+        "viewer": viewer,
+        "role": spoken.text(ROLES.get(viewer.user.role, "")) if viewer else "",
+        "operations": viewer is not None and viewer.may(Action.VIEW_OPERATIONS),
+        "here": request.url.path,
+        "data": "",
+    }
+    if viewer is not None and data is not None:
+        shared["data"] = script_json(_page_data(viewer, language, context.now, context.speed) | data)
+    html = spoken.templates.get_template(template).render(shared | values)
+    return HTMLResponse(html, status)
+
+
+def script_json(content: object) -> str:
+    """JSON that can stand inside a script element: no `<` can end it early."""
+    return _encode(content).decode().replace("<", "\\u003c")
+
+
+def _page_data(viewer: Viewer, language: str, now: Now, speed: float) -> dict[str, object]:
+    return {
+        "clock": {"now_us": now(), "speed": speed},
+        "language": language,
+        "unit": viewer.user.unit,
+        "mg_dl_per_mmol_l": MG_DL_PER_MMOL_L,
+        "user": viewer.user.name,
+        "texts": for_scripts(words(language).text),
+    }
+
+
+def _status(error: IsletError) -> int:
+    if isinstance(error, NotLoggedIn):
+        return 401
+    if isinstance(error, AccessDenied):
+        return 403
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, OffsetExpired):
+        return 410
+    return 400 if isinstance(error, BadInput) else 503

@@ -1,0 +1,33 @@
+"""The portal's routes and middleware; `islet.app` puts them beside the devices' in one application."""
+
+from pathlib import Path
+
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Mount
+from starlette.staticfiles import StaticFiles
+
+from islet.web import account, api, log_api, pages, streams
+from islet.web.context import Commits, WebContext
+from islet.web.live import LiveHub
+from islet.web.security import SameOrigin, SecurityHeaders
+
+__all__ = ["Commits", "LiveHub", "WebContext", "middleware", "routes"]
+
+
+def routes(context: WebContext) -> list[BaseRoute]:
+    """All pages, JSON endpoints and streams. At the end of the process call `context.live.close()` first: it ends the
+    streams, which would otherwise hold up a graceful stop."""
+    static = StaticFiles(directory=Path(__file__).parent / "static")
+    return [
+        *account.routes(context),
+        *pages.routes(context),
+        *api.routes(context),
+        *log_api.routes(context),
+        *streams.routes(context),
+        Mount("/static", static, name="static"),
+    ]
+
+
+def middleware(context: WebContext) -> list[Middleware]:
+    """For the whole application: devices' requests carry neither cookies nor an origin, and pass unchanged."""
+    return [Middleware(SecurityHeaders, secure=context.secure), Middleware(SameOrigin)]

@@ -1,0 +1,66 @@
+"""What the pages are given. Nothing else is used: no globals, no clock."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from islet.log.base import Append, CursorMove, Log
+from islet.model.time import Now
+from islet.store.base import Registry, Store
+from islet.web.live import LiveHub
+
+
+class Commits(Protocol):
+    """The part of the log's group commit that pages need."""
+
+    def submit(
+        self,
+        *,
+        appends: Sequence[Append] = (),
+        cursors: Sequence[CursorMove] = (),
+        done: Callable[[Exception | None], None],
+    ) -> None:
+        """Join the next group; `done` is called (in another thread) once it is durable, or with the error."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebContext:
+    """`now` is the platform's clock; it runs `speed` times as fast as the wall's. `secure`: pages come over TLS."""
+
+    store: Store
+    registry: Registry
+    log: Log
+    commit: Commits
+    live: LiveHub
+    now: Now
+    speed: float = 1.0
+    secure: bool = True
+    session_h: float = 12.0
+
+    def after_us(self, wall_s: float) -> int:
+        """The platform's instant `wall_s` seconds of the wall's clock from now.
+
+        Sessions and log-in delays are about people at a desk, so they do not shrink when the platform runs faster.
+        """
+        return self.now() + round(wall_s * 1e6 * self.speed)
+
+
+async def committed(commit: Commits, *, appends: Sequence[Append] = (), cursors: Sequence[CursorMove] = ()) -> None:
+    """Return when the rows and cursors are durable; raises what the commit raised."""
+    loop = asyncio.get_running_loop()
+    durable: asyncio.Future[None] = loop.create_future()
+
+    def settle(error: Exception | None) -> None:
+        if durable.cancelled():
+            return
+        if error is None:
+            durable.set_result(None)
+        else:
+            durable.set_exception(error)
+
+    def done(error: Exception | None) -> None:
+        loop.call_soon_threadsafe(settle, error)
+
+    commit.submit(appends=appends, cursors=cursors, done=done)
+    await durable

@@ -1,0 +1,132 @@
+"""The pages for people: patients, one patient, alerts, operations."""
+
+from datetime import UTC
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from islet.access.decide import Action
+from islet.errors import NotFound
+from islet.model.people import Patient
+from islet.model.time import DAY_US, from_us
+from islet.model.topics import Topic
+from islet.store.base import Document
+from islet.web.answers import page, render
+from islet.web.context import WebContext
+from islet.web.sessions import Viewer
+from islet.web.snapshot import alerts_snapshot, list_snapshot, patient_snapshot
+
+CHART_HOURS = (3, 6, 12, 24)
+_DEAD_LETTERS_SHOWN = 100
+
+
+class _DeadLetter(msgspec.Struct):
+    """What a dead letter's body holds, as far as it is shown: never the payload."""
+
+    reason: str = ""
+    message: str = ""
+
+
+def routes(context: WebContext) -> list[Route]:
+    return [
+        page(context, "/", patients),
+        page(context, "/patients/{id}", patient),
+        page(context, "/alerts", alerts),
+        page(context, "/operations", operations),
+    ]
+
+
+def patients(context: WebContext, request: Request, viewer: Viewer) -> Response:
+    """The live list, by urgency."""
+    snapshot = list_snapshot(context.store, context.registry, context.log, viewer.audience, context.now())
+    may = any(viewer.may(Action.ACKNOWLEDGE, one.id) for one in snapshot.patients)
+    data: dict[str, object] = {"snapshot": snapshot, "may_acknowledge": may}
+    return render(context, request, viewer, "patients.html", {"total": snapshot.total}, data=data)
+
+
+def patient(context: WebContext, request: Request, viewer: Viewer) -> Response:
+    """One patient's value, chart, events and alerts."""
+    one = visible_patient(context, viewer, request.path_params["id"])
+    snapshot = patient_snapshot(context.store, context.log, one.id, max(CHART_HOURS), context.now())
+    data = {
+        "snapshot": snapshot,
+        "patient": {"id": one.id, "label": one.label, "low_mg_dl": one.low_mg_dl, "high_mg_dl": one.high_mg_dl},
+        "time_zone": _known_zone(one.time_zone),
+        "may_acknowledge": viewer.may(Action.ACKNOWLEDGE, one.id),
+    }
+    return render(context, request, viewer, "patient.html", {"patient": one, "chart_hours": CHART_HOURS}, data=data)
+
+
+def alerts(context: WebContext, request: Request, viewer: Viewer) -> Response:
+    """What is active and what was, with who has seen it."""
+    snapshot = alerts_snapshot(context.store, context.registry, context.log, viewer.audience, context.now())
+    may = any(viewer.may(Action.ACKNOWLEDGE, one) for one in snapshot.labels)
+    return render(context, request, viewer, "alerts.html", {}, data={"snapshot": snapshot, "may_acknowledge": may})
+
+
+def operations(context: WebContext, request: Request, viewer: Viewer) -> Response:
+    """What came in but was not understood, and who is how far behind in the log."""
+    viewer.require(Action.VIEW_OPERATIONS)
+    now_us = context.now()
+    letters = context.store.documents(
+        Topic.DEAD_LETTERS, None, now_us - 30 * DAY_US, now_us + DAY_US, _DEAD_LETTERS_SHOWN
+    )
+    values = {
+        "letters": [_shown(letter) for letter in letters],
+        "counts": context.store.counts(),
+        "lags": _lags(context),
+        "viewers": context.live.viewers,
+        "conflicts": context.store.conflicts(),
+    }
+    return render(context, request, viewer, "operations.html", values, data={})
+
+
+def visible_patient(context: WebContext, viewer: Viewer, id: str) -> Patient:
+    """The patient, after the decision: one who may not see them does not learn whether they exist.
+
+    Raises AccessDenied or NotFound.
+    """
+    viewer.require(Action.VIEW_PATIENT, id)
+    found = context.registry.patient(id)
+    if found is None:
+        raise NotFound("there is no such patient")
+    return found
+
+
+def _known_zone(name: str) -> str:
+    """The zone, or UTC where this machine does not know it; the page says which."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return "UTC"
+    return name
+
+
+def _shown(letter: Document) -> dict[str, str]:
+    try:
+        body = msgspec.json.decode(letter.body, type=_DeadLetter)
+    except msgspec.DecodeError:
+        body = _DeadLetter()
+    received = from_us(letter.received_at_us).astimezone(UTC)
+    return {
+        "time": received.strftime("%Y-%m-%d %H:%M:%S"),
+        "device": letter.device,
+        "reason": body.reason or letter.type,
+        "message": body.message,
+    }
+
+
+def _lags(context: WebContext) -> list[tuple[str, str, int]]:
+    """Per consumer and topic, how many entries it has not read; the slowest first."""
+    ends = {topic: context.log.end(topic) for topic in Topic}
+    lags: dict[tuple[str, str], int] = {}
+    for topic, offsets in ends.items():
+        applied = context.store.applied(topic, context.log.partitions)
+        lags["store", topic] = sum(max(0, end - done) for end, done in zip(offsets, applied, strict=True))
+    for move in context.log.cursors():
+        key = (move.consumer, str(move.topic))
+        lags[key] = lags.get(key, 0) + max(0, ends[move.topic][move.partition] - move.offset)
+    return sorted(((*key, lag) for key, lag in lags.items()), key=lambda row: (-row[2], row))

@@ -1,0 +1,175 @@
+"""What a page starts from: the state of the store, and the log positions from which the live stream goes on."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from islet.log.base import Log
+from islet.model.alerts import Alert, Severity
+from islet.model.people import Patient
+from islet.model.series import Series
+from islet.model.time import DAY_US, HOUR_US
+from islet.model.topics import Topic
+from islet.store.base import Document, Latest, Registry, Store
+from islet.web.live import TOPICS, Audience, positions_text
+
+LIST_LIMIT: Final = 500
+"""Patients on one list, the most urgent first. A browser shows more than that, but nobody reads it."""
+RECENT_ALERTS: Final = 100
+_SPARK_US: Final = 3 * HOUR_US
+_AHEAD_US: Final = DAY_US  # a device's clock may be ahead of ours
+_URGENCY: Final = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+class Points(Struct, frozen=True, kw_only=True):
+    """Readings in columns, ascending in time; `range` is -1 for LOW, 1 for HIGH."""
+
+    time_us: list[int]
+    glucose_tenths: list[int]
+    range: list[int]
+
+
+class PatientRow(Struct, frozen=True, kw_only=True):
+    """One patient of the list: the readings of the last three hours, and the newest one however old."""
+
+    id: str
+    label: str
+    low_mg_dl: int
+    high_mg_dl: int
+    points: Points
+
+
+class ListSnapshot(Struct, frozen=True, kw_only=True):
+    now_us: int
+    positions: str
+    total: int
+    patients: list[PatientRow]
+    alerts: list[Alert]
+
+
+class CareMark(Struct, frozen=True, kw_only=True):
+    """A meal, a dose, a bout of exercise …; `body` is the event as it was sent."""
+
+    time_us: int
+    type: str
+    body: msgspec.Raw
+
+
+class PatientSnapshot(Struct, frozen=True, kw_only=True):
+    now_us: int
+    positions: str
+    patient: str
+    hours: float
+    points: Points
+    alerts: list[Alert]
+    care: list[CareMark]
+
+
+class AlertsSnapshot(Struct, frozen=True, kw_only=True):
+    """`active` also holds those that ended but that nobody has seen; `labels` names their patients."""
+
+    now_us: int
+    positions: str
+    active: list[Alert]
+    recent: list[Alert]
+    labels: dict[str, str]
+
+
+def list_snapshot(store: Store, registry: Registry, log: Log, audience: Audience, now_us: int) -> ListSnapshot:
+    """The patients an audience sees, most urgent first, at most LIST_LIMIT of them."""
+    positions = stored_positions(store, log)  # before the rest is read: what comes twice does no harm
+    people = {patient.id: patient for patient in _patients(registry, audience)}
+    ids = None if audience is None else sorted(people)
+    latest = {one.patient: one for one in store.latest(ids)}
+    alerts = store.alerts(ids, active_only=True)
+    chosen = _most_urgent(people, latest, alerts)[:LIST_LIMIT]
+    rows = [_row(store, people[one], latest.get(one), now_us) for one in chosen]
+    return ListSnapshot(now_us=now_us, positions=positions, total=len(people), patients=rows, alerts=alerts)
+
+
+def patient_snapshot(store: Store, log: Log, patient: str, hours: float, now_us: int) -> PatientSnapshot:
+    """One patient's readings, alerts and care events of the last `hours`."""
+    positions = stored_positions(store, log)
+    start, end = now_us - round(hours * HOUR_US), now_us + _AHEAD_US
+    newest = store.latest([patient])
+    return PatientSnapshot(
+        now_us=now_us,
+        positions=positions,
+        patient=patient,
+        hours=hours,
+        points=_points(store.series(patient, start, end), newest[0] if newest else None),
+        alerts=[alert for alert in store.alerts([patient]) if alert.active or alert.onset_us >= start],
+        care=[_care_mark(one) for one in store.documents(Topic.CARE_EVENTS, patient, start, end)],
+    )
+
+
+def alerts_snapshot(store: Store, registry: Registry, log: Log, audience: Audience, now_us: int) -> AlertsSnapshot:
+    """The alerts an audience sees: what is active, and the latest RECENT_ALERTS of all."""
+    positions = stored_positions(store, log)
+    ids = None if audience is None else sorted(audience)
+    active = store.alerts(ids, active_only=True)
+    recent = store.alerts(ids, limit=RECENT_ALERTS)
+    named = (registry.patient(one) for one in {alert.patient for alert in (*active, *recent)})
+    labels = {patient.id: patient.label for patient in named if patient is not None}
+    return AlertsSnapshot(now_us=now_us, positions=positions, active=active, recent=recent, labels=labels)
+
+
+def stored_positions(store: Store, log: Log) -> str:
+    """The log positions up to which the store has taken in."""
+    return positions_text(tuple(store.applied(topic, log.partitions) for topic in TOPICS))
+
+
+def _patients(registry: Registry, audience: Audience) -> Iterable[Patient]:
+    if audience is None:
+        return registry.patients()
+    return [patient for one in sorted(audience) if (patient := registry.patient(one)) is not None]
+
+
+def _most_urgent(people: dict[str, Patient], latest: dict[str, Latest], alerts: Sequence[Alert]) -> list[str]:
+    """Patient ids: unseen alerts by severity, then seen ones, then by distance from the target, then those without."""
+    ranks: dict[str, tuple[bool, int]] = {}
+    for alert in alerts:
+        rank = (alert.acknowledged_us is not None, _URGENCY[alert.severity])
+        ranks[alert.patient] = min(rank, ranks.get(alert.patient, rank))
+
+    def key(id: str) -> tuple[bool, int, bool, float, str]:
+        seen, severity = ranks.get(id, (True, len(_URGENCY)))
+        one = latest.get(id)
+        return seen, severity, one is None, -_outside_mg_dl(people[id], one), id
+
+    return sorted(people, key=key)
+
+
+def _outside_mg_dl(patient: Patient, latest: Latest | None) -> float:
+    if latest is None:
+        return 0.0
+    glucose = latest.glucose_tenths / 10
+    return max(0.0, patient.low_mg_dl - glucose, glucose - patient.high_mg_dl)
+
+
+def _row(store: Store, patient: Patient, latest: Latest | None, now_us: int) -> PatientRow:
+    series = store.series(patient.id, now_us - _SPARK_US, now_us + _AHEAD_US)
+    return PatientRow(
+        id=patient.id,
+        label=patient.label,
+        low_mg_dl=patient.low_mg_dl,
+        high_mg_dl=patient.high_mg_dl,
+        points=_points(series, latest),
+    )
+
+
+def _points(series: Series, latest: Latest | None) -> Points:
+    """The series in columns; when it is empty, the newest reading alone."""
+    if not len(series) and latest is not None:
+        return Points(time_us=[latest.time_us], glucose_tenths=[latest.glucose_tenths], range=[latest.range])
+    return Points(
+        time_us=series.time_us.tolist(),
+        glucose_tenths=series.glucose_tenths.tolist(),
+        range=series.range.tolist(),
+    )
+
+
+def _care_mark(document: Document) -> CareMark:
+    return CareMark(time_us=document.time_us, type=document.type, body=msgspec.Raw(document.body.encode()))

@@ -1,0 +1,180 @@
+// The alerts a page knows: folded from changes as the server does it, shown, and acknowledged.
+
+import { data, dayTimeText, element, now, ruleTitle, spanText, svg, text, unit, user } from "./page.js";
+import { shown } from "./glucose.js";
+
+const SEVERITIES = ["urgent", "warning", "notice", "technical"];
+const ICONS = {
+  urgent: "M8 1.500 15 14H1Z M8 6v4 M8 12v.1",
+  warning: "M8 1.500 15 14H1Z M8 6v4 M8 12v.1",
+  notice: "M8 1.500a6.500 6.500 0 1 0 .01 0Z M8 7v4.500 M8 4.500v.1",
+  technical: "M2 13V10 M6 13V7.500 M10 13V5 M2 2l12 12",
+};
+
+export class AlertBook {
+  constructor(alerts) {
+    this.alerts = new Map(alerts.map((alert) => [alert.id, { ...alert }]));
+  }
+
+  /** Take in a document of the `alerts` topic; the alert it changed, or null. */
+  apply({ received_at_us, body: change }) {
+    const id = `${change.rule}~${change.patient}~${change.onset_us}`;
+    const alert = this.alerts.get(id);
+    if (change.change === "opened") return this.#open(id, alert, change, received_at_us);
+    if (!alert) return null;
+    if (change.change === "cleared") alert.cleared_us = change.at_us;
+    if (change.change === "retracted") this.#retract(alert, change);
+    if (change.change === "acknowledged" && !alert.acknowledged_us) {
+      Object.assign(alert, { acknowledged_us: change.at_us, acknowledged_by: change.by });
+    }
+    return alert;
+  }
+
+  merge(alerts) {
+    for (const alert of alerts) this.alerts.set(alert.id, { ...alert });
+  }
+
+  /** Active ones and those that nobody has seen, most urgent first. */
+  open(patient = null) {
+    const wanted = (alert) => (patient === null || alert.patient === patient) && isOpen(alert);
+    return [...this.alerts.values()].filter(wanted).sort(byUrgency);
+  }
+
+  all() {
+    return [...this.alerts.values()].filter((alert) => !alert.retracted).sort((a, b) => b.onset_us - a.onset_us);
+  }
+
+  #open(id, known, change, received_at_us) {
+    const alert = known ?? {
+      id,
+      severity: "notice",
+      glucose_tenths: null,
+      opened_received_us: received_at_us,
+      acknowledged_us: null,
+      acknowledged_by: "",
+      ...change,
+    };
+    Object.assign(alert, { cleared_us: null, retracted: false });
+    for (const other of this.alerts.values()) if (other.replaced_by === id) inherit(alert, other);
+    this.alerts.set(id, alert);
+    return alert;
+  }
+
+  #retract(alert, change) {
+    Object.assign(alert, { retracted: true, replaced_by: change.replaced_by ?? "" });
+    const heir = this.alerts.get(alert.replaced_by);
+    if (heir) inherit(heir, alert);
+  }
+}
+
+function inherit(heir, alert) {
+  if (heir.acknowledged_us || !alert.acknowledged_us) return;
+  heir.acknowledged_us = alert.acknowledged_us;
+  heir.acknowledged_by = alert.acknowledged_by;
+}
+
+export const isActive = (alert) => alert.cleared_us === null && !alert.retracted;
+export const isSeen = (alert) => Boolean(alert.acknowledged_us);
+const calls = (alert) => alert.severity === "urgent" || alert.severity === "warning";
+const isOpen = (alert) => isActive(alert) || (calls(alert) && !alert.retracted && !isSeen(alert));
+
+/** Smaller is more urgent: unseen urgent ones, then the other active ones, then what ended unseen. */
+export function urgency(alert) {
+  const severity = SEVERITIES.indexOf(alert.severity);
+  if (alert.severity === "urgent" && !isSeen(alert)) return isActive(alert) ? 0 : 1;
+  return 2 + severity * 2 + Number(isSeen(alert)) + (isActive(alert) ? 0 : 8);
+}
+
+const byUrgency = (a, b) => urgency(a) - urgency(b) || a.onset_us - b.onset_us || (a.id < b.id ? -1 : 1);
+
+export function severityIcon(severity) {
+  const path = svg("path", { d: ICONS[severity] ?? ICONS.notice });
+  return svg("svg", { viewBox: "0 0 16 16", class: "icon", "aria-hidden": "true" }, path);
+}
+
+/** A small label of an alert for the patient list. */
+export function badge(alert) {
+  const state = isActive(alert) ? null : text("alert.ended");
+  const title = ruleTitle(alert.rule);
+  const node = element("span", { class: "badge", "data-severity": alert.severity });
+  node.append(severityIcon(alert.severity), title, ...(state ? [element("small", {}, state)] : []));
+  if (!isActive(alert)) node.dataset.ended = "";
+  if (isSeen(alert)) node.dataset.seen = "";
+  return node;
+}
+
+/** One alert as a list item, with its button where the viewer may acknowledge it. */
+export function alertItem(alert, { label, timeZone, linked }) {
+  const name = label || alert.patient;
+  const heading = element("strong", {}, ruleTitle(alert.rule));
+  const value = alert.glucose_tenths === null || alert.glucose_tenths === undefined ? null : valueText(alert);
+  const patient = linked ? element("a", { href: `/patients/${encodeURIComponent(alert.patient)}` }, name) : null;
+  const item = element("li", { class: "alert", "data-severity": alert.severity, "data-id": alert.id });
+  if (!isActive(alert)) item.dataset.ended = "";
+  const state = element("span", { class: "state" }, text(isActive(alert) ? "alert.active" : "alert.ended"));
+  item.append(
+    severityIcon(alert.severity),
+    element(
+      "div",
+      { class: "what" },
+      element("p", { class: "line" }, heading, patient, value, state),
+      element("p", { class: "quiet" }, whenText(alert, timeZone)),
+    ),
+    seenOrButton(alert, name, timeZone),
+  );
+  return item;
+}
+
+/** Tell a screen reader of a new alert that calls for someone. */
+export function announce(alert, label) {
+  if (!calls(alert) || !isActive(alert)) return;
+  const said = { severity: text(`severity.${alert.severity}`), rule: ruleTitle(alert.rule), patient: label };
+  document.getElementById("announcement").textContent = text("alert.new", said);
+}
+
+/** The number of unseen alerts that call for someone, beside the link and in the title. */
+export function countUnseen(book) {
+  const n = book.open().filter((alert) => calls(alert) && !isSeen(alert)).length;
+  const count = document.getElementById("unseen");
+  count.hidden = n === 0;
+  count.textContent = n;
+  document.title = document.title.replace(/^(\(\d+\) )?/, n ? `(${n}) ` : "");
+}
+
+function valueText(alert) {
+  return element("span", { class: "at" }, `${shown(alert.glucose_tenths, unit, data.mg_dl_per_mmol_l)} ${unit}`);
+}
+
+function whenText(alert, timeZone) {
+  const time = dayTimeText(alert.onset_us, timeZone);
+  const end = isActive(alert) ? now() : alert.cleared_us;
+  return text(isActive(alert) ? "alert.since" : "alert.lasted", { time, span: spanText(end - alert.onset_us) });
+}
+
+function seenOrButton(alert, name, timeZone) {
+  if (isSeen(alert)) {
+    const said = { name: alert.acknowledged_by, time: dayTimeText(alert.acknowledged_us, timeZone) };
+    return element("p", { class: "seen" }, text("alert.acknowledged", said));
+  }
+  if (!data.may_acknowledge) return element("p", { class: "seen" }, text("alert.not_acknowledged"));
+  const title = text("alert.acknowledge_title", { rule: ruleTitle(alert.rule), patient: name });
+  const button = element("button", { type: "button", "aria-label": title }, text("alert.acknowledge"));
+  button.addEventListener("click", () => acknowledge(alert, button));
+  return element("div", { class: "answer" }, button);
+}
+
+async function acknowledge(alert, button) {
+  button.disabled = true;
+  try {
+    const response = await fetch(`/api/alerts/${encodeURIComponent(alert.id)}/acknowledge`, { method: "POST" });
+    if (!response.ok) throw new Error(String(response.status));
+    const { by } = await response.json(); // the live stream brings the same; this one is for the hand that clicked
+    Object.assign(alert, { acknowledged_us: alert.acknowledged_us ?? now(), acknowledged_by: by ?? user });
+    button.dispatchEvent(new CustomEvent("acknowledged", { bubbles: true }));
+  } catch {
+    button.disabled = false;
+    const failed = element("p", { class: "problem", role: "alert" }, text("alert.failed"));
+    button.parentElement.querySelector(".problem")?.remove();
+    button.parentElement.append(failed);
+  }
+}

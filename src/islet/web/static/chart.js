@@ -1,0 +1,319 @@
+// The glucose curve of one patient: fixed scale, target bands, gaps as gaps, and lanes of alerts and care above it.
+
+import uPlot from "/static/vendor/uPlot.esm.js";
+import { data, language, now, text, timeText } from "./page.js";
+import { CHART_MG_DL, VERY_HIGH, VERY_LOW, runs, zone } from "./glucose.js";
+import { glucoseText } from "./reading.js";
+
+const LANES = ["alerts", "meals", "insulin", "exercise"];
+const LANE_PX = 19;
+const LANE_OF = { meal: "meals", insulin: "insulin", exercise: "exercise" };
+const LABEL_ROOM_PX = 34;
+const AHEAD_SHARE = 0.03; // room to the right of the newest reading
+const HOUR_S = 3600;
+
+export class Chart {
+  /** `source` gives points, alerts and care; `readout` is called with the index of the reading under the pointer. */
+  constructor(box, { patient, timeZone, source, readout }) {
+    Object.assign(this, { box, patient, timeZone, source, readout, hours: 3, plot: null });
+    new ResizeObserver(() => this.plot && this.plot.width !== box.clientWidth && this.#build()).observe(box);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#build());
+  }
+
+  show(hours) {
+    this.hours = hours;
+    this.#build();
+  }
+
+  /** Draw again after something came in. */
+  update() {
+    if (this.plot) this.plot.setData(this.#columns());
+  }
+
+  #build() {
+    this.plot?.destroy();
+    this.ink = palette();
+    this.plot = new uPlot(this.#options(), this.#columns(), this.box);
+  }
+
+  /** uPlot's columns: seconds and mg/dL, with a null in each gap so that no line crosses it. */
+  #columns() {
+    const { points } = this.source();
+    const [x, y, at] = [[], [], []];
+    runs(points).forEach(([first, end], i) => {
+      if (i > 0) {
+        x.push((points.time[first - 1] + points.time[first]) / 2e6);
+        y.push(null);
+        at.push(null);
+      }
+      for (let j = first; j < end; j += 1) {
+        x.push(points.time[j] / 1e6);
+        y.push(Math.min(CHART_MG_DL[1], Math.max(CHART_MG_DL[0], points.glucose[j] / 10)));
+        at.push(j);
+      }
+    });
+    this.at = at;
+    return [x, y];
+  }
+
+  #range() {
+    const end = Math.max(now(), this.source().points.last?.time ?? 0) / 1e6;
+    return [end - this.hours * HOUR_S, end + this.hours * HOUR_S * AHEAD_SHARE];
+  }
+
+  #options() {
+    const width = this.box.clientWidth;
+    const narrow = width < 520;
+    const { ink } = this;
+    const font = `11px ${getComputedStyle(this.box).fontFamily}`;
+    const limits = [this.patient.low_mg_dl, this.patient.high_mg_dl, VERY_HIGH / 10];
+    const grid = { stroke: ink.line, width: 1 };
+    return {
+      width,
+      height: (narrow ? 280 : 340) + LANES.length * LANE_PX,
+      padding: [LANES.length * LANE_PX + 6, 10, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 9, fill: ink.ink, stroke: ink.surface } },
+      scales: { x: { range: () => this.#range() }, y: { range: CHART_MG_DL } },
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), this.timeZone),
+      axes: [
+        {
+          stroke: ink.muted,
+          font,
+          grid: { show: false },
+          ticks: grid,
+          space: narrow ? 60 : 80,
+          values: (_, splits) => splits.map((seconds) => timeText(seconds * 1e6, this.timeZone)),
+        },
+        {
+          stroke: ink.muted,
+          font,
+          grid,
+          ticks: { show: false },
+          size: narrow ? 54 : 64,
+          splits: () => [CHART_MG_DL[0], ...limits, CHART_MG_DL[1]],
+          values: (_, splits) => splits.map((mgDl) => glucoseText(mgDl * 10)),
+        },
+      ],
+      series: [{}, { stroke: ink.ink, width: 2, points: { show: false }, spanGaps: false }],
+      hooks: {
+        drawClear: [(plot) => drawBands(plot, this)],
+        draw: [(plot) => drawMidnights(plot, this), (plot) => drawPoints(plot, this), (plot) => drawLanes(plot, this)],
+        setCursor: [(plot) => this.readout(plot.cursor.idx === null ? null : (this.at[plot.cursor.idx] ?? null))],
+      },
+    };
+  }
+}
+
+/** The page's colours; the chart is made again when they change. */
+function palette() {
+  const style = getComputedStyle(document.documentElement);
+  const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+  const zones = ["very_low", "low", "target", "high", "very_high"];
+  const severities = ["urgent", "warning", "notice", "technical"];
+  return {
+    ...Object.fromEntries(["ink", "muted", "line", "surface", "meal", "insulin", "exercise"].map((n) => [n, colour(n)])),
+    zone: Object.fromEntries(zones.map((name) => [name, colour(name.replace("_", "-"))])),
+    severity: Object.fromEntries(severities.map((name) => [name, colour(name)])),
+  };
+}
+
+function drawBands(plot, { patient, ink, box }) {
+  const { ctx, bbox } = plot;
+  const edges = [CHART_MG_DL[0], VERY_LOW / 10, patient.low_mg_dl, patient.high_mg_dl, VERY_HIGH / 10, CHART_MG_DL[1]];
+  const names = ["very_low", "low", "target", "high", "very_high"];
+  ctx.save();
+  ctx.font = scaled(10, box);
+  ctx.textBaseline = "middle";
+  ctx.textAlign = "right";
+  names.forEach((name, i) => {
+    const [bottom, top] = [plot.valToPos(edges[i], "y", true), plot.valToPos(edges[i + 1], "y", true)];
+    ctx.globalAlpha = name === "target" ? 0.16 : 0.13;
+    ctx.fillStyle = ink.zone[name];
+    ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
+    ctx.globalAlpha = 0.9;
+    ctx.fillStyle = ink.muted;
+    ctx.fillText(text(`zone.${name}`), bbox.left + bbox.width - 5 * devicePixelRatio, (top + bottom) / 2);
+  });
+  ctx.restore();
+}
+
+/** A line and the date at each midnight of the patient's zone. */
+function drawMidnights(plot, { timeZone, ink, box }) {
+  const { ctx, bbox } = plot;
+  const { min, max } = plot.scales.x;
+  ctx.save();
+  ctx.font = scaled(10, box);
+  ctx.strokeStyle = ink.muted;
+  ctx.fillStyle = ink.muted;
+  ctx.textBaseline = "top";
+  ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
+  for (const midnight of midnights(min, max, timeZone)) {
+    const x = plot.valToPos(midnight, "x", true);
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    const day = new Intl.DateTimeFormat(language, { timeZone, weekday: "short", month: "short", day: "numeric" });
+    ctx.fillText(day.format(midnight * 1000), x + 4 * devicePixelRatio, bbox.top + 4 * devicePixelRatio);
+  }
+  ctx.restore();
+}
+
+/** Instants (s) in [from, to] at which a day begins in a zone: looked for by quarter hours, as zones are at least. */
+function midnights(from, to, timeZone) {
+  const day = new Intl.DateTimeFormat("en-CA", { timeZone, year: "numeric", month: "2-digit", day: "2-digit" });
+  const found = [];
+  const first = Math.ceil(from / 900) * 900;
+  for (let at = first; at <= to; at += 900) {
+    if (day.format(at * 1000) !== day.format((at - 1) * 1000)) found.push(at);
+  }
+  return found;
+}
+
+/** A dot for each reading, in its zone's colour; a triangle where the sensor could only say LOW or HIGH. */
+function drawPoints(plot, { source, patient, ink, hours }) {
+  const { ctx } = plot;
+  const { points } = source();
+  const { min, max } = plot.scales.x;
+  const unit = devicePixelRatio;
+  const radius = (hours <= 6 ? 3 : 2) * unit;
+  ctx.save();
+  for (let i = 0; i < points.length; i += 1) {
+    const seconds = points.time[i] / 1e6;
+    if (seconds < min || seconds > max) continue;
+    const mgDl = points.glucose[i] / 10;
+    const side = points.range[i] || (mgDl < CHART_MG_DL[0] ? -1 : mgDl > CHART_MG_DL[1] ? 1 : 0);
+    const x = plot.valToPos(seconds, "x", true);
+    const y = plot.valToPos(Math.min(CHART_MG_DL[1], Math.max(CHART_MG_DL[0], mgDl)), "y", true);
+    ctx.fillStyle = ink.zone[zone(points.glucose[i], patient)];
+    ctx.strokeStyle = ink.ink;
+    ctx.lineWidth = 0.75 * unit;
+    ctx.beginPath();
+    if (side === 0) ctx.arc(x, y, radius, 0, 2 * Math.PI);
+    else triangle(ctx, x, y, 5 * unit, side);
+    ctx.fill();
+    if (side !== 0 || hours <= 6) ctx.stroke();
+  }
+  ctx.restore();
+}
+
+function triangle(ctx, x, y, size, side) {
+  ctx.moveTo(x - size, y + side * size);
+  ctx.lineTo(x + size, y + side * size);
+  ctx.lineTo(x, y - side * size * 0.7);
+  ctx.closePath();
+}
+
+/** Above the curve: alerts as bars over their time, meals and insulin as marks with amounts, exercise as bars. */
+function drawLanes(plot, chart) {
+  const { ctx, bbox } = plot;
+  const { ink, box } = chart;
+  const unit = devicePixelRatio;
+  const lane = (name) => bbox.top - (LANES.length - LANES.indexOf(name) - 0.5) * LANE_PX * unit - 4 * unit;
+  ctx.save();
+  ctx.font = scaled(10, box);
+  ctx.textBaseline = "middle";
+  for (const name of LANES) {
+    ctx.fillStyle = ink.muted;
+    ctx.textAlign = "right";
+    ctx.fillText(text(`lane.${name}`), bbox.left - 7 * unit, lane(name));
+    ctx.fillStyle = ink.line;
+    ctx.fillRect(bbox.left, lane(name) + (LANE_PX / 2 - 1) * unit, bbox.width, unit * 0.5);
+  }
+  ctx.beginPath();
+  ctx.rect(bbox.left, 0, bbox.width, bbox.top);
+  ctx.clip();
+  drawAlerts(plot, chart, lane("alerts"));
+  drawCare(plot, chart, lane);
+  ctx.restore();
+}
+
+function drawAlerts(plot, { source, ink }, y) {
+  const { ctx } = plot;
+  const unit = devicePixelRatio;
+  const x = (us) => plot.valToPos(us / 1e6, "x", true);
+  for (const alert of source().alerts.toReversed()) {
+    const [from, to] = [x(alert.onset_us), x(alert.cleared_us ?? now())];
+    ctx.fillStyle = ink.severity[alert.severity];
+    ctx.globalAlpha = 0.45;
+    ctx.fillRect(from, y - 2.5 * unit, Math.max(to - from, 2 * unit), 5 * unit);
+    ctx.globalAlpha = 1;
+    ctx.beginPath();
+    triangle(ctx, from, y + unit, 5.5 * unit, 1);
+    ctx.fill();
+  }
+}
+
+function drawCare(plot, { source, ink }, lane) {
+  const { ctx } = plot;
+  const unit = devicePixelRatio;
+  const free = {};
+  ctx.textAlign = "left";
+  for (const mark of source().care) {
+    const name = LANE_OF[mark.type];
+    if (!name) continue;
+    const x = plot.valToPos(mark.time_us / 1e6, "x", true);
+    const y = lane(name);
+    ctx.fillStyle = ink[mark.type];
+    let end = x + 6 * unit;
+    if (mark.type === "exercise") {
+      end = plot.valToPos(mark.time_us / 1e6 + mark.body.duration_min * 60, "x", true);
+      ctx.fillRect(x, y - 4 * unit, end - x, 8 * unit);
+    } else {
+      drawMark(ctx, mark.type, x, y, unit);
+    }
+    const words = careAmount(mark);
+    if (words && x >= (free[name] ?? -Infinity)) {
+      ctx.fillStyle = ink.ink;
+      ctx.fillText(words, end + 3 * unit, y);
+      free[name] = end + LABEL_ROOM_PX * unit;
+    }
+  }
+}
+
+function drawMark(ctx, type, x, y, unit) {
+  ctx.beginPath();
+  if (type === "meal") {
+    ctx.arc(x, y, 4.5 * unit, 0, 2 * Math.PI);
+  } else {
+    ctx.moveTo(x, y - 5.5 * unit);
+    ctx.lineTo(x + 4.5 * unit, y);
+    ctx.lineTo(x, y + 5.5 * unit);
+    ctx.lineTo(x - 4.5 * unit, y);
+  }
+  ctx.fill();
+}
+
+/** The amount of a care event with its unit, as short as it goes. */
+export function careAmount({ type, body }) {
+  if (type === "meal" && body.carbs_g) return `${round(body.carbs_g)} g`;
+  if (type === "insulin") return `${round(body.dose_u)} U`;
+  if (type === "exercise") return `${round(body.duration_min)} min`;
+  if (type === "medication" && body.dose) return `${round(body.dose)} ${body.dose_unit ?? ""}`.trim();
+  return "";
+}
+
+const round = (amount) => String(Math.round(amount * 10) / 10);
+const scaled = (px, box) => `${px * devicePixelRatio}px ${getComputedStyle(box).fontFamily}`;
+
+/** One sentence that says what the chart shows, for those who do not see it. */
+export function summary(points, hours, patient, timeZone) {
+  const from = now() - hours * 3600e6;
+  const seen = points.time.flatMap((time, i) => (time >= from ? [i] : []));
+  if (!seen.length) return text("chart.empty", { hours });
+  const glucose = seen.map((i) => points.glucose[i]);
+  const inRange = glucose.filter((value) => zone(value, patient) === "target").length;
+  const gaps = runs(points).filter(([first]) => first > seen[0]).length;
+  return text("chart.summary", {
+    hours,
+    n: seen.length,
+    low: glucoseText(Math.min(...glucose)),
+    high: glucoseText(Math.max(...glucose)),
+    unit: data.unit,
+    share: Math.round((100 * inRange) / seen.length),
+    last: glucoseText(glucose.at(-1)),
+    time: timeText(points.time[seen.at(-1)], timeZone),
+    gaps,
+  });
+}

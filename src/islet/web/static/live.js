@@ -1,0 +1,91 @@
+// The live stream of a page: what comes in is handed on, and a lost connection is shown until it is back.
+
+import { data, now, setClock, text, timeText } from "./page.js";
+
+const SILENCE_MS = 30_000; // three heartbeats
+const RETRY_MS = 2_000;
+const RESYNC_MS = 1_000;
+
+/**
+ * Follow the log from a snapshot's positions. `handlers` holds `readings`, `alerts`, `care_events` (each takes the
+ * event's data) and `resync` (take a new snapshot); `patient` limits the stream to one.
+ */
+export function follow(positions, handlers, patient = null) {
+  const status = document.getElementById("connection");
+  const lost = document.getElementById("lost");
+  let reached = positions;
+  let source = null;
+  let silence = null;
+
+  function open() {
+    const query = new URLSearchParams({ from: reached });
+    if (patient !== null) query.set("patient", patient);
+    source = new EventSource(`/live?${query}`);
+    source.onopen = () => show(true);
+    source.onerror = () => {
+      show(false);
+      if (source.readyState === EventSource.CLOSED) again();
+    };
+    on("clock", (clock) => {
+      setClock(clock);
+      show(true);
+    });
+    for (const name of ["readings", "alerts", "care_events"]) on(name, handlers[name] ?? (() => {}));
+    on("resync", () => setTimeout(handlers.resync, RESYNC_MS));
+    listen();
+  }
+
+  function on(name, handle) {
+    source.addEventListener(name, (event) => {
+      if (event.lastEventId) reached = event.lastEventId;
+      listen();
+      handle(JSON.parse(event.data));
+    });
+  }
+
+  function listen() {
+    clearTimeout(silence);
+    silence = setTimeout(() => {
+      show(false);
+      source.close();
+      again();
+    }, SILENCE_MS);
+  }
+
+  async function again() {
+    clearTimeout(silence);
+    try {
+      if ((await fetch("/api/clock")).status === 401) {
+        location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+        return;
+      }
+    } catch {
+      // the server is away; the banner says so
+    }
+    setTimeout(open, RETRY_MS);
+  }
+
+  function show(connected) {
+    document.documentElement.dataset.connection = connected ? "on" : "lost";
+    status.hidden = false;
+    status.textContent = text(connected ? "live.on" : "live.off");
+    if (!connected && lost.hidden) {
+      const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+      lost.textContent = text("live.lost", { time: timeText(now(), zone) });
+    }
+    lost.hidden = connected;
+  }
+
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => event.persisted && open());
+  open();
+}
+
+/** JSON of a path of ours. */
+export async function load(path) {
+  const response = await fetch(path, { headers: { accept: "application/json" } });
+  if (!response.ok) throw new Error(`${path}: ${response.status}`);
+  const content = await response.json();
+  setClock({ now_us: content.now_us, speed: data.clock.speed });
+  return content;
+}

@@ -1,0 +1,78 @@
+// What the server gave this page: texts, unit, clock; and how to build elements.
+
+export const data = JSON.parse(document.getElementById("page-data").textContent);
+export const { language, unit, user } = data;
+
+/** The text of a key in the viewer's language, `{name}` filled in. */
+export function text(key, values = {}) {
+  const message = data.texts[key] ?? key;
+  return message.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? values[name] : whole));
+}
+
+/** The title of a rule; a rule that the catalogue does not know goes by its name. */
+export function ruleTitle(rule) {
+  return data.texts[`rule.${rule}`] ?? rule.replaceAll("_", " ");
+}
+
+let origin = { ...data.clock, at: performance.now() };
+
+/** The platform's present in µs; it may run faster than the wall's clock. */
+export function now() {
+  return origin.now_us + (performance.now() - origin.at) * 1000 * origin.speed;
+}
+
+export function setClock(clock) {
+  origin = { ...clock, at: performance.now() };
+}
+
+const formats = new Map();
+
+/** An instant in µs as clock time in a zone, with the day where it is not today's. */
+export function timeText(us, timeZone, options = { hour: "2-digit", minute: "2-digit" }) {
+  const key = timeZone + JSON.stringify(options);
+  if (!formats.has(key)) {
+    formats.set(key, new Intl.DateTimeFormat(language, { timeZone, hourCycle: "h23", ...options }));
+  }
+  return formats.get(key).format(us / 1000);
+}
+
+const DAY = { month: "short", day: "numeric" };
+
+export function dayTimeText(us, timeZone) {
+  const time = timeText(us, timeZone);
+  const day = timeText(us, timeZone, DAY);
+  return day === timeText(now(), timeZone, DAY) ? time : `${day}, ${time}`;
+}
+
+/** How long, in the words of the language. */
+export function spanText(us) {
+  const minutes = Math.max(0, Math.round(us / 60e6));
+  if (minutes < 60) return text("span.minutes", { n: minutes });
+  if (minutes < 48 * 60) return text("span.hours", { h: Math.floor(minutes / 60), m: minutes % 60 });
+  return text("span.days", { n: Math.floor(minutes / 1440) });
+}
+
+export function agoText(us) {
+  const minutes = Math.floor(us / 60e6);
+  if (minutes < 1) return text("age.now");
+  if (minutes < 120) return text("age.minutes", { n: minutes });
+  if (minutes < 48 * 60) return text("age.hours", { n: Math.floor(minutes / 60) });
+  return text("age.days", { n: Math.floor(minutes / 1440) });
+}
+
+/** An element; attributes that are null are left out, children that are strings become text. */
+export function element(tag, attributes = {}, ...children) {
+  return filled(document.createElement(tag), attributes, children);
+}
+
+export function svg(tag, attributes = {}, ...children) {
+  return filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+}
+
+function filled(node, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}

@@ -1,0 +1,184 @@
+// One patient: the present value, the curve, events and alerts, all of them live.
+
+import { data, dayTimeText, element, now, svg, text, timeText, unit } from "./page.js";
+import { Points, zone } from "./glucose.js";
+import { ageNode, changeText, glucoseText, latest, trendNode, valueNode } from "./reading.js";
+import { AlertBook, alertItem, announce } from "./alert_book.js";
+import { follow, load } from "./live.js";
+
+const KEPT = 25 * 3600e6;
+const LOOK_AGAIN_MS = 5_000;
+const STORED_HOURS = "islet.chart_hours";
+const ICONS = {
+  meal: "M5 2v5a2 2 0 0 0 4 0V2 M7 9v5 M12 2c-1.500 1-2 3-2 6h2v6",
+  insulin: "M10 2l4 4 M12 4l-2 2 M8 4l4 4-5 5H4v-3l5-5 M4 13l-2 2",
+  exercise: "M9 3.500a1 1 0 1 0 .01 0Z M4 7l4-1 2 2 3 1 M8 6l-1 4 3 2v3 M7 10l-3 4",
+  medication: "M5 3h6v3H5Z M4 6h8v8H4Z M6 10h4",
+  note: "M3 3h10v10H3Z M5.500 6h5 M5.500 9h5",
+};
+const { patient, time_zone: timeZone, snapshot } = data;
+const points = new Points(snapshot.points);
+let book = new AlertBook(snapshot.alerts);
+let care = sorted(snapshot.care);
+let hours = Number(sessionStorage.getItem(STORED_HOURS)) || 6;
+let chart = null;
+let summary = () => "";
+
+function sorted(marks) {
+  return marks.toSorted((a, b) => a.time_us - b.time_us);
+}
+
+const from = () => now() - hours * 3600e6;
+
+function renderNow() {
+  const reading = latest(points, patient);
+  const box = document.getElementById("now");
+  const shownZone = reading.state === "stale" || reading.zone === null ? null : text(`zone.${reading.zone}`);
+  box.dataset.zone = reading.zone ?? "";
+  box.dataset.age = reading.state;
+  box.replaceChildren(
+    element("p", { class: "big" }, valueNode(reading), element("span", { class: "unit" }, unit), trendNode(reading)),
+    element("p", { class: "line" }, shownZone && element("span", { class: "zone" }, shownZone), changeText(reading)),
+    element("p", {}, ageNode(reading)),
+  );
+}
+
+function renderChart() {
+  chart?.update();
+  const words = summary(points, hours, patient, timeZone);
+  document.getElementById("chart").setAttribute("aria-label", words);
+  document.getElementById("chart-summary").textContent = words;
+  if (document.getElementById("values").open) renderTable();
+}
+
+function renderTable() {
+  const rows = [];
+  for (let i = points.length - 1; i >= 0 && points.time[i] >= from(); i -= 1) {
+    const name = text(`zone.${zone(points.glucose[i], patient)}`);
+    const clamp = { "-1": "clamp.below", 1: "clamp.above" }[points.range[i]];
+    const value = clamp ? text(clamp) : glucoseText(points.glucose[i]);
+    const cells = [element("td", { class: "end" }, value), element("td", {}, name)];
+    rows.push(element("tr", {}, element("th", { scope: "row" }, dayTimeText(points.time[i], timeZone)), ...cells));
+  }
+  document.querySelector("#values tbody").replaceChildren(...rows);
+}
+
+function renderAlerts() {
+  const list = document.getElementById("alerts");
+  if (list.contains(document.activeElement) && document.activeElement.disabled === false) return;
+  const shown = book.all().filter((alert) => alert.cleared_us === null || alert.onset_us >= from());
+  const items = shown.map((alert) => alertItem(alert, { label: patient.label, timeZone, linked: false }));
+  list.replaceChildren(...(items.length ? items : [element("li", { class: "none quiet" }, text("alert.none_recent"))]));
+}
+
+function renderEvents() {
+  const shown = care.filter((mark) => mark.time_us >= from() && mark.type in ICONS).reverse();
+  document.getElementById("events").replaceChildren(...shown.map(eventItem));
+  document.getElementById("no-events").hidden = shown.length > 0;
+}
+
+function eventItem(mark) {
+  const icon = svg("svg", { viewBox: "0 0 16 16", class: "icon", "aria-hidden": "true" });
+  icon.append(svg("path", { d: ICONS[mark.type] }));
+  const { body } = mark;
+  const details = [body.text, body.name, mark.type === "exercise" ? body.kind : ""].filter(Boolean).join(", ");
+  return element(
+    "li",
+    { "data-type": mark.type },
+    icon,
+    element("time", { datetime: new Date(mark.time_us / 1000).toISOString() }, dayTimeText(mark.time_us, timeZone)),
+    element("span", {}, element("strong", {}, text(`event.${mark.type}`)), ` ${amount(mark)}`),
+    details ? element("span", { class: "quiet" }, details) : null,
+  );
+}
+
+let amount = () => "";
+
+function render() {
+  renderNow();
+  renderChart();
+  renderAlerts();
+  renderEvents();
+}
+
+function choose(wanted) {
+  hours = wanted;
+  sessionStorage.setItem(STORED_HOURS, wanted);
+  for (const button of document.querySelectorAll(".hours button")) {
+    button.setAttribute("aria-pressed", String(Number(button.dataset.hours) === wanted));
+  }
+  chart?.show(wanted);
+  render();
+}
+
+function readout(index) {
+  const output = document.getElementById("readout");
+  if (index === null || index >= points.length) {
+    output.textContent = "";
+    return;
+  }
+  const said = { value: glucoseText(points.glucose[index]), unit, zone: text(`zone.${zone(points.glucose[index], patient)}`) };
+  output.textContent = text("chart.readout", { time: timeText(points.time[index], timeZone), ...said });
+}
+
+function onReadings(readings) {
+  for (const point of readings[patient.id] ?? []) points.add(...point);
+  points.forgetBefore(now() - KEPT);
+  renderNow();
+  renderChart();
+}
+
+function onAlerts(documents) {
+  for (const document of documents) {
+    const alert = book.apply(document);
+    if (alert !== null && document.type === "opened") announce(alert, patient.label || patient.id);
+  }
+  renderAlerts();
+  renderChart();
+}
+
+function onCare(documents) {
+  care = sorted([...care, ...documents]);
+  renderEvents();
+  renderChart();
+}
+
+async function resync() {
+  try {
+    const fresh = await load(`/api/patients/${encodeURIComponent(patient.id)}/series?hours=24`);
+    points.merge(new Points(fresh.points));
+    book = new AlertBook(fresh.alerts);
+    care = sorted(fresh.care);
+    render();
+  } catch {
+    // the banner tells of a lost connection
+  }
+}
+
+/** The chart is a module of its own, so that the value and the alerts are there even if it cannot be loaded. */
+async function loadChart() {
+  try {
+    const module = await import("./chart.js");
+    ({ summary, careAmount: amount } = module);
+    const source = () => ({ points, alerts: book.all(), care });
+    chart = new module.Chart(document.getElementById("chart"), { patient, timeZone, source, readout });
+  } catch {
+    document.getElementById("chart-summary").textContent = text("chart.missing");
+  }
+  choose(hours);
+}
+
+document.getElementById("zone").textContent = text("chart.zone", { zone: timeZone });
+document.getElementById("values").addEventListener("toggle", (event) => event.target.open && renderTable());
+document.querySelector(".hours").addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (button) choose(Number(button.dataset.hours));
+});
+addEventListener("acknowledged", () => renderAlerts());
+setInterval(() => {
+  renderNow();
+  renderChart();
+  renderAlerts();
+}, LOOK_AGAIN_MS);
+await loadChart();
+follow(snapshot.positions, { readings: onReadings, alerts: onAlerts, care_events: onCare, resync }, patient.id);

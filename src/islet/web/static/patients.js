@@ -1,0 +1,190 @@
+// The live list of patients, the most urgent first. A row never moves while it has the focus or the pointer.
+
+import { data, element, now, text } from "./page.js";
+import { Points, outside } from "./glucose.js";
+import { ageNode, changeText, latest, spark, trendNode, valueNode } from "./reading.js";
+import { AlertBook, announce, badge, countUnseen, isActive, isSeen, urgency } from "./alert_book.js";
+import { follow, load } from "./live.js";
+
+const KEPT = 3.25 * 3600e6;
+const LOOK_AGAIN_MS = 5_000; // ages grow without anything coming in
+const NO_ALERT = 100;
+const body = document.getElementById("rows");
+const rows = new Map();
+let book = new AlertBook(data.snapshot.alerts);
+let total = data.snapshot.total;
+let scheduled = false;
+let refetching = false;
+
+class Row {
+  constructor(patient) {
+    this.patient = patient;
+    this.points = new Points(patient.points);
+    this.stale = true;
+    const name = element("a", { href: `/patients/${encodeURIComponent(patient.id)}` }, patient.label || patient.id);
+    const id = patient.label ? element("small", { class: "quiet" }, patient.id) : null;
+    this.cells = Object.fromEntries(
+      ["value", "arrow", "change", "measured", "course", "badges"].map((name) => [
+        name,
+        element("td", { role: "cell", class: name }),
+      ]),
+    );
+    const head = element("th", { role: "rowheader", scope: "row", class: "who" }, name, id);
+    this.node = element("tr", { role: "row", "data-patient": patient.id }, head, ...Object.values(this.cells));
+  }
+
+  /** Show the present state and find this row's place. */
+  show() {
+    const reading = latest(this.points, this.patient);
+    const alerts = book.open(this.patient.id);
+    this.node.dataset.zone = reading.zone ?? "";
+    this.node.dataset.age = reading.state;
+    this.node.dataset.alarm = alerts.find((alert) => isActive(alert) && !isSeen(alert))?.severity ?? "";
+    this.cells.value.replaceChildren(valueNode(reading), zoneLabel(reading));
+    this.cells.arrow.replaceChildren(trendNode(reading));
+    this.cells.change.textContent = changeText(reading);
+    this.cells.measured.replaceChildren(ageNode(reading));
+    this.cells.course.replaceChildren(spark(this.points, this.patient));
+    this.cells.badges.replaceChildren(...alerts.map(badge));
+    this.place = this.#place(reading, alerts);
+  }
+
+  #place(reading, alerts) {
+    const alarm = alerts.length ? urgency(alerts[0]) : NO_ALERT;
+    const old = reading.state === "stale" ? 1 : reading.state === "none" ? 2 : 0;
+    const far = reading.last === null ? 0 : outside(reading.last.glucose, this.patient);
+    const steps = old ? 0 : Math.ceil(far / 10); // in steps of 10 mg/dL, so that neighbours do not change places all the time
+    return [alarm, old, -steps];
+  }
+}
+
+function zoneLabel({ zone, state }) {
+  return state === "stale" || zone === null ? null : element("span", { class: "zone" }, text(`zone.${zone}`));
+}
+
+function compare(a, b) {
+  for (let i = 0; i < a.place.length; i += 1) {
+    if (a.place[i] !== b.place[i]) return a.place[i] - b.place[i];
+  }
+  return (a.patient.label || a.patient.id).localeCompare(b.patient.label || b.patient.id, "en", { numeric: true });
+}
+
+/** Put the rows in order, but leave one that is being used where it is. */
+function arrange() {
+  const ordered = [...rows.values()].sort(compare);
+  const present = [...body.children];
+  const held = ordered.filter((row) => row.node.matches(":hover, :focus-within"));
+  const free = ordered.filter((row) => !held.includes(row));
+  for (const row of held.sort((a, b) => present.indexOf(a.node) - present.indexOf(b.node))) {
+    const index = present.indexOf(row.node);
+    free.splice(index < 0 ? free.length : index, 0, row);
+  }
+  free.forEach((row, i) => {
+    if (body.children[i] !== row.node) body.insertBefore(row.node, body.children[i] ?? null);
+  });
+}
+
+function render() {
+  scheduled = false;
+  for (const row of rows.values()) {
+    if (!row.stale) continue;
+    row.show();
+    row.stale = false;
+  }
+  arrange();
+  summarise();
+}
+
+function schedule() {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(render);
+}
+
+function summarise() {
+  const alarmed = new Set(book.open().filter(isActive).map((alert) => alert.patient)).size;
+  const all = text("list.summary", { n: total, alerts: alarmed });
+  const some = rows.size < total ? ` · ${text("list.shown", { n: rows.size, total })}` : "";
+  document.getElementById("summary").textContent = all + some;
+  countUnseen(book);
+}
+
+function touch(id) {
+  const row = rows.get(id);
+  if (row) row.stale = true;
+  else resync(); // a patient who was not urgent enough to be on this list, or is new
+  schedule();
+}
+
+function onReadings(readings) {
+  for (const [id, points] of Object.entries(readings)) {
+    const row = rows.get(id);
+    if (row) {
+      for (const point of points) row.points.add(...point);
+      row.points.forgetBefore(now() - KEPT);
+      row.stale = true;
+    } else if (rows.size === total) {
+      resync();
+    }
+  }
+  schedule();
+}
+
+function onAlerts(documents) {
+  for (const document of documents) {
+    const alert = book.apply(document);
+    if (alert === null) continue;
+    touch(alert.patient);
+    const patient = rows.get(alert.patient)?.patient;
+    if (document.type === "opened") announce(alert, patient?.label || alert.patient);
+  }
+}
+
+async function resync() {
+  if (refetching) return;
+  refetching = true;
+  try {
+    take(await load("/api/patients"));
+  } catch {
+    // the banner tells of a lost connection; the next event asks again
+  }
+  setTimeout(() => {
+    refetching = false;
+  }, LOOK_AGAIN_MS);
+}
+
+function take(snapshot) {
+  total = snapshot.total;
+  const ids = new Set(snapshot.patients.map((patient) => patient.id));
+  for (const [id, row] of rows) {
+    if (ids.has(id)) continue;
+    row.node.remove();
+    rows.delete(id);
+  }
+  for (const patient of snapshot.patients) {
+    const known = rows.get(patient.id)?.points;
+    const row = rows.get(patient.id) ?? new Row(patient);
+    if (known) known.merge(new Points(patient.points));
+    row.stale = true;
+    rows.set(patient.id, row);
+  }
+  book = new AlertBook(snapshot.alerts);
+  schedule();
+}
+
+if (body) {
+  body.addEventListener("pointerleave", schedule);
+  body.addEventListener("focusout", schedule);
+  take(data.snapshot);
+  render();
+  setInterval(() => {
+    for (const row of rows.values()) row.stale = true;
+    schedule();
+  }, LOOK_AGAIN_MS);
+}
+const appear = () => location.reload(); // the first patient has come
+follow(data.snapshot.positions, {
+  readings: body ? onReadings : appear,
+  alerts: onAlerts,
+  resync,
+});

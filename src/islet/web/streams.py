@@ -1,0 +1,74 @@
+"""Server-sent events for the pages (`/live`): readings, alerts and care events as they are committed."""
+
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from islet.access.decide import Action
+from islet.web.answers import async_api
+from islet.web.context import WebContext
+from islet.web.live import Audience, Positions, between, event, parse_positions
+from islet.web.sessions import Viewer, still
+
+HEARTBEAT_S: Final = 10.0
+"""A page that hears nothing for three of these says that the connection is lost."""
+_RETRY: Final = b"retry: 1000\n\n"
+
+
+def routes(context: WebContext) -> list[Route]:
+    return [async_api(context, "/live", live, ("GET",))]
+
+
+async def live(context: WebContext, request: Request, viewer: Viewer) -> Response:
+    """What the viewer may see, or with `patient=` that patient alone, from the position of `from=` (a snapshot's) or
+    of Last-Event-ID (the browser's, when it comes back)."""
+    patient = request.query_params.get("patient")
+    audience = viewer.audience
+    if patient is not None:
+        viewer.require(Action.VIEW_PATIENT, patient)
+        audience = frozenset({patient})
+    wanted = request.headers.get("last-event-id") or request.query_params.get("from", "")
+    start = parse_positions(wanted, context.log.partitions)
+    return event_stream(_live_frames(context, viewer, audience, start))
+
+
+def event_stream(frames: AsyncIterator[bytes]) -> Response:
+    """A response of server-sent events that no proxy holds back."""
+    return StreamingResponse(frames, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
+
+
+async def _live_frames(
+    context: WebContext, viewer: Viewer, audience: Audience, start: Positions | None
+) -> AsyncIterator[bytes]:
+    with context.live.subscribe() as subscription:
+        position = context.live.published if start is None else start
+        yield _RETRY + _clock(context)
+        while not subscription.closed:
+            if subscription.behind:
+                target = subscription.catch_up()
+                yield await run_in_threadpool(_missed, context, position, target, audience)
+                position = target
+            for update in subscription.take():
+                yield update.frame(audience)
+                position = update.positions
+            in_time = await subscription.changed(HEARTBEAT_S)
+            if subscription.recheck or not in_time:
+                subscription.recheck = False
+                if not await run_in_threadpool(still, context, viewer):
+                    return
+                yield _clock(context)
+
+
+def _missed(context: WebContext, position: Positions, target: Positions, audience: Audience) -> bytes:
+    """What lies between, or `resync`: the page then takes a new snapshot while the stream goes on."""
+    update = between(context.log, position, target)
+    return event("resync", b"{}") if update is None else update.frame(audience)
+
+
+def _clock(context: WebContext) -> bytes:
+    return event("clock", msgspec.json.encode({"now_us": context.now(), "speed": context.speed}))

@@ -1,0 +1,121 @@
+"""Every text that the pages' scripts show, and the titles of rules, kinds and roles. Scripts hold none of their own."""
+
+from collections.abc import Callable
+from typing import Final
+
+from islet.model.people import Role
+
+
+def _(message: str) -> str:
+    """Marks a message for the catalogue; it is translated when it is shown."""
+    return message
+
+
+RULES: Final = {
+    "urgent_low": _("Urgent low"),
+    "low": _("Low glucose"),
+    "high": _("High glucose"),
+    "no_data": _("No data"),
+    "seed_demonstration": _("Demonstration rule"),
+}
+SEVERITIES: Final = {
+    "urgent": _("Urgent"),
+    "warning": _("Warning"),
+    "notice": _("Notice"),
+    "technical": _("Technical"),
+}
+ROLES: Final = {
+    Role.ADMINISTRATOR: _("Administrator"),
+    Role.CLINICIAN: _("Clinician"),
+    Role.CARE_PARTNER: _("Care partner"),
+    Role.PATIENT: _("Patient"),
+    Role.APPLICATION: _("Application"),
+}
+REASONS: Final = {
+    "this patient is not assigned to the one who asks": _("This patient is not assigned to you."),
+}
+SCRIPTS: Final = {
+    # zones
+    "zone.very_low": _("Very low"),
+    "zone.low": _("Low"),
+    "zone.target": _("In range"),
+    "zone.high": _("High"),
+    "zone.very_high": _("Very high"),
+    "clamp.below": _("LOW"),
+    "clamp.above": _("HIGH"),
+    "clamp.below_title": _("Below what the sensor can show"),
+    "clamp.above_title": _("Above what the sensor can show"),
+    # trend
+    "trend.double_up": _("Rising very fast"),
+    "trend.up": _("Rising fast"),
+    "trend.slight_up": _("Rising"),
+    "trend.flat": _("Steady"),
+    "trend.slight_down": _("Falling"),
+    "trend.down": _("Falling fast"),
+    "trend.double_down": _("Falling very fast"),
+    "trend.unknown": _("Trend unknown"),
+    # age
+    "age.fresh": _("Up to date"),
+    "age.late": _("Late"),
+    "age.stale": _("Out of date"),
+    "age.none": _("No reading yet"),
+    "age.now": _("just now"),
+    "age.minutes": _("{n} min ago"),
+    "age.hours": _("{n} h ago"),
+    "age.days": _("{n} d ago"),
+    "span.minutes": _("{n} min"),
+    "span.hours": _("{h} h {m} min"),
+    "span.days": _("{n} d"),
+    # alerts
+    "alert.active": _("Active"),
+    "alert.ended": _("Ended"),
+    "alert.since": _("since {time} ({span})"),
+    "alert.lasted": _("{time}, lasted {span}"),
+    "alert.acknowledge": _("Acknowledge"),
+    "alert.acknowledge_title": _("Acknowledge: {rule}, {patient}"),
+    "alert.acknowledged": _("Seen by {name}, {time}"),
+    "alert.not_acknowledged": _("Not acknowledged"),
+    "alert.failed": _("This could not be saved. Try again."),
+    "alert.new": _("{severity}: {rule}, {patient}"),
+    "alert.none_active": _("No active alerts."),
+    "alert.none_recent": _("No alerts in this period."),
+    # events
+    "event.meal": _("Meal"),
+    "event.insulin": _("Insulin"),
+    "event.exercise": _("Exercise"),
+    "event.medication": _("Medication"),
+    "event.note": _("Note"),
+    "lane.alerts": _("Alerts"),
+    "lane.meals": _("Meals"),
+    "lane.insulin": _("Insulin"),
+    "lane.exercise": _("Exercise"),
+    # chart
+    "chart.summary": _(
+        "Glucose of the last {hours} hours: {n} readings from {low} to {high} {unit}, {share} % in range, "
+        "last {last} {unit} at {time}; {gaps} gaps."
+    ),
+    "chart.empty": _("No readings in the last {hours} hours."),
+    "chart.zone": _("Time zone: {zone}"),
+    "chart.readout": _("{time}: {value} {unit}, {zone}"),
+    "chart.missing": _("The chart could not be loaded; the table below holds the same values."),
+    # list and connection
+    "list.shown": _("{n} of {total} patients are shown, the most urgent first."),
+    "list.summary": _("{n} patients, {alerts} with an active alert"),
+    "live.lost": _("Connection lost at {time}. The values shown may be old. Connecting again…"),
+    "live.on": _("Live"),
+    "live.off": _("Not connected"),
+}
+
+
+def for_scripts(text: Callable[[str], str]) -> dict[str, str]:
+    """All texts of scripts in one language, by key; rules and severities as `rule.…` and `severity.…`."""
+    texts = SCRIPTS | {f"rule.{name}": title for name, title in RULES.items()}
+    texts |= {f"severity.{name}": title for name, title in SEVERITIES.items()}
+    return {key: text(message) for key, message in texts.items()}
+
+
+def reason(text: Callable[[str], str], given: str) -> str:
+    """A decision's reason in the reader's language, where it is one that people meet; else as it was given."""
+    if given.startswith("the role "):
+        return text(_("Your role does not include this."))
+    return text(REASONS.get(given, given))

@@ -1,0 +1,32 @@
+"""What all tests share: the data to try on, and skips that can be seen (or are failures, in CI)."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+Missing = Callable[[str], NoReturn]
+
+
+@pytest.fixture
+def missing() -> Missing:
+    """Skip because something that the test needs is not on this machine; with ISLET_REQUIRE_SERVICES=1, fail."""
+
+    def say(what: str) -> NoReturn:
+        if os.environ.get("ISLET_REQUIRE_SERVICES") == "1":
+            pytest.fail(f"{what}: required here (ISLET_REQUIRE_SERVICES=1), but missing")
+        pytest.skip(f"{what} is not on this machine")
+
+    return say
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of data to try on; not part of the repository, so that its absence is a skip everywhere."""
+    default = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+    path = Path(os.environ.get("ISLET_SHARED_DATA", default))
+    if not path.is_dir():
+        pytest.skip("the shared data is not on this machine (set ISLET_SHARED_DATA)")
+    return path

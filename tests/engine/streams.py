@@ -1,0 +1,78 @@
+"""Streams for the engine's tests: readings as one sees them (minutes, mg/dL), and the table that alerts fold into."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from islet.engine.rules import Plan, Reference, load_rules, plan
+from islet.engine.step import EngineState, Output, step, tick
+from islet.model.alerts import Alert, AlertChange, fold
+from islet.model.batch import ReadingRow, readings_batch
+from islet.model.time import MINUTE_US
+
+LATENESS_MIN = 15
+SHIPPED = plan(load_rules())
+EVERYTHING = Reference(otherwise=SHIPPED.mask({"simulated"}))
+REAL_PATIENTS = Reference(otherwise=SHIPPED.mask(()))
+
+
+class Point(NamedTuple):
+    minute: float
+    mg_dl: float
+    device: str = "cgm"
+    patient: str = "p1"
+
+    @property
+    def us(self) -> int:
+        return round(self.minute * MINUTE_US)
+
+
+class Engine:
+    """An engine and the table of what it has said."""
+
+    def __init__(self, plan: Plan = SHIPPED, reference: Reference = REAL_PATIENTS, *, ring_readings: int = 32) -> None:
+        self.plan, self.reference = plan, reference
+        self.state = EngineState(ring_readings=ring_readings, lateness_us=LATENESS_MIN * MINUTE_US)
+        self.table: dict[str, Alert] = {}
+        self.said: list[AlertChange] = []
+
+    def read(self, *points: Point) -> Output:
+        return self._fold(step(self.state, batch(points), self.reference, self.plan))
+
+    def tick(self, minute: float) -> Output:
+        return self._fold(tick(self.state, round(minute * MINUTE_US), self.reference, self.plan))
+
+    def episodes(self) -> dict[str, tuple[float, float | None]]:
+        return episodes(self.table.values())
+
+    def _fold(self, output: Output) -> Output:
+        for change in output.changes:
+            alert = fold(self.table.get(change.id), change, 0)
+            assert alert is not None, "a change of an alert that nobody has opened"
+            self.table[change.id] = alert
+        self.said += output.changes
+        return output
+
+
+def episodes(alerts: Iterable[Alert]) -> dict[str, tuple[float, float | None]]:
+    """What was not retracted: "rule~patient@onset" and the episode (minutes; None: still active)."""
+    return {
+        f"{a.rule}~{a.patient}@{a.onset_us / MINUTE_US:g}": (
+            a.onset_us / MINUTE_US,
+            None if a.cleared_us is None else a.cleared_us / MINUTE_US,
+        )
+        for a in alerts
+        if not a.retracted
+    }
+
+
+def short(changes: Iterable[AlertChange]) -> list[tuple[str, str, float, float]]:
+    """Changes as (change, rule, onset, at), in minutes."""
+    return [(c.change, c.rule, c.onset_us / MINUTE_US, c.at_us / MINUTE_US) for c in changes]
+
+
+def batch(points: Sequence[Point]) -> pa.RecordBatch:
+    return readings_batch(
+        [ReadingRow(p.patient, p.device, p.us, round(p.mg_dl * 10), p.mg_dl, 0, 0, 0) for p in points]
+    )

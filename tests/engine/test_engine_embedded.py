@@ -1,0 +1,276 @@
+"""The engine over a log: everything is said once, whatever happens between reading and committing."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from islet.engine.embedded import CONSUMER, EmbeddedEngine, reference_for
+from islet.engine.rules import Reference
+from islet.errors import LogDamaged
+from islet.log.base import Append, CursorMove
+from islet.log.group_commit import GroupCommit
+from islet.log.memory import MemoryLog
+from islet.model.alerts import Alert, AlertChange, fold
+from islet.model.codec import decode_change
+from islet.model.people import Patient
+from islet.model.time import MINUTE_US
+from islet.model.topics import Topic
+from islet.settings import Settings
+from tests.engine.slow import expected_episodes
+from tests.engine.streams import EVERYTHING, SHIPPED, Point, batch, episodes
+
+SETTINGS = Settings(ring_readings=64)
+
+
+class Crash(Exception):
+    """The process died here."""
+
+
+class Writer:
+    """The real writer, which may die before or after its n-th commit."""
+
+    def __init__(self, group: GroupCommit) -> None:
+        self.group = group
+        self.crash_at: int | None = None
+        self.after = False
+
+    def commit(
+        self,
+        appends: Sequence[Append] = (),
+        cursors: Sequence[CursorMove] = (),
+        states: Mapping[str, bytes | None] | None = None,
+    ) -> None:
+        if self.crash_at is not None:
+            self.crash_at -= 1
+        dies = self.crash_at == 0
+        if dies and not self.after:
+            raise Crash
+        self.group.commit(appends, cursors, states)
+        if dies:
+            raise Crash
+
+
+class Platform:
+    """A log in memory, its writer, a clock that is set by hand, and an engine that can be started again."""
+
+    def __init__(self, group: GroupCommit, log: MemoryLog, clock: list[int]) -> None:
+        self.log, self.clock = log, clock
+        self.writer = Writer(group)
+        self.reference = EVERYTHING
+        self.latencies_s: list[float] = []
+        self.start()
+
+    def start(self) -> None:
+        self.engine = EmbeddedEngine(
+            self.log,
+            self.writer,
+            SHIPPED,
+            lambda: self.reference,
+            SETTINGS,
+            lambda: self.clock[0],
+            observe=self.latencies_s.append,
+        )
+
+    def send(self, *points: Point) -> None:
+        self.writer.group.commit([Append(topic=Topic.GLUCOSE_READINGS, batch=batch(points))])
+
+    def run(self, minute: float) -> None:
+        """Set the clock and let the engine do what there is to do; it is started again after each crash."""
+        self.clock[0] = max(self.clock[0], round(minute * MINUTE_US))
+        while True:
+            try:
+                if self.engine.run_once(0.0) == 0:
+                    return
+            except Crash:
+                self.start()
+
+    def said(self) -> list[AlertChange]:
+        changes = []
+        for partition in range(self.log.partitions):
+            offset = self.log.begin(Topic.ALERTS)[partition]
+            while (piece := self.log.read(Topic.ALERTS, partition, offset)) is not None:
+                changes += [decode_change(str(body)) for body in piece.batch.column("body").to_pylist()]
+                offset = piece.next_offset
+        return changes
+
+    def table(self) -> dict[str, tuple[float, float | None]]:
+        alerts: dict[str, Alert] = {}
+        for change in self.said():
+            alert = fold(alerts.get(change.id), change, 0)
+            assert alert is not None
+            alerts[change.id] = alert
+        return episodes(alerts.values())
+
+
+@contextmanager
+def platform(partitions: int = 3) -> Iterator[Platform]:
+    clock = [0]
+    log = MemoryLog(partitions=partitions)
+    group = GroupCommit(log, lambda: clock[0], wait_s=0.0)
+    try:
+        yield Platform(group, log, clock)
+    finally:
+        group.close()
+
+
+STORY: list[tuple[float, list[Point]]] = [
+    (0, [Point(0, 90), Point(0, 120, patient="p2"), Point(0, 60, patient="p3")]),
+    (5, [Point(5, 60), Point(5, 60), Point(5, 120, patient="p2")]),
+    (6, [Point(4, 50)]),
+    (25, [Point(10, 80, patient="p3")]),
+    (26, []),
+    (31, [Point(30, 90)]),
+    (60, [Point(45, 90), Point(12, 100, patient="p2")]),
+    (66, [Point(65, 90), Point(65, 260, patient="p2"), Point(64, 50, patient="p2")]),
+    (100, []),
+]
+
+
+def _tell(story: Platform, snapshot_after: int | None = None) -> None:
+    for number, (minute, points) in enumerate(STORY):
+        if points:
+            story.send(*points)
+        story.run(minute)
+        if number == snapshot_after:
+            story.engine.snapshot()
+
+
+def test_alerts_from_several_partitions_are_those_of_the_slow_reference() -> None:
+    with platform() as p:
+        _tell(p)
+        points = {point for _, points in STORY for point in points}
+        assert p.table() == expected_episodes(points, 100)
+        assert p.engine.lag() == 0
+        assert p.engine.counters.duplicates == 1
+        assert p.engine.counters.readings == sum(len(points) for _, points in STORY)
+
+
+def test_a_crash_before_or_after_any_commit_loses_and_doubles_nothing() -> None:
+    with platform() as undisturbed:
+        _tell(undisturbed)
+        expected = undisturbed.said()
+    for crash_at in range(1, 12):
+        for after in (False, True):
+            for snapshot_after in (None, 3):
+                with platform() as p:
+                    p.writer.crash_at, p.writer.after = crash_at, after
+                    try:
+                        _tell(p, snapshot_after)
+                    except Crash:  # in the snapshot that the test asked for
+                        continue
+                    assert p.said() == expected
+
+
+@given(st.lists(st.integers(0, len(STORY) - 1), max_size=4), st.booleans())
+@settings(deadline=None, max_examples=25)
+def test_stops_and_starts_at_any_time_change_nothing(stops: list[int], cleanly: bool) -> None:
+    with platform() as undisturbed:
+        _tell(undisturbed)
+        expected = undisturbed.said()
+    with platform() as p:
+        for number, (minute, points) in enumerate(STORY):
+            if points:
+                p.send(*points)
+            p.run(minute)
+            for _ in range(stops.count(number)):
+                if cleanly:
+                    p.engine.close()
+                p.start()
+        assert p.said() == expected
+
+
+def test_a_late_reading_whose_silence_follows_from_an_unsaid_tick_is_not_said_twice_after_a_crash() -> None:
+    with platform(1) as p:
+        p.send(Point(0, 90))
+        p.run(0)
+        p.run(19)  # a tick that says nothing
+        p.send(Point(-5, 90, patient="p2"))
+        p.run(19)  # p2's silence follows from that tick
+        said = p.said()
+        assert [change.rule for change in said] == ["no_data"]
+        p.start()
+        p.run(19)
+        assert p.said() == said
+
+
+def test_nothing_is_said_about_silence_before_the_backlog_has_been_read() -> None:
+    with platform(1) as p:
+        for minute in range(0, 60, 5):
+            p.send(Point(minute, 90))
+        p.clock[0] = 60 * MINUTE_US
+        for _ in range(12):
+            assert p.engine.run_once(0.0) == 1
+            assert p.engine.counters.opened == 0
+        p.run(61)
+        p.run(75)
+        assert p.table() == {"no_data~p1@75": (75, None)}
+
+
+def test_a_tag_changes_the_rules_without_a_restart_and_a_replay_meets_each_reading_with_its_own() -> None:
+    with platform(1) as p:
+        p.reference = reference_for([Patient(id="p1")], SHIPPED)
+        p.send(Point(0, 120))
+        p.run(0)
+        assert p.table() == {}
+        p.reference = reference_for([Patient(id="p1", tags=("simulated",))], SHIPPED)
+        p.send(Point(5, 120))
+        p.run(5)
+        assert p.table() == {"seed_demonstration~p1@5": (5, None)}
+        p.start()
+        p.run(5)
+        p.send(Point(10, 90), Point(20, 90))
+        p.run(20)
+        assert p.table() == {"seed_demonstration~p1@5": (5, 20)}
+        assert [c.change for c in p.said()] == ["opened", "cleared"]
+
+
+def test_the_latency_of_each_change_that_a_reading_caused_is_observed() -> None:
+    with platform(1) as p:
+        p.send(Point(0, 90), Point(0, 60, patient="p2"))
+        p.run(0.5)
+        assert p.latencies_s == [30.0]
+        p.run(40)
+        assert p.latencies_s == [30.0]  # what the time caused has no reading to count from
+
+
+def test_a_snapshot_is_made_when_it_is_time_and_shortens_the_replay() -> None:
+    with platform(1) as p:
+        p.send(Point(0, 60))
+        p.run(0)
+        p.run(SETTINGS.engine_snapshot_s / 60)
+        assert p.engine.counters.snapshots == 1
+        p.log.expire(2**62)  # what came before the snapshot is not needed any more
+        p.start()
+        p.send(Point(5, 90))
+        p.run(5)
+        assert [(c.change, c.rule, c.onset_us) for c in p.said()] == [("cleared", "low", 0)]
+
+
+def test_a_reader_that_retention_has_overtaken_goes_on_with_what_is_left() -> None:
+    with platform(1) as p:
+        p.send(Point(0, 60))
+        p.log.expire(2**62)
+        p.send(Point(5, 60))
+        p.run(5)
+        assert p.table() == {"low~p1@5": (5, None)}
+        assert p.log.cursor(CONSUMER, Topic.GLUCOSE_READINGS) == (2,)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\x01\x00" + bytes(8) + b"not a state"])
+def test_a_damaged_snapshot_is_an_error_that_says_what_to_do(damaged: bytes) -> None:
+    with platform(1) as p:
+        p.writer.commit(states={"engine": damaged})
+        with pytest.raises(LogDamaged, match="remove it to replay"):
+            p.engine.recover()
+
+
+def test_equal_references_are_no_change() -> None:
+    with platform(1) as p:
+        p.send(Point(0, 90))
+        p.run(0)
+        p.reference = Reference(otherwise=EVERYTHING.otherwise, masks={})
+        p.run(1)
+        assert p.engine.counters.snapshots == 0

@@ -1,0 +1,52 @@
+"""The index of ids."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from islet.engine.ids import Ids
+
+
+@given(st.lists(st.lists(st.text(max_size=20), max_size=30), max_size=5))
+@settings(deadline=None, max_examples=150)
+def test_ids_are_numbered_in_the_order_in_which_they_are_first_seen(columns: list[list[str]]) -> None:
+    ids, known = Ids(), dict[str, int]()
+    for column in columns:
+        expected = [known.setdefault(text, len(known)) for text in column]
+        assert ids.numbers(pa.array(column, pa.string())).tolist() == expected
+    assert [ids[number] for number in range(len(ids))] == list(known)
+
+
+def test_the_index_grows_far_beyond_its_first_size() -> None:
+    ids = Ids()
+    texts = [f"patient-{n}" for n in range(20_000)]
+    for start in range(0, 20_000, 3000):
+        ids.numbers(pa.array(texts[start : start + 3000]))
+    assert ids.numbers(pa.array(texts[::-1])).tolist() == list(range(19_999, -1, -1))
+
+
+def test_ids_that_differ_in_one_byte_or_by_a_zero_byte_are_different() -> None:
+    texts = ["", "\0", "a", "a\0", "ab", "abcdefgh", "abcdefgi", "abcdefgh\0", "bbcdefgh", "abcdefghabcdefgh"]
+    assert Ids().numbers(pa.array(texts)).tolist() == list(range(len(texts)))
+
+
+def test_a_slice_a_dictionary_and_large_text_are_read_like_any_column() -> None:
+    column = pa.array(["x", "y", "z", "y"])
+    ids = Ids()
+    assert ids.numbers(column.slice(1, 2)).tolist() == [0, 1]
+    assert ids.numbers(column.dictionary_encode()).tolist() == [2, 0, 1, 0]
+    assert ids.numbers(column.cast(pa.large_string())).tolist() == [2, 0, 1, 0]
+
+
+def test_the_hash_depends_on_nothing_but_the_id() -> None:
+    one, other = Ids(), Ids()
+    one.numbers(pa.array(["a", "b"]))
+    other.numbers(pa.array(["b", "a"]))
+    assert np.array_equal(one.hashes[:2], other.hashes[1::-1][:2])
+
+
+def test_a_null_is_refused() -> None:
+    with pytest.raises(ValueError, match="without nulls"):
+        Ids().numbers(pa.array(["a", None]))

@@ -1,0 +1,107 @@
+"""DuckDB runs each rule's own text on the whole history; the engine's kernel and predicate have to agree, bit by bit."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import duckdb
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from islet.engine.rules import Rule, plan, read_rule
+from islet.engine.step import EngineState, masks
+from islet.engine.windows import TALLIES, features, insert
+from islet.model.time import from_us
+from tests.engine.streams import SHIPPED, Point, batch
+
+_WINDOW = "OVER (PARTITION BY patient ORDER BY ts RANGE BETWEEN INTERVAL '{}' {} PRECEDING AND CURRENT ROW)"
+
+
+def _rule(condition: str, *windows: str) -> Rule:
+    columns = ", ".join(["patient", "device", "ts", "glucose_mg_dl", *windows])
+    return read_rule(
+        '/*\nname = "tried"\ntitle = "Tried"\nseverity = "notice"\n*/\n'
+        f"SELECT patient, device, ts FROM (SELECT {columns} FROM readings) AS recent WHERE {condition}"
+    )
+
+
+_TEN = _WINDOW.format(10, "MINUTE")
+_HOUR = _WINDOW.format(1, "HOUR")
+TRIED = [
+    *(rule for rule in SHIPPED.rules if "last_readings" not in rule.sql),
+    _rule("average > 105.5 AND NOT lowest < 80", f"AVG(glucose_mg_dl) {_TEN} AS average", f"MIN(glucose_mg_dl) {_HOUR} AS lowest"),
+    _rule("readings >= 3 AND highest - lowest >= 20.5", f"COUNT(*) {_TEN} AS readings",
+          f"MAX(glucose_mg_dl) {_TEN} AS highest", f"MIN(glucose_mg_dl) {_TEN} AS lowest"),
+    _rule("total BETWEEN 200 AND 310.1 OR total = 100", f"SUM(glucose_mg_dl) {_TEN} AS total"),
+    _rule("short - long > 2 OR glucose_mg_dl * 2 <> short + long", f"AVG(glucose_mg_dl) {_TEN} AS short", f"AVG(glucose_mg_dl) {_HOUR} AS long"),
+    _rule("-glucose_mg_dl < -3 * 35 AND count > 2 OR (glucose_mg_dl <= 55)", f"COUNT(glucose_mg_dl) {_HOUR} AS count"),
+]  # fmt: skip
+
+
+def _by_duckdb(rule: Rule, points: Sequence[Point]) -> set[tuple[str, str, int]]:
+    connection = duckdb.connect()
+    connection.execute("CREATE TABLE readings (patient TEXT, device TEXT, ts TIMESTAMP, glucose_mg_dl DECIMAL(6, 1))")
+    for p in points:
+        row = (p.patient, p.device, from_us(p.us).replace(tzinfo=None), Decimal(str(p.mg_dl)))
+        connection.execute("INSERT INTO readings VALUES (?, ?, ?, ?)", row)
+    rows = connection.execute(f"SELECT patient, device, epoch_us(ts) FROM ({rule.sql.rstrip(';')})").fetchall()
+    return {(patient, device, us) for patient, device, us in rows}
+
+
+def _by_the_engine(rule: Rule, points: Sequence[Point]) -> set[tuple[str, str, int]]:
+    ready, readings = plan([rule]), batch(points)
+    state = EngineState(ring_readings=64, lateness_us=2**60)
+    state.adopt(ready, ready.reference({}))
+    patients, devices = (
+        state.patients.numbers(readings.column("patient")),
+        state.devices.numbers(readings.column("device")),
+    )
+    state.make_series(0)
+    times, tenths = (np.array(readings.column(name)).astype(np.int64) for name in ("time_us", "glucose_tenths"))
+    touched, tally = np.empty(len(points), np.int64), np.zeros(TALLIES, np.int64)
+    _, count = insert(
+        state.series, state.rings, state.base_onset, state.devices.hashes, patients, devices, times, tenths,
+        0, len(points), state.lateness_us, 0, ready.reading_bits, touched, tally,
+    )  # fmt: skip
+    breach, _ = masks(ready, features(state.series, state.rings, touched[:count], ready.windows_us))
+    entries = [
+        (number, state.rings[number, place])
+        for number in touched[:count]
+        for place in range(state.series[number]["count"])
+    ]
+    assert len(entries) == len(points)
+    return {
+        (state.patients[number], state.devices[entry["device"]], int(entry["time_us"]))
+        for (number, entry), flag in zip(entries, breach, strict=True)
+        if flag
+    }
+
+
+_STREAM = st.lists(
+    st.builds(
+        Point,
+        st.integers(0, 80).map(float),
+        st.sampled_from([55.0, 60.1, 69.9, 70.0, 79.9, 80.0, 100.0, 104.9, 105.0, 105.1, 110.0, 115.1, 240.0, 250.1]),
+        st.sampled_from(["a", "b"]),
+        st.sampled_from(["p1", "p2"]),
+    ),
+    max_size=30,
+    unique_by=lambda p: (p.minute, p.device, p.patient),
+)
+
+
+@pytest.mark.parametrize("rule", TRIED, ids=lambda rule: rule.name)
+@given(points=_STREAM)
+@settings(deadline=None, max_examples=12)
+def test_the_kernel_and_the_predicate_flag_what_duckdb_flags_on_the_whole_history(
+    rule: Rule, points: list[Point]
+) -> None:
+    assert _by_the_engine(rule, points) == _by_duckdb(rule, points)
+
+
+def test_an_average_that_a_float_would_get_wrong_is_exact() -> None:
+    values = [70.0, 70.0, 70.3]
+    assert sum(values) / 3 > 70.1  # in binary; the average is 70.1, which is not above 70.1
+    rule = _rule("average > 70.1", f"AVG(glucose_mg_dl) {_TEN} AS average")
+    assert _by_the_engine(rule, [Point(minute, value) for minute, value in enumerate(values)]) == set()

@@ -1,0 +1,98 @@
+"""The table of alerts is a function of the set of readings and the time: not of order, batches, doubles or restarts."""
+
+from dataclasses import dataclass
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from islet.engine.snapshot import dump, load
+from tests.engine.slow import expected_episodes
+from tests.engine.streams import EVERYTHING, LATENESS_MIN, Engine, Point
+
+# Values on both sides of every threshold, and minutes on both sides of window, lateness and silence.
+_GLUCOSE = st.sampled_from(
+    [50.0, 55.0, 55.1, 60.0, 69.9, 70.0, 71.0, 75.0, 104.9, 105.0, 105.1, 115.1, 140.0, 240.0, 250.1]
+)
+_STEP = st.sampled_from([0.0, 1.0, 3.0, 5.0, 5.0, 5.0, 10.0, 14.0, 20.0, 20.5, 31.0])
+_DELAY = st.sampled_from([0.0, 0.0, 0.0, 0.0, 4.0, 9.0, float(LATENESS_MIN)])
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Batches as they arrive, some with doubles; `restart[i]`: the engine is saved and loaded after batch i;
+    `ticks[i]`: the time is looked at after batch i (None: not)."""
+
+    batches: list[list[Point]]
+    restart: list[bool]
+    ticks: list[float | None]
+
+
+@st.composite
+def arrivals(draw: st.DrawFn) -> Arrivals:
+    points: dict[tuple[str, str, float], Point] = {}
+    for patient in ("p1", "p2"):
+        minute = 0.0
+        for _ in range(draw(st.integers(0, 14))):
+            minute += draw(_STEP)
+            device = draw(st.sampled_from(["cgm", "cgm", "cgm", "meter"]))
+            points.setdefault((patient, device, minute), Point(minute, draw(_GLUCOSE), device, patient))
+    # Delayed by no more than the bound, a reading is never more than the bound behind the newest that came before it.
+    stream = sorted(points.values(), key=lambda p: (p.minute + draw(_DELAY), draw(st.integers(0, 3))))
+    for point in draw(st.lists(st.sampled_from(stream), max_size=4)) if stream else []:
+        stream.insert(draw(st.integers(stream.index(point) + 1, len(stream))), point)
+    batches = []
+    while stream:
+        size = draw(st.integers(1, len(stream)))
+        batches.append(stream[:size])
+        stream = stream[size:]
+    count = len(batches)
+    return Arrivals(
+        batches,
+        draw(st.lists(st.booleans(), min_size=count, max_size=count)),
+        draw(st.lists(st.none() | st.floats(0, 200).map(round), min_size=count, max_size=count)),
+    )
+
+
+@given(arrivals())
+@settings(deadline=None, max_examples=200)
+def test_the_alerts_are_those_of_the_slow_reference_whatever_the_order_batches_doubles_and_restarts(
+    a: Arrivals,
+) -> None:
+    engine = Engine(reference=EVERYTHING, ring_readings=64)
+    overflows = 0
+    for points, restart, now in zip(a.batches, a.restart, a.ticks, strict=True):
+        overflows += engine.read(*points).overflows
+        if now is not None:
+            engine.tick(now)
+        if restart:
+            state = engine.state
+            engine.state = load(dump(state), ring_readings=64, lateness_us=state.lateness_us)
+            assert dump(engine.state) == dump(state)
+    assert overflows == 0
+    now = max((tick for tick in a.ticks if tick is not None), default=None)
+    assert engine.episodes() == expected_episodes({p for points in a.batches for p in points}, now)
+
+
+@given(arrivals())
+@settings(deadline=None, max_examples=100)
+def test_one_batch_and_single_readings_say_the_same(a: Arrivals) -> None:
+    whole, single = Engine(reference=EVERYTHING), Engine(reference=EVERYTHING)
+    stream = [point for points in a.batches for point in points]
+    together = whole.read(*stream)
+    counts = [single.read(), *(single.read(point) for point in stream)]
+    assert whole.episodes() == single.episodes()
+    assert dump(whole.state) == dump(single.state)
+    for name in ("duplicates", "conflicts", "history", "overflows"):
+        assert getattr(together, name) == sum(getattr(one, name) for one in counts)
+
+
+@given(arrivals())
+@settings(deadline=None, max_examples=100)
+def test_a_replay_on_top_of_what_is_known_says_nothing_new(a: Arrivals) -> None:
+    engine = Engine(reference=EVERYTHING)
+    for points in a.batches:
+        engine.read(*points)
+    said = len(engine.said)
+    for points in a.batches:
+        engine.read(*points)
+    assert engine.said[said:] == []

@@ -1,0 +1,20 @@
+"""The gateways are tested on the event loop that they are run with."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import uvloop
+
+from tests.gateways.door import Door
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    """A front door on loopback whose log takes everything."""
+    async with Door.opened() as opened:
+        yield opened

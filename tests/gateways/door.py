@@ -1,0 +1,259 @@
+"""A front door on loopback with all its real parts, and a peer that speaks bytes to it."""
+
+import asyncio
+import contextlib
+import json
+import ssl
+import threading
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Self
+
+from msgspec import structs
+
+from islet.access.sas import make_token, new_key
+from islet.decode.iothub import Identity
+from islet.decode.mqtt import Parser
+from islet.decode.mqtt_packets import Connack, Connect, Packet, Publish, Will, encode
+from islet.errors import AlreadyExists, NotFound
+from islet.gateways.authenticate import Authenticator, ensure_policy_keys
+from islet.gateways.intake import Intake
+from islet.gateways.mqtt import MqttServer
+from islet.log.base import Commit
+from islet.log.group_commit import GroupCommit
+from islet.log.memory import MemoryLog
+from islet.model.people import Device, Patient, User
+from islet.model.time import MINUTE_US, Now
+from islet.model.topics import Topic
+
+HUB = "hub.example"
+NOW_US = 1_795_248_180_950_000  # 2026-11-21T08:03:00.95Z
+NOW_S = NOW_US // 1_000_000
+PATIENCE_S = 10.0
+
+
+def reading(value: float = 100, **more: object) -> bytes:
+    return json.dumps(
+        {"type": "reading", "time": "2026-11-21T08:00:00Z", "value": value, "unit": "mg/dL", **more}
+    ).encode()
+
+
+class DictRegistry:
+    """A registry in memory."""
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._patients: dict[str, Patient] = {}
+        self._devices: dict[str, Device] = {}
+        self._secrets: dict[str, str] = {}
+
+    def patients(self) -> list[Patient]:
+        return list(self._patients.values())
+
+    def patient(self, id: str) -> Patient | None:
+        return self._patients.get(id)
+
+    def put_patient(self, patient: Patient) -> None:
+        self._patients[patient.id] = patient
+        self.version += 1
+
+    def devices(self) -> list[Device]:
+        return list(self._devices.values())
+
+    def device(self, id: str) -> Device | None:
+        return self._devices.get(id)
+
+    def create_device(self, device: Device) -> None:
+        if device.id in self._devices:
+            raise AlreadyExists(device.id)
+        self._devices[device.id] = device
+        self.version += 1
+
+    def update_device(self, device: Device) -> None:
+        if device.id not in self._devices:
+            raise NotFound(device.id)
+        self._devices[device.id] = device
+        self.version += 1
+
+    def delete_device(self, id: str) -> None:
+        if self._devices.pop(id, None) is None:
+            raise NotFound(id)
+        self.version += 1
+
+    def users(self) -> list[User]:
+        return []
+
+    def user(self, name: str) -> User | None:
+        return None
+
+    def put_user(self, user: User) -> None:
+        raise NotImplementedError
+
+    def create_session(self, token_hash: str, user: str, expires_us: int) -> None:
+        raise NotImplementedError
+
+    def session_user(self, token_hash: str, now_us: int) -> User | None:
+        return None
+
+    def delete_session(self, token_hash: str) -> None:
+        raise NotImplementedError
+
+    def secret(self, name: str) -> str | None:
+        return self._secrets.get(name)
+
+    def put_secret(self, name: str, value: str) -> None:
+        self._secrets[name] = value
+
+    def close(self) -> None: ...
+
+
+class GatedLog(MemoryLog):
+    """A log whose commits wait for `gate`, and fail with `error` where one is set."""
+
+    def __init__(self) -> None:
+        super().__init__(partitions=2)
+        self.error: Exception | None = None
+        self.gate = threading.Event()
+        self.gate.set()
+        self.entered = threading.Event()
+
+    def commit(self, commits: Sequence[Commit]) -> None:
+        self.entered.set()
+        assert self.gate.wait(PATIENCE_S)
+        if self.error is not None:
+            raise self.error
+        super().commit(commits)
+
+
+class Door:
+    """Log, writer, registry, intake and MQTT server, wired as the platform wires them."""
+
+    def __init__(self, wall_now: Now, hub: str, most_bytes: int) -> None:
+        self.hub = hub
+        self.log = GatedLog()
+        self.writer = GroupCommit(self.log, lambda: NOW_US, wait_s=0.0)
+        self.registry = DictRegistry()
+        self.registry.put_patient(Patient(id="p-1"))
+        ensure_policy_keys(self.registry)
+        call_soon = asyncio.get_running_loop().call_soon_threadsafe
+        self.intake = Intake(self.writer, call_soon, future_us=5 * MINUTE_US, most_bytes=most_bytes)
+        self.authenticator = Authenticator(self.registry, hub, wall_now)
+        self.mqtt = MqttServer(self.intake, self.authenticator)
+        self.port = 0
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def opened(
+        cls,
+        *,
+        wall_now: Now = lambda: NOW_US,
+        hub: str = HUB,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        most_bytes: int = 1 << 26,
+    ) -> AsyncIterator[Self]:
+        door = cls(wall_now, hub, most_bytes)
+        try:
+            door.port = await door.mqtt.listen(host, port, tls)
+            yield door
+        finally:
+            door.log.gate.set()
+            await door.mqtt.stop()
+            await asyncio.to_thread(door.writer.close)
+
+    def add_device(self, id: str = "cgm-1", patient: str = "p-1") -> Device:
+        device = Device(
+            id=id, patient=patient, generation_id="1", etag="e1", primary_key=new_key(), secondary_key=new_key()
+        )
+        self.registry.create_device(device)
+        return device
+
+    def change_device(self, id: str, **changes: object) -> None:
+        device = self.registry.device(id)
+        assert device is not None
+        self.registry.update_device(structs.replace(device, **changes))
+
+    def policy_token(self, policy: str, resource: str = HUB) -> str:
+        key = self.registry.secret(f"policy/{policy}")
+        assert key is not None
+        return make_token(resource, key, NOW_S + 3600, policy)
+
+    async def peer(self) -> "Peer":
+        return Peer(*await asyncio.open_connection("127.0.0.1", self.port))
+
+    async def connected(self, device: Device, **options: Any) -> "Peer":
+        peer = await self.peer()
+        peer.send(hello(device, **options))
+        assert await peer.receive() == Connack(0)
+        return peer
+
+    def rows(self, topic: Topic) -> list[dict[str, object]]:
+        rows: list[dict[str, object]] = []
+        for partition, end in enumerate(self.log.end(topic)):
+            offset = 0
+            while offset < end:
+                entries = self.log.read(topic, partition, offset)
+                assert entries is not None
+                rows += entries.batch.to_pylist()
+                offset = entries.next_offset
+        return rows
+
+
+def hello(
+    device: Device,
+    *,
+    module: str = "",
+    key: str = "",
+    expires_s: int = NOW_S + 3600,
+    keep_alive_s: int = 60,
+    will: Will | None = None,
+    token: str = "",
+    hub: str = HUB,
+) -> Connect:
+    identity = Identity(device.id, module)
+    token = token or make_token(f"{hub}/{identity.path}", key or device.primary_key, expires_s)
+    return Connect(
+        client_id=identity.client_id,
+        username=f"{hub}/{identity.client_id}/?api-version=2021-04-12",
+        password=token.encode(),
+        clean_session=False,
+        keep_alive_s=keep_alive_s,
+        will=will,
+    )
+
+
+def telemetry(device: Device, payload: bytes, packet_id: int = 1, bag: str = "") -> Publish:
+    qos = 1 if packet_id else 0
+    return Publish(f"devices/{device.id}/messages/events/{bag}", payload, qos, packet_id)
+
+
+class Peer:
+    """The other end of a connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+        self._parser = Parser()
+        self._packets: list[Packet] = []
+
+    def send(self, *packets: Packet) -> None:
+        self._writer.write(b"".join(map(encode, packets)))
+
+    def send_bytes(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    async def receive(self) -> Packet | None:
+        """The next packet; None at the end of the connection."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not self._packets:
+                try:
+                    data = await self._reader.read(65_536)
+                except ConnectionError:
+                    data = b""
+                if not data:
+                    return None
+                self._packets += self._parser.feed(data)
+        return self._packets.pop(0)
+
+    def hang_up(self) -> None:
+        """Go without DISCONNECT."""
+        self._writer.transport.abort()

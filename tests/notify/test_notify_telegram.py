@@ -1,0 +1,129 @@
+"""The Telegram channel against a local fake of the Bot API."""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from islet.errors import SettingError
+from islet.log.memory import MemoryLog
+from islet.model.time import SECOND_US
+from islet.notify.base import Delivered, Failed, Message, RetryAfter
+from islet.notify.telegram import TelegramNotifier
+from tests.notify.fake_telegram import Answer, FakeTelegram, closed_socket, fake_telegram, hang, raw, status
+from tests.notify.scenario import NOW, ListChannel, append, change, outbox
+
+TOKEN = "123456:SECRET-abc"
+MESSAGE = Message(id="k", alert="a", title="Low", text="Low: alert.")
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeTelegram]:
+    with fake_telegram() as server:
+        yield server
+
+
+@pytest.fixture
+def telegram(fake: FakeTelegram) -> Iterator[TelegramNotifier]:
+    channel = TelegramNotifier(TOKEN, "-100", base_url=fake.base_url, timeout_s=0.3)
+    yield channel
+    channel.close()
+
+
+def test_a_message_is_posted_to_the_chat(telegram: TelegramNotifier, fake: FakeTelegram) -> None:
+    assert telegram.send(MESSAGE, NOW) == Delivered("1")
+    assert fake.requests == [(f"/bot{TOKEN}/sendMessage", {"chat_id": "-100", "text": "Low\nLow: alert."})]
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"),
+    [
+        (status(429, retry_after=17), 17),
+        (status(429), 0),
+        (raw(429, b"slow down"), 0),
+        (status(500), 0),
+        (status(502), 0),
+        (raw(302, b""), 0),
+        (raw(200, b"<html>log in to the wireless network</html>"), 0),
+        (raw(200, b'{"ok": false}'), 0),
+        (raw(200, b"[]"), 0),
+        (closed_socket, 0),
+        (hang, 0),
+        (status(401), 0),
+        (status(404), 0),
+    ],
+)
+def test_what_may_pass_is_tried_again_after_the_time_asked_for(
+    telegram: TelegramNotifier, fake: FakeTelegram, answer: Answer, seconds: float
+) -> None:
+    fake.script.append(answer)
+    outcome = telegram.send(MESSAGE, NOW)
+    assert isinstance(outcome, RetryAfter)
+    assert outcome.seconds == seconds
+
+
+@pytest.mark.parametrize("code", [400, 403])
+def test_a_refusal_of_the_chat_is_permanent(telegram: TelegramNotifier, fake: FakeTelegram, code: int) -> None:
+    fake.script.append(status(code))
+    assert isinstance(telegram.send(MESSAGE, NOW), Failed)
+
+
+def test_a_server_that_is_not_there_is_tried_again() -> None:
+    with fake_telegram() as gone:
+        base_url = gone.base_url
+    channel = TelegramNotifier(TOKEN, "1", base_url=base_url)
+    assert isinstance(channel.send(MESSAGE, NOW), RetryAfter)
+    channel.close()
+
+
+@pytest.mark.parametrize("base_url", ["not a url", "ftp://127.0.0.1", "http://127.0.0.1:99999", "http://[::1"])
+def test_a_base_url_that_is_none_is_a_reason_without_the_token(base_url: str) -> None:
+    channel = TelegramNotifier(TOKEN, "1", base_url=base_url)
+    outcome = channel.send(MESSAGE, NOW)
+    assert isinstance(outcome, RetryAfter)
+    assert TOKEN not in outcome.reason
+    channel.close()
+
+
+@pytest.mark.parametrize(("token", "chat"), [("", "1"), ("t", "")])
+def test_half_a_configuration_is_refused(token: str, chat: str) -> None:
+    with pytest.raises(SettingError, match="telegram_chat"):
+        TelegramNotifier(token, chat)
+
+
+def test_the_token_is_in_no_log_record_and_no_reason(
+    telegram: TelegramNotifier, fake: FakeTelegram, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    fake.script.extend([status(500), status(429, retry_after=1), status(403), status(401), closed_socket, hang])
+    outcomes = [telegram.send(MESSAGE, NOW) for _ in range(7)]
+    assert outcomes[-1] == Delivered("7")
+    assert caplog.records, "the HTTP client logs at DEBUG: a test that sees no record would prove nothing"
+    assert all("SECRET" not in f"{r.getMessage()} {r.exc_text} {r.args}" for r in caplog.records)
+    assert all("SECRET" not in repr(outcome) for outcome in [*outcomes, telegram])
+
+
+def test_the_filter_is_gone_after_close(fake: FakeTelegram) -> None:
+    before = list(logging.getLogger("httpx").filters)
+    TelegramNotifier(TOKEN, "1", base_url=fake.base_url).close()
+    assert logging.getLogger("httpx").filters == before
+
+
+def test_through_the_outbox_every_alert_arrives_whatever_the_server_does(
+    telegram: TelegramNotifier, fake: FakeTelegram, tmp_path: Path
+) -> None:
+    other = ListChannel()
+    box = outbox(tmp_path, telegram, other)
+    log = MemoryLog()
+    append(log, *(change("opened", patient=f"p-{i}") for i in range(3)))
+    fake.script.extend([status(500), closed_socket, status(429, retry_after=30), hang])
+    box.take_in(log, NOW)
+    now_us = NOW
+    while (due := box.next_due_us()) is not None:
+        now_us = max(now_us, due)
+        box.deliver_due(now_us)
+    assert now_us >= NOW + 30 * SECOND_US
+    assert len(other.received) == 3
+    assert sorted(set(fake.texts())) == sorted(f"Urgent low\n{message.text}" for message in other.received)
+    assert box.counts()["sent"] == 6

@@ -1,0 +1,64 @@
+"""Health, readiness and metrics over HTTP."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from islet.log.base import CursorMove
+from islet.model.topics import Topic
+from islet.operations.metrics import CountsCollector, Metrics, WorkerCollector, lags_of
+from islet.operations.routes import routes
+from islet.operations.workers import Worker
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    one = Worker("engine", lambda: None)
+    yield one
+    one.stop()
+    one.join(5)
+
+
+def client(workers: list[Worker], *, accepting: bool = True, host: str = "127.0.0.1") -> httpx.AsyncClient:
+    metrics = Metrics()
+    metrics.watch(WorkerCollector(workers))
+    metrics.watch(CountsCollector("intake", "Events.", lambda: {"accepted": 3}))
+    app = Starlette(routes=routes(metrics, workers, lambda: accepting, now=lambda: 7, speed=60.0))
+    transport = httpx.ASGITransport(app, client=(host, 1))
+    return httpx.AsyncClient(transport=transport, base_url="http://islet")
+
+
+async def test_a_worker_that_does_not_run_makes_it_unhealthy(worker: Worker) -> None:
+    async with client([worker]) as http:
+        answer = await http.get("/healthz")
+        assert (answer.status_code, answer.json()["failing"]) == (503, ["engine"])
+        worker.start()
+        assert worker.ready.wait(5)
+        assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_it_is_ready_when_the_workers_have_caught_up_and_the_door_is_open(worker: Worker) -> None:
+    async with client([worker]) as http:
+        assert (await http.get("/readyz")).json()["waiting_for"] == ["engine"]
+        worker.start()
+        assert worker.ready.wait(5)
+        answer = await http.get("/readyz")
+        assert (answer.status_code, answer.json()["now_us"], answer.json()["speed"]) == (200, 7, 60.0)
+    async with client([worker], accepting=False) as http:
+        assert (await http.get("/readyz")).status_code == 503
+
+
+async def test_metrics_are_for_this_machine_only() -> None:
+    async with client([]) as http:
+        assert 'islet_intake_total{what="accepted"} 3.0' in (await http.get("/metrics")).text
+        assert (await http.get("/metrics", headers={"X-Forwarded-For": "192.0.2.1"})).status_code == 403
+    async with client([], host="192.0.2.1") as http:
+        assert (await http.get("/metrics")).status_code == 403
+
+
+def test_the_lag_of_a_consumer_is_summed_over_partitions() -> None:
+    topic = Topic.ALERTS
+    cursors = [CursorMove(consumer="a", topic=topic, partition=p, offset=o) for p, o in ((0, 5), (1, 2))]
+    assert lags_of({topic: (5, 10)}, cursors) == {("a", topic): 8}

