@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import click
 
 from islet.access.passwords import hash_password, new_token
-from islet.access.sas import ConnectionString, new_key
+from islet.access.sas import ConnectionString
 from islet.agent.fleet import run_fleet
-from islet.agent.mqtt_client import Address, FaithfulClient
+from islet.agent.mqtt_client import FaithfulClient
 from islet.app import clock, opened_platform, opened_registry, run_until_signal, wall_us
-from islet.gateways.certificates import client_ssl_context, ensure_certificates
-from islet.model.people import Device, Patient, Role, User
+from islet.model.people import Patient, Role, User
 from islet.model.time import DAY_US, MINUTE_US, Now
+from islet.provision import ensure_worn, front_door
 from islet.settings import Settings
 from islet.simulate.population import make_population
 from islet.simulate.profiles import PROFILES
@@ -30,28 +30,10 @@ def provision(registry: Registry, patients: int, hub_name: str) -> list[Connecti
     for number in range(patients):
         profile = PROFILES[number % len(PROFILES)]
         id = f"sim-{number + 1:04d}"
-        if registry.patient(id) is None:
-            label = f"{profile.replace('_', ' ').capitalize()} {number // len(PROFILES) + 1}"
-            registry.put_patient(Patient(id=id, label=label, profile=profile, tags=("simulated", profile)))
-        device = registry.device(f"{id}-cgm")
-        if device is None:
-            device = new_device(f"{id}-cgm", id)
-            registry.create_device(device)
-        credentials.append(ConnectionString(host=hub_name, device=device.id, key=device.primary_key))
+        label = f"{profile.capitalize()} {number // len(PROFILES) + 1}"
+        patient = Patient(id=id, label=label, profile=profile, tags=("simulated", profile))
+        credentials.append(ensure_worn(registry, patient, f"{id}-cgm", hub_name))
     return credentials
-
-
-def new_device(id: str, patient: str) -> Device:
-    """A device with new keys, not yet registered."""
-    return Device(
-        id=id,
-        patient=patient,
-        generation_id=new_token(),
-        etag=new_token()[:12],
-        primary_key=new_key(),
-        secondary_key=new_key(),
-        created_us=wall_us(),
-    )
 
 
 async def simulate(
@@ -74,12 +56,6 @@ async def simulate(
         return await run_fleet(population, clients, now=now, send_from_us=send_from_us, until_us=until_us)
     finally:
         await asyncio.gather(*(client.close() for client in clients))
-
-
-def front_door(settings: Settings) -> Address:
-    """Where devices on this machine find the platform of these settings, and whom they trust."""
-    paths = ensure_certificates(settings.data_dir, settings.hub_name, wall_us())
-    return Address(host=settings.hub_name, port=settings.mqtt_tls_port, tls=client_ssl_context(paths.authority))
 
 
 def run_demo(settings: Settings, *, patients: int, seed: int) -> None:

@@ -11,10 +11,8 @@ import click
 import httpx
 from msgspec import Struct, structs
 
-from islet.access.sas import ConnectionString
 from islet.agent.mqtt_client import FaithfulClient
 from islet.app import opened_registry, wall_us
-from islet.demo import front_door, new_device
 from islet.errors import BadInput, IsletError
 from islet.gateways.certificates import client_ssl_context, ensure_certificates
 from islet.menu import plug
@@ -22,6 +20,7 @@ from islet.model.codec import encode_event
 from islet.model.events import AnyEvent, Reading
 from islet.model.people import Patient
 from islet.model.time import from_us, iso, to_us
+from islet.provision import ensure_worn, front_door
 from islet.settings import Settings
 
 _STEP_S = 0.02  # how often what is due is sent
@@ -55,7 +54,9 @@ async def run(settings: Settings, file: Path, *, speed: float, patient: str | No
     if not wearing.events:
         raise BadInput("the workbook holds no events", reason="empty")
     id = patient or re.sub(r"[^A-Za-z0-9_-]", "-", file.stem)[:64]
-    credentials = _provision(settings, id)
+    with opened_registry(settings) as registry:
+        wearer = Patient(id=id, label=id, tags=("replayed",))
+        credentials = ensure_worn(registry, wearer, f"{id}-replay", settings.hub_name)
     clock = await _platform_clock(settings)
     events = moved(wearing.events, clock, speed)
     readings = sum(isinstance(event, Reading) for event in events)
@@ -69,17 +70,6 @@ async def run(settings: Settings, file: Path, *, speed: float, patient: str | No
     finally:
         await client.close()
     click.echo(f"all {len(events)} events are acknowledged")
-
-
-def _provision(settings: Settings, patient: str) -> ConnectionString:
-    with opened_registry(settings) as registry:
-        if registry.patient(patient) is None:
-            registry.put_patient(Patient(id=patient, label=patient, tags=("replayed",)))
-        device = registry.device(f"{patient}-replay")
-        if device is None:
-            device = new_device(f"{patient}-replay", patient)
-            registry.create_device(device)
-    return ConnectionString(host=settings.hub_name, device=device.id, key=device.primary_key)
 
 
 async def _platform_clock(settings: Settings) -> PlatformClock:

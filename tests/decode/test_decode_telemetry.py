@@ -151,6 +151,11 @@ def test_no_arrivals_give_no_batches() -> None:
     assert decode_arrivals([], NOW_US, 0) == Decoded(batches={}, accepted=0, dead={})
 
 
+def test_halves_of_a_tenth_go_to_the_even_one() -> None:
+    decoded = arrive(*(event("reading", value=value, unit="mg/dL") for value in (100.25, 100.75)))
+    assert decoded.batches[Topic.GLUCOSE_READINGS].column("glucose_tenths").to_pylist() == [1002, 1008]
+
+
 VALUES = st.one_of(st.floats(allow_nan=False, allow_infinity=False), st.floats(5, 1600), st.floats(0.3, 90))
 UNITS = st.sampled_from(["mg/dL", "MG/DL", "mmol/L", "mmol/l", "mg", "", "g/L"])
 

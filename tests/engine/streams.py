@@ -55,16 +55,15 @@ class Engine:
         return output
 
 
-def episodes(alerts: Iterable[Alert]) -> dict[str, tuple[float, float | None]]:
-    """What was not retracted: "rule~patient@onset" and the episode (minutes; None: still active)."""
-    return {
-        f"{a.rule}~{a.patient}@{a.onset_us / MINUTE_US:g}": (
-            a.onset_us / MINUTE_US,
-            None if a.cleared_us is None else a.cleared_us / MINUTE_US,
-        )
-        for a in alerts
-        if not a.retracted
-    }
+def episodes(alerts: Iterable[Alert], from_us: int = 0) -> dict[str, tuple[float, float | None]]:
+    """What was not retracted: "rule~patient@onset" and the episode (minutes since `from_us`; None: still active)."""
+    found: dict[str, tuple[float, float | None]] = {}
+    for a in alerts:
+        if not a.retracted:
+            onset = (a.onset_us - from_us) / MINUTE_US
+            end = None if a.cleared_us is None else (a.cleared_us - from_us) / MINUTE_US
+            found[f"{a.rule}~{a.patient}@{onset:g}"] = (onset, end)
+    return found
 
 
 def short(changes: Iterable[AlertChange]) -> list[tuple[str, str, float, float]]:

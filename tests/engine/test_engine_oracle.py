@@ -64,7 +64,9 @@ def _by_the_engine(rule: Rule, points: Sequence[Point]) -> set[tuple[str, str, i
         state.series, state.rings, state.base_onset, state.devices.hashes, patients, devices, times, tenths,
         0, len(points), state.lateness_us, 0, ready.reading_bits, touched, tally,
     )  # fmt: skip
-    breach, _ = masks(ready, features(state.series, state.rings, touched[:count], ready.windows_us))
+    breach, _ = masks(
+        ready, features(state.series, state.rings, touched[:count], ready.windows_us, ready.places, ready.height)
+    )
     entries = [
         (number, state.rings[number, place])
         for number in touched[:count]

@@ -24,6 +24,7 @@ from islet.log.memory import MemoryLog
 from islet.model.people import Device, Patient, User
 from islet.model.time import MINUTE_US, Now
 from islet.model.topics import Topic
+from islet.store.base import Registry
 
 HUB = "hub.example"
 NOW_US = 1_795_248_180_950_000  # 2026-11-21T08:03:00.95Z
@@ -38,7 +39,7 @@ def reading(value: float = 100, **more: object) -> bytes:
 
 
 class DictRegistry:
-    """A registry in memory."""
+    """A registry in memory: the real one's syncs would cost each test a tenth of a second."""
 
     def __init__(self) -> None:
         self.version = 0
@@ -127,11 +128,11 @@ class GatedLog(MemoryLog):
 class Door:
     """Log, writer, registry, intake and MQTT server, wired as the platform wires them."""
 
-    def __init__(self, wall_now: Now, hub: str, most_bytes: int) -> None:
+    def __init__(self, wall_now: Now, hub: str, most_bytes: int, registry: Registry) -> None:
         self.hub = hub
         self.log = GatedLog()
         self.writer = GroupCommit(self.log, lambda: NOW_US, wait_s=0.0)
-        self.registry = DictRegistry()
+        self.registry = registry
         self.registry.put_patient(Patient(id="p-1"))
         ensure_policy_keys(self.registry)
         call_soon = asyncio.get_running_loop().call_soon_threadsafe
@@ -151,8 +152,9 @@ class Door:
         port: int = 0,
         tls: ssl.SSLContext | None = None,
         most_bytes: int = 1 << 26,
+        registry: Registry | None = None,
     ) -> AsyncIterator[Self]:
-        door = cls(wall_now, hub, most_bytes)
+        door = cls(wall_now, hub, most_bytes, registry or DictRegistry())
         try:
             door.port = await door.mqtt.listen(host, port, tls)
             yield door

@@ -14,6 +14,7 @@ from azure.iot.device.exceptions import CredentialError
 from islet.access.sas import ConnectionString, format_connection_string, new_key
 from islet.gateways.certificates import CertificatePaths, ensure_certificates, server_ssl_context
 from islet.model.topics import Topic
+from islet.store.registry import SqliteRegistry
 from tests.conftest import Missing
 from tests.gateways.door import Door, reading
 
@@ -28,7 +29,7 @@ def certificates(tmp_path: Path) -> CertificatePaths:
 
 
 @pytest.fixture
-async def hub(certificates: CertificatePaths, missing: Missing) -> AsyncIterator[Door]:
+async def hub(certificates: CertificatePaths, missing: Missing, tmp_path: Path) -> AsyncIterator[Door]:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -36,8 +37,10 @@ async def hub(certificates: CertificatePaths, missing: Missing) -> AsyncIterator
         except OSError:
             missing(f"a free {HOST}:{PORT}")
     tls = server_ssl_context(certificates)
-    async with Door.opened(wall_now=_wall_now, hub=HOST, host=HOST, port=PORT, tls=tls) as door:
+    registry = SqliteRegistry(tmp_path / "store.db", bytes(32))
+    async with Door.opened(wall_now=_wall_now, hub=HOST, host=HOST, port=PORT, tls=tls, registry=registry) as door:
         yield door
+    registry.close()
 
 
 def _wall_now() -> int:

@@ -130,6 +130,34 @@ def test_only_a_kill_between_sending_and_marking_doubles(tmp_path: Path) -> None
     assert [m.id for m in first.received] == [m.id for m in second.received]
 
 
+def test_a_mark_that_cannot_be_written_is_tried_again_without_sending_again(tmp_path: Path) -> None:
+    """As on a full disk, where a loop would page somebody every few seconds."""
+    refusing = True
+
+    def refuse(_: Any, sql: str, __: Any) -> bool:
+        return not (refusing and sql.startswith("UPDATE outbox SET state = 'sent'"))
+
+    def hook(connection: apsw.Connection) -> None:
+        connection.exec_trace = refuse
+
+    apsw.connection_hooks.append(hook)
+    try:
+        channel = ListChannel()
+        box = outbox(tmp_path, channel)
+    finally:
+        apsw.connection_hooks.remove(hook)
+    log = MemoryLog()
+    append(log, change("opened"))
+    box.take_in(log, NOW)
+    for _ in range(3):
+        with pytest.raises(apsw.ExecTraceAbort):
+            box.deliver_due(NOW)
+    refusing = False
+    assert box.deliver_due(NOW) == 1
+    assert len(channel.received) == 1
+    assert box.counts()["sent"] == 1
+
+
 def _reference(steps: list[Step]) -> list[str]:
     """For one recipient, what is sent, in plain Python: a message whenever what they believe changes, except that
     nobody hears of what was withdrawn first."""

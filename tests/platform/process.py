@@ -13,6 +13,7 @@ from typing import IO
 import httpx
 
 _START_S = 60.0
+_SETTLE_S = 30.0
 
 
 def free_port() -> int:
@@ -22,10 +23,22 @@ def free_port() -> int:
         return port
 
 
+def can_bind(host: str, port: int) -> bool:
+    """Whether a server could listen there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
 class PlatformProcess:
     """`islet serve` on a data directory, with plain listeners on free ports."""
 
-    def __init__(self, data_dir: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, data_dir: Path, environment: Mapping[str, str] | None = None, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.data_dir = data_dir
         self.mqtt_port, self.http_port = free_port(), free_port()
         self.output: IO[bytes] = (data_dir / "serve.log").open("ab")
@@ -42,7 +55,7 @@ class PlatformProcess:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.http_port}"
+        return f"http://{self.host}:{self.http_port}"
 
     def start(self) -> None:
         """Start it; does not wait."""
@@ -63,13 +76,21 @@ class PlatformProcess:
             time.sleep(0.05)
         raise AssertionError(f"islet serve is not ready after {_START_S:g} s: see {self.data_dir / 'serve.log'}")
 
-    def lag(self) -> int:
-        """Entries that the engine or the store have not taken in, by its metrics; counts as behind while it starts."""
-        page = httpx.get(f"{self.url}/metrics").text
-        lags = [line for line in page.splitlines() if line.startswith("islet_consumer_lag")]
-        behind = [float(line.rsplit(" ", 1)[1]) for line in lags]
-        engine = any('consumer="engine"' in line for line in lags)
-        return int(sum(behind)) if engine else 1
+    def wait_until_settled(self) -> None:
+        """Return once the engine and the store have taken in everything."""
+        until = time.monotonic() + _SETTLE_S
+        lags: dict[str, int] = {}
+        while time.monotonic() < until:
+            lags = self._lags()
+            if any("engine" in name for name in lags) and not any(lags.values()):
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"not settled after {_SETTLE_S:g} s: {lags}; see {self.data_dir / 'serve.log'}")
+
+    def _lags(self) -> dict[str, int]:
+        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("islet_consumer_lag{"))
+        return {name: int(float(value)) for name, value in pairs}
 
     def kill(self) -> None:
         """SIGKILL: no goodbye, no flush."""
@@ -86,3 +107,9 @@ class PlatformProcess:
         code = self._process.wait(30)
         self._process = None
         return code
+
+    def cpu_s(self) -> float:
+        """User and system CPU seconds that it has used."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -18,7 +18,6 @@ import pytest
 from islet.access.sas import ConnectionString
 from islet.agent.mqtt_client import Address, FaithfulClient
 from islet.app import opened_registry, opened_store, wall_us
-from islet.demo import new_device
 from islet.engine.embedded import reference_for
 from islet.engine.rules import load_rules, plan
 from islet.engine.step import EngineState, step, tick
@@ -28,6 +27,7 @@ from islet.model.codec import encode_event
 from islet.model.events import Reading
 from islet.model.people import Patient
 from islet.model.time import HOUR_US, MINUTE_US, from_us
+from islet.provision import new_device
 from islet.settings import Settings, load
 from tests.platform.process import PlatformProcess
 
@@ -64,9 +64,7 @@ def undisturbed(days: Sent, settings: Settings, patients: Sequence[Patient], now
     """The alerts of an engine that takes everything in at once and is never stopped."""
     rules = plan(load_rules())
     reference = reference_for(patients, rules)
-    state = EngineState(
-        ring_readings=settings.ring_readings, lateness_us=round(settings.lateness_min * MINUTE_US)
-    )
+    state = EngineState(ring_readings=settings.ring_readings, lateness_us=round(settings.lateness_min * MINUTE_US))
     state.adopt(rules, reference)
     alerts: dict[str, Alert | None] = {}
     for patient, readings in days.items():
@@ -156,8 +154,7 @@ def test_killed_at_random_moments_nothing_acknowledged_is_lost_or_doubled(
     while not load_.done:
         time.sleep(0.05)
     platform.wait_until_ready()
-    while platform.lag():
-        time.sleep(0.05)
+    platform.wait_until_settled()
     assert platform.stop() == 0
     assert load_.acknowledged == PATIENTS * READINGS
     check_store(settings, days)

@@ -10,11 +10,11 @@ from msgspec import structs
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import POLICIES, ConnectionString, format_connection_string
 from islet.app import opened_registry, wall_us
-from islet.demo import new_device
 from islet.errors import IsletError, NotFound
 from islet.gateways.authenticate import ensure_policy_keys, policy_secret
 from islet.model.people import Patient, Role, User
 from islet.model.time import DAY_US
+from islet.provision import new_device
 from islet.settings import Settings
 from islet.store.base import Registry
 
@@ -52,7 +52,7 @@ def list_users(registry: Registry) -> None:
 
 @users.command("add")
 @click.argument("name")
-@click.option("--role", type=click.Choice([r for r in Role if r is not Role.DEVICE]), required=True)
+@click.option("--role", type=click.Choice([r.value for r in Role if r is not Role.DEVICE]), required=True)
 @click.option("--patients", default="", help="Comma-separated ids; * for all (applications).")
 @click.password_option(help="Asked for when not given.")
 @with_registry

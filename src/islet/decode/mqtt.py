@@ -95,11 +95,11 @@ class Parser:
         at = body + len(self._topic_bytes)
         qos = first >> 1 & 3
         if qos == 1:
-            packet_id = int.from_bytes(data[at : at + 2], "big")
-            at += 2
-            if at > stop or not packet_id:
+            payload = at + 2
+            packet_id = data[at] << 8 | data[at + 1] if payload <= stop else 0
+            if not packet_id:
                 raise ProtocolError("MQTT: expected a packet identifier above 0 in PUBLISH")  # [MQTT-2.3.1-1]
-            return Publish(self._topic, data[at:stop], 1, packet_id, first & 1 == 1, first & 8 == 8)
+            return Publish(self._topic, data[payload:stop], 1, packet_id, first & 1 == 1, first & 8 == 8)
         if qos:
             raise ProtocolError("MQTT: expected PUBLISH with QoS 0 or 1; QoS 2 is not served")  # and [MQTT-3.3.1-4]
         if first & 8:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.engine.kernel import kernel
-from islet.engine.windows import NEVER, UNTOUCHED, Series, slot
+from islet.engine.windows import AHEAD, NEVER, UNTOUCHED, Series, announce, slot
 
 OPENED: Final = 0
 CLEARED: Final = 1
@@ -26,6 +26,9 @@ KINDS: Final = ("opened", "cleared", "retracted")
 WIDTH: Final = 9
 """Columns of a change, int64: kind, rule, patient, onset, at, device (-1: none), tenths, replaced_by (NEVER: none),
 row of the batch that caused it (-1: the time did)."""
+
+PATIENT: Final = 2
+DEVICE: Final = 5
 
 _FOREVER: Final = 2**62
 _ONE: Final = np.uint32(1)
@@ -109,7 +112,8 @@ def _difference(
 @kernel
 def _activity(
     one: Series,
-    ring: NDArray[np.void],
+    rings: NDArray[np.void],
+    patient: int,
     base: np.uint32,
     breach: NDArray[np.uint32],
     clear: NDArray[np.uint32],
@@ -124,14 +128,14 @@ def _activity(
     first = int(one.touched)
     place = first
     while place < one.count:
-        instant_us = ring[slot(ring, one.head, place)].time_us
+        instant_us = rings[patient, slot(rings, one.head, place)].time_us
         any_breach = np.uint32(0)
         all_clear = _ALL
         end = place
-        while end < one.count and ring[slot(ring, one.head, end)].time_us == instant_us:
+        while end < one.count and rings[patient, slot(rings, one.head, end)].time_us == instant_us:
             any_breach |= breach[done + end - first] & one.enabled
             all_clear &= clear[done + end - first] | ~one.enabled
-            entry = ring[slot(ring, one.head, end)]
+            entry = rings[patient, slot(rings, one.head, end)]
             if not entry.fresh:
                 turning |= (entry.active & reading_bits) ^ said
                 said = entry.active & reading_bits
@@ -146,12 +150,12 @@ def _activity(
 
 
 @kernel
-def _onset_before(one: Series, ring: NDArray[np.void], bit: np.uint32, base_onset: int) -> int:
+def _onset_before(one: Series, rings: NDArray[np.void], patient: int, bit: np.uint32, base_onset: int) -> int:
     """When the episode began that was running just before the first touched entry."""
     onset = base_onset
     place = int(one.touched)
     while place > 0:
-        entry = ring[slot(ring, one.head, place - 1)]
+        entry = rings[patient, slot(rings, one.head, place - 1)]
         if not (entry.active >> bit) & _ONE:
             return onset
         onset = entry.time_us
@@ -162,7 +166,8 @@ def _onset_before(one: Series, ring: NDArray[np.void], bit: np.uint32, base_onse
 @kernel
 def _reading_episodes(
     one: Series,
-    ring: NDArray[np.void],
+    rings: NDArray[np.void],
+    patient: int,
     running: np.uint32,
     bit: np.uint32,
     base_onset: int,
@@ -177,12 +182,12 @@ def _reading_episodes(
     was = running
     now = running
     if running:
-        onset = _onset_before(one, ring, bit, base_onset)
+        onset = _onset_before(one, rings, patient, bit, base_onset)
         n_old = _begin(old, n_old, onset, -1, 0)
         n_new = _begin(new, n_new, onset, -1, 0)
     first = int(one.touched)
     for place in range(first, one.count):
-        entry = ring[slot(ring, one.head, place)]
+        entry = rings[patient, slot(rings, one.head, place)]
         if not entry.fresh:
             said = (entry.active >> bit) & _ONE
             if said and not was:
@@ -206,7 +211,8 @@ def _reading_episodes(
 @kernel
 def _silences(
     one: Series,
-    ring: NDArray[np.void],
+    rings: NDArray[np.void],
+    patient: int,
     bit: np.uint32,
     length_us: int,
     now_us: int,
@@ -218,7 +224,7 @@ def _silences(
     n_old, n_new = 0, 0
     running = False
     for place in range(max(one.touched - 1, 0), one.count):
-        entry = ring[slot(ring, one.head, place)]
+        entry = rings[patient, slot(rings, one.head, place)]
         if not entry.fresh:
             if running:
                 old[n_old - 1, 1] = entry.time_us
@@ -226,13 +232,41 @@ def _silences(
             if running:
                 n_old = _begin(old, n_old, entry.time_us + length_us, entry.device, entry.tenths)
         newest = place + 1 == one.count
-        next_us = now_us + 1 if newest else ring[slot(ring, one.head, place + 1)].time_us
+        next_us = now_us + 1 if newest else rings[patient, slot(rings, one.head, place + 1)].time_us
         if (one.enabled >> bit) & _ONE and next_us - entry.time_us > length_us:
             active_at[place] |= _ONE << bit
             n_new = _begin(new, n_new, entry.time_us + length_us, entry.device, entry.tenths)
             if not newest:
                 new[n_new - 1, 1] = next_us
     return n_old, n_new
+
+
+@kernel
+def _nothing_to_say(
+    one: Series,
+    rings: NDArray[np.void],
+    patient: int,
+    breach: np.uint32,
+    clear: np.uint32,
+    reading_bits: np.uint32,
+    shortest_us: int,
+    now_us: int,
+) -> bool:
+    """The usual case in a few instructions: one new reading at the end, which turns no rule on or off and follows and
+    leaves no silence. Then it is settled here; otherwise nothing is changed."""
+    if one.touched < 1 or one.touched + 1 != one.count:
+        return False
+    before = rings[patient, slot(rings, one.head, one.touched - 1)]
+    entry = rings[patient, slot(rings, one.head, one.touched)]
+    active = (breach & one.enabled) | (before.active & ~(clear | ~one.enabled) & reading_bits)
+    if active != before.active:  # this also holds where a silence was said behind the entry before
+        return False
+    if entry.time_us - before.time_us > shortest_us or now_us - entry.time_us >= shortest_us:
+        return False
+    entry.active = active
+    entry.fresh = 0
+    one.touched = UNTOUCHED
+    return True
 
 
 @kernel
@@ -256,28 +290,38 @@ def fold(
     changes = np.empty((256, WIDTH), np.int64)
     n = 0
     done = 0
-    for patient in touched:
+    shortest_us = _FOREVER
+    for rule in range(len(silence_us)):
+        if silence_us[rule] > 0:
+            shortest_us = min(shortest_us, silence_us[rule])
+    for k, patient in enumerate(touched):
+        if k % AHEAD == 0:
+            announce(series, rings, touched, k)
         one = series[patient]
-        ring = rings[patient]
+        if _nothing_to_say(one, rings, patient, breach[done], clear[done], bits, shortest_us, now_us):
+            done += 1
+            continue
         base = one.base_active
         if one.touched > 0:
-            base = ring[slot(ring, one.head, one.touched - 1)].active & bits
+            base = rings[patient, slot(rings, one.head, one.touched - 1)].active & bits
             active_at[one.touched - 1] = base
-        turning = _activity(one, ring, base, breach, clear, done, bits, active_at)
+        turning = _activity(one, rings, patient, base, breach, clear, done, bits, active_at)
         for rule in range(len(silence_us)):
             bit = np.uint32(rule)
             if silence_us[rule] > 0:
-                n_old, n_new = _silences(one, ring, bit, silence_us[rule], now_us, active_at, old, new)
+                n_old, n_new = _silences(one, rings, patient, bit, silence_us[rule], now_us, active_at, old, new)
             elif (turning >> bit) & _ONE:
                 running = (base >> bit) & _ONE
                 onset = base_onset[patient, rule]
-                n_old, n_new = _reading_episodes(one, ring, running, bit, onset, breach, done, active_at, old, new)
+                n_old, n_new = _reading_episodes(
+                    one, rings, patient, running, bit, onset, breach, done, active_at, old, new
+                )
             else:
                 continue
             if n_old or n_new:
                 changes, n = _difference(changes, n, rule, patient, one.row, old, n_old, new, n_new)
         for place in range(max(one.touched - 1, 0), one.count):
-            entry = ring[slot(ring, one.head, place)]
+            entry = rings[patient, slot(rings, one.head, place)]
             entry.active = active_at[place]
             entry.fresh = 0
         done += one.count - one.touched
@@ -299,8 +343,7 @@ def fold_tick(
             length_us = silence_us[rule]
             if one.count == 0 or length_us == 0 or now_us - one.newest_us < length_us:
                 continue
-            ring = rings[patient]
-            entry = ring[slot(ring, one.head, one.count - 1)]
+            entry = rings[patient, slot(rings, one.head, one.count - 1)]
             bit = _ONE << np.uint32(rule)
             runs = (entry.active & bit) != 0
             wanted = (one.enabled & bit) != 0

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from islet.engine.kernel import kernel
+from islet.engine.kernel import kernel, prefetch
 
 _SLOT: Final = np.dtype([("hash", np.uint64), ("start", np.int64), ("length", np.int32), ("number", np.int32)])
 _FREE: Final = -1
 _WORD: Final = 8
+_AHEAD: Final = 32
 _T = TypeVar("_T", bound=np.generic)
 
 # The finishing steps of MurmurHash3 (public domain), applied to each word of eight bytes.
@@ -43,6 +44,13 @@ class Ids:
             raise IndexError(number)
         return self._text[self._ends[number] : self._ends[number + 1]].tobytes().decode()
 
+    def texts(self, numbers: NDArray[np.int64]) -> list[str]:
+        """The ids (n,) with these numbers."""
+        ends, text = (pa.py_buffer(column.data) for column in self.columns())
+        known = pa.LargeStringArray.from_buffers(len(self), ends, text)
+        found: list[str] = known.take(numbers).to_numpy(zero_copy_only=False).tolist()
+        return found
+
     @property
     def hashes(self) -> NDArray[np.uint64]:
         """A hash (at least n,) of each id that depends on nothing but the id: an order that everybody agrees on."""
@@ -63,7 +71,7 @@ class Ids:
             raise ValueError("ids: expected a text column without nulls")
         ends = np.frombuffer(memoryview(ends_buffer), np.int32)[column.offset : column.offset + len(column) + 1]
         text = np.frombuffer(memoryview(text_buffer or b""), np.uint8)
-        return self.numbers_of_text(ends.astype(np.int64), text)
+        return self.numbers_of_text(ends.astype(np.int64) - ends[0], text[ends[0] : ends[-1] + _WORD])
 
     def numbers_of_text(self, ends: NDArray[np.int64], text: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The number (n,) of each id; id i is text[ends[i] : ends[i + 1]]."""
@@ -147,6 +155,27 @@ def _same(
 
 
 @kernel
+def _announce(
+    slots: NDArray[np.void],
+    known_words: NDArray[np.uint64],
+    ends: NDArray[np.int64],
+    words: NDArray[np.uint64],
+    bits: NDArray[np.uint64],
+    first: int,
+    values: NDArray[np.uint64],
+) -> None:
+    """Hash the next rows, and have their slots and the text of their ids brought into the cache."""
+    count = min(_AHEAD, len(ends) - 1 - first)
+    mask = np.uint64(len(slots) - 1)
+    for k in range(count):
+        begin = ends[first + k]
+        values[k] = _hash(words, begin, ends[first + k + 1] - begin, bits)
+        prefetch(slots, (np.int64(values[k] & mask),))
+    for k in range(count):
+        prefetch(known_words, (slots[np.int64(values[k] & mask)].start,))
+
+
+@kernel
 def _look_up(
     slots: NDArray[np.void],
     known_ends: NDArray[np.int64],
@@ -161,10 +190,13 @@ def _look_up(
     found: NDArray[np.int64],
 ) -> int:
     """Fill `found`; new ids are added. How many ids there are now."""
+    values = np.empty(_AHEAD, np.uint64)
     for row in range(len(found)):
+        if row % _AHEAD == 0:
+            _announce(slots, known_words, ends, words, bits, row, values)
         begin = ends[row]
         length = ends[row + 1] - begin
-        value = _hash(words, begin, length, bits)
+        value = values[row % _AHEAD]
         at = np.int64(value & np.uint64(len(slots) - 1))
         while True:
             known = slots[at]

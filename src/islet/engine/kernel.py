@@ -1,9 +1,18 @@
 """How a function becomes machine code: one decorator, so that types survive and every kernel has the same options."""
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+import numba.core.cgutils
+import numpy as np
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+# Numba's own tools for code have no types.
+_cgutils: Any = numba.core.cgutils
+_types: Any = numba.core.types
+_ir: Any = _cgutils.ir
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -12,7 +21,33 @@ _R = TypeVar("_R")
 def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """`function` compiled by Numba at its first call, kept on disk, and run without the interpreter's lock.
 
-    Numba notices a change of the file the function is in, not of files it calls into: a kernel and what it calls
-    belong in one file.
+    Numba notices a change of the file that the function is in, not of what it imports from others: after a change of
+    `slot`, `announce` or a constant of `windows`, remove `__pycache__`, or `episodes` goes on with the old one.
     """
-    return cast(Callable[_P, _R], numba.njit(cache=True, nogil=True)(function))
+    try:
+        return cast(Callable[_P, _R], numba.njit(cache=True, nogil=True)(function))
+    except RuntimeError:  # no folder can be written to: compile at each start (about 20 s)
+        return cast(Callable[_P, _R], numba.njit(nogil=True)(function))
+
+
+def _prefetch(typing: Any, array: Any, index: Any) -> Any:
+    """Type and code of `prefetch`, for Numba: the processor's prefetch for reading, into all caches."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        memory = context.make_array(signature.args[0])(context, builder, arguments[0])
+        places = _cgutils.unpack_tuple(builder, arguments[1], len(index))
+        item = _cgutils.get_item_pointer(context, builder, signature.args[0], memory, places)
+        byte, word = _ir.IntType(8).as_pointer(), _ir.IntType(32)
+        kind = _ir.FunctionType(_ir.VoidType(), [byte, word, word, word])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        builder.call(function, [builder.bitcast(item, byte), word(0), word(3), word(1)])
+        return context.get_dummy_value()
+
+    return _types.void(array, _types.UniTuple(_types.intp, len(index))), code
+
+
+prefetch = cast(Callable[[NDArray[Any], tuple[int | np.int64, ...]], None], intrinsic(_prefetch))
+"""For use in kernels: ask for array[index] a while before it is needed.
+
+A row of a batch touches five or six cache lines at random places; waiting for each in turn took most of the time.
+"""

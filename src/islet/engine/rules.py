@@ -36,7 +36,7 @@ MOST_RULES: Final = 32
 """A rule is a bit of a uint32 mask per reading."""
 
 KERNEL_AGGREGATES: Final[tuple[Aggregate, ...]] = ("sum", "count", "min", "max", "first", "last")
-"""What the kernel computes for each distinct window, in this order of columns; glucose itself is column 0."""
+"""What the kernel computes for each distinct window, in this order; glucose itself is row 0 of the columns."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -76,12 +76,15 @@ class Reference:
 class Plan:
     """Rules made ready: rule i is bit i of every mask.
 
-    `windows_us` (w,): distinct windows, ascending. `breach`, `clear`: a predicate for each rule that looks at
+    `windows_us` (w,): distinct windows, ascending. `places` (w, 6): which row of the feature columns holds which
+    aggregate of which window, -1 where no rule asks for it; the columns have `height` rows. `breach`, `clear`: a predicate for each rule that looks at
     readings, None for a silence; `silence_us` (r,): its length, 0 for the others.
     """
 
     rules: tuple[Rule, ...]
     windows_us: NDArray[np.int64]
+    places: NDArray[np.int64]
+    height: int
     breach: tuple[Predicate | None, ...]
     clear: tuple[Predicate | None, ...]
     silence_us: NDArray[np.int64]
@@ -143,18 +146,29 @@ def plan(rules: Sequence[Rule]) -> Plan:
         raise RuleRefused(f"expected at most {MOST_RULES} rules in one plan; got {len(rules)}", line=1)
     queries = [read_query(rule.sql) for rule in rules]
     windows = sorted({f.window_us for query in queries for f in query.features.values()} - {0})
-    rows = {GLUCOSE: 0}
-    for index, window in enumerate(windows):
-        for offset, aggregate in enumerate(KERNEL_AGGREGATES):
-            rows[Feature(aggregate, window)] = 1 + index * len(KERNEL_AGGREGATES) + offset
+    rows, places = _rows({feature for query in queries for feature in query.features.values()}, windows)
     breach, clear = zip(*map(_predicates, rules, queries, [rows] * len(rules)), strict=True) if rules else ((), ())
     return Plan(
         rules=tuple(rules),
         windows_us=np.array(windows, np.int64),
+        places=places,
+        height=len(rows),
         breach=breach,
         clear=clear,
         silence_us=np.array([query.silence_us for query in queries], np.int64),
     )
+
+
+def _rows(asked: set[Feature], windows: Sequence[int]) -> tuple[dict[Feature, int], NDArray[np.int64]]:
+    """A row of the feature columns for each feature the kernel has to compute; an average is a sum and a count."""
+    asked = asked | {Feature(part, f.window_us) for f in asked if f.aggregate == "avg" for part in ("sum", "count")}
+    rows = {GLUCOSE: 0}
+    places = np.full((len(windows), len(KERNEL_AGGREGATES)), -1, np.int64)
+    for w, window_us in enumerate(windows):
+        for k, aggregate in enumerate(KERNEL_AGGREGATES):
+            if Feature(aggregate, window_us) in asked:
+                places[w, k] = rows[Feature(aggregate, window_us)] = len(rows)
+    return rows, places
 
 
 def _predicates(rule: Rule, query: Query, rows: Mapping[Feature, int]) -> tuple[Predicate | None, Predicate | None]:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from islet.engine.episodes import KINDS, fold, fold_tick
+from islet.engine.episodes import DEVICE, KINDS, PATIENT, fold, fold_tick
 from islet.engine.ids import Ids
 from islet.engine.predicates import Columns
 from islet.engine.rules import Plan, Reference
@@ -107,7 +107,8 @@ class EngineState:
         self.series, self.rings, self.base_onset = series, rings, base_onset
 
     def _enable(self, begin: int) -> None:
-        enabled = self.series["enabled"]
+        """Set the rules that look at the patients from number `begin` on."""
+        enabled = self.series["enabled"][: len(self.patients)]
         enabled[begin:] = self.reference.otherwise & _ALL_BITS
         if self.reference.masks:
             for number in range(begin, len(self.patients)):
@@ -196,7 +197,7 @@ def _advance(
         series, rings, onsets, ranks, *rows, row, len(rows[0]), lateness_us, window_us, bits, touched, tally
     )
     mine = touched[:count]
-    columns = features(series, rings, mine, plan.windows_us)
+    columns = features(series, rings, mine, plan.windows_us, plan.places, plan.height)
     breach, clear = masks(plan, columns)
     output.evaluations += columns.shape[1]
     changes = fold(series, rings, onsets, mine, breach, clear, plan.silence_us, bits, state.now_us)
@@ -206,8 +207,15 @@ def _advance(
 
 def _say(state: EngineState, plan: Plan, changes: NDArray[np.int64], first_row: int, output: Output) -> None:
     """The kernel's numbers as alert changes."""
-    for kind, rule, patient, onset, at, device, tenths, replaced_by, row in changes.tolist():
-        name, who = plan.rules[rule].name, state.patients[patient]
+    if len(changes) == 0:
+        return
+    patients = state.patients.texts(changes[:, PATIENT])
+    devices = state.devices.texts(np.maximum(changes[:, DEVICE], 0))
+    rules = [(rule.name, rule.severity) for rule in plan.rules]
+    for who, where, (kind, rule, _, onset, at, device, tenths, replaced_by, row) in zip(
+        patients, devices, changes.tolist(), strict=True
+    ):
+        name, severity = rules[rule]
         output.changes.append(
             AlertChange(
                 change=KINDS[kind],
@@ -215,10 +223,10 @@ def _say(state: EngineState, plan: Plan, changes: NDArray[np.int64], first_row: 
                 patient=who,
                 onset_us=onset,
                 at_us=at,
-                severity=plan.rules[rule].severity,
-                device=state.devices[device] if device >= 0 else "",
+                severity=severity,
+                device=where if device >= 0 else "",
                 glucose_tenths=tenths if device >= 0 else None,
-                replaced_by=alert_id(name, who, replaced_by) if replaced_by != NEVER else "",
+                replaced_by="" if replaced_by == NEVER else alert_id(name, who, replaced_by),
             )
         )
         output.causes.append(first_row + row if row >= 0 else -1)

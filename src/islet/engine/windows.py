@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import kernel
+from islet.engine.kernel import kernel, prefetch
 
 ENTRY: Final = np.dtype(
     [
@@ -51,6 +51,7 @@ class Series(Protocol):
     enabled: np.uint32
 
 
+AHEAD: Final = 32
 NEVER: Final = -(2**62)
 UNTOUCHED: Final = -1
 
@@ -63,21 +64,34 @@ TALLIES: Final = 5
 
 
 @kernel
-def slot(ring: NDArray[np.void], head: int, place: int) -> int:
-    """Where in the ring the entry at `place` is, counted from the oldest."""
+def slot(rings: NDArray[np.void], head: int, place: int) -> int:
+    """Where in its ring the entry at `place` is, counted from the oldest."""
     at = head + place
-    return at - len(ring) if at >= len(ring) else at
+    return at - rings.shape[1] if at >= rings.shape[1] else at
+
+
+@kernel
+def announce(series: NDArray[np.void], rings: NDArray[np.void], patients: NDArray[np.int64], first: int) -> None:
+    """Have the next patients' series, and the newest and the oldest entry of their rings, brought into the cache."""
+    last = min(first + AHEAD, len(patients))
+    for k in range(first, last):
+        prefetch(series, (patients[k],))
+    for k in range(first, last):
+        one = series[patients[k]]
+        newest = one.head + one.count - 1
+        prefetch(rings, (patients[k], newest - rings.shape[1] if newest >= rings.shape[1] else max(newest, 0)))
+        prefetch(rings, (patients[k], one.head))
 
 
 @kernel
 def _find(
-    ring: NDArray[np.void], head: int, count: int, time_us: int, device: int, ranks: NDArray[np.uint64]
+    rings: NDArray[np.void], patient: int, head: int, count: int, time_us: int, device: int, ranks: NDArray[np.uint64]
 ) -> tuple[int, bool]:
     """The place of (time, device) in the ring, and whether it is there already."""
     place = count
     first = count
     while first > 0:
-        entry = ring[slot(ring, head, first - 1)]
+        entry = rings[patient, slot(rings, head, first - 1)]
         if entry.time_us < time_us:
             break
         if entry.time_us == time_us and entry.device == device:
@@ -90,10 +104,10 @@ def _find(
 
 @kernel
 def _evict(
-    one: Series, ring: NDArray[np.void], patient: int, base_onset: NDArray[np.int64], reading_bits: np.uint32
+    one: Series, rings: NDArray[np.void], patient: int, base_onset: NDArray[np.int64], reading_bits: np.uint32
 ) -> None:
     """Let the oldest entry of a full ring go; what it says about a running episode is kept."""
-    oldest = ring[one.head]
+    oldest = rings[patient, one.head]
     begun = oldest.active & ~one.base_active & reading_bits
     if begun:
         for bit in range(base_onset.shape[1]):
@@ -101,21 +115,23 @@ def _evict(
                 base_onset[patient, bit] = oldest.time_us
     one.base_active = oldest.active & reading_bits
     one.evicted_us = oldest.time_us
-    one.head = slot(ring, one.head, 1)
+    one.head = slot(rings, one.head, 1)
     one.count -= 1
     if one.touched > 0:
         one.touched -= 1
 
 
 @kernel
-def _put(one: Series, ring: NDArray[np.void], place: int, time_us: int, tenths: int, device: int, row: int) -> bool:
+def _put(
+    one: Series, rings: NDArray[np.void], patient: int, place: int, time_us: int, tenths: int, device: int, row: int
+) -> bool:
     """Make room at `place` and write the entry; whether the series had not been touched before."""
     head = one.head
     k = int(one.count)
     while k > place:
-        ring[slot(ring, head, k)] = ring[slot(ring, head, k - 1)]
+        rings[patient, slot(rings, head, k)] = rings[patient, slot(rings, head, k - 1)]
         k -= 1
-    entry = ring[slot(ring, head, place)]
+    entry = rings[patient, slot(rings, head, place)]
     entry.time_us = time_us
     entry.tenths = tenths
     entry.device = device
@@ -126,7 +142,7 @@ def _put(one: Series, ring: NDArray[np.void], place: int, time_us: int, tenths: 
     one.count += 1
     one.row = row
     first = place
-    while first > 0 and ring[slot(ring, head, first - 1)].time_us == time_us:
+    while first > 0 and rings[patient, slot(rings, head, first - 1)].time_us == time_us:
         first -= 1
     untouched: bool = one.touched == UNTOUCHED
     if untouched or first < one.touched:
@@ -158,23 +174,25 @@ def insert(
     """
     n_touched = 0
     for row in range(start, stop):
+        if (row - start) % AHEAD == 0:
+            announce(series, rings, patients, row)
+        patient = patients[row]
         time_us = times_us[row]
-        one = series[patients[row]]
-        ring = rings[patients[row]]
+        one = series[patient]
         count = int(one.count)
         place, known = count, False
         if count > 0 and time_us <= one.newest_us:
-            place, known = _find(ring, one.head, count, time_us, devices[row], ranks)
+            place, known = _find(rings, patient, one.head, count, time_us, devices[row], ranks)
         if known:
-            same = ring[slot(ring, one.head, place)].tenths == tenths[row]
+            same = rings[patient, slot(rings, one.head, place)].tenths == tenths[row]
             tally[DUPLICATE if same else CONFLICT] += 1
             continue
         late = place < count
         if late and time_us < one.newest_us - lateness_us:
             tally[HISTORY] += 1
             continue
-        full = 1 if count == len(ring) else 0
-        evicted_us = ring[one.head].time_us if full else one.evicted_us
+        full = 1 if count == rings.shape[1] else 0
+        evicted_us = rings[patient, one.head].time_us if full else one.evicted_us
         incomplete = evicted_us != NEVER and time_us - window_us <= evicted_us
         if incomplete:
             tally[OVERFLOW] += 1
@@ -185,24 +203,38 @@ def insert(
             if one.touched != UNTOUCHED and one.touched <= 1:
                 tally[OVERFLOW] -= incomplete
                 return row, n_touched
-            _evict(one, ring, patients[row], base_onset, np.uint32(reading_bits))
-        if _put(one, ring, place - full, time_us, tenths[row], devices[row], row):
-            touched[n_touched] = patients[row]
+            _evict(one, rings, patient, base_onset, np.uint32(reading_bits))
+        if _put(one, rings, patient, place - full, time_us, tenths[row], devices[row], row):
+            touched[n_touched] = patient
             n_touched += 1
         tally[ACCEPTED] += 1
     return stop, n_touched
 
 
 @kernel
+def _write(columns: NDArray[np.int64], row: int, n: int, value: int) -> None:
+    if row >= 0:
+        columns[row, n] = value
+
+
+@kernel
 def _window(
-    ring: NDArray[np.void], head: int, end: int, from_us: int, columns: NDArray[np.int64], first_row: int, n: int
+    rings: NDArray[np.void],
+    patient: int,
+    head: int,
+    end: int,
+    from_us: int,
+    places: NDArray[np.int64],
+    window: int,
+    columns: NDArray[np.int64],
+    n: int,
 ) -> None:
-    """Write sum, count, min, max, first and last of the entries before place `end` that are not older than `from_us`."""
-    last = int(ring[slot(ring, head, end - 1)].tenths)
+    """Aggregates of the entries before place `end` that are not older than `from_us`, written where the plan says."""
+    last = int(rings[patient, slot(rings, head, end - 1)].tenths)
     first, low, high, total = last, last, last, 0
     begin = end
     while begin > 0:
-        entry = ring[slot(ring, head, begin - 1)]
+        entry = rings[patient, slot(rings, head, begin - 1)]
         if entry.time_us < from_us:
             break
         first = int(entry.tenths)
@@ -210,36 +242,45 @@ def _window(
         low = min(low, first)
         high = max(high, first)
         begin -= 1
-    columns[first_row, n] = total
-    columns[first_row + 1, n] = end - begin
-    columns[first_row + 2, n] = low
-    columns[first_row + 3, n] = high
-    columns[first_row + 4, n] = first
-    columns[first_row + 5, n] = last
+    _write(columns, places[window, 0], n, total)
+    _write(columns, places[window, 1], n, end - begin)
+    _write(columns, places[window, 2], n, low)
+    _write(columns, places[window, 3], n, high)
+    _write(columns, places[window, 4], n, first)
+    _write(columns, places[window, 5], n, last)
 
 
 @kernel
 def features(
-    series: NDArray[np.void], rings: NDArray[np.void], touched: NDArray[np.int64], windows_us: NDArray[np.int64]
+    series: NDArray[np.void],
+    rings: NDArray[np.void],
+    touched: NDArray[np.int64],
+    windows_us: NDArray[np.int64],
+    places: NDArray[np.int64],
+    height: int,
 ) -> NDArray[np.int64]:
-    """Feature columns (1 + 6 w, n), n evaluations in the order of `touched`, then of time: glucose, then for each
-    window sum, count, min, max, first and last over [t - window, t], all in tenths of mg/dL."""
+    """Feature columns (height, n), n evaluations in the order of `touched`, then of time, in tenths of mg/dL.
+
+    Row 0 is glucose. `places` (w, 6): the row for sum, count, min, max, first and last over [t - window, t] of each
+    window, -1 where no rule asks for it.
+    """
     total = 0
     for patient in touched:
         total += series[patient].count - series[patient].touched
-    columns = np.empty((1 + 6 * len(windows_us), total), np.int64)
+    columns = np.empty((height, total), np.int64)
     n = 0
-    for patient in touched:
-        one = series[patient]
-        ring = rings[patient]
-        end = int(one.touched)
-        for place in range(one.touched, one.count):
-            entry = ring[slot(ring, one.head, place)]
+    for k, patient in enumerate(touched):
+        if k % AHEAD == 0:
+            announce(series, rings, touched, k)
+        head, count = int(series[patient].head), int(series[patient].count)
+        end = int(series[patient].touched)
+        for place in range(end, count):
+            entry = rings[patient, slot(rings, head, place)]
             columns[0, n] = entry.tenths
             end = max(end, place + 1)  # readings of the same instant are in the window too
-            while end < one.count and ring[slot(ring, one.head, end)].time_us == entry.time_us:
+            while end < count and rings[patient, slot(rings, head, end)].time_us == entry.time_us:
                 end += 1
             for w in range(len(windows_us)):
-                _window(ring, one.head, end, entry.time_us - windows_us[w], columns, 1 + 6 * w, n)
+                _window(rings, patient, head, end, entry.time_us - windows_us[w], places, w, columns, n)
             n += 1
     return columns

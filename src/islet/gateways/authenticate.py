@@ -1,5 +1,7 @@
 """Who is at the door: tokens of devices and hub policies against the registry."""
 
+from collections.abc import Iterable
+
 from islet.access.decide import Action, decide
 from islet.access.sas import POLICIES, Admission, admit, new_key
 from islet.decode.iothub import Identity
@@ -24,7 +26,7 @@ def ensure_policy_keys(registry: Registry) -> None:
 class Authenticator:
     """Checks tokens for the hub `hub_name`; `wall_now` is the wall's clock, which tokens are dated by.
 
-    Devices are kept in memory until the registry's version changes.
+    Devices are kept in memory until the registry's version changes. All methods but `look_up` belong to one thread.
     """
 
     def __init__(self, registry: Registry, hub_name: str, wall_now: Now) -> None:
@@ -51,6 +53,10 @@ class Authenticator:
             if device is not None:
                 self._devices[id] = device
         return device
+
+    def look_up(self, ids: Iterable[str]) -> dict[str, Device | None]:
+        """The devices of those ids as the registry has them now, None where there is none. From any thread."""
+        return {device: self._registry.device(device) for device in ids}
 
     def admit_device(self, identity: Identity, token: str) -> tuple[Device, Admission]:
         """The device that `token` speaks for, or that a policy with DeviceConnect acts for.

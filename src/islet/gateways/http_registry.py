@@ -155,7 +155,8 @@ class RegistryEndpoints:
 
 def _new_device(id: str, now_us: int) -> Device:
     """With keys of its own, unless the body brings some. The generation tells it from an earlier one of that id."""
-    return Device(id=id, generation_id=str(now_us), created_us=now_us, primary_key=new_key(), secondary_key=new_key())
+    generation_id = str(secrets.randbelow(10**18))
+    return Device(id=id, generation_id=generation_id, created_us=now_us, primary_key=new_key(), secondary_key=new_key())
 
 
 def _key(wanted: str | None, present: str) -> str:

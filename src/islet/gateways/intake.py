@@ -56,13 +56,13 @@ class Intake:
         self._waiting: list[asyncio.Future[None]] = []
         writer.add_source(self.drain)
 
-    def offer(self, arrival: Arrival, done: Done) -> None:
-        """Take an arrival; never refuses. Who offers more while `crowded` should stop reading until it is told of
-        what it has offered so far."""
+    def offer(self, arrival: Arrival, done: Done) -> bool:
+        """Take an arrival; never refuses. Whether it is `crowded` now: then stop reading until told of this one."""
         self._pending.append((arrival, done))
         self.outstanding += 1
         self._bytes += len(arrival.payload) + _BYTES_PER_ARRIVAL
         self._writer.wake()
+        return self._bytes > self._most_bytes
 
     @property
     def crowded(self) -> bool:
@@ -109,7 +109,10 @@ class Intake:
         self.outstanding -= len(pending)
         self._bytes -= sum(len(arrival.payload) + _BYTES_PER_ARRIVAL for arrival, _ in pending)
         for _, told in pending:
-            told(error)
+            try:
+                told(error)
+            except Exception:  # one connection's fault must not cost the others their acknowledgement
+                _log.exception("acknowledging_failed")
         if not self.outstanding:
             for waiter in self._waiting:
                 if not waiter.done():

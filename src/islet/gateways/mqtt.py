@@ -9,11 +9,11 @@ import structlog
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt_connection import Connection
-from islet.model.people import Device
 
 _TLS_HANDSHAKE_S = 20.0
 _BACKLOG = 4096
 _REFRESH_S = 1.0
+_FLUSH_S = 2.0
 
 _log = structlog.get_logger("islet.gateways.mqtt")
 
@@ -33,6 +33,8 @@ class MqttServer:
         self._open: set[Connection] = set()
         self._listeners: list[asyncio.Server] = []
         self._refreshing: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._all_closed = asyncio.Event()
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
         """Accept connections at an address; the port (a free one where 0 is given)."""
@@ -66,6 +68,7 @@ class MqttServer:
 
     async def stop(self, drain_s: float = 5.0) -> None:
         """Accept nothing more, acknowledge what is under way (at most `drain_s` long), close all connections."""
+        self._stopping = True
         for listener in self._listeners:
             listener.close()
         if self._refreshing is not None:
@@ -78,10 +81,15 @@ class MqttServer:
             await asyncio.wait_for(self.intake.settled(), drain_s)
         for connection in list(self._open):
             connection.close("the server stops", will=False)
+        if self._open:  # what was written goes out first
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_closed.wait(), _FLUSH_S)
 
     def opened(self, connection: Connection) -> None:
         """A connection is there; nobody knows whose."""
         self._open.add(connection)
+        if self._stopping:  # its handshake was under way
+            connection.close("the server stops", will=False)
 
     def connected_as(self, client_id: str, connection: Connection) -> None:
         """The connection has been let in; an older one of the same client goes [MQTT-3.1.4-2]."""
@@ -95,6 +103,8 @@ class MqttServer:
         self._open.discard(connection)
         if self._connections.get(client_id) is connection:
             del self._connections[client_id]
+        if self._stopping and not self._open:
+            self._all_closed.set()
 
     async def _refresh_regularly(self) -> None:
         seen = self.authenticator.version
@@ -112,9 +122,6 @@ class MqttServer:
         """Look up the connected devices again, because the registry has changed."""
         connections = list(self._connections.values())
         ids = {connection.device.id for connection in connections}
-        devices = await asyncio.to_thread(self._look_up, ids)
+        devices = await asyncio.to_thread(self.authenticator.look_up, ids)
         for connection in connections:
             connection.device_is_now(devices[connection.device.id])
-
-    def _look_up(self, ids: set[str]) -> dict[str, Device | None]:
-        return {device: self.authenticator.device(device) for device in ids}

@@ -22,6 +22,7 @@ from islet.decode.mqtt_packets import (
     IDENTIFIER_REJECTED,
     NOT_AUTHORISED,
     UNACCEPTABLE_LEVEL,
+    UNAVAILABLE,
     Connack,
     Connect,
     Disconnect,
@@ -38,7 +39,7 @@ from islet.decode.mqtt_packets import (
     encode_puback,
 )
 from islet.decode.telemetry import NO_PROPERTIES, Arrival
-from islet.errors import AccessDenied, ProtocolError
+from islet.errors import AccessDenied, IsletError, ProtocolError
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.intake import Intake
 from islet.model.people import Device
@@ -156,6 +157,8 @@ class Connection(asyncio.Protocol):
             self._let_in(identity, connect)
         except (AccessDenied, ProtocolError) as error:
             self._refuse(NOT_AUTHORISED, str(error))
+        except IsletError:  # the registry cannot be read; clients try again
+            self._refuse(UNAVAILABLE, "the registry cannot be read")
 
     def _let_in(self, identity: Identity, connect: Connect) -> None:
         authenticator = self._server.authenticator
@@ -191,8 +194,9 @@ class Connection(asyncio.Protocol):
             self._topic = packet.topic
         device = self.device
         self._pending.append(packet.packet_id)
-        self._intake.offer(Arrival(device.id, device.patient, packet.payload, self._properties), self._committed)
-        if len(self._pending) >= WINDOW or self._intake.crowded:
+        arrival = Arrival(device.id, device.patient, packet.payload, self._properties)
+        crowded = self._intake.offer(arrival, self._committed)
+        if crowded or len(self._pending) >= WINDOW:
             self._paused = True
             self._set_reading()
 
@@ -301,7 +305,7 @@ class Connection(asyncio.Protocol):
             timer.cancel()
 
     def _set_reading(self) -> None:
-        if self._is_closed:
+        if self._is_closed or self._transport.is_closing():
             return
         if self._paused or self._choked or self._stopping:
             self._transport.pause_reading()

@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 
 import apsw
 import numpy as np
-import pyarrow as pa
 
 from islet.errors import LogDamaged
 from islet.log.partitioning import joined
@@ -81,7 +80,7 @@ def sorted_blob(reader: apsw.Connection, topic: Topic, partition: int, run: Sequ
     for base, rows, received_us, kind, blob in reader.execute(query, _place(topic, partition, run)):
         try:
             parts.append(decode(topic, kind, blob, received_us, rows))
-        except (pa.ArrowException, ValueError, LookupError) as error:
+        except ValueError as error:
             raise LogDamaged(f"{topic}/{partition}: the segment at offset {base} does not decode") from error
     if sum(part.batch.num_rows for part in parts) != _rows(run):
         return None

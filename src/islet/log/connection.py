@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
 from typing import Literal
 
 import apsw
@@ -13,6 +14,8 @@ from islet.errors import IsletError, KeyUnavailable, LogDamaged
 
 KEY_BYTES = 32
 _BUSY_MS = 10_000
+_OPEN_TRIES = 100
+_OPEN_AGAIN_S = 0.02
 _WAL_PAGES = 4_000  # checkpoint every 16 MB: SQLite's 4 MB puts a second fsync into many more commits
 
 
@@ -24,7 +27,17 @@ def open_database(path: Path, key: bytes, *, synchronous: Literal["FULL", "NORMA
     """
     if len(key) != KEY_BYTES:
         raise KeyUnavailable(f"data key: expected {KEY_BYTES} bytes; got {len(key)}")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     path.touch(mode=0o600, exist_ok=True)
+    for _ in range(_OPEN_TRIES - 1):
+        try:
+            return _opened(path, key, synchronous)
+        except apsw.BusyError:  # another process makes the file a WAL now; SQLite does not wait for that by itself
+            sleep(_OPEN_AGAIN_S)
+    return _opened(path, key, synchronous)
+
+
+def _opened(path: Path, key: bytes, synchronous: str) -> apsw.Connection:
     connection = apsw.Connection(str(path))
     try:
         connection.pragma("cipher", "aegis")
@@ -56,6 +69,8 @@ def plain_errors(name: str) -> Iterator[None]:
         raise LogDamaged(f"{name}: a page does not verify or does not decode; restore it from a backup") from error
     except apsw.FullError as error:
         raise OSError(errno.ENOSPC, f"{name}: the disk is full") from error
+    except apsw.BusyError as error:
+        raise OSError(errno.EBUSY, f"{name}: another process holds it for more than {_BUSY_MS // 1000} s") from error
     except (apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError) as error:
         raise OSError(errno.EIO, f"{name}: the disk refuses ({error})") from error
 

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from islet.log.base import Commit
+from islet.log.base import Append, Commit
 from islet.model.batch import RECEIVED, schema_of
 from islet.model.topics import Topic
 
@@ -29,13 +28,12 @@ def pieces(commits: Sequence[Commit], partitions: int) -> Iterator[Piece]:
     """What the commits append, as few pieces as possible, in the order of the commits within each partition.
 
     Neighbouring appends to one topic with one `received_at_us` become one piece per partition. Raises ValueError for
-    a batch that has not its topic's schema.
+    a batch that has not its topic's schema, or has nulls.
     """
     runs: dict[Topic, list[tuple[int, list[pa.RecordBatch]]]] = {}
     for commit in commits:
         for append in commit.appends:
-            if not append.batch.schema.equals(schema_of(append.topic)):
-                raise ValueError(f"append to {append.topic}: expected a batch of its schema (model/batch.py)")
+            _check(append)
             if append.batch.num_rows == 0:
                 continue
             of_topic = runs.setdefault(append.topic, [])
@@ -50,26 +48,31 @@ def pieces(commits: Sequence[Commit], partitions: int) -> Iterator[Piece]:
                 yield Piece(topic=topic, partition=partition, received_at_us=received_at_us, batch=part)
 
 
+def _check(append: Append) -> None:
+    if not append.batch.schema.equals(schema_of(append.topic)):
+        raise ValueError(f"append to {append.topic}: expected a batch of its schema (model/batch.py)")
+    if any(column.null_count for column in append.batch.columns):
+        raise ValueError(f"append to {append.topic}: expected a value in each column; got a null")
+
+
 def split(batch: pa.RecordBatch, partitions: int) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The rows of each partition that has any, in their order: `model.topics.partition_of`, for a column."""
     partition = _partition_of_rows(batch, partitions)
     if (partition == partition[0]).all():
         yield int(partition[0]), batch
         return
-    order = np.argsort(partition, kind="stable")
-    ordered = batch.take(order)
-    numbers, starts, counts = np.unique(partition[order], return_index=True, return_counts=True)
-    for number, start, count in zip(numbers, starts, counts, strict=True):
-        yield int(number), ordered.slice(int(start), int(count))
+    ordered = batch.take(np.argsort(partition, kind="stable"))
+    counts = np.bincount(partition, minlength=partitions)
+    ends = np.cumsum(counts)
+    for number in np.flatnonzero(counts):
+        yield int(number), ordered.slice(int(ends[number] - counts[number]), int(counts[number]))
 
 
 def _partition_of_rows(batch: pa.RecordBatch, partitions: int) -> NDArray[np.int64]:
     if partitions == 1:
         return np.zeros(batch.num_rows, np.int64)
-    coded = cast(
-        "pa.DictionaryArray[Any, Any]", pc.dictionary_encode(batch.column("patient"))
-    )  # each patient is hashed once
-    ids = cast(list[bytes], coded.dictionary.cast(pa.binary()).to_pylist())
+    coded: Any = batch.column("patient").dictionary_encode()  # so that each patient is hashed once
+    ids = coded.dictionary.view(pa.binary()).to_numpy(zero_copy_only=False)
     of_id = np.fromiter(map(crc32, ids), np.int64, len(ids)) % partitions
     rows: NDArray[np.int64] = of_id[coded.indices.to_numpy()]
     return rows

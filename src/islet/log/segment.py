@@ -79,8 +79,11 @@ def encode_sorted(rows: Rows) -> bytes:
 
 
 def decode(topic: Topic, format: int, blob: bytes, received_at_us: int, rows: int) -> Rows:
-    """The rows of a blob, in order of offset. Raises ValueError when they are not what the segment's row says."""
-    found = _decode_plain(topic, blob, received_at_us) if format == Format.PLAIN else _decode_sorted(topic, blob)
+    """The rows of a blob, in order of offset. Raises ValueError when it does not decode to as many rows."""
+    try:
+        found = _decode_plain(topic, blob, received_at_us) if format == Format.PLAIN else _decode_sorted(topic, blob)
+    except (pa.ArrowException, OSError, LookupError, struct.error) as error:
+        raise ValueError("the bytes do not decode") from error
     if found.batch.num_rows != rows:
         raise ValueError(f"expected {rows} rows; got {found.batch.num_rows}")
     return found

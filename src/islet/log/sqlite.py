@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import apsw
 import numpy as np
-import pyarrow as pa
 
 from islet.errors import LogDamaged, OffsetExpired, SettingError
 from islet.log import compaction
@@ -161,16 +160,14 @@ class SqliteLog:
         """Base and rows of the segments from the one with `offset` on, all of one moment."""
         with self._readers.one() as reader, closing(reader.execute(_FROM, (topic, partition, offset))) as segments:
             for base, count, received_us, blob in segments:
-                place = (topic, partition, base, count)
                 try:
-                    yield (
-                        base,
-                        self._sorted(reader, *place)
-                        if blob is None
-                        else decode(topic, Format.PLAIN, blob, received_us, count),
-                    )
-                except (pa.ArrowException, ValueError, LookupError) as error:
+                    if blob is None:
+                        rows = self._sorted(reader, topic, partition, base, count)
+                    else:
+                        rows = decode(topic, Format.PLAIN, blob, received_us, count)
+                except ValueError as error:
                     raise LogDamaged(f"{topic}/{partition}: the segment at offset {base} does not decode") from error
+                yield base, rows
 
     def _sorted(self, reader: apsw.Connection, topic: Topic, partition: int, base: int, count: int) -> Rows:
         """A large segment; the last few stay decoded, because each is read in many slices."""

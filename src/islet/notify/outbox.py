@@ -170,8 +170,11 @@ class Outbox:
         return True
 
     def _record(self, lane: Lane, now_us: int) -> int:
-        """Write down what became of the message that the lane has sent; 1 when it was delivered."""
-        row, future = self._sending.pop(lane)
+        """Write down what became of the message that the lane has sent; 1 when it was delivered.
+
+        Where that fails (a full disk), it is for a later call: the message must not go out again meanwhile.
+        """
+        row, future = self._sending[lane]
         outcome = _outcome(lane, future)
         with self._queue.transaction():
             if isinstance(outcome, Delivered):
@@ -180,6 +183,7 @@ class Outbox:
                 self._queue.mark_failed(row.id, outcome.reason, now_us)
             else:
                 self._retry(lane, row, outcome, now_us)
+        del self._sending[lane]
         return int(isinstance(outcome, Delivered))
 
     def _retry(self, lane: Lane, row: Row, outcome: RetryAfter, now_us: int) -> None:

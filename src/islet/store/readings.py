@@ -51,7 +51,7 @@ ORDER BY time_us
 _LATEST: Final = """
 SELECT p.name, d.name, r.time_us, r.glucose_tenths, r.range, q.time_us, q.glucose_tenths
 FROM reading_patient p
-JOIN reading r ON r.patient = p.id AND r.time_us = (SELECT max(time_us) FROM reading WHERE patient = p.id)
+CROSS JOIN reading r ON r.patient = p.id AND r.time_us = (SELECT max(time_us) FROM reading WHERE patient = p.id)
 JOIN reading_device d ON d.id = r.device
 LEFT JOIN reading q ON q.patient = p.id
     AND q.time_us = (SELECT max(time_us) FROM reading WHERE patient = p.id AND time_us < r.time_us)

@@ -65,7 +65,7 @@ def language_of(connection: HTTPConnection, user: User | None = None) -> str:
 
 def catalogue_path(language: str) -> Path:
     """Where the catalogue of a language is kept."""
-    return _LOCALES / str(Locale.parse(language, sep="-")) / "LC_MESSAGES" / "messages.po"
+    return _LOCALES / language.replace("-", "_") / "LC_MESSAGES" / "messages.po"
 
 
 def _translations(language: str) -> NullTranslations:

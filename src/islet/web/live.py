@@ -26,7 +26,7 @@ CATCH_UP_ROWS: Final = 5_000
 """Someone further behind than this takes a new snapshot instead; it is smaller than what was missed."""
 
 _PACE_S: Final = 0.02  # at most 50 pieces a second: below what an eye sees, and cheap at any commit rate
-_WAIT_S: Final = 1.0
+_WAIT_S: Final = 0.2  # how long a stop, or a right that was lost, may go unnoticed
 _WAITING_UPDATES: Final = 100  # two seconds of a busy log
 
 Positions = tuple[tuple[int, ...], ...]
@@ -42,6 +42,11 @@ _log = structlog.get_logger(__name__)
 def positions_text(positions: Positions) -> str:
     """Positions as the id of a server-sent event."""
     return "-".join(".".join(map(str, offsets)) for offsets in positions)
+
+
+def furthest(one: Positions, other: Positions) -> Positions:
+    """In each partition the later of two offsets."""
+    return tuple(tuple(map(max, a, b)) for a, b in zip(one, other, strict=True))
 
 
 def parse_positions(text: str, partitions: int) -> Positions | None:
@@ -236,6 +241,7 @@ class LiveHub:
 
     def _tail(self) -> None:
         seen, registry_version = 0, self._registry.version
+        self._skip_to_end()
         while not self._stop.is_set():
             try:
                 seen = self._log.wait(seen, _WAIT_S)
@@ -247,6 +253,11 @@ class LiveHub:
                     _log.error("live tailer", error=type(error).__name__)
                     self._stop.wait(_WAIT_S)
             self._stop.wait(_PACE_S)
+
+    def _skip_to_end(self) -> None:
+        """What came before the first viewer is theirs to read."""
+        self._read_to = self._ends()
+        self._in_loop(self._publish, self._read_to, None)
 
     def _round(self) -> None:
         ends = self._ends()

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from islet.access.decide import Action
 from islet.web.answers import async_api
 from islet.web.context import WebContext
-from islet.web.live import Audience, Positions, between, event, parse_positions
+from islet.web.live import Audience, Positions, between, event, furthest, parse_positions
 from islet.web.sessions import Viewer, still
 
 HEARTBEAT_S: Final = 10.0
@@ -50,7 +50,7 @@ async def _live_frames(
         yield _RETRY + _clock(context)
         while not subscription.closed:
             if subscription.behind:
-                target = subscription.catch_up()
+                target = furthest(position, subscription.catch_up())
                 yield await run_in_threadpool(_missed, context, position, target, audience)
                 position = target
             for update in subscription.take():

@@ -91,7 +91,7 @@ SCRIPTS: Final = {
     "lane.exercise": _("Exercise"),
     # chart
     "chart.summary": _(
-        "Glucose of the last {hours} hours: {n} readings from {low} to {high} {unit}, {share} % in range, "
+        "Glucose of the last {hours} hours: {n} readings from {low} to {high} {unit}, in range {share} %, "
         "last {last} {unit} at {time}; {gaps} gaps."
     ),
     "chart.empty": _("No readings in the last {hours} hours."),

@@ -107,7 +107,7 @@ export function badge(alert) {
 export function alertItem(alert, { label, timeZone, linked }) {
   const name = label || alert.patient;
   const heading = element("strong", {}, ruleTitle(alert.rule));
-  const value = alert.glucose_tenths === null || alert.glucose_tenths === undefined ? null : valueText(alert);
+  const value = alert.severity === "technical" || !alert.glucose_tenths ? null : valueText(alert);
   const patient = linked ? element("a", { href: `/patients/${encodeURIComponent(alert.patient)}` }, name) : null;
   const item = element("li", { class: "alert", "data-severity": alert.severity, "data-id": alert.id });
   if (!isActive(alert)) item.dataset.ended = "";

@@ -3,7 +3,7 @@
 import uPlot from "/static/vendor/uPlot.esm.js";
 import { data, language, now, text, timeText } from "./page.js";
 import { CHART_MG_DL, VERY_HIGH, VERY_LOW, runs, zone } from "./glucose.js";
-import { glucoseText } from "./reading.js";
+import { glucoseText, readingText } from "./reading.js";
 
 const LANES = ["alerts", "meals", "insulin", "exercise"];
 const LANE_PX = 19;
@@ -64,6 +64,7 @@ export class Chart {
   #options() {
     const width = this.box.clientWidth;
     const narrow = width < 520;
+    this.narrow = narrow;
     const { ink } = this;
     const font = `11px ${getComputedStyle(this.box).fontFamily}`;
     const limits = [this.patient.low_mg_dl, this.patient.high_mg_dl, VERY_HIGH / 10];
@@ -71,7 +72,7 @@ export class Chart {
     return {
       width,
       height: (narrow ? 280 : 340) + LANES.length * LANE_PX,
-      padding: [LANES.length * LANE_PX + 6, 10, 0, 0],
+      padding: [LANES.length * LANE_PX + 6, narrow ? 16 : 64, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 9, fill: ink.ink, stroke: ink.surface } },
       scales: { x: { range: () => this.#range() }, y: { range: CHART_MG_DL } },
@@ -98,7 +99,7 @@ export class Chart {
       series: [{}, { stroke: ink.ink, width: 2, points: { show: false }, spanGaps: false }],
       hooks: {
         drawClear: [(plot) => drawBands(plot, this)],
-        draw: [(plot) => drawMidnights(plot, this), (plot) => drawPoints(plot, this), (plot) => drawLanes(plot, this)],
+        draw: [drawMidnights, drawPoints, drawBandNames, drawLanes].map((draw) => (plot) => draw(plot, this)),
         setCursor: [(plot) => this.readout(plot.cursor.idx === null ? null : (this.at[plot.cursor.idx] ?? null))],
       },
     };
@@ -112,30 +113,48 @@ function palette() {
   const zones = ["very_low", "low", "target", "high", "very_high"];
   const severities = ["urgent", "warning", "notice", "technical"];
   return {
+    band: Number(colour("band")),
     ...Object.fromEntries(["ink", "muted", "line", "surface", "meal", "insulin", "exercise"].map((n) => [n, colour(n)])),
     zone: Object.fromEntries(zones.map((name) => [name, colour(name.replace("_", "-"))])),
     severity: Object.fromEntries(severities.map((name) => [name, colour(name)])),
   };
 }
 
-function drawBands(plot, { patient, ink, box }) {
+function drawBands(plot, { patient, ink }) {
   const { ctx, bbox } = plot;
-  const edges = [CHART_MG_DL[0], VERY_LOW / 10, patient.low_mg_dl, patient.high_mg_dl, VERY_HIGH / 10, CHART_MG_DL[1]];
-  const names = ["very_low", "low", "target", "high", "very_high"];
+  ctx.save();
+  ctx.globalAlpha = ink.band;
+  for (const [name, top, bottom] of bands(plot, patient)) {
+    ctx.fillStyle = ink.zone[name];
+    ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
+  }
+  ctx.restore();
+}
+
+/** The bands' names: beside the plot, or on a narrow screen inside it, with a halo over the curve. */
+function drawBandNames(plot, { patient, ink, box, narrow }) {
+  const { ctx, bbox } = plot;
+  const right = bbox.left + bbox.width;
   ctx.save();
   ctx.font = scaled(10, box);
   ctx.textBaseline = "middle";
-  ctx.textAlign = "right";
-  names.forEach((name, i) => {
-    const [bottom, top] = [plot.valToPos(edges[i], "y", true), plot.valToPos(edges[i + 1], "y", true)];
-    ctx.globalAlpha = name === "target" ? 0.16 : 0.13;
-    ctx.fillStyle = ink.zone[name];
-    ctx.fillRect(bbox.left, top, bbox.width, bottom - top);
-    ctx.globalAlpha = 0.9;
-    ctx.fillStyle = ink.muted;
-    ctx.fillText(text(`zone.${name}`), bbox.left + bbox.width - 5 * devicePixelRatio, (top + bottom) / 2);
-  });
+  ctx.textAlign = narrow ? "right" : "left";
+  ctx.strokeStyle = ink.surface;
+  ctx.lineWidth = 3 * devicePixelRatio;
+  ctx.fillStyle = ink.muted;
+  for (const [name, top, bottom] of bands(plot, patient)) {
+    const at = [text(`zone.${name}`), right + (narrow ? -4 : 7) * devicePixelRatio, (top + bottom) / 2];
+    if (narrow) ctx.strokeText(...at);
+    ctx.fillText(...at);
+  }
   ctx.restore();
+}
+
+/** Name, top and bottom (canvas pixels) of each band. */
+function bands(plot, patient) {
+  const edges = [CHART_MG_DL[0], VERY_LOW / 10, patient.low_mg_dl, patient.high_mg_dl, VERY_HIGH / 10, CHART_MG_DL[1]];
+  const y = edges.map((mgDl) => plot.valToPos(mgDl, "y", true));
+  return ["very_low", "low", "target", "high", "very_high"].map((name, i) => [name, y[i + 1], y[i]]);
 }
 
 /** A line and the date at each midnight of the patient's zone. */
@@ -252,7 +271,7 @@ function drawCare(plot, { source, ink }, lane) {
   ctx.textAlign = "left";
   for (const mark of source().care) {
     const name = LANE_OF[mark.type];
-    if (!name) continue;
+    if (!name || mark.time_us / 1e6 < plot.scales.x.min - HOUR_S * (mark.type === "exercise")) continue;
     const x = plot.valToPos(mark.time_us / 1e6, "x", true);
     const y = lane(name);
     ctx.fillStyle = ink[mark.type];
@@ -308,11 +327,11 @@ export function summary(points, hours, patient, timeZone) {
   return text("chart.summary", {
     hours,
     n: seen.length,
-    low: glucoseText(Math.min(...glucose)),
-    high: glucoseText(Math.max(...glucose)),
+    low: readingText(points, seen[glucose.indexOf(Math.min(...glucose))]),
+    high: readingText(points, seen[glucose.indexOf(Math.max(...glucose))]),
     unit: data.unit,
     share: Math.round((100 * inRange) / seen.length),
-    last: glucoseText(glucose.at(-1)),
+    last: readingText(points, seen.at(-1)),
     time: timeText(points.time[seen.at(-1)], timeZone),
     gaps,
   });

@@ -2,7 +2,7 @@
 
 import { data, dayTimeText, element, now, svg, text, timeText, unit } from "./page.js";
 import { Points, zone } from "./glucose.js";
-import { ageNode, changeText, glucoseText, latest, trendNode, valueNode } from "./reading.js";
+import { ageNode, changeText, latest, readingText, trendNode, valueNode } from "./reading.js";
 import { AlertBook, alertItem, announce } from "./alert_book.js";
 import { follow, load } from "./live.js";
 
@@ -38,7 +38,7 @@ function renderNow() {
   box.dataset.age = reading.state;
   box.replaceChildren(
     element("p", { class: "big" }, valueNode(reading), element("span", { class: "unit" }, unit), trendNode(reading)),
-    element("p", { class: "line" }, shownZone && element("span", { class: "zone" }, shownZone), changeText(reading)),
+    element("p", { class: "about" }, shownZone && element("span", { class: "zone" }, shownZone), changeText(reading)),
     element("p", {}, ageNode(reading)),
   );
 }
@@ -55,9 +55,7 @@ function renderTable() {
   const rows = [];
   for (let i = points.length - 1; i >= 0 && points.time[i] >= from(); i -= 1) {
     const name = text(`zone.${zone(points.glucose[i], patient)}`);
-    const clamp = { "-1": "clamp.below", 1: "clamp.above" }[points.range[i]];
-    const value = clamp ? text(clamp) : glucoseText(points.glucose[i]);
-    const cells = [element("td", { class: "end" }, value), element("td", {}, name)];
+    const cells = [element("td", { class: "end" }, readingText(points, i)), element("td", {}, name)];
     rows.push(element("tr", {}, element("th", { scope: "row" }, dayTimeText(points.time[i], timeZone)), ...cells));
   }
   document.querySelector("#values tbody").replaceChildren(...rows);
@@ -117,7 +115,7 @@ function readout(index) {
     output.textContent = "";
     return;
   }
-  const said = { value: glucoseText(points.glucose[index]), unit, zone: text(`zone.${zone(points.glucose[index], patient)}`) };
+  const said = { value: readingText(points, index), unit, zone: text(`zone.${zone(points.glucose[index], patient)}`) };
   output.textContent = text("chart.readout", { time: timeText(points.time[index], timeZone), ...said });
 }
 
@@ -163,7 +161,7 @@ async function loadChart() {
     const source = () => ({ points, alerts: book.all(), care });
     chart = new module.Chart(document.getElementById("chart"), { patient, timeZone, source, readout });
   } catch {
-    document.getElementById("chart-summary").textContent = text("chart.missing");
+    summary = () => text("chart.missing");
   }
   choose(hours);
 }

@@ -8,6 +8,7 @@ import { follow, load } from "./live.js";
 
 const KEPT = 3.25 * 3600e6;
 const LOOK_AGAIN_MS = 5_000; // ages grow without anything coming in
+const RESYNC_LEAST_MS = 15_000; // a device whose patient is not registered must not make the page ask all the time
 const NO_ALERT = 100;
 const body = document.getElementById("rows");
 const rows = new Map();
@@ -40,7 +41,7 @@ class Row {
     this.node.dataset.zone = reading.zone ?? "";
     this.node.dataset.age = reading.state;
     this.node.dataset.alarm = alerts.find((alert) => isActive(alert) && !isSeen(alert))?.severity ?? "";
-    this.cells.value.replaceChildren(valueNode(reading), zoneLabel(reading));
+    this.cells.value.replaceChildren(...[valueNode(reading), zoneLabel(reading)].filter(Boolean));
     this.cells.arrow.replaceChildren(trendNode(reading));
     this.cells.change.textContent = changeText(reading);
     this.cells.measured.replaceChildren(ageNode(reading));
@@ -144,13 +145,15 @@ async function resync() {
   if (refetching) return;
   refetching = true;
   try {
-    take(await load("/api/patients"));
+    const snapshot = await load("/api/patients");
+    if (body) take(snapshot);
+    else if (snapshot.total) location.reload(); // the first patient has come
   } catch {
     // the banner tells of a lost connection; the next event asks again
   }
   setTimeout(() => {
     refetching = false;
-  }, LOOK_AGAIN_MS);
+  }, RESYNC_LEAST_MS);
 }
 
 function take(snapshot) {
@@ -182,9 +185,8 @@ if (body) {
     schedule();
   }, LOOK_AGAIN_MS);
 }
-const appear = () => location.reload(); // the first patient has come
 follow(data.snapshot.positions, {
-  readings: body ? onReadings : appear,
-  alerts: onAlerts,
+  readings: body ? onReadings : resync,
+  alerts: body ? onAlerts : resync,
   resync,
 });

@@ -3,10 +3,17 @@
 import { agoText, data, element, now, svg, text, unit } from "./page.js";
 import { ageState, change, runs, shown, trend, zone } from "./glucose.js";
 
+const CLAMPS = { "-1": "below", 1: "above" };
 const TURN = { double_up: -90, up: -90, slight_up: -45, flat: 0, slight_down: 45, down: 90, double_down: 90 };
-const SPARK = { width: 132, height: 34, hours: 3, low: 40, high: 320 };
+const SPARK = { width: 132, height: 40, hours: 3, low: 40, high: 300 };
 
 export const glucoseText = (glucose) => shown(glucose, unit, data.mg_dl_per_mmol_l);
+
+/** A reading's value; LOW or HIGH where the sensor could tell no more. */
+export function readingText(points, i) {
+  const clamp = CLAMPS[points.range[i]];
+  return clamp ? text(`clamp.${clamp}`) : glucoseText(points.glucose[i]);
+}
 
 /** The newest reading of `points`, ready to be shown. */
 export function latest(points, limits) {
@@ -24,7 +31,7 @@ export function latest(points, limits) {
 /** The value; one that is out of date is struck through, so that nobody takes it for the present one. */
 export function valueNode({ last, state }) {
   if (last === null) return element("span", { class: "number" }, "–");
-  const clamp = { "-1": "below", 1: "above" }[last.range];
+  const clamp = CLAMPS[last.range];
   const shownValue = clamp ? text(`clamp.${clamp}`) : glucoseText(last.glucose);
   const title = clamp ? text(`clamp.${clamp}_title`) : null;
   return element(state === "stale" ? "s" : "span", { class: "number", title }, shownValue);

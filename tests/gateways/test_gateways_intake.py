@@ -1,0 +1,55 @@
+"""What every gateway relies on: each offer is told of exactly once, whatever happens to the others."""
+
+import asyncio
+from functools import partial
+
+from islet.decode.telemetry import Arrival
+from islet.model.topics import Topic
+from tests.gateways.door import Door, reading
+
+
+async def test_one_who_raises_when_told_does_not_cost_the_others_their_acknowledgement(door: Door) -> None:
+    told: list[int] = []
+
+    def broken(error: Exception | None) -> None:
+        raise RuntimeError("a fault of a gateway")
+
+    door.log.gate.clear()
+    door.intake.offer(Arrival("cgm-1", "p-1", reading(101)), lambda error: told.append(1))
+    door.intake.offer(Arrival("cgm-1", "p-1", reading(102)), broken)
+    door.intake.offer(Arrival("cgm-1", "p-1", reading(103)), lambda error: told.append(3))
+    door.log.gate.set()
+    await door.intake.settled()
+    assert told == [1, 3]
+
+
+async def test_offers_of_a_group_are_told_in_their_order_with_what_the_commit_raised(door: Door) -> None:
+    told: list[tuple[int, Exception | None]] = []
+
+    def done(number: int, error: Exception | None) -> None:
+        told.append((number, error))
+
+    failure = OSError("the disk is full")
+    for number in range(100):
+        door.log.error = failure if number >= 50 else None
+        door.intake.offer(Arrival("cgm-1", "p-1", reading(100 + number)), partial(done, number))
+        if number in (49, 99):
+            await door.intake.settled()
+    assert told == [(number, None if number < 50 else failure) for number in range(100)]
+    assert (door.intake.accepted, door.intake.failed) == (50, 50)
+    assert len(door.rows(Topic.GLUCOSE_READINGS)) == 50
+
+
+async def test_crowded_means_that_more_waits_than_should_be_in_memory(door: Door) -> None:
+    async with Door.opened(most_bytes=1000) as small:
+        small.log.gate.clear()
+        crowded = [small.intake.offer(Arrival("d", "p-1", bytes(300)), lambda error: None) for _ in range(3)]
+        assert crowded == [False, False, True]
+        small.log.gate.set()
+        await small.intake.settled()
+        assert not small.intake.crowded
+
+
+async def test_settled_returns_at_once_when_nothing_is_under_way(door: Door) -> None:
+    async with asyncio.timeout(1):
+        await door.intake.settled()

@@ -1,0 +1,345 @@
+"""What holds for every store and registry. A back end's test file derives from these and gives the fixtures."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from islet.errors import AlreadyExists, NotFound
+from islet.log.base import Slice
+from islet.log.partitioning import with_received
+from islet.model.alerts import AlertChange, Severity, alert_id
+from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
+from islet.model.codec import encode_change
+from islet.model.people import Device, Patient, Role, User
+from islet.model.time import DAY_US, MINUTE_US
+from islet.model.topics import Topic
+from islet.store.base import Latest, Registry, Store
+
+OpenStore = Callable[[], Store]
+"""Gives an empty store each time."""
+
+FOR_EVER = 2**62
+
+
+def reading(patient: str, minute: int, mg_dl: int = 100, *, device: str = "sensor", range: int = 0) -> ReadingRow:
+    return ReadingRow(patient, device, minute * MINUTE_US, mg_dl * 10, float(mg_dl), 0, range, 0)
+
+
+def glucose(rows: Sequence[ReadingRow], *, offset: int = 0, received_us: int = 1, partition: int = 0) -> Slice:
+    return _slice(Topic.GLUCOSE_READINGS, readings_batch(rows), offset, received_us, partition)
+
+
+def document(topic: Topic, patient: str, minute: int, body: str, *, offset: int = 0, received_us: int = 1) -> Slice:
+    batch = documents_batch([DocumentRow(patient, "pump", minute * MINUTE_US, "meal", body)])
+    return _slice(topic, batch, offset, received_us, 0)
+
+
+def changes(*given: AlertChange, offset: int = 0, received_us: int = 1) -> Slice:
+    rows = [
+        DocumentRow(change.patient, "", change.at_us, change.change, encode_change(change).decode()) for change in given
+    ]
+    return _slice(Topic.ALERTS, documents_batch(rows), offset, received_us, 0)
+
+
+def _slice(topic: Topic, batch: pa.RecordBatch, offset: int, received_us: int, partition: int) -> Slice:
+    received = np.full(batch.num_rows, received_us, np.int64)
+    return Slice(topic=topic, partition=partition, offset=offset, batch=with_received(batch, received))
+
+
+def low(change: Any, onset: int, at: int, **more: Any) -> AlertChange:
+    more = {"severity": Severity.WARNING} | more
+    return AlertChange(
+        change=change, rule="low", patient="anna", onset_us=onset * MINUTE_US, at_us=at * MINUTE_US, **more
+    )
+
+
+def dump(store: Store, patients: Sequence[str], partitions: int = 1) -> list[object]:
+    """All that a store answers."""
+    seen: list[object] = [store.counts(), store.conflicts(), store.latest(), store.alerts(limit=10_000)]
+    seen += [store.alert(alert_id("low", patient, onset * MINUTE_US)) for patient in patients for onset in range(10)]
+    seen += [store.documents(topic, None, -FOR_EVER, FOR_EVER) for topic in Topic]
+    for patient in patients:
+        one = store.series(patient, -FOR_EVER, FOR_EVER)
+        seen.append((patient, one.time_us.tolist(), one.glucose_tenths.tolist(), one.range.tolist()))
+    return [*seen, *(store.applied(topic, partitions) for topic in Topic)]
+
+
+_some_readings = st.builds(
+    reading,
+    st.sampled_from(["anna", "berta"]),
+    st.integers(0, 6),
+    st.integers(60, 63),
+    device=st.sampled_from(["a", "b"]),
+)
+
+
+class StoreContract:
+    @pytest.fixture
+    def store(self, open_store: OpenStore) -> Store:
+        return open_store()
+
+    def test_an_empty_store_answers_with_nothing(self, store: Store) -> None:
+        assert len(store.series("anna", 0, FOR_EVER)) == 0
+        assert not store.latest()
+        assert not store.alerts()
+        assert not store.documents(Topic.VITALS, None, 0, FOR_EVER)
+        assert store.alert("low~anna~1") is None
+        assert store.applied(Topic.VITALS, 3) == (0, 0, 0)
+
+    def test_a_series_is_half_open_in_time_and_in_its_order(self, store: Store) -> None:
+        late_one = [reading("anna", minute, 60 + minute) for minute in (3, 1, 2, 4)]
+        store.apply([glucose([*late_one, reading("berta", 2, 300)])])
+        one = store.series("anna", 2 * MINUTE_US, 4 * MINUTE_US)
+        assert one.time_us.tolist() == [2 * MINUTE_US, 3 * MINUTE_US]
+        assert one.glucose_tenths.tolist() == [620, 630]
+        assert [column.dtype.name for column in (one.time_us, one.glucose_tenths, one.range)] == [
+            "int64",
+            "int32",
+            "int8",
+        ]
+
+    def test_a_series_has_one_reading_an_instant_from_the_first_device_by_name(self, store: Store) -> None:
+        rows = [reading("anna", 1, 99, device="z"), reading("anna", 1, 88, device="b"), reading("anna", 2, 77)]
+        store.apply([glucose(rows)])
+        one = store.series("anna", 0, FOR_EVER)
+        assert one.glucose_tenths.tolist() == [880, 770]
+        assert one.time_us.tolist() == [MINUTE_US, 2 * MINUTE_US]
+
+    def test_low_and_high_of_the_sensor_are_kept(self, store: Store) -> None:
+        store.apply([glucose([reading("anna", 1, 40, range=-1), reading("anna", 2, 400, range=1)])])
+        assert store.series("anna", 0, FOR_EVER).range.tolist() == [-1, 1]
+
+    def test_of_two_readings_with_one_identity_the_first_stays_and_another_value_is_kept_aside(
+        self, store: Store
+    ) -> None:
+        store.apply([glucose([reading("anna", 1, 100), reading("anna", 1, 100), reading("anna", 1, 111)])])
+        store.apply([glucose([reading("anna", 1, 112), reading("anna", 1, 100), reading("anna", 2, 90)], offset=3)])
+        assert store.series("anna", 0, FOR_EVER).glucose_tenths.tolist() == [1000, 900]
+        assert store.conflicts() == 2
+        assert store.counts()["readings"] == 2
+
+    def test_the_latest_is_newest_by_time_whatever_comes_later(self, store: Store) -> None:
+        store.apply([glucose([reading("anna", 9, 109), reading("anna", 3, 103), reading("berta", 1, 101)])])
+        store.apply([glucose([reading("anna", 6, 106)], offset=3)])
+        anna = Latest(
+            patient="anna",
+            device="sensor",
+            time_us=9 * MINUTE_US,
+            glucose_tenths=1090,
+            range=0,
+            previous_time_us=6 * MINUTE_US,
+            previous_tenths=1060,
+        )
+        assert store.latest(["anna", "nobody"]) == [anna]
+        assert [one.patient for one in store.latest()] == ["anna", "berta"]
+        assert store.latest(["berta"])[0].previous_time_us is None
+        assert store.latest([]) == []
+
+    def test_two_devices_at_one_instant_give_one_latest(self, store: Store) -> None:
+        rows = [reading("anna", 2, 99, device="z"), reading("anna", 2, 88, device="b")]
+        store.apply([glucose([*rows, reading("anna", 1, 77, device="z"), reading("anna", 1, 66, device="b")])])
+        (one,) = store.latest()
+        assert (one.device, one.glucose_tenths, one.previous_tenths) == ("b", 880, 660)
+
+    def test_documents_are_found_by_topic_person_and_time_newest_first(self, store: Store) -> None:
+        for offset, (patient, minute) in enumerate([("anna", 1), ("anna", 3), ("berta", 2)]):
+            store.apply([document(Topic.CARE_EVENTS, patient, minute, f'{{"n":{offset}}}', offset=offset)])
+        store.apply([document(Topic.VITALS, "anna", 2, "{}")])
+        everybody = store.documents(Topic.CARE_EVENTS, None, 0, FOR_EVER)
+        assert [(one.patient, one.time_us // MINUTE_US) for one in everybody] == [
+            ("anna", 3),
+            ("berta", 2),
+            ("anna", 1),
+        ]
+        assert store.documents(Topic.CARE_EVENTS, "anna", MINUTE_US, 3 * MINUTE_US) == [everybody[2]]
+        assert store.documents(Topic.CARE_EVENTS, None, 0, FOR_EVER, limit=1) == everybody[:1]
+        assert (everybody[1].type, everybody[1].device, everybody[1].body) == ("meal", "pump", '{"n":2}')
+        assert store.counts()["care_events"] == 3
+
+    def test_a_document_delivered_twice_is_there_once(self, store: Store) -> None:
+        for offset in range(2):
+            store.apply([document(Topic.CARE_EVENTS, "anna", 1, "{}", offset=offset, received_us=5 + offset)])
+        (one,) = store.documents(Topic.CARE_EVENTS, "anna", 0, FOR_EVER)
+        assert one.received_at_us == 5
+
+    def test_dead_letters_are_dated_by_when_we_received_them(self, store: Store) -> None:
+        store.apply([document(Topic.DEAD_LETTERS, "", 999_999, "{}", received_us=7 * MINUTE_US)])
+        (one,) = store.documents(Topic.DEAD_LETTERS, None, 7 * MINUTE_US, 8 * MINUTE_US)
+        assert one.time_us == one.received_at_us == 7 * MINUTE_US
+
+    def test_an_alert_opens_clears_and_is_acknowledged(self, store: Store) -> None:
+        store.apply([changes(low("opened", 1, 1, device="sensor", glucose_tenths=680), received_us=9)])
+        (opened,) = store.alerts(active_only=True)
+        assert (opened.active, opened.glucose_tenths, opened.opened_received_us) == (True, 680, 9)
+        store.apply([changes(low("cleared", 1, 5), low("acknowledged", 1, 6, by="nurse"), offset=1)])
+        (closed,) = store.alerts(["anna"])
+        assert store.alert(closed.id) == closed
+        assert (closed.cleared_us, closed.acknowledged_by) == (5 * MINUTE_US, "nurse")
+        assert store.alerts(active_only=True) == store.alerts(["berta"]) == []
+
+    def test_a_retracted_alert_is_left_out_but_found_by_its_id(self, store: Store) -> None:
+        store.apply([changes(low("opened", 1, 1), low("retracted", 1, 2))])
+        assert store.alerts() == []
+        assert store.counts()["alerts"] == 0
+        found = store.alert(alert_id("low", "anna", MINUTE_US))
+        assert found is not None
+        assert found.retracted
+
+    @pytest.mark.parametrize("order", ["ARO", "RAO", "ROA", "ORA", "OAR", "AOR"])
+    def test_an_alert_inherits_the_acknowledgement_of_the_one_it_replaces(self, store: Store, order: str) -> None:
+        last = {
+            "A": low("acknowledged", 3, 4, by="nurse"),
+            "R": low("retracted", 3, 4, replaced_by=alert_id("low", "anna", 2 * MINUTE_US)),
+            "O": low("opened", 2, 2),
+        }
+        store.apply([changes(low("opened", 3, 3), *(last[letter] for letter in order))])
+        (one,) = store.alerts()
+        assert (one.onset_us, one.acknowledged_by) == (2 * MINUTE_US, "nurse")
+
+    def test_alerts_that_nobody_saw_stay_for_a_day_of_data_if_they_are_urgent_or_warnings(self, store: Store) -> None:
+        notice = low("opened", 2, 2, severity=Severity.NOTICE)
+        store.apply([changes(low("opened", 1, 1), low("cleared", 1, 3), notice, low("cleared", 2, 3))])
+        store.apply([glucose([reading("anna", 1 + 1440)])])
+        assert [one.onset_us for one in store.alerts(active_only=True)] == [MINUTE_US]
+        store.apply([glucose([reading("anna", 2 + 1440)], offset=1)])
+        assert store.alerts(active_only=True) == []
+
+    def test_alerts_come_newest_first_up_to_the_limit(self, store: Store) -> None:
+        store.apply([changes(*(low("opened", onset, onset) for onset in (2, 5, 3)))])
+        assert [one.onset_us // MINUTE_US for one in store.alerts(limit=2)] == [5, 3]
+
+    def test_a_slice_that_fails_leaves_nothing_behind(self, store: Store) -> None:
+        broken = _slice(Topic.ALERTS, documents_batch([DocumentRow("anna", "", 1, "opened", "not JSON")]), 0, 1, 0)
+        with pytest.raises(Exception, match="JSON"):
+            store.apply([glucose([reading("anna", 1)]), broken])
+        assert store.counts()["readings"] == 0
+        assert store.applied(Topic.GLUCOSE_READINGS, 1) == (0,)
+        store.apply([glucose([reading("anna", 1)])])
+        assert [one.patient for one in store.latest()] == ["anna"]
+
+    def test_consumers_are_apart(self, store: Store) -> None:
+        store.apply([glucose([reading("anna", 1)], partition=1)], consumer="one")
+        assert store.applied(Topic.GLUCOSE_READINGS, 2, consumer="one") == (0, 1)
+        assert store.applied(Topic.GLUCOSE_READINGS, 2) == (0, 0)
+
+    @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        rows=st.lists(_some_readings, min_size=1, max_size=30),
+        starts=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 12)), max_size=12),
+    )
+    def test_any_slicing_with_any_repetition_gives_the_same_store(
+        self, open_store: OpenStore, rows: list[ReadingRow], starts: list[tuple[int, int]]
+    ) -> None:
+        at_once, sliced = open_store(), open_store()
+        at_once.apply([glucose(rows)])
+        reached = 0
+        for start, length in [*starts, (reached, len(rows))]:
+            first = min(start, reached)
+            end = min(first + length, len(rows))
+            if end > first:
+                sliced.apply([glucose(rows[first:end], offset=first)])
+                reached = max(reached, end)
+        sliced.apply([glucose(rows)])
+        patients = ["anna", "berta"]
+        assert dump(sliced, patients) == dump(at_once, patients)
+        self._check_against_the_rows(at_once, rows)
+
+    def _check_against_the_rows(self, store: Store, rows: list[ReadingRow]) -> None:
+        kept: dict[tuple[str, int, str], int] = {}
+        aside = set()
+        for row in rows:
+            identity = (row.patient, row.time_us, row.device)
+            if kept.setdefault(identity, row.glucose_tenths) != row.glucose_tenths:
+                aside.add((identity, row.glucose_tenths))
+        assert store.counts()["readings"] == len(kept)
+        assert store.conflicts() == len(aside)
+        for patient in {row.patient for row in rows}:
+            by_time = {
+                time: kept[who, time, device] for who, time, device in sorted(kept, reverse=True) if who == patient
+            }
+            one = store.series(patient, 0, FOR_EVER)
+            assert dict(zip(one.time_us.tolist(), one.glucose_tenths.tolist(), strict=True)) == by_time
+            (latest,) = store.latest([patient])
+            assert (latest.time_us, latest.glucose_tenths) == max(by_time.items())
+
+    def test_reset_forgets_what_was_received_since_and_all_cursors(self, store: Store) -> None:
+        store.apply([glucose([reading("anna", 1)], received_us=10), changes(low("opened", 1, 1), received_us=10)])
+        store.apply([glucose([reading("anna", 2)], offset=1, received_us=20)])
+        store.apply([changes(low("opened", 2, 2), offset=1, received_us=20)])
+        store.apply([document(Topic.VITALS, "anna", 1, "{}", received_us=20)])
+        store.reset(20)
+        assert store.series("anna", 0, FOR_EVER).time_us.tolist() == [MINUTE_US]
+        assert [one.onset_us for one in store.alerts()] == [MINUTE_US]
+        assert store.documents(Topic.VITALS, None, 0, FOR_EVER) == []
+        assert store.applied(Topic.GLUCOSE_READINGS, 1) == (0,)
+
+
+class RegistryContract:
+    def test_patients_are_put_and_found(self, registry: Registry) -> None:
+        anna = Patient(id="anna", label="Room 4", tags=("type 1",), low_mg_dl=80)
+        registry.put_patient(anna)
+        registry.put_patient(Patient(id="berta"))
+        assert registry.patient("anna") == anna
+        assert registry.patient("nobody") is None
+        assert [one.id for one in registry.patients()] == ["anna", "berta"]
+        registry.put_patient(Patient(id="anna", label="Room 5"))
+        assert [one.label for one in registry.patients()] == ["Room 5", ""]
+
+    def test_a_second_device_of_one_id_is_refused(self, registry: Registry) -> None:
+        registry.create_device(Device(id="cgm-1", patient="anna", primary_key="k"))
+        with pytest.raises(AlreadyExists, match="cgm-1"):
+            registry.create_device(Device(id="cgm-1"))
+        assert registry.devices() == [Device(id="cgm-1", patient="anna", primary_key="k")]
+
+    def test_a_device_that_is_not_there_can_not_be_changed(self, registry: Registry) -> None:
+        with pytest.raises(NotFound):
+            registry.update_device(Device(id="cgm-1"))
+        with pytest.raises(NotFound):
+            registry.delete_device("cgm-1")
+        registry.create_device(Device(id="cgm-1"))
+        registry.update_device(Device(id="cgm-1", enabled=False))
+        assert registry.device("cgm-1") == Device(id="cgm-1", enabled=False)
+        registry.delete_device("cgm-1")
+        assert registry.device("cgm-1") is None
+
+    def test_a_session_ends_with_its_time_its_user_or_a_log_out(self, registry: Registry) -> None:
+        nurse = User(name="nurse", role=Role.CLINICIAN, password_hash="h", patients=("anna",))
+        registry.put_user(nurse)
+        registry.create_session("t1", "nurse", 100)
+        registry.create_session("t2", "nurse", DAY_US)
+        assert registry.session_user("t1", 99) == nurse
+        assert registry.session_user("t1", 100) is None
+        registry.delete_session("t2")
+        assert registry.session_user("t2", 1) is None
+        assert registry.session_user("t3", 1) is None
+        registry.put_user(User(name="nurse", role=Role.CLINICIAN, password_hash="h", enabled=False))
+        assert registry.session_user("t1", 99) is None
+        assert [one.name for one in registry.users()] == ["nurse"]
+
+    def test_secrets_are_kept_by_name(self, registry: Registry) -> None:
+        assert registry.secret("telegram") is None
+        registry.put_secret("telegram", "one")
+        registry.put_secret("telegram", "two")
+        assert registry.secret("telegram") == "two"
+
+    def test_the_version_grows_with_patients_devices_and_users_only(self, registry: Registry) -> None:
+        versions = [registry.version]
+        registry.put_patient(Patient(id="anna"))
+        versions.append(registry.version)
+        registry.create_device(Device(id="cgm-1"))
+        versions.append(registry.version)
+        registry.update_device(Device(id="cgm-1", enabled=False))
+        versions.append(registry.version)
+        registry.put_user(User(name="nurse", role=Role.CLINICIAN, password_hash="h"))
+        versions.append(registry.version)
+        registry.delete_device("cgm-1")
+        versions.append(registry.version)
+        assert versions == sorted(set(versions))
+        registry.create_session("t", "nurse", 1)
+        registry.put_secret("a", "b")
+        assert registry.version == versions[-1]

@@ -1,0 +1,79 @@
+"""The embedded store and registry hold their contracts, in one encrypted file."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from islet.errors import KeyUnavailable
+from islet.model.people import Device, Patient
+from islet.store.base import Registry, Store
+from islet.store.registry import SqliteRegistry
+from islet.store.sqlite import SqliteStore
+from tests.store.contract import FOR_EVER, OpenStore, RegistryContract, StoreContract, dump, glucose, reading
+
+KEY = bytes(range(32))
+
+
+class TestSqliteStore(StoreContract):
+    @pytest.fixture
+    def open_store(self, tmp_path: Path) -> Iterator[OpenStore]:
+        numbers = count()
+        with ExitStack() as opened:
+
+            def open_() -> Store:
+                return opened.enter_context(closing(SqliteStore(tmp_path / f"store-{next(numbers)}.db", KEY)))
+
+            yield open_
+
+
+class TestSqliteRegistry(RegistryContract):
+    @pytest.fixture
+    def registry(self, tmp_path: Path) -> Iterator[Registry]:
+        with closing(SqliteRegistry(tmp_path / "store.db", KEY)) as registry:
+            yield registry
+
+
+def test_store_and_registry_live_in_one_file_and_are_found_again(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with closing(SqliteStore(path, KEY)) as store, closing(SqliteRegistry(path, KEY)) as registry:
+        store.apply([glucose([reading("anna", 1, 123)])])
+        registry.put_patient(Patient(id="anna"))
+        before = dump(store, ["anna"])
+    with closing(SqliteStore(path, KEY)) as store, closing(SqliteRegistry(path, KEY)) as registry:
+        assert dump(store, ["anna"]) == before
+        assert registry.patients() == [Patient(id="anna")]
+        store.apply([glucose([reading("anna", 2, 124)], offset=1)])
+        assert len(store.series("anna", 0, FOR_EVER)) == 2
+        store.reset(0)
+        assert registry.patients() == [Patient(id="anna")]
+
+
+def test_another_connection_sees_the_registrys_version_grow(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with closing(SqliteRegistry(path, KEY)) as ours, closing(SqliteRegistry(path, KEY)) as theirs:
+        seen = ours.version
+        theirs.create_device(Device(id="cgm-1"))
+        assert ours.version > seen
+        assert ours.device("cgm-1") == Device(id="cgm-1")
+
+
+def test_a_wrong_key_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    SqliteStore(path, KEY).close()
+    for kind in (SqliteStore, SqliteRegistry):
+        with pytest.raises(KeyUnavailable):
+            kind(path, bytes(32))
+
+
+def test_the_files_hold_no_plaintext(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with closing(SqliteStore(path, KEY)) as store, closing(SqliteRegistry(path, KEY)) as registry:
+        store.apply([glucose([reading("recognisable", 1)])])
+        registry.put_secret("telegram", "tellnobody")
+        held = b"".join(file.read_bytes() for file in tmp_path.iterdir() if file.suffix != ".db-shm")
+    for bytes_ in (held, path.read_bytes()):
+        assert b"recognisable" not in bytes_
+        assert b"tellnobody" not in bytes_

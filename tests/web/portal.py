@@ -1,0 +1,153 @@
+"""A portal over real parts (a log in memory, the encrypted store on disk), with a clock that stands until moved."""
+
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import pyarrow as pa
+import uvicorn
+from starlette.applications import Starlette
+
+from islet.access.passwords import hash_password, new_token, token_hash
+from islet.log.base import Append
+from islet.log.group_commit import GroupCommit
+from islet.log.memory import MemoryLog
+from islet.model.alerts import AlertChange, Severity
+from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
+from islet.model.codec import encode_change
+from islet.model.people import Patient, Role, User
+from islet.model.time import HOUR_US, MINUTE_US, to_us
+from islet.model.topics import Topic
+from islet.store.follow import Follower
+from islet.store.registry import SqliteRegistry
+from islet.store.sqlite import SqliteStore
+from islet.web.app import LiveHub, WebContext, middleware, routes
+
+PASSWORD = "correct horse battery staple"
+HASH = hash_password(PASSWORD)
+KEY = bytes(range(32))
+NOW_US = to_us(datetime(2026, 3, 2, 8, 0, tzinfo=UTC))
+
+
+class Site:
+    """One portal. `client` asks it without a network; `serve` puts it on a loopback port for streams and browsers."""
+
+    def __init__(self, folder: Path, *, speed: float = 1.0, partitions: int = 2) -> None:
+        self.now_us = NOW_US
+        self.log = MemoryLog(partitions=partitions)
+        self.store = SqliteStore(folder / "store.db", KEY)
+        self.registry = SqliteRegistry(folder / "store.db", KEY)
+        self.commit = GroupCommit(self.log, self.now, wait_s=0.0)
+        self.live = LiveHub(self.log, self.registry)
+        self.context = WebContext(
+            store=self.store,
+            registry=self.registry,
+            log=self.log,
+            commit=self.commit,
+            live=self.live,
+            now=self.now,
+            speed=speed,
+            secure=False,
+        )
+        self.app = Starlette(routes=routes(self.context), middleware=middleware(self.context))
+        self._follower = Follower(self.log, self.store)
+
+    def now(self) -> int:
+        return self.now_us
+
+    def close(self) -> None:
+        self.live.close()
+        self.commit.close()
+        self.registry.close()
+        self.store.close()
+
+    def add_patient(self, id: str, label: str = "", *, time_zone: str = "UTC") -> None:
+        self.registry.put_patient(Patient(id=id, label=label, time_zone=time_zone))
+
+    def add_user(self, name: str, role: Role, *patients: str, language: str = "en", unit: str = "mg/dL") -> User:
+        user = User(name=name, role=role, password_hash=HASH, patients=patients, language=language, unit=unit)
+        self.registry.put_user(user)
+        return user
+
+    def token(self, user: str) -> str:
+        """A session's token, as log-in or an API key makes it."""
+        token = new_token()
+        self.registry.create_session(token_hash(token), user, self.now_us + HOUR_US)
+        return token
+
+    def add_readings(self, patient: str, values: Sequence[float], *, every_min: float = 5, end_us: int = 0) -> None:
+        """Readings in mg/dL, the last of them now; 39 is LOW and 401 HIGH."""
+        end_us = end_us or self.now_us
+        first = end_us - round((len(values) - 1) * every_min * MINUTE_US)
+        rows = [
+            ReadingRow(
+                patient,
+                f"cgm-{patient}",
+                first + round(i * every_min * MINUTE_US),
+                round(value * 10),
+                value,
+                0,
+                -1 if value < 40 else 1 if value > 400 else 0,
+                0,
+            )
+            for i, value in enumerate(values)
+        ]
+        self.append(Topic.GLUCOSE_READINGS, readings_batch(rows))
+
+    def add_change(self, change: AlertChange) -> str:
+        """An alert's change as the engine writes it; the alert's id."""
+        row = DocumentRow(change.patient, change.device, change.at_us, change.change, encode_change(change).decode())
+        self.append(Topic.ALERTS, documents_batch([row]))
+        return change.id
+
+    def open_alert(self, rule: str, patient: str, severity: Severity, *, minutes: int = 5, mg_dl: float = 50) -> str:
+        onset_us = self.now_us - minutes * MINUTE_US
+        return self.add_change(
+            AlertChange(
+                change="opened",
+                rule=rule,
+                patient=patient,
+                onset_us=onset_us,
+                at_us=onset_us,
+                severity=severity,
+                glucose_tenths=round(mg_dl * 10),
+            )
+        )
+
+    def add_document(self, topic: Topic, patient: str, kind: str, body: str, *, minutes: int = 0) -> None:
+        row = DocumentRow(patient, "device-1", self.now_us - minutes * MINUTE_US, kind, body)
+        self.append(topic, documents_batch([row]))
+
+    def append(self, topic: Topic, batch: pa.RecordBatch) -> None:
+        """Commit to the log, and let the store take it in."""
+        self.commit.commit(appends=[Append(topic=topic, batch=batch)])
+        self.follow()
+
+    def follow(self) -> None:
+        while self._follower.run_once(0.0):
+            pass
+
+    def client(self, user: str = "") -> httpx.AsyncClient:
+        """A client of the application, with a session of `user`'s as a browser has it."""
+        cookies = {"islet_session": self.token(user)} if user else None
+        transport = httpx.ASGITransport(self.app)
+        return httpx.AsyncClient(transport=transport, base_url="http://islet.test", cookies=cookies)
+
+    @contextmanager
+    def serve(self) -> Iterator[str]:
+        """The address of this portal on the loopback interface; streams are ended first, as a graceful stop does."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(self.app, log_level="error", lifespan="off"))
+        thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            self.live.close()
+            server.should_exit = True
+            thread.join(timeout=10)
+            listener.close()

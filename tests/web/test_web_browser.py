@@ -1,0 +1,341 @@
+"""The pages in a real browser: live values, alarms, acknowledgement, layout, accessibility, and no policy violations."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import structs
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
+
+from islet.model.alerts import AlertChange, Severity
+from islet.model.people import Role
+from islet.model.time import MINUTE_US
+from islet.model.topics import Topic
+from islet.model.units import MG_DL_PER_MMOL_L, glucose_in
+from tests.conftest import Missing
+from tests.web.portal import PASSWORD, Site
+
+ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+WEB = ROOT / "src" / "islet" / "web"
+CHART = WEB / "static" / "vendor" / "uPlot.esm.js"
+QUIET = (
+    "--no-sandbox --headless --disable-gpu --disable-background-networking "
+    "--disable-component-update --disable-sync --no-first-run"
+)
+PAGES = ("/", "/patients/p-1", "/alerts", "/operations")
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[Browser | None]:
+    if not CHROMIUM.exists():
+        yield None
+        return
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def browser(started: Browser | None, missing: Missing) -> Browser:
+    if started is None:
+        missing("Chromium")
+    if not CHART.exists():
+        missing("uPlot (python -m tools.assets)")
+    return started
+
+
+@pytest.fixture
+def ward(site: Site) -> Site:
+    """A day of one patient, some hours of another with a gap, and things that happened."""
+    site.add_readings("p-1", [120 + (i % 40) for i in range(288)])
+    site.add_readings("p-2", [250 - i for i in range(20)], end_us=site.now_us - 90 * MINUTE_US)
+    site.add_readings("p-2", [210, 205, 200, 195, 190])
+    site.add_document(Topic.CARE_EVENTS, "p-1", "meal", '{"type":"meal","carbs_g":45,"text":"Rice"}', minutes=80)
+    site.add_document(Topic.CARE_EVENTS, "p-1", "insulin", '{"type":"insulin","dose_u":4.5}', minutes=75)
+    site.add_document(Topic.CARE_EVENTS, "p-1", "exercise", '{"type":"exercise","duration_min":30}', minutes=60)
+    site.open_alert("seed_demonstration", "p-1", Severity.NOTICE, minutes=40, mg_dl=118)
+    return site
+
+
+@pytest.fixture
+def open_page(browser: Browser, ward: Site) -> Iterator[Open]:
+    """Open a path as a user; at the end no page may have complained."""
+    complaints: list[str] = []
+    contexts: list[BrowserContext] = []
+
+    def complain(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(message.text)
+
+    def failed(error: Error) -> None:
+        complaints.append(str(error))
+
+    with ward.serve() as address:
+
+        def open_one(path: str, user: str = "", width: int = 1280, **options: Any) -> Page:
+            context = browser.new_context(base_url=address, viewport={"width": width, "height": 900}, **options)
+            contexts.append(context)
+            if user:
+                context.add_cookies([{"name": "islet_session", "value": ward.token(user), "url": address}])
+            page = context.new_page()
+            page.on("console", complain)
+            page.on("pageerror", failed)
+            page.goto(path)
+            return page
+
+        yield open_one
+        for context in contexts:
+            context.close()
+    assert complaints == []
+
+
+def live(page: Page) -> None:
+    """Wait until the page follows the stream."""
+    expect(page.locator("#connection")).to_have_text(re.compile("Live|实时"))
+
+
+def test_log_in_see_a_value_change_see_an_alarm_acknowledge_it(ward: Site, open_page: Open) -> None:
+    page = open_page("/")
+    page.get_by_label("Name").fill("nurse")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    row = page.locator('tr[data-patient="p-1"]')
+    expect(row.locator(".value .number")).to_have_text("127")
+    live(page)
+
+    ward.now_us += 3 * MINUTE_US
+    ward.add_readings("p-1", [52])
+    expect(row.locator(".value .number")).to_have_text("52")
+    expect(row.locator(".value")).to_contain_text("Very low")
+    expect(row.locator(".change")).to_have_text("−75")
+    expect(row.locator(".age")).to_have_text("just now")
+
+    ward.open_alert("urgent_low", "p-1", Severity.URGENT, minutes=0, mg_dl=52)
+    expect(row.locator(".badge").first).to_have_text("Urgent low")
+    expect(page.locator("#unseen")).to_have_text("1")
+    expect(page.locator("#announcement")).to_have_text("Urgent: Urgent low, Ada Example")
+    expect(page).to_have_title(re.compile(r"^\(1\) "))
+
+    row.get_by_role("link").click()
+    page.get_by_role("button", name="Acknowledge: Urgent low, Ada Example").click()
+    expect(page.locator("#alerts")).to_contain_text("Seen by nurse")
+    ward.follow()
+    page.goto("/alerts")
+    alert = page.locator("#active li", has_text="Urgent low")
+    expect(alert).to_contain_text("Active")
+    expect(alert).to_contain_text("Seen by nurse")
+    expect(page.locator("#unseen")).to_be_hidden()
+
+
+def test_an_acknowledgement_shows_on_everybodys_page(ward: Site, open_page: Open) -> None:
+    ward.open_alert("low", "p-1", Severity.WARNING)
+    nurse, admin = open_page("/alerts", "nurse"), open_page("/alerts", "admin")
+    live(nurse)
+    live(admin)
+    nurse.get_by_role("button", name="Acknowledge: Low glucose, Ada Example").click()
+    expect(admin.locator("#active li", has_text="Low glucose")).to_contain_text("Seen by nurse")
+
+
+def test_an_alert_that_clears_or_is_retracted_changes_live(ward: Site, open_page: Open) -> None:
+    page = open_page("/alerts", "admin")
+    live(page)
+    seed = page.locator("li", has_text="Demonstration rule")
+    expect(page.locator("#active").locator(seed)).to_have_count(1)
+    onset = ward.now_us - 40 * MINUTE_US
+    cleared = AlertChange(change="cleared", rule="seed_demonstration", patient="p-1", onset_us=onset, at_us=ward.now_us)
+    ward.add_change(cleared)
+    expect(page.locator("#recent").locator(seed)).to_contain_text("Ended")
+    ward.add_change(structs.replace(cleared, change="retracted"))
+    expect(seed).to_have_count(0)
+
+
+def test_an_old_value_is_struck_through_and_never_shown_as_the_present_one(ward: Site, open_page: Open) -> None:
+    page = open_page("/", "admin")
+    live(page)
+    row = page.locator('tr[data-patient="p-1"]')
+    expect(row).to_have_attribute("data-age", "fresh")
+    ward.now_us += 7 * MINUTE_US
+    page.reload()
+    expect(row).to_have_attribute("data-age", "late")
+    ward.now_us += 9 * MINUTE_US
+    page.reload()
+    expect(row).to_have_attribute("data-age", "stale")
+    expect(row.locator("s.number")).to_have_text("127")
+    expect(row.locator(".age")).to_contain_text("Out of date")
+    expect(row.locator(".trend")).to_contain_text("Trend unknown")
+
+
+def test_rows_are_in_order_of_urgency_but_the_one_in_use_stays(ward: Site, open_page: Open) -> None:
+    page = open_page("/", "admin")
+    live(page)
+    rows = page.locator("tbody tr")
+    expect(rows.first).to_have_attribute("data-patient", "p-1")  # it has an alert
+    page.get_by_role("link", name="Ada Example").focus()
+    ward.open_alert("urgent_low", "p-2", Severity.URGENT)
+    expect(page.locator('tr[data-patient="p-2"] .badge')).to_have_text("Urgent low")
+    expect(rows.first).to_have_attribute("data-patient", "p-1")
+    page.get_by_role("link", name="Ada Example").blur()
+    expect(rows.first).to_have_attribute("data-patient", "p-2")
+
+
+def test_a_lost_connection_is_shown_and_taken_up_again(ward: Site, browser: Browser) -> None:
+    with ward.serve() as address:
+        context = browser.new_context(base_url=address)
+        context.add_cookies([{"name": "islet_session", "value": ward.token("nurse"), "url": address}])
+        page = context.new_page()
+        page.goto("/")
+        live(page)
+        page.route("**/live?*", lambda route: route.abort())  # what is open stays; what is opened again fails
+        ward.live.close()
+        expect(page.locator("#lost")).to_contain_text("The values shown may be old")
+        expect(page.locator("#connection")).to_have_text("Not connected")
+        context.close()
+
+
+def test_the_chart_shows_what_its_summary_and_table_say(ward: Site, open_page: Open) -> None:
+    page = open_page("/patients/p-2", "admin")
+    live(page)
+    chart = page.get_by_role("img", name=re.compile("Glucose of the last 6 hours"))
+    expect(chart).to_have_attribute("aria-label", re.compile("25 readings from 190 to 250 mg/dL.*; 1 gaps"))
+    expect(chart.locator("canvas")).to_be_visible()
+    page.get_by_role("button", name="3 h", exact=True).click()
+    expect(page.get_by_role("button", name="3 h", exact=True)).to_have_attribute("aria-pressed", "true")
+    page.get_by_text("Show as a table").click()
+    expect(page.locator("#values tbody tr").first).to_contain_text("190")
+    ward.add_readings("p-2", [77], end_us=ward.now_us + MINUTE_US)
+    expect(page.locator("#values tbody tr").first).to_contain_text("77")
+    expect(page.locator("#now .number")).to_have_text("77")
+    ward.add_document(Topic.CARE_EVENTS, "p-2", "meal", '{"type":"meal","carbs_g":33}')
+    expect(page.locator("#events")).to_contain_text("33 g")
+
+
+def test_unit_and_language_can_be_changed_with_the_keyboard(ward: Site, open_page: Open) -> None:
+    page = open_page("/", "nurse")
+    page.locator("details.menu summary").focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("简体中文").check()
+    page.get_by_label("mmol/L").check()
+    page.get_by_role("button", name="Save").press("Enter")
+    expect(page.locator("h1")).to_have_text("患者")
+    expect(page.locator('tr[data-patient="p-1"] .value .number')).to_have_text("7.0")
+    expect(page.locator(".badge")).to_have_text("演示规则")
+    page.locator("details.menu summary").click()
+    page.keyboard.press("Escape")
+    expect(page.locator(".panel")).to_be_hidden()
+
+
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_no_page_is_wider_than_the_screen(ward: Site, open_page: Open, language: str) -> None:
+    ward.add_user("manager", Role.ADMINISTRATOR, language=language, unit="mmol/L")
+    ward.add_patient("p-1", "Maximiliane-Alexandrina von Hohenstein-Unterberg")
+    page = open_page("/login", "manager")
+    for path in PAGES:
+        page.goto(path)
+        for width in (360, 768, 1280):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_on_any_page(ward: Site, open_page: Open, scheme: str, missing: Missing) -> None:
+    if not AXE.exists():
+        missing("axe-core (npm)")
+    ward.open_alert("urgent_low", "p-1", Severity.URGENT)
+    ward.open_alert("high", "p-2", Severity.WARNING)
+    ward.add_document(Topic.DEAD_LETTERS, "", "unit", '{"reason":"unit","message":"unit: expected one of mg/dL"}')
+    options = {} if scheme == "light" else {"runOnly": ["color-contrast"]}  # all that a scheme changes
+    page = open_page("/login", color_scheme=scheme)
+    for path in ("/login", *PAGES):
+        if path != "/login":
+            page.context.add_cookies([{"name": "islet_session", "value": ward.token("admin"), "url": page.url}])
+            page.goto(path)
+        if path not in ("/login", "/operations"):
+            live(page)
+        page.evaluate(AXE.read_text())
+        found = page.evaluate("(options) => axe.run(options).then((result) => result.violations)", options)
+        assert [(path, one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found] == []
+
+
+def test_without_the_chart_the_rest_of_the_page_works(ward: Site, browser: Browser) -> None:
+    with ward.serve() as address:
+        context = browser.new_context(base_url=address)
+        context.add_cookies([{"name": "islet_session", "value": ward.token("nurse"), "url": address}])
+        page = context.new_page()
+        page.route("**/vendor/uPlot.esm.js", lambda route: route.abort())
+        page.goto("/patients/p-1")
+        expect(page.locator("#now .number")).to_have_text("127")
+        expect(page.locator("#chart-summary")).to_contain_text("could not be loaded")
+        live(page)
+        context.close()
+
+
+def glucose(page: Page, expression: str, argument: object = None) -> Any:
+    """The value of an expression over the module `g` and the argument `a`."""
+    script = f"async (a) => {{ const g = await import('/static/glucose.js'); return {expression}; }}"
+    return page.evaluate(script, argument)
+
+
+@pytest.fixture
+def bare(browser: Browser) -> Iterator[Page]:
+    """A page with the scripts at hand, and no server."""
+    page = browser.new_page()
+    page.route("**/*", lambda route: route.fulfill(path=WEB / route.request.url.removeprefix("http://islet.test/")))
+    page.goto("http://islet.test/static/logo.svg")
+    yield page
+    page.close()
+
+
+def points(values: list[float], every_min: float = 5) -> dict[str, list[float]]:
+    return {
+        "time_us": [i * every_min * MINUTE_US for i in range(len(values))],
+        "glucose_tenths": [value * 10 for value in values],
+        "range": [0] * len(values),
+    }
+
+
+def test_the_trend_has_seven_levels_at_one_two_and_three_per_minute(bare: Page) -> None:
+    rates = [-3, -2.99, -2, -1.99, -1, -0.99, 0, 0.99, 1, 1.99, 2, 2.99, 3]
+    series = [points([150 + rate * 5 * i for i in range(4)]) for rate in rates]
+    names = glucose(bare, "a.map((one) => g.trend(new g.Points(one)))", series)
+    falling = ["double_down", "down", "down", "slight_down", "slight_down", "flat"]
+    rising = ["flat", "slight_up", "slight_up", "up", "up", "double_up"]
+    assert names == [*falling, "flat", *rising]
+    assert glucose(bare, "g.trend(new g.Points(a))", points([100])) == "unknown"
+    assert glucose(bare, "g.trend(new g.Points(a))", points([100, 120], every_min=16)) == "unknown"
+
+
+def test_zones_have_their_bounds(bare: Page) -> None:
+    limits = {"low_mg_dl": 70, "high_mg_dl": 180}
+    values = [53.9, 54, 69.9, 70, 180, 180.1, 250, 250.1]
+    names = glucose(bare, "a.values.map((v) => g.zone(v * 10, a.limits))", {"values": values, "limits": limits})
+    assert names == ["very_low", "low", "low", "target", "target", "high", "high", "very_high"]
+
+
+def test_a_line_is_drawn_over_two_missed_samples_but_not_over_three(bare: Page) -> None:
+    minutes = [0, 5, 10, 25, 30, 50, 55]
+    series = {"time_us": [m * MINUTE_US for m in minutes], "glucose_tenths": [1000] * 7, "range": [0] * 7}
+    assert glucose(bare, "g.runs(new g.Points(a))", series) == [[0, 5], [5, 7]]
+
+
+def test_late_and_double_readings_keep_the_points_in_order(bare: Page) -> None:
+    script = (
+        "(() => { const p = new g.Points(); const added = a.map(([t, v]) => p.add(t, v, 0));"
+        " return [added, p.time, p.glucose]; })()"
+    )
+    assert glucose(bare, script, [[20, 2], [10, 1], [30, 3], [20, 9]]) == [
+        [True, True, True, False],
+        [10, 20, 30],
+        [1, 2, 3],
+    ]
+
+
+def test_values_are_shown_alike_in_python_and_in_the_browser(bare: Page) -> None:
+    tenths = [value * 10 for value in range(20, 600)]
+    browsers = glucose(bare, f"a.map((v) => g.shown(v, 'mmol/L', {MG_DL_PER_MMOL_L}))", tenths)
+    assert browsers == [f"{glucose_in('mmol/L', value / 10):.1f}" for value in tenths]

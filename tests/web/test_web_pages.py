@@ -1,0 +1,191 @@
+"""Pages and JSON: who sees what, and what they are told when they may not."""
+
+import pytest
+
+from islet.model.alerts import Severity
+from islet.model.people import Role
+from islet.model.time import HOUR_US
+from islet.model.topics import Topic
+from tests.web.portal import Site
+
+PAGES = ("/", "/patients/p-1", "/alerts", "/operations")
+JSON = ("/api/clock", "/api/patients", "/api/alerts", "/api/patients/p-1/series", "/api/log/alerts", "/live")
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_without_a_session_leads_to_the_log_in_and_back(site: Site, path: str) -> None:
+    answer = await site.client().get(path)
+    assert answer.status_code == 303
+    wanted = "" if path == "/" else "?next=" + path.replace("/", "%2F")
+    assert answer.headers["location"] == "/login" + wanted
+
+
+@pytest.mark.parametrize("path", JSON)
+async def test_json_without_a_session_is_401(site: Site, path: str) -> None:
+    answer = await site.client().get(path)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("role", "statuses"),
+    [
+        (Role.ADMINISTRATOR, {"/patients/p-1": 200, "/patients/p-2": 200, "/patients/p-9": 404, "/operations": 200}),
+        (Role.CLINICIAN, {"/patients/p-1": 200, "/patients/p-2": 403, "/patients/p-9": 403, "/operations": 403}),
+        (Role.CARE_PARTNER, {"/patients/p-1": 200, "/patients/p-2": 403, "/patients/p-9": 403, "/operations": 403}),
+        (Role.PATIENT, {"/patients/p-1": 200, "/patients/p-2": 403, "/patients/p-9": 403, "/operations": 403}),
+    ],
+)
+async def test_each_role_sees_its_own_pages(site: Site, role: Role, statuses: dict[str, int]) -> None:
+    site.add_user("someone", role, "p-1")
+    client = site.client("someone")
+    assert {path: (await client.get(path)).status_code for path in statuses} == statuses
+
+
+async def test_a_refused_page_says_why_in_the_readers_language(site: Site) -> None:
+    site.add_user("yisheng", Role.CLINICIAN, "p-1", language="zh-CN")
+    assert "This patient is not assigned to you." in (await site.client("nurse").get("/patients/p-2")).text
+    assert "该患者未分配给您。" in (await site.client("yisheng").get("/patients/p-2")).text
+
+
+async def test_lists_hold_only_the_patients_one_may_see(site: Site) -> None:
+    for patient in ("p-1", "p-2"):
+        site.add_readings(patient, [100, 110])
+        site.open_alert("low", patient, Severity.WARNING)
+    nurse, admin = site.client("nurse"), site.client("admin")
+    assert [row["id"] for row in (await nurse.get("/api/patients")).json()["patients"]] == ["p-1"]
+    assert {row["id"] for row in (await admin.get("/api/patients")).json()["patients"]} == {"p-1", "p-2"}
+    assert {alert["patient"] for alert in (await nurse.get("/api/alerts")).json()["active"]} == {"p-1"}
+    assert "Ben Example" not in (await nurse.get("/")).text
+
+
+async def test_somebody_without_patients_sees_an_empty_list(site: Site) -> None:
+    site.add_user("new", Role.CLINICIAN)
+    answer = await site.client("new").get("/")
+    assert answer.status_code == 200
+    assert "No patients yet" in answer.text
+
+
+async def test_an_application_gets_no_labels(site: Site) -> None:
+    site.add_user("mirror", Role.APPLICATION, "*")
+    site.open_alert("low", "p-1", Severity.WARNING)
+    client = site.client("mirror")
+    assert {row["label"] for row in (await client.get("/api/patients")).json()["patients"]} == {""}
+    assert (await client.get("/api/alerts")).json()["labels"] == {}
+
+
+async def test_the_list_begins_with_the_most_urgent(site: Site) -> None:
+    for i, value in enumerate([100, 190, 300, 65], start=1):
+        site.add_patient(f"u-{i}")
+        site.add_readings(f"u-{i}", [value])
+    site.open_alert("high", "u-3", Severity.WARNING)
+    site.open_alert("urgent_low", "p-2", Severity.URGENT)
+    rows = (await site.client("admin").get("/api/patients")).json()["patients"]
+    assert [row["id"] for row in rows] == ["p-2", "u-3", "u-2", "u-4", "u-1", "p-1"]
+
+
+async def test_a_series_comes_in_columns_with_its_events_and_alerts(site: Site) -> None:
+    site.add_readings("p-1", [39, 70, 401])
+    site.add_document(Topic.CARE_EVENTS, "p-1", "meal", '{"type":"meal","carbs_g":40}', minutes=30)
+    site.open_alert("high", "p-1", Severity.WARNING)
+    answer = (await site.client("nurse").get("/api/patients/p-1/series?hours=3")).json()
+    assert answer["points"]["glucose_tenths"] == [390, 700, 4010]
+    assert answer["points"]["range"] == [-1, 0, 1]
+    assert answer["points"]["time_us"][-1] == site.now_us == answer["now_us"]
+    assert [mark["body"]["carbs_g"] for mark in answer["care"]] == [40]
+    assert [alert["rule"] for alert in answer["alerts"]] == ["high"]
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "400", "nan", "x"])
+async def test_hours_outside_of_what_is_shown_are_refused(site: Site, hours: str) -> None:
+    answer = await site.client("nurse").get(f"/api/patients/p-1/series?hours={hours}")
+    assert answer.status_code == 400
+
+
+async def test_an_old_reading_is_still_given_so_that_its_age_can_be_shown(site: Site) -> None:
+    site.add_readings("p-1", [123], end_us=site.now_us - 30 * HOUR_US)
+    rows = (await site.client("nurse").get("/api/patients")).json()["patients"]
+    assert rows[0]["points"]["glucose_tenths"] == [1230]
+    series = (await site.client("nurse").get("/api/patients/p-1/series")).json()
+    assert series["points"]["glucose_tenths"] == [1230]
+
+
+async def test_an_acknowledgement_is_in_the_log_and_in_the_store_once(site: Site) -> None:
+    alert = site.open_alert("urgent_low", "p-1", Severity.URGENT)
+    client = site.client("nurse")
+    for _ in range(2):
+        answer = await client.post(f"/api/alerts/{alert}/acknowledge", headers={"sec-fetch-site": "same-origin"})
+        assert (answer.status_code, answer.json()) == (200, {"id": alert, "by": "nurse"})
+        site.follow()
+    stored = site.store.alert(alert)
+    assert stored is not None
+    assert (stored.acknowledged_by, stored.acknowledged_us, stored.active) == ("nurse", site.now_us, True)
+    assert sum(site.log.end(Topic.ALERTS)) == 2
+
+
+async def test_only_those_responsible_may_acknowledge(site: Site) -> None:
+    alert = site.open_alert("urgent_low", "p-2", Severity.URGENT)
+    site.add_user("mirror", Role.APPLICATION, "p-2")
+    same = {"sec-fetch-site": "same-origin"}
+    assert (await site.client("nurse").post(f"/api/alerts/{alert}/acknowledge", headers=same)).status_code == 403
+    assert (await site.client("mirror").post(f"/api/alerts/{alert}/acknowledge", headers=same)).status_code == 403
+    assert (await site.client().post(f"/api/alerts/{alert}/acknowledge", headers=same)).status_code == 401
+    assert (await site.client("nurse").post("/api/alerts/none/acknowledge", headers=same)).status_code == 404
+    assert sum(site.log.end(Topic.ALERTS)) == 1
+
+
+async def test_operations_shows_dead_letters_without_their_payload(site: Site) -> None:
+    body = '{"reason":"unit","message":"unit: expected one of mg/dL","payload_base64":"c2VjcmV0"}'
+    site.add_document(Topic.DEAD_LETTERS, "", "unit", body)
+    answer = await site.client("admin").get("/operations")
+    assert "unit: expected one of mg/dL" in answer.text
+    assert "c2VjcmV0" not in answer.text
+
+
+async def test_a_label_cannot_break_out_of_the_page(site: Site) -> None:
+    site.add_patient("p-1", "</script><script>alert(1)</script>")
+    for path in ("/", "/patients/p-1", "/alerts"):
+        assert "<script>alert" not in (await site.client("nurse").get(path)).text
+
+
+async def test_the_clock_and_the_schema_are_published(site: Site) -> None:
+    assert (await site.client("nurse").get("/api/clock")).json() == {"now_us": site.now_us, "speed": 1.0}
+    schema = (await site.client().get("/schema/event.json")).json()
+    assert schema["title"] == "Islet event, version 1"
+
+
+async def test_every_page_says_what_the_product_is_not(site: Site) -> None:
+    for path in ("/login", *PAGES):
+        text = (await site.client("admin" if path != "/login" else "").get(path)).text
+        assert "Not a medical device." in text, path
+        assert "Dosing decisions should not be made based on this device." in text, path
+
+
+async def test_language_and_unit_are_kept_for_the_user_and_the_language_for_the_browser(site: Site) -> None:
+    client = site.client("nurse")
+    same = {"sec-fetch-site": "same-origin"}
+    fields = {"language": "zh-CN", "unit": "mmol/L", "back": "/alerts"}
+    answer = await client.post("/settings", data=fields, headers=same)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/alerts")
+    user = site.registry.user("nurse")
+    assert user is not None
+    assert (user.language, user.unit) == ("zh-CN", "mmol/L")
+    page = await client.get("/")
+    assert '<html lang="zh-CN">' in page.text
+    assert "mmol/L" in page.text
+    stranger = site.client()
+    await stranger.post("/settings", data={"language": "zh-CN"}, headers=same)
+    assert "登录" in (await stranger.get("/login")).text
+
+
+async def test_an_unknown_language_or_unit_changes_nothing(site: Site) -> None:
+    same = {"sec-fetch-site": "same-origin"}
+    await site.client("nurse").post("/settings", data={"language": "xx", "unit": "stone"}, headers=same)
+    user = site.registry.user("nurse")
+    assert user is not None
+    assert (user.language, user.unit) == ("en", "mg/dL")
+
+
+async def test_the_browsers_language_is_used_before_anything_was_chosen(site: Site) -> None:
+    answer = await site.client().get("/login", headers={"accept-language": "fr;q=0.9, zh-Hans-CN;q=0.8, en"})
+    assert '<html lang="zh-CN">' in answer.text
