@@ -22,7 +22,7 @@ from islet.settings import Settings
 from tests.engine.slow import expected_episodes
 from tests.engine.streams import EVERYTHING, SHIPPED, Point, batch, episodes
 
-SETTINGS = Settings(ring_readings=64)
+SETTINGS = Settings(ring_readings=64, engine_snapshot_s=1e6)  # no snapshot unless a test asks for one
 
 
 class Crash(Exception):
@@ -60,6 +60,7 @@ class Platform:
         self.log, self.clock = log, clock
         self.writer = Writer(group)
         self.reference = EVERYTHING
+        self.settings = SETTINGS
         self.latencies_s: list[float] = []
         self.start()
 
@@ -69,7 +70,7 @@ class Platform:
             self.writer,
             SHIPPED,
             lambda: self.reference,
-            SETTINGS,
+            self.settings,
             lambda: self.clock[0],
             observe=self.latencies_s.append,
         )
@@ -216,14 +217,14 @@ def test_a_tag_changes_the_rules_without_a_restart_and_a_replay_meets_each_readi
         p.run(0)
         assert p.table() == {}
         p.reference = reference_for([Patient(id="p1", tags=("simulated",))], SHIPPED)
-        p.send(Point(5, 120))
-        p.run(5)
-        assert p.table() == {"seed_demonstration~p1@5": (5, None)}
+        p.send(Point(2, 120))
+        p.run(2)
+        assert p.table() == {"seed_demonstration~p1@2": (2, None)}
         p.start()
-        p.run(5)
-        p.send(Point(10, 90), Point(20, 90))
-        p.run(20)
-        assert p.table() == {"seed_demonstration~p1@5": (5, 20)}
+        p.run(3)  # before the next snapshot is due
+        p.send(Point(4, 80), Point(15, 80))
+        p.run(15)
+        assert p.table() == {"seed_demonstration~p1@2": (2, 15)}
         assert [c.change for c in p.said()] == ["opened", "cleared"]
 
 
@@ -238,9 +239,12 @@ def test_the_latency_of_each_change_that_a_reading_caused_is_observed() -> None:
 
 def test_a_snapshot_is_made_when_it_is_time_and_shortens_the_replay() -> None:
     with platform(1) as p:
+        p.settings = Settings(engine_snapshot_s=300)
+        p.start()
         p.send(Point(0, 60))
         p.run(0)
-        p.run(SETTINGS.engine_snapshot_s / 60)
+        assert p.engine.counters.snapshots == 0
+        p.run(5)
         assert p.engine.counters.snapshots == 1
         p.log.expire(2**62)  # what came before the snapshot is not needed any more
         p.start()

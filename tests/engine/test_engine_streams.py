@@ -2,7 +2,8 @@
 
 import pytest
 
-from islet.engine.rules import Reference
+from islet.engine.rules import Reference, plan
+from islet.engine.snapshot import dump, load
 from tests.engine.streams import EVERYTHING, REAL_PATIENTS, SHIPPED, Engine, Point, short
 
 
@@ -175,8 +176,24 @@ def test_a_rule_that_is_switched_off_for_a_patient_ends_its_episode_at_the_next_
 
 def test_an_episode_longer_than_the_ring_is_cleared_under_its_own_onset() -> None:
     engine = Engine(ring_readings=4)
-    engine.read(*(Point(15 * i, 60) for i in range(20)), Point(300, 90))
-    assert engine.episodes() == {"low~p1@0": (0, 300)}
+    engine.read(Point(0, 90), *(Point(15 * i, 60) for i in range(1, 20)), Point(300, 90))
+    assert engine.episodes() == {"low~p1@15": (15, 300)}
+
+
+def test_rules_may_come_go_and_change_places_while_an_episode_runs() -> None:
+    engine = Engine()
+    engine.read(Point(0, 60))
+    by_name = {rule.name: rule for rule in SHIPPED.rules}
+    engine.plan = plan([by_name["urgent_low"], by_name["low"]])
+    engine.reference = engine.plan.reference({})
+    engine.said.clear()
+    engine.read(Point(5, 55))
+    engine.read(Point(10, 80))
+    assert short(engine.said) == [
+        ("opened", "urgent_low", 5, 5),
+        ("cleared", "urgent_low", 5, 10),
+        ("cleared", "low", 0, 10),
+    ]
 
 
 def test_a_ring_that_is_too_short_for_its_window_is_counted_and_the_newest_value_still_alarms() -> None:
@@ -189,6 +206,9 @@ def test_a_ring_that_is_too_short_for_its_window_is_counted_and_the_newest_value
 def test_a_late_reading_whose_window_left_the_ring_is_history_and_an_overflow() -> None:
     engine = Engine(reference=EVERYTHING, ring_readings=4)
     engine.read(*(Point(5 * i, 100) for i in range(7)))
+    output = engine.read(Point(16, 50))
+    assert (output.history, output.overflows) == (1, 1)
+    engine.state = load(dump(engine.state), ring_readings=8, lateness_us=engine.state.lateness_us)
     output = engine.read(Point(16, 50))
     assert (output.history, output.overflows) == (1, 1)
 

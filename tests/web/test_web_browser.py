@@ -202,7 +202,7 @@ def test_the_chart_shows_what_its_summary_and_table_say(ward: Site, open_page: O
     page = open_page("/patients/p-2", "admin")
     live(page)
     chart = page.get_by_role("img", name=re.compile("Glucose of the last 6 hours"))
-    expect(chart).to_have_attribute("aria-label", re.compile("25 readings from 190 to 250 mg/dL.*; 1 gaps"))
+    expect(chart).to_have_attribute("aria-label", re.compile("25 readings from 190 to 250 mg/dL.*; gaps: 1"))
     expect(chart.locator("canvas")).to_be_visible()
     page.get_by_role("button", name="3 h", exact=True).click()
     expect(page.get_by_role("button", name="3 h", exact=True)).to_have_attribute("aria-pressed", "true")

@@ -13,8 +13,8 @@ from msgspec import structs
 
 from islet.model.alerts import Severity
 from islet.model.topics import Topic
-from islet.web import live, streams
-from islet.web.live import between, parse_positions, positions_text
+from islet.web import live, streams, updates
+from islet.web.updates import between, parse_positions, positions_text
 from tests.web.portal import Site
 
 Event = tuple[str, str, object]
@@ -132,7 +132,7 @@ def test_a_stream_that_comes_back_goes_on_from_its_last_id(site: Site) -> None:
 
 
 def test_someone_far_behind_is_told_to_take_a_new_snapshot(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "CATCH_UP_ROWS", 2)
+    monkeypatch.setattr(updates, "CATCH_UP_ROWS", 2)
     site.add_readings("p-1", [100, 101, 102])
     with site.serve() as address, Stream(site, address, "nurse", "from=0.0-0.0-0.0") as stream:
         assert stream.next("resync", "readings")[0] == "resync"
@@ -195,7 +195,7 @@ def test_positions_are_read_back_as_they_were_written() -> None:
 
 def test_what_lies_between_two_positions_is_read_exactly(site: Site) -> None:
     site.add_readings("p-1", [100, 101, 102, 103])
-    ends = tuple(site.log.end(topic) for topic in live.TOPICS)
+    ends = tuple(site.log.end(topic) for topic in updates.TOPICS)
     start = tuple(tuple(max(0, offset - 2) for offset in offsets) for offsets in ends)
     update = between(site.log, start, ends)
     assert update is not None

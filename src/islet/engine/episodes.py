@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.engine.kernel import kernel
-from islet.engine.windows import AHEAD, NEVER, UNTOUCHED, Series, announce, slot
+from islet.engine.windows import NEVER, UNTOUCHED, Series, slot
 
 OPENED: Final = 0
 CLEARED: Final = 1
@@ -294,9 +294,7 @@ def fold(
     for rule in range(len(silence_us)):
         if silence_us[rule] > 0:
             shortest_us = min(shortest_us, silence_us[rule])
-    for k, patient in enumerate(touched):
-        if k % AHEAD == 0:
-            announce(series, rings, touched, k)
+    for patient in touched:
         one = series[patient]
         if _nothing_to_say(one, rings, patient, breach[done], clear[done], bits, shortest_us, now_us):
             done += 1

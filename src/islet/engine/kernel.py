@@ -22,7 +22,7 @@ def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """`function` compiled by Numba at its first call, kept on disk, and run without the interpreter's lock.
 
     Numba notices a change of the file that the function is in, not of what it imports from others: after a change of
-    `slot`, `announce` or a constant of `windows`, remove `__pycache__`, or `episodes` goes on with the old one.
+    `slot` or a constant of `windows`, remove `__pycache__`, or `episodes` goes on with the old one.
     """
     try:
         return cast(Callable[_P, _R], numba.njit(cache=True, nogil=True)(function))

@@ -71,7 +71,7 @@ def slot(rings: NDArray[np.void], head: int, place: int) -> int:
 
 
 @kernel
-def announce(series: NDArray[np.void], rings: NDArray[np.void], patients: NDArray[np.int64], first: int) -> None:
+def _announce(series: NDArray[np.void], rings: NDArray[np.void], patients: NDArray[np.int64], first: int) -> None:
     """Have the next patients' series, and the newest and the oldest entry of their rings, brought into the cache."""
     last = min(first + AHEAD, len(patients))
     for k in range(first, last):
@@ -175,7 +175,7 @@ def insert(
     n_touched = 0
     for row in range(start, stop):
         if (row - start) % AHEAD == 0:
-            announce(series, rings, patients, row)
+            _announce(series, rings, patients, row)
         patient = patients[row]
         time_us = times_us[row]
         one = series[patient]
@@ -269,9 +269,7 @@ def features(
         total += series[patient].count - series[patient].touched
     columns = np.empty((height, total), np.int64)
     n = 0
-    for k, patient in enumerate(touched):
-        if k % AHEAD == 0:
-            announce(series, rings, touched, k)
+    for patient in touched:
         head, count = int(series[patient].head), int(series[patient].count)
         end = int(series[patient].touched)
         for place in range(end, count):

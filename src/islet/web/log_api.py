@@ -1,13 +1,10 @@
 """The log for consumers outside: pull, or server-sent events, from an offset or a named cursor of their own."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from re import compile as pattern
 from typing import Annotated, Final
 
 import msgspec
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,20 +12,19 @@ from starlette.routing import Route
 
 from islet.access.decide import Action
 from islet.errors import BadInput, NotFound, OffsetExpired
-from islet.log.base import CursorMove, Slice
-from islet.model.batch import METHOD_CODES, RANGE_CODES, UNIT_CODES, int64_column
+from islet.log.base import CursorMove
 from islet.model.topics import Topic
 from islet.web.answers import api, async_api, json_response
 from islet.web.context import WebContext, committed
-from islet.web.live import Audience, event
+from islet.web.log_entries import entries_of
 from islet.web.sessions import Viewer, still
 from islet.web.streams import HEARTBEAT_S, event_stream
+from islet.web.updates import Audience, event
 
 _NAME: Final = pattern(r"[A-Za-z0-9_.-]{1,64}")
 _LIMIT: Final = 1_000
 _LARGEST_LIMIT: Final = 10_000
 _LARGEST_BODY: Final = 4_096
-_RANGES: Final = {code: name for name, code in RANGE_CODES.items()}
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -116,50 +112,6 @@ def _next_frame(context: WebContext, topic: Topic, followed: dict[int, int], aud
             ident = ",".join(f"{number}:{reached}" for number, reached in followed.items())
             frames.append(event("entries", _encoder.encode(entries), ident))
     return b"".join(frames)
-
-
-def entries_of(piece: Slice, audience: Audience, limit: int) -> tuple[Sequence[dict[str, object]], int]:
-    """The first `limit` entries as JSON-ready records, those of other patients left out; and the next offset."""
-    batch = piece.batch.slice(0, limit)
-    offsets = np.arange(piece.offset, piece.offset + batch.num_rows)
-    next_offset = piece.offset + batch.num_rows
-    if audience is not None:
-        shown = pc.is_in(batch["patient"], pa.array(sorted(audience), pa.utf8()))
-        offsets = offsets[shown.to_numpy(zero_copy_only=False)]
-        batch = batch.filter(shown)
-    columns: dict[str, Sequence[object]] = {
-        "offset": offsets.tolist(),
-        "patient": batch["patient"].to_pylist(),
-        "device": batch["device"].to_pylist(),
-        "time": _instants(batch, "time_us"),
-        "received_at": _instants(batch, "received_at_us"),
-        **(_reading_columns(batch) if piece.topic is Topic.GLUCOSE_READINGS else _document_columns(batch)),
-    }
-    names = tuple(columns)
-    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)], next_offset
-
-
-def _reading_columns(batch: pa.RecordBatch) -> dict[str, Sequence[object]]:
-    return {
-        "type": ["reading"] * batch.num_rows,
-        "value": batch["value"].to_pylist(),
-        "unit": [UNIT_CODES[code] for code in int64_column(batch, "unit").tolist()],
-        "glucose_mg_dl": (int64_column(batch, "glucose_tenths") / 10).tolist(),
-        "range": [_RANGES[code] for code in int64_column(batch, "range").tolist()],
-        "method": [METHOD_CODES[code] for code in int64_column(batch, "method").tolist()],
-    }
-
-
-def _document_columns(batch: pa.RecordBatch) -> dict[str, Sequence[object]]:
-    columns = batch.select(["type", "body"]).to_pydict()
-    return {"type": columns["type"], "body": [msgspec.Raw(body.encode()) for body in columns["body"]]}
-
-
-def _instants(batch: pa.RecordBatch, name: str) -> list[str]:
-    """RFC 3339 with microseconds, in UTC."""
-    instants = int64_column(batch, name).astype("datetime64[us]")
-    texts: list[str] = np.datetime_as_string(instants, timezone="UTC").tolist()
-    return texts
 
 
 def _topic(request: Request, viewer: Viewer) -> Topic:

@@ -12,7 +12,7 @@ from islet.errors import AccessDenied, IsletError
 from islet.model.people import Principal, User
 from islet.web.attempts import Attempts
 from islet.web.context import WebContext
-from islet.web.live import Audience
+from islet.web.updates import Audience
 
 _NOBODY: Final = hash_password(new_token())
 """An unknown name is checked against this, so that it takes as long as a known one."""
@@ -108,7 +108,7 @@ def viewer_of(context: WebContext, connection: HTTPConnection) -> Viewer:
 def still(context: WebContext, viewer: Viewer) -> bool:
     """Whether the session holds and sees what it saw; a stream ends otherwise."""
     try:
-        return _viewer(context, viewer.session).principal is not None
+        return _viewer(context, viewer.session).principal == viewer.principal
     except NotLoggedIn:
         return False
 

@@ -13,7 +13,7 @@ from islet.model.series import Series
 from islet.model.time import DAY_US, HOUR_US
 from islet.model.topics import Topic
 from islet.store.base import Document, Latest, Registry, Store
-from islet.web.live import TOPICS, Audience, positions_text
+from islet.web.updates import TOPICS, Audience, positions_text
 
 LIST_LIMIT: Final = 500
 """Patients on one list, the most urgent first. A browser shows more than that, but nobody reads it."""

@@ -12,8 +12,8 @@ from starlette.routing import Route
 from islet.access.decide import Action
 from islet.web.answers import async_api
 from islet.web.context import WebContext
-from islet.web.live import Audience, Positions, between, event, furthest, parse_positions
 from islet.web.sessions import Viewer, still
+from islet.web.updates import Audience, Positions, between, event, furthest, parse_positions
 
 HEARTBEAT_S: Final = 10.0
 """A page that hears nothing for three of these says that the connection is lost."""

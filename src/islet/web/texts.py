@@ -92,7 +92,7 @@ SCRIPTS: Final = {
     # chart
     "chart.summary": _(
         "Glucose of the last {hours} hours: {n} readings from {low} to {high} {unit}, in range {share} %, "
-        "last {last} {unit} at {time}; {gaps} gaps."
+        "last {last} {unit} at {time}; gaps: {gaps}."
     ),
     "chart.empty": _("No readings in the last {hours} hours."),
     "chart.zone": _("Time zone: {zone}"),

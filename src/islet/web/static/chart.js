@@ -166,6 +166,7 @@ function drawMidnights(plot, { timeZone, ink, box }) {
   ctx.strokeStyle = ink.muted;
   ctx.fillStyle = ink.muted;
   ctx.textBaseline = "top";
+  ctx.textAlign = "left";
   ctx.setLineDash([2 * devicePixelRatio, 3 * devicePixelRatio]);
   for (const midnight of midnights(min, max, timeZone)) {
     const x = plot.valToPos(midnight, "x", true);

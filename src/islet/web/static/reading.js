@@ -5,7 +5,7 @@ import { ageState, change, runs, shown, trend, zone } from "./glucose.js";
 
 const CLAMPS = { "-1": "below", 1: "above" };
 const TURN = { double_up: -90, up: -90, slight_up: -45, flat: 0, slight_down: 45, down: 90, double_down: 90 };
-const SPARK = { width: 132, height: 40, hours: 3, low: 40, high: 300 };
+const SPARK = { width: 132, height: 40, hours: 3, low: 40, high: 340 };
 
 export const glucoseText = (glucose) => shown(glucose, unit, data.mg_dl_per_mmol_l);
 
