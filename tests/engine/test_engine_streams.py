@@ -125,7 +125,8 @@ def test_one_patients_history_does_not_depend_on_anothers_newest() -> None:
 @pytest.mark.parametrize(("gap", "silent"), [(20, False), (20.1, True)])
 def test_a_gap_of_more_than_20_minutes_was_a_silence_even_if_nobody_looked(gap: float, silent: bool) -> None:
     engine = Engine()
-    engine.read(Point(0, 90), Point(gap, 90))
+    engine.read(Point(0, 90))
+    engine.read(Point(gap, 90))
     assert engine.episodes() == ({"no_data~p1@20": (20, gap)} if silent else {})
 
 

@@ -172,6 +172,10 @@ class StoreContract:
         (one,) = store.documents(Topic.DEAD_LETTERS, None, 7 * MINUTE_US, 8 * MINUTE_US)
         assert one.time_us == one.received_at_us == 7 * MINUTE_US
 
+    def test_two_dead_letters_that_say_the_same_are_two(self, store: Store) -> None:
+        store.apply([document(Topic.DEAD_LETTERS, "", 1, "{}", offset=offset, received_us=7) for offset in range(2)])
+        assert len(store.documents(Topic.DEAD_LETTERS, None, 0, FOR_EVER)) == 2
+
     def test_an_alert_opens_clears_and_is_acknowledged(self, store: Store) -> None:
         store.apply([changes(low("opened", 1, 1, device="sensor", glucose_tenths=680), received_us=9)])
         (opened,) = store.alerts(active_only=True)

@@ -28,16 +28,19 @@ _FIELDS: Final = tuple(field.name for field in structs.fields(Document))
 
 def insert(writer: apsw.Connection, one: Slice) -> None:
     """Take in documents. One that says the same of the same patient, device and time (a delivery repeated) is the
-    same document."""
+    same document; but each dead letter is one of its own, for they are counted."""
     writer.executemany(_INSERT, _rows(one))
 
 
 def _rows(one: Slice) -> Iterator[tuple[bytes, str, str, str, int, int, str, str]]:
     columns = one.batch.to_pydict()
     names = ("patient", "device", "time_us", "received_at_us", "type", "body")
-    for patient, device, sent_us, received_us, kind, body in zip(*(columns[name] for name in names), strict=True):
-        time_us = received_us if one.topic is Topic.DEAD_LETTERS else sent_us  # its own time may be the fault
-        said = "\0".join((one.topic, patient, device, str(time_us), kind, body))
+    rows = zip(*(columns[name] for name in names), strict=True)
+    for offset, (patient, device, sent_us, received_us, kind, body) in enumerate(rows, start=one.offset):
+        dead = one.topic is Topic.DEAD_LETTERS
+        time_us = received_us if dead else sent_us  # its own time may be the fault
+        place = f"{one.partition}:{offset}" if dead else ""
+        said = "\0".join((one.topic, patient, device, str(time_us), kind, body, place))
         identity = blake2b(said.encode(), digest_size=16).digest()
         yield identity, one.topic, patient, device, time_us, received_us, kind, body
 

@@ -30,7 +30,7 @@ class Subscription:
 
     def __init__(self, hub: "LiveHub", *, wants_updates: bool) -> None:
         self._hub = hub
-        self._wants_updates = wants_updates
+        self.wants_updates = wants_updates
         self._updates: deque[Update] = deque()
         self._signal = asyncio.Event()
         self.behind = True
@@ -40,7 +40,7 @@ class Subscription:
 
     def offer(self, update: Update | None) -> None:
         """Called by the hub; None says that there is something to read, but not what."""
-        if self._wants_updates and not self.behind:
+        if self.wants_updates and not self.behind:
             if update is None or len(self._updates) >= _WAITING_UPDATES:
                 self._updates.clear()
                 self.behind = True
@@ -153,7 +153,8 @@ class LiveHub:
 
     def _round(self) -> None:
         ends = self._ends()
-        update = between(self._log, self._read_to, ends) if self._subscriptions else None
+        wanted = any(one.wants_updates for one in list(self._subscriptions))
+        update = between(self._log, self._read_to, ends) if wanted else None
         self._read_to = ends
         self._in_loop(self._publish, ends, update)
 

@@ -128,16 +128,17 @@ def _patients(registry: Registry, audience: Audience) -> Iterable[Patient]:
 
 
 def _most_urgent(people: dict[str, Patient], latest: dict[str, Latest], alerts: Sequence[Alert]) -> list[str]:
-    """Patient ids: unseen alerts by severity, then seen ones, then by distance from the target, then those without."""
-    ranks: dict[str, tuple[bool, int]] = {}
+    """Patient ids: what is going on, unseen first; what ended unseen; then by distance from the target; then those
+    without a reading. `urgency` in alert_book.js says the same."""
+    ranks: dict[str, tuple[bool, bool, int]] = {}
     for alert in alerts:
-        rank = (alert.acknowledged_us is not None, _URGENCY[alert.severity])
+        rank = (not alert.active, alert.acknowledged_us is not None, _URGENCY[alert.severity])
         ranks[alert.patient] = min(rank, ranks.get(alert.patient, rank))
 
-    def key(id: str) -> tuple[bool, int, bool, float, str]:
-        seen, severity = ranks.get(id, (True, len(_URGENCY)))
+    def key(id: str) -> tuple[bool, bool, int, bool, float, str]:
+        ended, seen, severity = ranks.get(id, (True, True, len(_URGENCY)))
         one = latest.get(id)
-        return seen, severity, one is None, -_outside_mg_dl(people[id], one), id
+        return ended, seen, severity, one is None, -_outside_mg_dl(people[id], one), id
 
     return sorted(people, key=key)
 

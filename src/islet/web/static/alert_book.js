@@ -78,11 +78,10 @@ export const isSeen = (alert) => Boolean(alert.acknowledged_us);
 const calls = (alert) => alert.severity === "urgent" || alert.severity === "warning";
 const isOpen = (alert) => isActive(alert) || (calls(alert) && !alert.retracted && !isSeen(alert));
 
-/** Smaller is more urgent: unseen urgent ones, then the other active ones, then what ended unseen. */
+/** Smaller is more urgent: what is going on now, unseen first; then what ended unseen; each by severity. */
 export function urgency(alert) {
   const severity = SEVERITIES.indexOf(alert.severity);
-  if (alert.severity === "urgent" && !isSeen(alert)) return isActive(alert) ? 0 : 1;
-  return 2 + severity * 2 + Number(isSeen(alert)) + (isActive(alert) ? 0 : 8);
+  return severity + (isSeen(alert) ? SEVERITIES.length : 0) + (isActive(alert) ? 0 : 2 * SEVERITIES.length);
 }
 
 const byUrgency = (a, b) => urgency(a) - urgency(b) || a.onset_us - b.onset_us || (a.id < b.id ? -1 : 1);
@@ -92,9 +91,14 @@ export function severityIcon(severity) {
   return svg("svg", { viewBox: "0 0 16 16", class: "icon", "aria-hidden": "true" }, path);
 }
 
-/** A small label of an alert for the patient list. */
-export function badge(alert) {
-  const state = isActive(alert) ? null : text("alert.ended");
+/** Small labels for the patient list: one for each active alert, one for all of a rule that have ended unseen. */
+export function badges(alerts) {
+  const ended = Map.groupBy(alerts.filter((alert) => !isActive(alert)), (alert) => alert.rule);
+  return [...alerts.filter(isActive).map((alert) => badge(alert)), ...[...ended.values()].map((some) => badge(some[0], some.length))];
+}
+
+function badge(alert, times = 1) {
+  const state = isActive(alert) ? null : text("alert.ended") + (times > 1 ? ` ×${times}` : "");
   const title = ruleTitle(alert.rule);
   const node = element("span", { class: "badge", "data-severity": alert.severity });
   node.append(severityIcon(alert.severity), title, ...(state ? [element("small", {}, state)] : []));

@@ -3,7 +3,7 @@
 import { data, element, now, text } from "./page.js";
 import { Points, outside } from "./glucose.js";
 import { ageNode, changeText, latest, spark, trendNode, valueNode } from "./reading.js";
-import { AlertBook, announce, badge, countUnseen, isActive, isSeen, urgency } from "./alert_book.js";
+import { AlertBook, announce, badges, countUnseen, isActive, isSeen, urgency } from "./alert_book.js";
 import { follow, load } from "./live.js";
 
 const KEPT = 3.25 * 3600e6;
@@ -46,7 +46,7 @@ class Row {
     this.cells.change.textContent = changeText(reading);
     this.cells.measured.replaceChildren(ageNode(reading));
     this.cells.course.replaceChildren(spark(this.points, this.patient));
-    this.cells.badges.replaceChildren(...alerts.map(badge));
+    this.cells.badges.replaceChildren(...badges(alerts));
     this.place = this.#place(reading, alerts);
   }
 
