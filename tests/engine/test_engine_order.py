@@ -1,6 +1,7 @@
 """The table of alerts is a function of the set of readings and the time: not of order, batches, doubles or restarts."""
 
 from dataclasses import dataclass
+from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,3 +97,24 @@ def test_a_replay_on_top_of_what_is_known_says_nothing_new(a: Arrivals) -> None:
     for points in a.batches:
         engine.read(*points)
     assert engine.said[said:] == []
+
+
+def backlog(rng: Random, count: int) -> list[Point]:
+    """Many more readings of one patient than a ring holds, every three minutes with gaps, some late within the bound."""
+    minute, value, points = 0.0, 110.0, list[Point]()
+    for _ in range(count):
+        minute += 3.0 * (1 if rng.random() < 0.95 else rng.randint(2, 12))
+        value = min(390.0, max(42.0, value + rng.randint(-25, 25)))
+        points.append(Point(minute, value))
+    return sorted(points, key=lambda point: point.minute + rng.choice((0.0, 0.0, 0.0, 4.0, 9.0, 15.0)))
+
+
+@given(st.integers(0, 2**32), st.sampled_from([1, 7, 31, 32, 33, 150]), st.sampled_from([16, 32]))
+@settings(deadline=None, max_examples=60)
+def test_a_backlog_longer_than_the_ring_says_the_same_in_any_batches(seed: int, size: int, ring_readings: int) -> None:
+    points = backlog(Random(seed), 150)
+    engine = Engine(reference=EVERYTHING, ring_readings=ring_readings)
+    for start in range(0, len(points), size):
+        output = engine.read(*points[start : start + size])
+        assert (output.overflows, output.history) == (0, 0)
+    assert engine.episodes() == expected_episodes(set(points), None)

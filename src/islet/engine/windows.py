@@ -151,6 +151,18 @@ def _put(
 
 
 @kernel
+def _still_needed(one: Series, rings: NDArray[np.void], patient: int, window_us: int) -> bool:
+    """Whether the oldest entry is, or is in the window of, or just before, one that has not been evaluated yet."""
+    if one.touched == UNTOUCHED:
+        return False
+    if one.touched <= 1:
+        return True
+    waiting_us = int(rings[patient, slot(rings, one.head, one.touched)].time_us)
+    oldest_us = int(rings[patient, one.head].time_us)
+    return oldest_us >= waiting_us - window_us
+
+
+@kernel
 def insert(
     series: NDArray[np.void],
     rings: NDArray[np.void],
@@ -200,7 +212,7 @@ def insert(
             tally[HISTORY] += 1
             continue
         if full:
-            if one.touched != UNTOUCHED and one.touched <= 1:
+            if _still_needed(one, rings, patient, window_us):
                 tally[OVERFLOW] -= incomplete
                 return row, n_touched
             _evict(one, rings, patient, base_onset, np.uint32(reading_bits))
