@@ -48,7 +48,7 @@ from islet.web.live import LiveHub
 _log = structlog.get_logger("islet.app")
 _CLOCK_WARNING_US = 5 * MINUTE_US  # data of a demonstration served at life's speed, or the machine's clock is wrong
 _IDLE_S = 0.25
-_SWITCH_S = 0.0005  # a thread that computes gives way ten times sooner than by default: the loop acknowledges
+_SWITCH_S = 0.005  # a thread that computes gives way ten times sooner than by default: the loop acknowledges
 _NOTIFY_PACE_S = 0.02
 _STORE_PACE_S = 0.1  # the portal's live values come from the log; the store may be this far behind
 

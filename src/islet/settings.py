@@ -63,6 +63,11 @@ class Settings:
         "Readings kept in memory per patient; at least (window + lateness) / interval of the sensor + 1.",
     )
     engine_tick_s: float = _setting(1.0, "s", "How often rules about silence are looked at (in the platform's time).")
+    silence_grace_s: float = _setting(
+        60.0,
+        "s",
+        "Nobody is called silent this soon after a reading of theirs came in, however old it is, or after a start.",
+    )
     engine_snapshot_s: float = _setting(
         300.0, "s", "How often the engine's state is saved; a restart replays what came after."
     )

@@ -22,7 +22,7 @@ from islet.settings import Settings
 from tests.engine.slow import expected_episodes
 from tests.engine.streams import EVERYTHING, SHIPPED, Point, batch, episodes
 
-SETTINGS = Settings(ring_readings=64, engine_snapshot_s=1e6)  # no snapshot unless a test asks for one
+SETTINGS = Settings(ring_readings=64, engine_snapshot_s=1e6, silence_grace_s=0)  # no snapshot unless asked for
 
 
 class Crash(Exception):
@@ -183,18 +183,35 @@ def test_stops_and_starts_at_any_time_change_nothing(stops: list[int], cleanly: 
         assert p.said() == expected
 
 
-def test_a_late_reading_whose_silence_follows_from_an_unsaid_tick_is_not_said_twice_after_a_crash() -> None:
+def test_a_silence_is_not_said_twice_after_a_crash() -> None:
     with platform(1) as p:
         p.send(Point(0, 90))
         p.run(0)
         p.run(19)  # a tick that says nothing
         p.send(Point(-5, 90, patient="p2"))
-        p.run(19)  # p2's silence follows from that tick
+        p.run(19.5)
         said = p.said()
-        assert [change.rule for change in said] == ["no_data"]
+        assert [(change.rule, change.patient) for change in said] == [("no_data", "p2")]
         p.start()
-        p.run(19)
+        p.run(19.5)
         assert p.said() == said
+
+
+def test_nobody_is_called_silent_while_their_device_tells_what_it_kept_or_just_after_a_start() -> None:
+    with platform(1) as p:
+        p.settings = Settings(silence_grace_s=60)
+        p.clock[0] = 600 * MINUTE_US
+        p.send(Point(0, 90, patient="p2"))  # long before the start
+        p.clock[0] = 605 * MINUTE_US
+        p.start()
+        for number in range(40):  # ten hours of readings, told within half a minute
+            p.send(Point(number * 3, 90))
+            p.run(605 + number * 0.0125)
+        assert p.said() == []
+        p.run(606)
+        assert p.table() == {"no_data~p2@20": (20, None)}
+        p.run(606.5)
+        assert p.table() == {"no_data~p2@20": (20, None), "no_data~p1@137": (137, None)}
 
 
 def test_nothing_is_said_about_silence_before_the_backlog_has_been_read() -> None:

@@ -61,7 +61,7 @@ def _by_the_engine(rule: Rule, points: Sequence[Point]) -> set[tuple[str, str, i
     times, tenths = (np.array(readings.column(name)).astype(np.int64) for name in ("time_us", "glucose_tenths"))
     touched, tally = np.empty(len(points), np.int64), np.zeros(TALLIES, np.int64)
     _, count = insert(
-        state.series, state.rings, state.base_onset, state.devices.hashes, patients, devices, times, tenths,
+        state.series, state.rings, state.base_onset, state.devices.hashes, patients, devices, times, tenths, times,
         0, len(points), state.lateness_us, 0, ready.reading_bits, touched, tally,
     )  # fmt: skip
     breach, _ = masks(

@@ -71,6 +71,8 @@ def test_the_alerts_are_those_of_the_slow_reference_whatever_the_order_batches_d
             assert dump(engine.state) == dump(state)
     assert overflows == 0
     now = max((tick for tick in a.ticks if tick is not None), default=None)
+    if now is not None:
+        engine.tick(now)  # what came in after the last tick is silent only when the time is looked at again
     assert engine.episodes() == expected_episodes({p for points in a.batches for p in points}, now)
 
 

@@ -20,7 +20,7 @@ from islet.agent.mqtt_client import Address, FaithfulClient
 from islet.app import opened_registry, opened_store, wall_us
 from islet.engine.embedded import reference_for
 from islet.engine.rules import load_rules, plan
-from islet.engine.step import EngineState, step, tick
+from islet.engine.step import EngineState, step
 from islet.model.alerts import Alert, fold
 from islet.model.batch import RECEIVED, ReadingRow, readings_batch
 from islet.model.codec import encode_event
@@ -60,7 +60,7 @@ def made_up_days(rng: random.Random, end_us: int) -> Sent:
     return days
 
 
-def undisturbed(days: Sent, settings: Settings, patients: Sequence[Patient], now_us: int) -> set[tuple[object, ...]]:
+def undisturbed(days: Sent, settings: Settings, patients: Sequence[Patient], received_us: int) -> set[tuple[object, ...]]:
     """The alerts of an engine that takes everything in at once and is never stopped."""
     rules = plan(load_rules())
     reference = reference_for(patients, rules)
@@ -70,12 +70,10 @@ def undisturbed(days: Sent, settings: Settings, patients: Sequence[Patient], now
     for patient, readings in days.items():
         rows = [ReadingRow(patient, f"{patient}-cgm", t, v * 10, float(v), 0, 0, 0) for t, v in readings]
         batch = readings_batch(rows)
-        received = pa.array(np.full(batch.num_rows, now_us))
+        received = pa.array(np.full(batch.num_rows, received_us))
         given = pa.RecordBatch.from_arrays([*batch.columns, received], schema=batch.schema.append(RECEIVED))
         for change in step(state, given, reference, rules).changes:
             alerts[change.id] = fold(alerts.get(change.id), change, 0)
-    for change in tick(state, now_us, reference, rules).changes:
-        alerts[change.id] = fold(alerts.get(change.id), change, 0)
     return {essence(alert) for alert in alerts.values() if alert is not None and not alert.retracted}
 
 
@@ -169,6 +167,8 @@ def check_store(settings: Settings, days: Sent) -> None:
             )
         assert store.conflicts() == 0
         expected = undisturbed(days, settings, registry.patients(), wall_us())
-        found = {essence(alert) for alert in store.alerts(limit=100_000)}
+        # silence behind the last reading is a matter of the clock, which the undisturbed engine does not have
+        alerts = [alert for alert in store.alerts(limit=100_000) if not (alert.rule == "no_data" and alert.active)]
+        found = {essence(alert) for alert in alerts}
     assert len(expected) > 50, "the load raises too few alarms to prove anything"
     assert found == expected

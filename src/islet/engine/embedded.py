@@ -6,6 +6,7 @@ and are not said again; the instant of the tick they were based on is kept besid
 
 Nothing is said about silence before every reading that the log held when the tick was due has been read: after an
 outage the backlog comes first, and an engine that cannot keep up says nothing rather than paging the whole clinic.
+Nor in the first moments after a start (`silence_grace_s`): devices have to find the way back.
 """
 
 import struct
@@ -106,6 +107,7 @@ class EmbeddedEngine:
         self._current_reference = reference
         self._ring_readings = settings.ring_readings
         self._lateness_us = int(settings.lateness_min * MINUTE_US)
+        self._grace_us = int(settings.silence_grace_s * SECOND_US)
         self._tick_us = int(settings.engine_tick_s * SECOND_US)
         self._snapshot_us = int(settings.engine_snapshot_s * SECOND_US)
         self._seen = 0
@@ -123,7 +125,7 @@ class EmbeddedEngine:
         if blob is not None:
             tick(self._state, _INSTANT.unpack(blob)[0], self._reference, self._plan)
         self._tick_due = None
-        self._last_tick_us = 0
+        self._last_tick_us = self._now() + self._grace_us - self._tick_us  # devices have to find us again first
         self._last_snapshot_us = self._now()
         self._recovered = True
 
@@ -166,7 +168,7 @@ class EmbeddedEngine:
         """State and offsets as saved, by the plan of now; before the first snapshot, an empty state and the log's begin."""
         blob = self._log.state(SNAPSHOT)
         if blob is None:
-            state = EngineState(ring_readings=self._ring_readings, lateness_us=self._lateness_us)
+            state = EngineState(**self._limits())
             self._reference = self._current_reference()
             state.adopt(self._plan, self._reference)
             return state, list(self._log.begin(_TOPIC))
@@ -175,11 +177,18 @@ class EmbeddedEngine:
             offsets = list(struct.unpack_from(f"<{count}q", blob, 2))
         except struct.error:
             raise LogDamaged("the engine's snapshot is too short; remove it to replay") from None
-        state = load(blob[2 + 8 * count :], ring_readings=self._ring_readings, lateness_us=self._lateness_us)
+        state = load(blob[2 + 8 * count :], **self._limits())
         same_rules = state.rule_names == tuple(rule.name for rule in self._plan.rules)
         self._reference = state.reference if same_rules else self._current_reference()
         state.adopt(self._plan, self._reference)
         return state, offsets
+
+    def _limits(self) -> dict[str, int]:
+        return {
+            "ring_readings": self._ring_readings,
+            "lateness_us": self._lateness_us,
+            "grace_us": self._grace_us,
+        }
 
     def _replay(self, partition: int, end: int) -> None:
         """Take in what lies between the snapshot and the committed cursor. What follows from it was said already."""

@@ -4,7 +4,8 @@ A rule over readings is active at an instant when it is breached there, or was a
     active' = breach or (active and not clear)
 An episode lasts from the first active instant to the first inactive one. Readings of one instant count together: one
 breach is enough, all have to clear. A silence of g lasts from t + g to the next reading, where that is later than
-t + g; behind the newest reading it is decided by the last instant the engine was told of (`tick`).
+t + g; behind the newest reading only the time begins one (`fold_tick`), and not while readings keep coming in; one
+that runs goes on behind a late reading that is followed by silence itself.
 
 What is said is the difference to what was said before, kept in the entries as `active`. So the sum of all changes
 depends on the set of readings, not on their order.
@@ -232,12 +233,15 @@ def _silences(
             if running:
                 n_old = _begin(old, n_old, entry.time_us + length_us, entry.device, entry.tenths)
         newest = place + 1 == one.count
-        next_us = now_us + 1 if newest else rings[patient, slot(rings, one.head, place + 1)].time_us
-        if (one.enabled >> bit) & _ONE and next_us - entry.time_us > length_us:
+        end_us = _FOREVER if newest else rings[patient, slot(rings, one.head, place + 1)].time_us
+        if newest:
+            silent = running and (not entry.fresh or now_us - entry.time_us >= length_us)
+        else:
+            silent = end_us - entry.time_us > length_us
+        if (one.enabled >> bit) & _ONE and silent:
             active_at[place] |= _ONE << bit
             n_new = _begin(new, n_new, entry.time_us + length_us, entry.device, entry.tenths)
-            if not newest:
-                new[n_new - 1, 1] = next_us
+            new[n_new - 1, 1] = end_us
     return n_old, n_new
 
 
@@ -250,7 +254,6 @@ def _nothing_to_say(
     clear: np.uint32,
     reading_bits: np.uint32,
     shortest_us: int,
-    now_us: int,
 ) -> bool:
     """The usual case in a few instructions: one new reading at the end, which turns no rule on or off and follows and
     leaves no silence. Then it is settled here; otherwise nothing is changed."""
@@ -261,7 +264,7 @@ def _nothing_to_say(
     active = (breach & one.enabled) | (before.active & ~(clear | ~one.enabled) & reading_bits)
     if active != before.active:  # this also holds where a silence was said behind the entry before
         return False
-    if entry.time_us - before.time_us > shortest_us or now_us - entry.time_us >= shortest_us:
+    if entry.time_us - before.time_us > shortest_us:
         return False
     entry.active = active
     entry.fresh = 0
@@ -296,7 +299,7 @@ def fold(
             shortest_us = min(shortest_us, silence_us[rule])
     for patient in touched:
         one = series[patient]
-        if _nothing_to_say(one, rings, patient, breach[done], clear[done], bits, shortest_us, now_us):
+        if _nothing_to_say(one, rings, patient, breach[done], clear[done], bits, shortest_us):
             done += 1
             continue
         base = one.base_active
@@ -329,10 +332,19 @@ def fold(
 
 @kernel
 def fold_tick(
-    series: NDArray[np.void], rings: NDArray[np.void], patients: int, silence_us: NDArray[np.int64], now_us: int
+    series: NDArray[np.void],
+    rings: NDArray[np.void],
+    patients: int,
+    silence_us: NDArray[np.int64],
+    now_us: int,
+    grace_us: int,
 ) -> NDArray[np.int64]:
     """The changes (n, WIDTH) that follow from the time alone: silences behind the newest readings that are long enough
-    by now, and an end for those that run although their rule has been switched off for the patient."""
+    by now, and an end for those that run although their rule has been switched off for the patient.
+
+    A patient of whom a reading came in less than `grace_us` ago is not silent, however old the reading: a device that
+    was offline is telling what it kept.
+    """
     changes = np.empty((256, WIDTH), np.int64)
     n = 0
     for patient in range(patients):
@@ -340,6 +352,8 @@ def fold_tick(
         for rule in range(len(silence_us)):
             length_us = silence_us[rule]
             if one.count == 0 or length_us == 0 or now_us - one.newest_us < length_us:
+                continue
+            if now_us - one.received_us < grace_us:
                 continue
             entry = rings[patient, slot(rings, one.head, one.count - 1)]
             bit = _ONE << np.uint32(rule)

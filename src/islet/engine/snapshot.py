@@ -14,7 +14,7 @@ from islet.engine.windows import ENTRY
 from islet.errors import LogDamaged
 
 VERSION: Final = 1
-_PATIENT_COLUMNS: Final = ("count", "evicted_us", "base_active")
+_PATIENT_COLUMNS: Final = ("count", "evicted_us", "received_us", "base_active")
 _ENTRY_COLUMNS: Final = ("time_us", "tenths", "device", "active")
 
 
@@ -60,7 +60,7 @@ def dump(state: EngineState) -> bytes:
     )
 
 
-def load(data: bytes, *, ring_readings: int, lateness_us: int) -> EngineState:
+def load(data: bytes, *, ring_readings: int, lateness_us: int, grace_us: int = 0) -> EngineState:
     """The state that was dumped, with the rings as long as asked for now (never shorter than what they hold).
 
     Raises LogDamaged for bytes that are not a state of this version.
@@ -76,7 +76,7 @@ def load(data: bytes, *, ring_readings: int, lateness_us: int) -> EngineState:
         raise LogDamaged(f"the engine's snapshot has version {saved.version}, not {VERSION}; remove it to replay")
     counts = columns["count"]
     size = max(ring_readings, int(counts.max(initial=0)))
-    state = EngineState(ring_readings=size, lateness_us=lateness_us)
+    state = EngineState(ring_readings=size, lateness_us=lateness_us, grace_us=grace_us)
     state.now_us = saved.now_us
     state.rule_names = saved.rule_names
     state.base_onset = np.zeros((0, len(saved.rule_names)), np.int64)

@@ -60,11 +60,13 @@ class Output:
 class EngineState:
     """All that the engine remembers: `ring_readings` entries a patient, and who has which number."""
 
-    def __init__(self, *, ring_readings: int, lateness_us: int) -> None:
-        """`ring_readings`: at least 4; see the setting. `lateness_us`: how far behind the newest still revises."""
+    def __init__(self, *, ring_readings: int, lateness_us: int, grace_us: int = 0) -> None:
+        """`ring_readings`: at least 4; see the setting. `lateness_us`: how far behind the newest still revises.
+        `grace_us`: how long after a reading came in nobody is called silent."""
         if ring_readings < 4:
             raise ValueError(f"ring_readings: expected at least 4; got {ring_readings}")
         self.lateness_us = lateness_us
+        self.grace_us = grace_us
         self.now_us = NEVER  # the last tick
         self.rule_names: tuple[str, ...] = ()
         self.reference = Reference(otherwise=0)
@@ -100,6 +102,7 @@ class EngineState:
         series = np.zeros(patients, SERIES)
         series["newest_us"] = NEVER
         series["evicted_us"] = NEVER
+        series["received_us"] = NEVER
         series["touched"] = UNTOUCHED
         rings = np.zeros((patients, self.rings.shape[1]), ENTRY)
         base_onset = np.zeros((patients, len(self.rule_names)), np.int64)
@@ -145,7 +148,7 @@ def step(state: EngineState, readings: pa.RecordBatch, reference: Reference, pla
         state.make_series(known)
         devices = state.devices.numbers(chunk.column("device"))
         times, tenths = int64_column(chunk, "time_us"), int64_column(chunk, "glucose_tenths")
-        rows = (patients, devices, times, tenths)
+        rows = (patients, devices, times, tenths, _received(chunk))
         row = 0
         while row < chunk.num_rows:
             row = _advance(state, plan, rows, row, touched, tally, start, output)
@@ -162,10 +165,17 @@ def tick(state: EngineState, now_us: int, reference: Reference, plan: Plan) -> O
     state.adopt(plan, reference)
     state.now_us = max(state.now_us, now_us)
     output = Output()
-    _say(
-        state, plan, fold_tick(state.series, state.rings, len(state.patients), plan.silence_us, state.now_us), 0, output
-    )
+    patients = len(state.patients)
+    changes = fold_tick(state.series, state.rings, patients, plan.silence_us, state.now_us, state.grace_us)
+    _say(state, plan, changes, 0, output)
     return output
+
+
+def _received(chunk: pa.RecordBatch) -> NDArray[np.int64]:
+    """When the rows (n,) came in, as the log gives it; long ago for rows that are not from a log."""
+    if "received_at_us" in chunk.schema.names:
+        return int64_column(chunk, "received_at_us")
+    return np.full(chunk.num_rows, NEVER, np.int64)
 
 
 def masks(plan: Plan, columns: Columns) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
@@ -182,7 +192,7 @@ def masks(plan: Plan, columns: Columns) -> tuple[NDArray[np.uint32], NDArray[np.
 def _advance(
     state: EngineState,
     plan: Plan,
-    rows: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]],
+    rows: tuple[NDArray[np.int64], ...],
     row: int,
     touched: NDArray[np.int64],
     tally: NDArray[np.int64],

@@ -27,6 +27,7 @@ SERIES: Final = np.dtype(
     [
         ("newest_us", np.int64),
         ("evicted_us", np.int64),  # time of the last reading that left the ring
+        ("received_us", np.int64),  # when the last reading came in, by our clock
         ("head", np.int32),  # where in the ring the oldest entry is
         ("count", np.int32),
         ("touched", np.int32),  # first entry to be evaluated again, UNTOUCHED where there is none
@@ -35,7 +36,7 @@ SERIES: Final = np.dtype(
         ("enabled", np.uint32),  # rules that look at this patient
     ]
 )
-"""One patient: 40 bytes."""
+"""One patient: 48 bytes."""
 
 
 class Series(Protocol):
@@ -43,6 +44,7 @@ class Series(Protocol):
 
     newest_us: int
     evicted_us: int
+    received_us: int
     head: int
     count: int
     touched: int
@@ -123,7 +125,15 @@ def _evict(
 
 @kernel
 def _put(
-    one: Series, rings: NDArray[np.void], patient: int, place: int, time_us: int, tenths: int, device: int, row: int
+    one: Series,
+    rings: NDArray[np.void],
+    patient: int,
+    place: int,
+    time_us: int,
+    tenths: int,
+    device: int,
+    received_us: int,
+    row: int,
 ) -> bool:
     """Make room at `place` and write the entry; whether the series had not been touched before."""
     head = one.head
@@ -139,6 +149,7 @@ def _put(
     entry.fresh = 1
     if one.count == 0 or time_us > one.newest_us:
         one.newest_us = time_us
+    one.received_us = max(one.received_us, received_us)
     one.count += 1
     one.row = row
     first = place
@@ -172,6 +183,7 @@ def insert(
     devices: NDArray[np.int64],
     times_us: NDArray[np.int64],
     tenths: NDArray[np.int64],
+    received_us: NDArray[np.int64],
     start: int,
     stop: int,
     lateness_us: int,
@@ -216,7 +228,7 @@ def insert(
                 tally[OVERFLOW] -= incomplete
                 return row, n_touched
             _evict(one, rings, patient, base_onset, np.uint32(reading_bits))
-        if _put(one, rings, patient, place - full, time_us, tenths[row], devices[row], row):
+        if _put(one, rings, patient, place - full, time_us, tenths[row], devices[row], received_us[row], row):
             touched[n_touched] = patient
             n_touched += 1
         tally[ACCEPTED] += 1
