@@ -76,7 +76,8 @@ def demo(settings: Settings, patients: int, speed: float, seed: int, port: int) 
     from islet.demo import run_demo
 
     data_dir = settings.data_dir if settings.data_dir != Settings().data_dir else Path("demo-data")
-    run_demo(replace(settings, data_dir=data_dir, speed=speed, http_plain_port=port), patients=patients, seed=seed)
+    quiet = replace(settings, log_level="warning", log_format="text")
+    run_demo(replace(quiet, data_dir=data_dir, speed=speed, http_plain_port=port), patients=patients, seed=seed)
 
 
 @main.command()
