@@ -28,7 +28,7 @@ from islet.model.codec import encode_event
 from islet.model.events import Reading
 from islet.model.people import Patient, Role, User
 from islet.model.time import DAY_US, HOUR_US, MINUTE_US, from_us
-from islet.provision import new_device
+from islet.provision import ensure_worn
 from islet.settings import Settings, load
 from tests.platform.process import PlatformProcess
 
@@ -46,10 +46,7 @@ def provision(settings: Settings) -> tuple[list[ConnectionString], str]:
     credentials = []
     with opened_registry(settings) as registry:
         for number in range(DEVICES):
-            registry.put_patient(Patient(id=f"p-{number}"))
-            device = new_device(f"d-{number}", f"p-{number}")
-            registry.create_device(device)
-            credentials.append(ConnectionString(host="localhost", device=device.id, key=device.primary_key))
+            credentials.append(ensure_worn(registry, Patient(id=f"p-{number}"), f"d-{number}", "localhost"))
         user = User(name="bench", role=Role.APPLICATION, password_hash=hash_password(new_token()), patients=("*",))
         registry.put_user(user)
         registry.create_session(token_hash(token), user.name, wall_us() + HOUR_US)

@@ -118,6 +118,7 @@ class Platform:
         self.workers: list[Worker] = []
         self.accepting = False
         self._stopping = asyncio.Event()
+        self._outbox: Outbox | None = None
         self._cursors: Callable[[], list[CursorMove]] = list
         parts = {"store": self._add_store, "engine": self._add_engine, "notify": self._add_notify}
         for role in settings.roles:
@@ -138,8 +139,11 @@ class Platform:
                 time.sleep(_STORE_PACE_S)
 
         def keep_house() -> None:
+            before_us = self.now() - round(self.settings.retention_days * DAY_US)
             self.log.compact()
-            self.log.expire(self.now() - round(self.settings.retention_days * DAY_US))
+            self.log.expire(before_us)
+            if self._outbox is not None:
+                self._outbox.forget(before_us)
             self._pause(self.settings.compact_every_s)
 
         self._cursors = follower.cursors
@@ -182,7 +186,7 @@ class Platform:
                     self.settings.telegram_token, self.settings.telegram_chat, base_url=self.settings.telegram_base_url
                 )
             )
-        outbox = Outbox(
+        self._outbox = outbox = Outbox(
             self.settings.data_dir / "store.db",
             data_key(self.settings, os.environ),
             notifiers,
@@ -304,6 +308,7 @@ class Platform:
             speed=self.settings.speed,
             secure=secure,
             session_h=self.settings.session_h,
+            undeliverable=self._outbox.undeliverable if self._outbox is not None else None,
         )
 
     async def _stop_workers(self) -> None:

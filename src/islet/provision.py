@@ -1,26 +1,13 @@
 """Devices that Islet itself plays (simulated and replayed people): their registration, and where they connect."""
 
-from islet.access.passwords import new_token
-from islet.access.sas import ConnectionString, new_key
+from islet.access.sas import ConnectionString
 from islet.agent.mqtt_client import Address
 from islet.app import wall_us
+from islet.gateways.authenticate import new_device
 from islet.gateways.certificates import client_ssl_context, ensure_certificates
-from islet.model.people import Device, Patient
+from islet.model.people import Patient
 from islet.settings import Settings
 from islet.store.base import Registry
-
-
-def new_device(id: str, patient: str) -> Device:
-    """A device with new keys, not yet registered."""
-    return Device(
-        id=id,
-        patient=patient,
-        generation_id=new_token(),
-        etag=new_token()[:12],
-        primary_key=new_key(),
-        secondary_key=new_key(),
-        created_us=wall_us(),
-    )
 
 
 def ensure_worn(registry: Registry, patient: Patient, device: str, hub_name: str) -> ConnectionString:
@@ -29,7 +16,7 @@ def ensure_worn(registry: Registry, patient: Patient, device: str, hub_name: str
         registry.put_patient(patient)
     known = registry.device(device)
     if known is None:
-        known = new_device(device, patient.id)
+        known = new_device(device, wall_us(), patient.id)
         registry.create_device(known)
     return ConnectionString(host=hub_name, device=known.id, key=known.primary_key)
 

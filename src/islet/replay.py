@@ -56,7 +56,7 @@ async def run(settings: Settings, file: Path, *, speed: float, patient: str | No
     id = patient or re.sub(r"[^A-Za-z0-9_-]", "-", file.stem)[:64]
     with opened_registry(settings) as registry:
         wearer = Patient(id=id, label=id, tags=("replayed",))
-        credentials = ensure_worn(registry, wearer, f"{id}-replay", settings.hub_name)
+        devices = [ensure_worn(registry, wearer, f"{id}-{kind}", settings.hub_name) for kind in ("cgm", "meter")]
     clock = await _platform_clock(settings)
     events = moved(wearing.events, clock, speed)
     readings = sum(isinstance(event, Reading) for event in events)
@@ -64,11 +64,12 @@ async def run(settings: Settings, file: Path, *, speed: float, patient: str | No
         f"{file.name}: {readings} readings and {len(events) - readings} other events of patient {id}, "
         f"{iso(to_us(events[0].time))} to {iso(to_us(events[-1].time))}, {speed:g} times as fast as life"
     )
-    client = FaithfulClient(front_door(settings), credentials, wall_us, random.Random(0))
+    door = front_door(settings)
+    sensor, meter = (FaithfulClient(door, device, wall_us, random.Random(0)) for device in devices)
     try:
-        await _send(client, events, speed)
+        await _send(sensor, meter, events, speed)
     finally:
-        await client.close()
+        await asyncio.gather(sensor.close(), meter.close())
     click.echo(f"all {len(events)} events are acknowledged")
 
 
@@ -85,8 +86,13 @@ async def _platform_clock(settings: Settings) -> PlatformClock:
     return PlatformClock(int(answer["now_us"]), float(answer["speed"]))
 
 
-async def _send(client: FaithfulClient, events: Sequence[AnyEvent], speed: float) -> None:
-    """Each event when it is due, at `speed` times life; several may be under way at once."""
+def _is_capillary(event: AnyEvent) -> bool:
+    return isinstance(event, Reading) and event.method == "capillary"
+
+
+async def _send(sensor: FaithfulClient, meter: FaithfulClient, events: Sequence[AnyEvent], speed: float) -> None:
+    """Each event when it is due, at `speed` times life; several may be under way at once. What was measured in a drop
+    of blood comes from a device of its own: it may be of the same instant as a sensor's reading, and another value."""
     loop = asyncio.get_running_loop()
     began_s, first = loop.time(), events[0].time
     with click.progressbar(length=len(events), label="sending") as bar:
@@ -96,6 +102,7 @@ async def _send(client: FaithfulClient, events: Sequence[AnyEvent], speed: float
             due = []
             while waiting and waiting[-1].time - first <= lived:
                 due.append(waiting.pop())
-            await asyncio.gather(*(client.publish(encode_event(event)) for event in due))
+            senders = [(meter if _is_capillary(event) else sensor, event) for event in due]
+            await asyncio.gather(*(sender.publish(encode_event(event)) for sender, event in senders))
             bar.update(len(due))
             await asyncio.sleep(_STEP_S)

@@ -46,7 +46,12 @@ class Settings:
 
     partitions: int = _setting(4, "partitions", "Partitions of each topic; fixed when the log is made.")
     retention_days: float = _setting(30.0, "days", "How long the log keeps entries.")
-    commit_wait_ms: float = _setting(2.0, "ms", "How long the writer waits for more entries before it commits a group.")
+    commit_wait_ms: float = _setting(
+        10.0,
+        "ms",
+        "When much comes, how long the log's writer waits for more after each group; an entry after a quiet time is "
+        "committed at once.",
+    )
     compact_every_s: float = _setting(60.0, "s", "How often old small segments are rewritten as large sorted ones.")
 
     lateness_min: float = _setting(

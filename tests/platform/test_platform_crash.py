@@ -27,7 +27,7 @@ from islet.model.codec import encode_event
 from islet.model.events import Reading
 from islet.model.people import Patient
 from islet.model.time import HOUR_US, MINUTE_US, from_us
-from islet.provision import new_device
+from islet.provision import ensure_worn
 from islet.settings import Settings, load
 from tests.platform.process import PlatformProcess
 
@@ -60,7 +60,9 @@ def made_up_days(rng: random.Random, end_us: int) -> Sent:
     return days
 
 
-def undisturbed(days: Sent, settings: Settings, patients: Sequence[Patient], received_us: int) -> set[tuple[object, ...]]:
+def undisturbed(
+    days: Sent, settings: Settings, patients: Sequence[Patient], received_us: int
+) -> set[tuple[object, ...]]:
     """The alerts of an engine that takes everything in at once and is never stopped."""
     rules = plan(load_rules())
     reference = reference_for(patients, rules)
@@ -125,10 +127,8 @@ def provision(settings: Settings, days: Sent) -> dict[str, ConnectionString]:
     credentials = {}
     with opened_registry(settings) as registry:
         for patient in days:
-            registry.put_patient(Patient(id=patient, tags=("simulated",)))
-            device = new_device(f"{patient}-cgm", patient)
-            registry.create_device(device)
-            credentials[patient] = ConnectionString(host="localhost", device=device.id, key=device.primary_key)
+            who = Patient(id=patient, tags=("simulated",))
+            credentials[patient] = ensure_worn(registry, who, f"{patient}-cgm", "localhost")
     return credentials
 
 

@@ -11,10 +11,9 @@ from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import POLICIES, ConnectionString, format_connection_string
 from islet.app import opened_registry, wall_us
 from islet.errors import IsletError, NotFound
-from islet.gateways.authenticate import ensure_policy_keys, policy_secret
+from islet.gateways.authenticate import ensure_policy_keys, new_device, policy_secret
 from islet.model.people import Patient, Role, User
 from islet.model.time import DAY_US
-from islet.provision import new_device
 from islet.settings import Settings
 from islet.store.base import Registry
 
@@ -139,7 +138,7 @@ def add_device(settings: Settings, id: str, patient: str) -> None:
         with opened_registry(settings) as registry:
             if patient and registry.patient(patient) is None:
                 raise NotFound(f"there is no patient {patient!r}; add them first with `islet patients add`")
-            device = new_device(id, patient)
+            device = new_device(id, wall_us(), patient)
             registry.create_device(device)
     except IsletError as error:
         raise click.ClickException(str(error)) from error

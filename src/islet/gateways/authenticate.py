@@ -1,5 +1,6 @@
 """Who is at the door: tokens of devices and hub policies against the registry."""
 
+import secrets
 from collections.abc import Iterable
 
 from islet.access.decide import Action, decide
@@ -21,6 +22,19 @@ def ensure_policy_keys(registry: Registry) -> None:
     for policy in POLICIES:
         if not registry.secret(policy_secret(policy)):
             registry.put_secret(policy_secret(policy), new_key())
+
+
+def new_device(id: str, now_us: int, patient: str = "") -> Device:
+    """A device with keys of its own, not yet registered. The generation tells it from an earlier one of that id."""
+    return Device(
+        id=id,
+        patient=patient,
+        generation_id=str(secrets.randbelow(10**18)),
+        etag=secrets.token_urlsafe(9),
+        primary_key=new_key(),
+        secondary_key=new_key(),
+        created_us=now_us,
+    )
 
 
 class Authenticator:

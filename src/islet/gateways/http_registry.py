@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from islet.access.decide import Action, decide
-from islet.access.sas import is_key, new_key
+from islet.access.sas import is_key
 from islet.decode.iothub import DEVICE_ID
 from islet.errors import AccessDenied, AlreadyExists, BadInput, NotFound
-from islet.gateways.authenticate import Authenticator
+from islet.gateways.authenticate import Authenticator, new_device
 from islet.gateways.http_answers import PreconditionFailed, device_answer, device_json
 from islet.gateways.http_body import read_body
 from islet.model.people import Device
@@ -116,7 +116,7 @@ class RegistryEndpoints:
         if if_match is None:
             if known is not None:
                 raise AlreadyExists(f"A device with ID '{id}' is already registered.")
-            device = self._changed(_new_device(id, self._now()), body)
+            device = self._changed(new_device(id, self._now()), body)
             self._registry.create_device(device)
             return device
         device = self._changed(_matching(known, id, if_match), body)
@@ -151,12 +151,6 @@ class RegistryEndpoints:
 
     def _json(self, device: Device) -> dict[str, object]:
         return device_json(device, connected=self._is_connected(device.id))
-
-
-def _new_device(id: str, now_us: int) -> Device:
-    """With keys of its own, unless the body brings some. The generation tells it from an earlier one of that id."""
-    generation_id = str(secrets.randbelow(10**18))
-    return Device(id=id, generation_id=generation_id, created_us=now_us, primary_key=new_key(), secondary_key=new_key())
 
 
 def _key(wanted: str | None, present: str) -> str:

@@ -16,11 +16,18 @@ Source = Callable[[int], tuple[Commit, Done] | None]
 """Given now in µs, everything that is pending there, and who to tell; None when nothing is. Runs in the writer's
 thread; must be quick."""
 
+_AT_ONCE = 3
+"""Groups that may follow each other without a pause after a quiet time: a reading, what the engine says of it, and an
+answer to that."""
+
 _logger = logging.getLogger(__name__)
 
 
 class GroupCommit:
     """Collects what is pending everywhere and commits it as one transaction.
+
+    After a quiet time an entry is committed at once. When much comes, the writer pauses for `wait_s` after each group
+    and takes together what came meanwhile: each group costs a sync, and wakes everybody who follows the log.
 
     Counters for the metrics: `groups` and `rows` that became durable, `failures` (commits that did not), and
     `last_duration_s`, the length of the last transaction.
@@ -35,7 +42,8 @@ class GroupCommit:
         self._sources: list[Source] = []
         self._submitted: list[tuple[Sequence[Append], Sequence[CursorMove], Mapping[str, bytes | None], Done]] = []
         self._woken = threading.Condition()
-        self._woken_at: float | None = None
+        self._has_work = False
+        self._due_at = 0.0  # the earliest start of the next group, by the monotonic clock
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self._thread.start()
@@ -46,11 +54,10 @@ class GroupCommit:
 
     def wake(self) -> None:
         """A source has something. Cheap; from any thread, after the thing was put there."""
-        if self._woken_at is None:  # if not, the coming round asks the sources later than this
+        if not self._has_work:  # if it has, the coming round asks the sources later than this
             with self._woken:
-                if self._woken_at is None:
-                    self._woken_at = monotonic()
-                    self._woken.notify()
+                self._has_work = True
+                self._woken.notify()
 
     def commit(
         self,
@@ -92,7 +99,7 @@ class GroupCommit:
         """Commit what is pending, then stop."""
         with self._woken:
             self._closing.set()
-            self._woken_at = self._woken_at or monotonic()
+            self._has_work = True
             self._woken.notify()
         self._thread.join()
 
@@ -104,9 +111,8 @@ class GroupCommit:
 
     def _wait_for_work(self) -> bool:
         with self._woken:
-            self._woken.wait_for(lambda: self._woken_at is not None)
-            since = self._woken_at or 0.0
-        left_s = since + self._wait_s - monotonic()  # nothing left when it came during the last commit
+            self._woken.wait_for(lambda: self._has_work)
+        left_s = self._due_at - monotonic()
         if left_s > 0:
             self._closing.wait(left_s)
         return not self._closing.is_set()
@@ -114,7 +120,7 @@ class GroupCommit:
     def _round(self) -> bool:
         """Commit what is pending now; whether there was anything."""
         with self._woken:
-            self._woken_at = None
+            self._has_work = False
             submitted, self._submitted = self._submitted, []
         now_us = self._now()
         group = [given for source in self._sources if (given := _ask(source, now_us)) is not None]
@@ -125,7 +131,9 @@ class GroupCommit:
             return False
         started = monotonic()
         errors = self._write([commit for commit, _ in group])
-        self.last_duration_s = monotonic() - started
+        ended = monotonic()
+        self.last_duration_s = ended - started
+        self._due_at = max(self._due_at + self.last_duration_s, ended - _AT_ONCE * self._wait_s) + self._wait_s
         for (_, done), error in zip(group, errors, strict=True):
             _tell(done, error)
         return True

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from islet.log.base import Append, CursorMove, Log
 from islet.model.time import Now
+from islet.notify.queue import Undeliverable
 from islet.store.base import Registry, Store
 from islet.web.live import LiveHub
 
@@ -37,6 +38,8 @@ class WebContext:
     speed: float = 1.0
     secure: bool = True
     session_h: float = 12.0
+    undeliverable: Callable[[], Sequence[Undeliverable]] | None = None
+    """Messages that were given up, where this process sends them."""
 
     def after_us(self, wall_s: float) -> int:
         """The platform's instant `wall_s` seconds of the wall's clock from now.

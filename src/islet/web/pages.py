@@ -11,7 +11,7 @@ from starlette.routing import Route
 from islet.access.decide import Action
 from islet.errors import NotFound
 from islet.model.people import Patient
-from islet.model.time import DAY_US, from_us
+from islet.model.time import DAY_US, from_us, iso
 from islet.model.topics import Topic
 from islet.store.base import Document
 from islet.web.answers import page, render
@@ -80,6 +80,8 @@ def operations(context: WebContext, request: Request, viewer: Viewer) -> Respons
         "lags": _lags(context),
         "viewers": context.live.viewers,
         "conflicts": context.store.conflicts(),
+        "undeliverable": None if context.undeliverable is None else context.undeliverable(),
+        "given_up": lambda message: iso(message.given_up_us),
     }
     return render(context, request, viewer, "operations.html", values, data={})
 

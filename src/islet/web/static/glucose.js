@@ -9,7 +9,7 @@ const LATE = 6 * MINUTE; // one 5-minute sample has been missed
 const STALE = 15 * MINUTE; // no longer to be read as the present value
 const TREND_WINDOW = 15 * MINUTE;
 const TREND_LEAST = 4 * MINUTE;
-const CHANGE_WITHIN = 11 * MINUTE;
+const CHANGE_WITHIN = 16 * MINUTE; // the slowest sensors read every quarter of an hour
 
 /** Readings in columns, ascending, one per instant. */
 export class Points {
