@@ -78,11 +78,12 @@ def _partition_of_rows(batch: pa.RecordBatch, partitions: int) -> NDArray[np.int
     return rows
 
 
-def with_received(batch: pa.RecordBatch, received_at_us: NDArray[np.int64]) -> pa.RecordBatch:
-    """The batch (n rows) with the column `received_at_us` (n,) at its end."""
-    return pa.RecordBatch.from_arrays(
-        [*batch.columns, pa.array(received_at_us, pa.int64())], schema=batch.schema.append(RECEIVED)
-    )
+def with_received(batch: pa.RecordBatch, received_at_us: NDArray[np.int64] | int) -> pa.RecordBatch:
+    """The batch (n rows) with the column `received_at_us` at its end: (n,), or one instant for all rows."""
+    if isinstance(received_at_us, int):
+        received_at_us = np.full(batch.num_rows, received_at_us, np.int64)
+    schema = _WITH_RECEIVED.get(batch.schema) or batch.schema.append(RECEIVED)
+    return pa.RecordBatch.from_arrays([*batch.columns, pa.array(received_at_us)], schema=schema)
 
 
 def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import apsw
 import numpy as np
+import pyarrow as pa
 
 from islet.errors import LogDamaged, OffsetExpired, SettingError
 from islet.log import compaction
@@ -15,6 +16,7 @@ from islet.log.base import Commit, CursorMove, Slice
 from islet.log.connection import Readers, open_database, plain_errors, transaction
 from islet.log.partitioning import Piece, joined, pieces, with_received
 from islet.log.segment import Format, Rows, decode, encode_plain
+from islet.log.tail import MOST_BYTES, Tail
 from islet.log.watch import Watch
 from islet.model.topics import Topic
 
@@ -49,6 +51,7 @@ WHERE topic = ?1 AND partition = ?2 AND base >= coalesce(
     (SELECT max(base) FROM segment WHERE topic = ?1 AND partition = ?2 AND base <= ?3), 0)
 ORDER BY base
 """
+_END: Final = "SELECT next FROM extent WHERE topic = ? AND partition = ?"
 _BLOB: Final = "SELECT blob FROM segment WHERE topic = ? AND partition = ? AND base = ?"
 _MOVE: Final = 'INSERT OR REPLACE INTO cursor (consumer, topic, partition, "offset") VALUES (?, ?, ?, ?)'
 _CACHED_SEGMENTS: Final = 8
@@ -58,8 +61,10 @@ _SLACK_PAGES: Final = 2_048  # 8 MB of free pages stay for the next commits
 class SqliteLog:
     """Implements `islet.log.base.Log`; several processes may have the same file open."""
 
-    def __init__(self, path: Path, key: bytes, *, partitions: int) -> None:
+    def __init__(self, path: Path, key: bytes, *, partitions: int, tail_bytes: int = MOST_BYTES) -> None:
         """Open the log at `path`, made with that many partitions where there is none.
+
+        The newest `tail_bytes` of each partition that are appended here stay in memory for who follows closely.
 
         Raises KeyUnavailable for a wrong key, SettingError when it was made with another number of partitions.
         """
@@ -69,6 +74,7 @@ class SqliteLog:
         self._compacting = threading.Lock()
         self._decoded: dict[tuple[Topic, int, int, int], Rows] = {}  # by place; last used at the end
         self._decoding = threading.Lock()
+        self._tail = Tail(tail_bytes)
         self._writer = open_database(path, key)
         self._readers = Readers(path, key)
         self._watcher = open_database(path, key, synchronous="NORMAL")
@@ -101,32 +107,38 @@ class SqliteLog:
         return self._partitions
 
     def commit(self, commits: Sequence[Commit]) -> None:
-        appended = [(piece, encode_plain(piece.batch)) for piece in pieces(commits, self._partitions)]
+        appended = list(pieces(commits, self._partitions))
+        blobs = [encode_plain(piece.batch) for piece in appended]
+        received = [with_received(piece.batch, piece.received_at_us) for piece in appended]
         moves = [
             (move.consumer, move.topic, move.partition, move.offset) for commit in commits for move in commit.cursors
         ]
         with self._writing, plain_errors(self._path.name):
             with transaction(self._writer):
-                version = self._append(appended)
+                bases, version = self._append(appended, blobs)
                 self._writer.executemany(_MOVE, moves)
                 for commit in commits:
                     for name, blob in commit.states.items():
                         self._put_state(name, blob)
+            for piece, base, batch in zip(appended, bases, received, strict=True):
+                self._tail.add(piece.topic, piece.partition, base, batch)
             self._watch.grown_to(version)
 
-    def _append(self, appended: Sequence[tuple[Piece, bytes]]) -> int:
-        """Write the segments; the log's version after that."""
+    def _append(self, appended: Sequence[Piece], blobs: Sequence[bytes]) -> tuple[list[int], int]:
+        """Write the segments; the offset at which each begins, and the log's version after that."""
         ends: dict[tuple[str, int], int] = {
             (topic, partition): end
             for topic, partition, end in self._writer.execute("SELECT topic, partition, next FROM extent")
         }
-        for piece, blob in appended:
+        bases = []
+        for piece, blob in zip(appended, blobs, strict=True):
             at = (piece.topic, piece.partition)
             base, rows, received = ends.get(at, 0), piece.batch.num_rows, piece.received_at_us
             self._writer.execute(compaction.INSERT, (*at, base, rows, received, received, Format.PLAIN, blob))
             self._writer.execute(_GROW, (*at, base + rows, received))
             ends[at] = base + rows
-        return sum(ends.values())
+            bases.append(base)
+        return bases, sum(ends.values())
 
     def _put_state(self, name: str, blob: bytes | None) -> None:
         if blob is None:
@@ -135,8 +147,13 @@ class SqliteLog:
             self._writer.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (name, blob))
 
     def read(self, topic: Topic, partition: int, offset: int, max_rows: int = 50_000) -> Slice | None:
-        found: list[Rows] = []
         wanted = max(1, max_rows)
+        batches = self._tail.read(topic, partition, offset, wanted) or self._stored(topic, partition, offset, wanted)
+        return Slice(topic=topic, partition=partition, offset=offset, batch=joined(batches)) if batches else None
+
+    def _stored(self, topic: Topic, partition: int, offset: int, wanted: int) -> list[pa.RecordBatch]:
+        """Entries from `offset` on, from the file; empty where there are none yet."""
+        found: list[Rows] = []
         with closing(self._segments(topic, partition, offset)) as segments:
             for base, rows in segments:
                 if not found and offset < base:
@@ -151,23 +168,31 @@ class SqliteLog:
             begin = self.begin(topic)[partition]
             if offset < begin:
                 raise OffsetExpired(topic, partition, offset, begin)
-            return None
+            return []
         batch = joined([part.batch for part in found])
         received_at_us = np.concatenate([part.received_at_us for part in found])
-        return Slice(topic=topic, partition=partition, offset=offset, batch=with_received(batch, received_at_us))
+        return [with_received(batch, received_at_us)]
 
     def _segments(self, topic: Topic, partition: int, offset: int) -> Generator[tuple[int, Rows], None, None]:
         """Base and rows of the segments from the one with `offset` on, all of one moment."""
-        with self._readers.one() as reader, closing(reader.execute(_FROM, (topic, partition, offset))) as segments:
-            for base, count, received_us, blob in segments:
-                try:
-                    if blob is None:
-                        rows = self._sorted(reader, topic, partition, base, count)
-                    else:
-                        rows = decode(topic, Format.PLAIN, blob, received_us, count)
-                except ValueError as error:
-                    raise LogDamaged(f"{topic}/{partition}: the segment at offset {base} does not decode") from error
-                yield base, rows
+        with self._readers.one() as reader:
+            if offset >= (reader.execute(_END, (topic, partition)).get or 0):
+                return  # most reads of who follows closely end here
+            with closing(reader.execute(_FROM, (topic, partition, offset))) as segments:
+                for base, count, received_us, blob in segments:
+                    yield base, self._rows(reader, (topic, partition, base), count, received_us, blob)
+
+    def _rows(
+        self, reader: apsw.Connection, place: tuple[Topic, int, int], count: int, received_us: int, blob: bytes | None
+    ) -> Rows:
+        """What a segment holds; a sorted one's blob is fetched only if need be, and comes as None."""
+        topic, partition, base = place
+        try:
+            if blob is None:
+                return self._sorted(reader, topic, partition, base, count)
+            return decode(topic, Format.PLAIN, blob, received_us, count)
+        except ValueError as error:
+            raise LogDamaged(f"{topic}/{partition}: the segment at offset {base} does not decode") from error
 
     def _sorted(self, reader: apsw.Connection, topic: Topic, partition: int, base: int, count: int) -> Rows:
         """A large segment; the last few stay decoded, because each is read in many slices."""
@@ -226,7 +251,10 @@ class SqliteLog:
         gone = 0
         for topic, partition in self._parts():
             with self._writing, plain_errors(self._path.name), transaction(self._writer):
-                gone += compaction.expire(self._writer, topic, partition, before_us)
+                expired = compaction.expire(self._writer, topic, partition, before_us)
+            if expired:
+                self._tail.forget(topic, partition)
+            gone += expired
         self._shrink()
         return gone
 
