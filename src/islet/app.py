@@ -32,6 +32,7 @@ from islet.model.people import Role, User
 from islet.model.time import DAY_US, MINUTE_US, Now
 from islet.model.topics import Topic
 from islet.notify.outbox import Outbox
+from islet.notify.texts import texts_in
 from islet.operations import logs
 from islet.operations.http_server import HttpListener
 from islet.operations.metrics import CountsCollector, LogCollector, Metrics, WorkerCollector
@@ -43,6 +44,7 @@ from islet.store.follow import Follower
 from islet.web.app import middleware as web_middleware
 from islet.web.app import routes as web_routes
 from islet.web.context import WebContext
+from islet.web.languages import words
 from islet.web.live import LiveHub
 
 _log = structlog.get_logger("islet.app")
@@ -193,6 +195,7 @@ class Platform:
             page_max_age_min=self.settings.page_max_age_min,
             notify_give_up_h=self.settings.notify_give_up_h,
             rng=random.Random(secrets.randbits(64)),
+            texts=texts_in(words(self.settings.notify_language).text),
         )
         seen, ends = 0, tuple[int, ...]()
 

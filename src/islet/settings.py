@@ -80,6 +80,7 @@ class Settings:
     page_max_age_min: float = _setting(
         30.0, "min", "Nobody is paged for a fact older than this; it is shown as history."
     )
+    notify_language: str = _setting("en", "", "Language of the messages that are sent: en or zh-CN.")
     telegram_token: str = _setting("", "secret", "Token of the Telegram bot; empty turns the channel off.")
     telegram_chat: str = _setting("", "", "The chat that receives alerts.")
     telegram_base_url: str = _setting("https://api.telegram.org", "URL", "Where the Bot API is.")
@@ -174,5 +175,7 @@ def _check(settings: Settings) -> None:
             raise SettingError(f"setting {name}: expected more than 0")
     if settings.log_level not in ("debug", "info", "warning", "error"):
         raise SettingError("setting log_level: expected debug, info, warning or error")
+    if settings.notify_language not in ("en", "zh-CN"):
+        raise SettingError("setting notify_language: expected en or zh-CN")
     if settings.log_format not in ("json", "text"):
         raise SettingError("setting log_format: expected json or text")

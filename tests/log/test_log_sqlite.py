@@ -13,6 +13,7 @@ import pytest
 from islet.errors import KeyUnavailable, LogDamaged, SettingError
 from islet.log.base import Commit, CursorMove, Log
 from islet.log.sqlite import SqliteLog
+from islet.log.tail import MOST_BYTES
 from tests.log.contract import LogContract, OpenLog
 from tests.log.rows import GLUCOSE, append, commit, entries, note, patients_of, reading
 
@@ -24,18 +25,40 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "log.db"
 
 
+def _opener(path: Path, tail_bytes: int) -> Iterator[OpenLog]:
+    opened: list[SqliteLog] = []
+
+    def open_(partitions: int) -> Log:
+        opened.append(SqliteLog(path, KEY, partitions=partitions, tail_bytes=tail_bytes))
+        return opened[-1]
+
+    yield open_
+    for log in opened:
+        log.close()
+
+
 class TestSqliteLog(LogContract):
     @pytest.fixture
     def open_log(self, path: Path) -> Iterator[OpenLog]:
-        opened: list[SqliteLog] = []
+        yield from _opener(path, MOST_BYTES)
 
-        def open_(partitions: int) -> Log:
-            opened.append(SqliteLog(path, KEY, partitions=partitions))
-            return opened[-1]
 
-        yield open_
-        for log in opened:
-            log.close()
+class TestSqliteLogReadFromTheFile(LogContract):
+    @pytest.fixture
+    def open_log(self, path: Path) -> Iterator[OpenLog]:
+        yield from _opener(path, 0)
+
+
+def test_what_another_process_appended_in_between_is_read_in_its_place(path: Path) -> None:
+    with (
+        closing(SqliteLog(path, KEY, partitions=1)) as ours,
+        closing(SqliteLog(path, KEY, partitions=1)) as theirs,
+    ):
+        for minute in range(12):
+            log = theirs if minute % 5 == 2 else ours
+            log.commit([commit(minute, append(reading("anna", minute)))])
+            assert [row[-1] for row in entries(ours)[0]] == list(range(minute + 1))
+            assert entries(ours, max_rows=2) == entries(theirs) == entries(ours)
 
 
 def test_a_reopened_log_has_everything(path: Path) -> None:
@@ -105,7 +128,7 @@ def test_a_changed_byte_anywhere_is_an_error_and_never_other_data(path: Path) ->
 
 
 def test_a_blob_that_does_not_decode_is_named_by_its_offset(path: Path) -> None:
-    with closing(SqliteLog(path, KEY, partitions=1)) as log:
+    with closing(SqliteLog(path, KEY, partitions=1, tail_bytes=0)) as log:
         log.commit([commit(1, append(reading("anna", 1)))])
         log._writer.execute("UPDATE segment SET blob = zeroblob(40)")  # right for the cipher, wrong for us
         with pytest.raises(LogDamaged, match="glucose_readings/0: the segment at offset 0"):
@@ -130,6 +153,7 @@ _OTHER_PROCESS = """
 import sys
 from pathlib import Path
 from islet.log.sqlite import SqliteLog
+from islet.log.tail import MOST_BYTES
 from tests.log.rows import append, commit, reading
 log = SqliteLog(Path(sys.argv[1]), bytes(range(32)), partitions=2)
 for minute in range(int(sys.argv[2])):

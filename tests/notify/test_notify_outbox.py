@@ -104,7 +104,7 @@ def test_urgent_messages_go_before_warnings(tmp_path: Path, log: MemoryLog) -> N
     append(log, change("opened", rule="low", severity=Severity.WARNING), change("opened"))
     box.take_in(log, NOW)
     box.deliver_due(NOW)
-    assert [message.title for message in channel.received] == ["Urgent low", "Low"]
+    assert [message.title for message in channel.received] == ["Urgent low", "Low glucose"]
 
 
 def test_an_alert_that_takes_anothers_place_is_not_a_new_page(tmp_path: Path, log: MemoryLog) -> None:
@@ -300,3 +300,12 @@ def test_finished_messages_can_be_forgotten_and_waiting_ones_cannot(tmp_path: Pa
     box.deliver_due(NOW)
     assert box.forget(NOW) == 0
     assert box.forget(NOW + 1) == 1
+
+
+def test_messages_can_be_sent_in_chinese(tmp_path: Path) -> None:
+    from islet.notify.texts import texts_in
+    from islet.web.languages import words
+
+    title, text = texts_in(words("zh-CN").text)(change("opened"))
+    assert title == "紧急低血糖"
+    assert text.startswith("紧急低血糖：患者 p-1 自 ")

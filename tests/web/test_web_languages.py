@@ -24,7 +24,8 @@ SAME_IN_ALL = {"Islet", "mg/dL", "mmol/L", "English", "简体中文", "admin", "
 def messages() -> set[str]:
     """Every message in code and templates."""
     options = {"**/templates/**.html": {"trimmed": "true"}}
-    found = extract_from_dir(WEB, METHODS, options, keywords={"_": None, "gettext": None, "ngettext": (1, 2)})
+    keywords = {"_": None, "gettext": None, "ngettext": (1, 2)}
+    found = [one for room in (WEB, WEB.parent / "notify") for one in extract_from_dir(room, METHODS, options, keywords)]
     return {message for _, _, message, _, _ in found if isinstance(message, str)}
 
 

@@ -82,8 +82,8 @@ def with_received(batch: pa.RecordBatch, received_at_us: NDArray[np.int64] | int
     """The batch (n rows) with the column `received_at_us` at its end: (n,), or one instant for all rows."""
     if isinstance(received_at_us, int):
         received_at_us = np.full(batch.num_rows, received_at_us, np.int64)
-    schema = _WITH_RECEIVED.get(batch.schema) or batch.schema.append(RECEIVED)
-    return pa.RecordBatch.from_arrays([*batch.columns, pa.array(received_at_us)], schema=schema)
+    whole: pa.RecordBatch = batch.append_column(RECEIVED, pa.array(received_at_us))
+    return whole
 
 
 def joined(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:

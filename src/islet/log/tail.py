@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from islet.model.topics import Topic
 
-MOST_BYTES = 1024 * 1024
+MOST_BYTES = 2 * 1024 * 1024
 """Of one partition of one topic: some seconds of a million patients."""
 
 
@@ -37,7 +37,7 @@ class Tail:
 
     def add(self, topic: Topic, partition: int, base: int, batch: pa.RecordBatch) -> None:
         """Entries that are durable, in the log's order; after a gap (another process appended) it begins anew."""
-        piece = _Piece(base, batch, batch.nbytes)
+        piece = _Piece(base, batch, batch.get_total_buffer_size())  # with what it shares with its neighbours
         with self._lock:
             part = self._parts.setdefault((topic, partition), _Part())
             if base != part.end:

@@ -15,34 +15,37 @@ Texts = Callable[[AlertChange], tuple[str, str]]
 Translate = Callable[[str], str]
 """A catalogue: the sentence in the reader's language (`gettext`); an unknown sentence comes back as it is."""
 
+
+def _(sentence: str) -> str:
+    """Marks a sentence for the catalogue; it is the sentence itself, in English."""
+    return sentence
+
+
 TITLES: Final = {
-    "urgent_low": "Urgent low",
-    "low": "Low",
-    "high": "High",
-    "no_data": "No data",
-    "seed_demonstration": "Demonstration rule",
+    "urgent_low": _("Urgent low"),
+    "low": _("Low glucose"),
+    "high": _("High glucose"),
+    "no_data": _("No data"),
+    "seed_demonstration": _("Demonstration rule"),
 }
 """The title of each shipped rule; other rules are called by their name."""
 
 SENTENCES: Final = {
-    "opened": "{title}: alert for patient {patient} since {since}. Open the portal.",
-    "cleared": "{title}: the alert for patient {patient} since {since} has ended. Open the portal.",
-    "retracted": "{title}: the alert for patient {patient} since {since} is withdrawn: readings that came late show "
-    "that it did not occur. Open the portal.",
+    "opened": _("{title}: alert for patient {patient} since {since}. Open the portal."),
+    "cleared": _("{title}: the alert for patient {patient} since {since} has ended. Open the portal."),
+    "retracted": _(
+        "{title}: the alert for patient {patient} since {since} is withdrawn: readings that came late show "
+        "that it did not occur. Open the portal."
+    ),
 }
 
 
-def english(sentence: str) -> str:
-    """The catalogue of the language that the sentences are written in."""
-    return sentence
-
-
-def texts_in(translate: Translate = english) -> Texts:
+def texts_in(translate: Translate = _) -> Texts:
     """The standard texts in the catalogue's language. Times are UTC to the minute, and say so.
 
     >>> change = AlertChange(change="opened", rule="low", patient="p-7", onset_us=0, at_us=0)
     >>> texts_in()(change)[1]
-    'Low: alert for patient p-7 since 1970-01-01 00:00 UTC. Open the portal.'
+    'Low glucose: alert for patient p-7 since 1970-01-01 00:00 UTC. Open the portal.'
     """
 
     def texts(change: AlertChange) -> tuple[str, str]:
