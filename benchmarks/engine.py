@@ -1,12 +1,15 @@
 """The engine on a backlog: `python -m benchmarks.engine`. All times are CPU seconds of this process (one core's).
 
-5 million readings of 100,000 patients in order of arrival, 2 % late by 10 to 840 s, and 0.5 % of them twice. All five
-shipped rules look at every patient. The alerts of a sample of patients are compared with the slow reference.
+5 million readings of 100,000 patients in order of arrival, 2 % late by 10 to 840 s, and 0.5 % of them twice. The time
+counted is that from a decoded batch to the documents of its alerts. Two rows: real patients, at whom the four clinical
+rules look, and patients who are all tagged `simulated`, at whom the demonstration's rule looks as well (it is breached
+three times out of four). The alerts of a sample of patients are compared with the slow reference in both.
 """
 
 from collections import deque
 from collections.abc import Iterable
 from time import process_time
+from typing import NamedTuple
 
 import duckdb
 import numpy as np
@@ -31,6 +34,7 @@ SAMPLE = frozenset(f"patient-{number:06d}" for number in range(300))
 JSON_READINGS = 300_000
 START_US = 1_795_219_200_000_000  # 2026-11-21T00:00:00Z
 PLAN = plan(load_rules())
+REAL_PATIENTS = Reference(otherwise=PLAN.mask(()))
 ALL_RULES = Reference(otherwise=PLAN.mask({"simulated"}))
 
 
@@ -75,23 +79,34 @@ def warm_up(readings: pa.RecordBatch) -> None:
     load(dump(state), ring_readings=32, lateness_us=0)
 
 
-def run_engine(readings: pa.RecordBatch) -> tuple[EngineState, list[AlertChange], float, int, int]:
-    """The state at the end, the changes of the sample, CPU seconds, and how many evaluations and changes there were."""
+class Run(NamedTuple):
+    """A run of the engine: its state at the end, the changes of the sample, CPU seconds, and what it did."""
+
+    state: EngineState
+    kept: list[AlertChange]
+    seconds: float
+    evaluations: int
+    changes: int
+
+
+def run_engine(readings: pa.RecordBatch, reference: Reference) -> Run:
+    """From decoded batches to the documents of alerts."""
     state, kept = new_state(), list[AlertChange]()
     seconds, evaluations, changes = 0.0, 0, 0
     for start in range(0, readings.num_rows, BATCH):
         batch = readings.slice(start, BATCH)
         started = process_time()
-        output = step(state, batch, ALL_RULES, PLAN)
+        output = step(state, batch, reference, PLAN)
+        documents = output.said.documents()
         seconds += process_time() - started
         kept += [change for change in output.changes if change.patient in SAMPLE]
         evaluations += output.evaluations
-        changes += len(output.changes)
+        changes += documents.num_rows
         assert output.overflows == output.history == output.conflicts == 0
-    return state, kept, seconds, evaluations, changes
+    return Run(state, kept, seconds, evaluations, changes)
 
 
-def verify(readings: pa.RecordBatch, changes: Iterable[AlertChange]) -> int:
+def verify(readings: pa.RecordBatch, changes: Iterable[AlertChange], reference: Reference) -> int:
     """How many episodes of the sample there are; raises when they are not those of the reference."""
     mask = np.isin(np.array(readings.column("patient"), dtype=str), np.array(sorted(SAMPLE)))
     points = {
@@ -105,7 +120,8 @@ def verify(readings: pa.RecordBatch, changes: Iterable[AlertChange]) -> int:
         alert = fold(table.get(change.id), change, 0)
         assert alert is not None
         table[change.id] = alert
-    expected = expected_episodes(points)
+    looking = {rule.name for bit, rule in enumerate(PLAN.rules) if reference.otherwise >> bit & 1}
+    expected = {id: episode for id, episode in expected_episodes(points).items() if id.split("~")[0] in looking}
     if episodes(table.values(), START_US) != expected:
         raise AssertionError("the engine's alerts are not those of the reference")
     return len(expected)
@@ -121,13 +137,13 @@ def run_json(readings: pa.RecordBatch) -> tuple[float, float]:
     ]
     now_us = START_US + 24 * 3600 * SECOND_US
     state = new_state()
-    step(state, readings.slice(0, before), ALL_RULES, PLAN)
+    step(state, readings.slice(0, before), REAL_PATIENTS, PLAN)
     decode_s, step_s = 0.0, 0.0
     for start in range(0, len(arrivals), 5_500):
         started = process_time()
         decoded = decode_arrivals(arrivals[start : start + 5_500], now_us, 0)
         done = process_time()
-        step(state, decoded.batches[Topic.GLUCOSE_READINGS], ALL_RULES, PLAN)
+        step(state, decoded.batches[Topic.GLUCOSE_READINGS], REAL_PATIENTS, PLAN).said.documents()
         step_s += process_time() - done
         decode_s += done - started
     return decode_s + step_s, decode_s
@@ -164,19 +180,31 @@ def run_duckdb(readings: pa.RecordBatch) -> float:
     return process_time() - started
 
 
+def checked_run(readings: pa.RecordBatch, reference: Reference) -> Run:
+    """A run whose alerts have been compared; prints what it was."""
+    run = run_engine(readings, reference)
+    checked = verify(readings, run.kept, reference)
+    looking = [rule.name for bit, rule in enumerate(PLAN.rules) if reference.otherwise >> bit & 1]
+    print(f"rules on all {PATIENTS:,} patients: {', '.join(looking)}")
+    print(f"  {readings.num_rows:,} readings, {run.evaluations:,} evaluations, {run.changes:,} changes of alerts;")
+    print(f"  the {checked:,} episodes of {len(SAMPLE)} patients are those of the slow reference")
+    return run
+
+
 def main() -> None:
     readings = backlog(np.random.default_rng(20261121))
     warm_up(readings)
-    state, kept, seconds, evaluations, changes = run_engine(readings)
-    episodes_checked = verify(readings, kept)
-    print(f"{readings.num_rows:,} readings, {evaluations:,} evaluations, {changes:,} changes of alerts;")
-    print(f"the {episodes_checked:,} episodes of {len(SAMPLE)} patients are those of the slow reference")
-    rate = readings.num_rows / seconds
+    run = checked_run(readings, REAL_PATIENTS)
+    rate = readings.num_rows / run.seconds
     duckdb_rate = readings.num_rows / run_duckdb(readings)
     part = readings.slice(0, 1_000_000)
     plain_rate = part.num_rows / run_dict_and_deque(part)
     bar = "at least 5 M readings/s on one core"
-    figure("engine, backlog of decoded readings, five rules", rate, "readings/s", bar=bar, holds=rate >= 5e6,
+    figure("engine, decoded backlog, clinical rules on everyone", rate, "readings/s", bar=bar, holds=rate >= 5e6,
+           peer="DuckDB OVER RANGE, one rule", peer_value=duckdb_rate)  # fmt: skip
+    demonstration = checked_run(readings, ALL_RULES)
+    demonstration_rate = readings.num_rows / demonstration.seconds
+    figure("engine, the same and the demonstration's rule on everyone", demonstration_rate, "readings/s",
            peer="DuckDB OVER RANGE, one rule", peer_value=duckdb_rate)  # fmt: skip
     figure(
         "engine, the same beside plain Python",
@@ -191,9 +219,9 @@ def main() -> None:
     figure("engine, JSON to alerts", json_rate, "readings/s", bar=bar, holds=json_rate >= 7e5)
     figure("engine, of that the JSON decoder alone", JSON_READINGS / decode_s, "readings/s")
     started = process_time()
-    blob = dump(state)
+    blob = dump(run.state)
     dumped = process_time()
-    load(blob, ring_readings=32, lateness_us=state.lateness_us)
+    load(blob, ring_readings=32, lateness_us=run.state.lateness_us)
     figure("engine, snapshot of 100,000 patients", dumped - started, "CPU s")
     figure("engine, loading it again", process_time() - dumped, "CPU s")
     figure("engine, snapshot bytes a patient", len(blob) / PATIENTS, "bytes")

@@ -35,6 +35,7 @@ from islet.model.people import Device
 from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
 from islet.operations.logs import configure
+from islet.settings import Settings
 from islet.store.registry import SqliteRegistry
 
 DEVICES = 1000
@@ -139,7 +140,7 @@ async def _serve(directory: Path) -> None:
     registry = SqliteRegistry(directory / "store.db", bytes(32))
     for number in range(DEVICES):
         registry.create_device(Device(id=f"cgm-{number}", patient=f"p-{number}", primary_key=KEY))
-    writer = GroupCommit(log, _now, wait_s=0.002)
+    writer = GroupCommit(log, _now, wait_s=Settings().commit_wait_ms / 1000)
     intake = Intake(writer, asyncio.get_running_loop().call_soon_threadsafe, future_us=5 * MINUTE_US)
     server = MqttServer(intake, Authenticator(registry, HUB, _now))
     print(await server.listen("127.0.0.1", 0), flush=True)

@@ -7,7 +7,6 @@ import os
 import random
 import secrets
 import signal
-import sys
 import time
 from collections.abc import Callable, Coroutine, Iterator
 
@@ -50,7 +49,6 @@ from islet.web.live import LiveHub
 _log = structlog.get_logger("islet.app")
 _CLOCK_WARNING_US = 5 * MINUTE_US  # data of a demonstration served at life's speed, or the machine's clock is wrong
 _IDLE_S = 0.25
-_SWITCH_S = 0.005  # a thread that computes gives way ten times sooner than by default: the loop acknowledges
 _NOTIFY_PACE_S = 0.02
 _STORE_PACE_S = 0.1  # the portal's live values come from the log; the store may be this far behind
 
@@ -327,7 +325,6 @@ class Platform:
 def opened_platform(settings: Settings) -> Iterator[Platform]:
     """A platform on a data directory; everything is closed at the end."""
     logs.configure(settings.log_level, settings.log_format)
-    sys.setswitchinterval(_SWITCH_S)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with opened_log(settings) as log, opened_store(settings) as store, opened_registry(settings) as registry:
         yield Platform(settings, log, store, registry)

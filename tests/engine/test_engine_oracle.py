@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import duckdb
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from islet.engine.rules import Rule, plan, read_rule
-from islet.engine.step import EngineState, masks
-from islet.engine.windows import TALLIES, features, insert
+from islet.engine.rules import Reference, Rule, plan, read_rule
+from islet.engine.step import EngineState, step
 from islet.model.time import from_us
 from tests.engine.streams import SHIPPED, Point, batch
 
@@ -39,44 +38,28 @@ TRIED = [
 ]  # fmt: skip
 
 
-def _by_duckdb(rule: Rule, points: Sequence[Point]) -> set[tuple[str, str, int]]:
+def _by_duckdb(rule: Rule, points: Sequence[Point]) -> set[tuple[str, int]]:
     connection = duckdb.connect()
     connection.execute("CREATE TABLE readings (patient TEXT, device TEXT, ts TIMESTAMP, glucose_mg_dl DECIMAL(6, 1))")
     for p in points:
         row = (p.patient, p.device, from_us(p.us).replace(tzinfo=None), Decimal(str(p.mg_dl)))
         connection.execute("INSERT INTO readings VALUES (?, ?, ?, ?)", row)
     rows = connection.execute(f"SELECT patient, device, epoch_us(ts) FROM ({rule.sql.rstrip(';')})").fetchall()
-    return {(patient, device, us) for patient, device, us in rows}
+    return {(patient, us) for patient, _, us in rows}
 
 
-def _by_the_engine(rule: Rule, points: Sequence[Point]) -> set[tuple[str, str, int]]:
-    ready, readings = plan([rule]), batch(points)
+def _by_the_engine(rule: Rule, points: Sequence[Point]) -> set[tuple[str, int]]:
+    """The patients and instants at which the rule is breached: without a `clear` an episode is nothing else."""
+    ready = plan([structs.replace(rule, clear="")])
     state = EngineState(ring_readings=64, lateness_us=2**60)
-    state.adopt(ready, ready.reference({}))
-    patients, devices = (
-        state.patients.numbers(readings.column("patient")),
-        state.devices.numbers(readings.column("device")),
-    )
-    state.make_series(0)
-    times, tenths = (np.array(readings.column(name)).astype(np.int64) for name in ("time_us", "glucose_tenths"))
-    touched, tally = np.empty(len(points), np.int64), np.zeros(TALLIES, np.int64)
-    _, count = insert(
-        state.series, state.rings, state.base_onset, state.devices.hashes, patients, devices, times, tenths, times,
-        0, len(points), state.lateness_us, 0, ready.reading_bits, touched, tally,
-    )  # fmt: skip
-    breach, _ = masks(
-        ready, features(state.series, state.rings, touched[:count], ready.windows_us, ready.places, ready.height)
-    )
-    entries = [
-        (number, state.rings[number, place])
-        for number in touched[:count]
-        for place in range(state.series[number]["count"])
-    ]
-    assert len(entries) == len(points)
+    step(state, batch(points), Reference(otherwise=1), ready)
+    rings = [state.rings[number][: one["count"]] for number, one in enumerate(state.series[: len(state.patients)])]
+    assert sum(len(ring) for ring in rings) == len(points)
     return {
-        (state.patients[number], state.devices[entry["device"]], int(entry["time_us"]))
-        for (number, entry), flag in zip(entries, breach, strict=True)
-        if flag
+        (state.patients[number], int(entry["time_us"]))
+        for number, ring in enumerate(rings)
+        for entry in ring
+        if entry["active"]
     }
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from islet.errors import OffsetExpired
 from islet.log import compaction
 from islet.log.compaction import Stored, runs
-from islet.log.segment import Format, Rows, decode, encode_plain, encode_sorted
+from islet.log.segment import Format, Rows, decode, encode, encode_sorted
 from islet.log.sqlite import SqliteLog
 from islet.model.batch import ReadingRow, documents_batch, readings_batch
 from islet.model.time import DAY_US
@@ -50,7 +50,16 @@ def test_sorted_segments_give_back_every_bit_in_the_order_of_the_offsets(
     assert _bits(found.batch) == _bits(batch)
     assert found.batch.schema == batch.schema
     assert (found.received_at_us == received).all()
-    assert _bits(decode(GLUCOSE, Format.PLAIN, encode_plain(batch), 7, len(rows)).batch) == _bits(batch)
+    format, blob = encode(batch)
+    assert _bits(decode(GLUCOSE, format, blob, 7, len(rows)).batch) == _bits(batch)
+
+
+def test_few_rows_are_stored_without_zstd_and_many_with_it() -> None:
+    for count, expected in ((3, Format.SMALL), (1_000, Format.PLAIN)):
+        batch = readings_batch([reading("anna", minute, 40 + minute % 360) for minute in range(count)])
+        format, blob = encode(batch)
+        assert format == expected
+        assert _bits(decode(GLUCOSE, format, blob, 7, count).batch) == _bits(batch)
 
 
 def _bits(batch: pa.RecordBatch) -> list[tuple[Any, ...]]:

@@ -71,6 +71,28 @@ def test_what_comes_during_a_commit_is_the_next_group() -> None:
     assert told == [None] * 21
 
 
+def test_after_a_quiet_time_a_few_commits_are_made_at_once() -> None:
+    writer = GroupCommit(MemoryLog(), lambda: 1, wait_s=3600.0)
+    for minute in range(3):
+        writer.commit([append(reading("anna", minute))])
+    assert writer.groups == 3
+    writer.close()
+
+
+def test_when_much_comes_what_comes_in_the_pause_is_one_group() -> None:
+    log = HeldLog()
+    log.go.release(100)
+    writer = GroupCommit(log, lambda: 1, wait_s=3600.0)
+    told: list[Exception | None] = []
+    for minute in range(3):
+        writer.commit([append(reading("anna", minute))])
+    for number in range(20):
+        writer.submit([append(reading(f"p{number}", 1))], done=told.append)
+    writer.close()
+    assert log.groups == [1, 1, 1, 20]
+    assert told == [None] * 20
+
+
 def test_a_source_is_asked_when_it_wakes_the_writer_and_told_afterwards() -> None:
     log = MemoryLog()
     writer = GroupCommit(log, lambda: 7, wait_s=0.001)

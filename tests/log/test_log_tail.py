@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from islet.log.tail import Tail
-from islet.model.batch import readings_batch
+from islet.model.batch import int64_column, readings_batch
 from tests.log.rows import GLUCOSE, reading
 
 
@@ -13,7 +13,7 @@ def _batch(first: int, rows: int) -> pa.RecordBatch:
 
 def _minutes(tail: Tail, offset: int, max_rows: int = 100) -> list[int]:
     batches = tail.read(GLUCOSE, 0, offset, max_rows)
-    return [time_us // 60_000_000 for batch in batches for time_us in batch.column("time_us").to_pylist()]
+    return [minute for batch in batches for minute in (int64_column(batch, "time_us") // 60_000_000).tolist()]
 
 
 def _of_three_pieces(most_bytes: int = 1_000_000) -> Tail:

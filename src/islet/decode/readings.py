@@ -1,6 +1,7 @@
 """Many readings at once, from records to columns: the same rules as `model/units.py`, a few times as fast."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 import numpy as np
@@ -18,11 +19,11 @@ _METHOD_CODE: Final = {method: code for code, method in enumerate(METHOD_CODES)}
 
 
 def reading_columns(
-    patients: Sequence[str], devices: Sequence[str], times_us: Sequence[int], readings: Sequence[Reading]
+    patients: Sequence[str], devices: Sequence[str], since_epoch: Sequence[timedelta], readings: Sequence[Reading]
 ) -> tuple[pa.RecordBatch, dict[int, BadInput]]:
     """The rows (at most n) of READINGS_SCHEMA for n readings, and by index why the others are left out.
 
-    All four are of one length, in the same order, which the rows keep.
+    All four are of one length, in the same order, which the rows keep. `since_epoch`: the instants, counted from 1970-01-01T00:00:00Z.
     """
     values = np.array([reading.value for reading in readings], np.float64)
     units = _unit_codes(readings)
@@ -34,12 +35,12 @@ def reading_columns(
     columns = [
         patients,
         devices,
-        np.array(times_us, np.int64),
+        pa.array(since_epoch, pa.duration("us")).cast(pa.int64()),
         tenths,
         values,
         units,
-        [RANGE_CODES[reading.range] for reading in readings],
-        [_METHOD_CODE[reading.method] for reading in readings],
+        _codes([reading.range for reading in readings], RANGE_CODES),
+        _codes([reading.method for reading in readings], _METHOD_CODE),
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, READINGS_SCHEMA, strict=True)]
     batch = pa.RecordBatch.from_arrays(arrays, schema=READINGS_SCHEMA)
@@ -50,9 +51,16 @@ def reading_columns(
 
 def _unit_codes(readings: Sequence[Reading]) -> NDArray[np.uint8]:
     """Index into UNIT_CODES, or _UNKNOWN; each spelling is looked up once."""
-    spellings = {reading.unit for reading in readings}
-    codes = {spelling: _unit_code(spelling) for spelling in spellings}
-    return np.array([codes[reading.unit] for reading in readings], np.uint8)
+    spellings = [reading.unit for reading in readings]
+    return _codes(spellings, {spelling: _unit_code(spelling) for spelling in set(spellings)}).astype(np.uint8)
+
+
+def _codes(words: Sequence[str], code_of: Mapping[str, int]) -> NDArray[np.int8]:
+    """The code (n,) of each word; mostly all words are the same, which one look at them tells."""
+    different = set(words)
+    if len(different) == 1:
+        return np.full(len(words), code_of[different.pop()], np.int8)
+    return np.array([code_of[word] for word in words], np.int8)
 
 
 def _unit_code(spelling: str) -> int:

@@ -7,6 +7,7 @@ import base64
 import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Final
 
 import pyarrow as pa
@@ -17,7 +18,7 @@ from islet.errors import BadInput
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.codec import decode_event, encode_event
 from islet.model.events import AnyEvent, Reading, Vital
-from islet.model.time import to_us
+from islet.model.time import EPOCH, to_us
 from islet.model.topics import TOPIC_OF_TYPE, Topic
 
 EARLIEST_US: Final = 631_152_000_000_000
@@ -60,21 +61,22 @@ def decode_arrivals(arrivals: Sequence[Arrival], now_us: int, future_us: int) ->
     ([1207], {'json': 1})
     """
     rows = _Rows()
-    latest_us = now_us + future_us
+    add_reading, add_instant, add_arrival = rows.readings.append, rows.since_epoch.append, rows.arrivals.append
+    earliest, latest = timedelta(microseconds=EARLIEST_US), timedelta(microseconds=now_us + future_us)
     for arrival in arrivals:
         try:
             event = decode_event(arrival.payload)
-            time_us = to_us(event.time)
-            if not EARLIEST_US <= time_us <= latest_us:
-                raise _wrong_time(time_us)
-            if not arrival.patient or event.patient != arrival.patient:
-                _check_patient(event, arrival)
+            since_epoch = event.time - EPOCH
+            if not earliest <= since_epoch <= latest:
+                raise _wrong_time(to_us(event.time))
+            if not arrival.patient or (event.patient is not UNSET and event.patient != arrival.patient):
+                raise _wrong_patient(arrival)
             if type(event) is Reading:
-                rows.readings.append(event)
-                rows.times_us.append(time_us)
-                rows.arrivals.append(arrival)
+                add_reading(event)
+                add_instant(since_epoch)
+                add_arrival(arrival)
             else:
-                rows.add_document(event, arrival, time_us)
+                rows.add_document(event, arrival, to_us(event.time))
         except BadInput as error:
             rows.add_dead_letter(arrival, error, now_us)
     batches = rows.batches(now_us)
@@ -86,7 +88,7 @@ class _Rows:
 
     def __init__(self) -> None:
         self.readings: list[Reading] = []
-        self.times_us: list[int] = []
+        self.since_epoch: list[timedelta] = []
         self.arrivals: list[Arrival] = []
         self.documents: defaultdict[Topic, list[DocumentRow]] = defaultdict(list)
         self.dead: Counter[str] = Counter()
@@ -105,7 +107,7 @@ class _Rows:
         if self.readings:
             patients = [arrival.patient for arrival in self.arrivals]
             devices = [arrival.device for arrival in self.arrivals]
-            batch, left_out = reading_columns(patients, devices, self.times_us, self.readings)
+            batch, left_out = reading_columns(patients, devices, self.since_epoch, self.readings)
             for index, error in left_out.items():
                 self.add_dead_letter(self.arrivals[index], error, now_us)
             if batch.num_rows:
@@ -124,11 +126,10 @@ def _document_row(event: AnyEvent, arrival: Arrival, time_us: int) -> tuple[Topi
     )
 
 
-def _check_patient(event: AnyEvent, arrival: Arrival) -> None:
+def _wrong_patient(arrival: Arrival) -> BadInput:
     if not arrival.patient:
-        raise BadInput("device: expected one that is assigned to a patient; assign it", reason="unassigned")
-    if event.patient is not UNSET:
-        raise BadInput("patient: expected the one that the device is assigned to, or none", reason="patient")
+        return BadInput("device: expected one that is assigned to a patient; assign it", reason="unassigned")
+    return BadInput("patient: expected the one that the device is assigned to, or none", reason="patient")
 
 
 def _wrong_time(time_us: int) -> BadInput:

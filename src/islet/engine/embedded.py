@@ -10,20 +10,23 @@ Nor in the first moments after a start (`silence_grace_s`): devices have to find
 """
 
 import struct
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
+from islet.engine.episodes import KINDS
 from islet.engine.rules import Plan, Reference
 from islet.engine.snapshot import dump, load
 from islet.engine.step import EngineState, Output, step, tick
 from islet.errors import LogDamaged, OffsetExpired
 from islet.log.base import Append, CursorMove, Log
-from islet.model.batch import DocumentRow, documents_batch, int64_column
-from islet.model.codec import encode_change
+from islet.log.partitioning import joined
+from islet.model.batch import int64_column
 from islet.model.people import Patient
 from islet.model.time import MINUTE_US, SECOND_US, Now
 from islet.model.topics import Topic
@@ -34,6 +37,11 @@ SNAPSHOT: Final = "engine"
 """State blob: offsets, then the engine's state."""
 LAST_TICK: Final = "engine_tick"
 """State blob: the instant that the last thing said was based on."""
+
+_GATHER_S: Final = 0.004
+"""A round costs about the same for one reading as for a hundred, so when they trickle in, some gather first."""
+_TRICKLE_ROWS: Final = 1_000
+"""A round of more is a backlog, which is read without a pause."""
 
 _INSTANT: Final = struct.Struct("<q")
 _TOPIC: Final = Topic.GLUCOSE_READINGS
@@ -73,8 +81,8 @@ class Counters:
     def add(self, output: Output) -> None:
         for name in ("readings", "evaluations", "duplicates", "conflicts", "history", "overflows"):
             setattr(self, name, getattr(self, name) + getattr(output, name))
-        for change in output.changes:
-            setattr(self, change.change, getattr(self, change.change) + 1)
+        for kind in KINDS:
+            setattr(self, kind, getattr(self, kind) + output.said.count(kind))
 
     def counts(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
@@ -112,6 +120,8 @@ class EmbeddedEngine:
         self._snapshot_us = int(settings.engine_snapshot_s * SECOND_US)
         self._seen = 0
         self._recovered = False
+        self._trickling = False
+        self._pause = threading.Event()  # is never set
         self._tick_due: tuple[int, tuple[int, ...]] | None = None
         self._last_tick_us = self._last_snapshot_us = 0
         self.counters = Counters()
@@ -135,10 +145,13 @@ class EmbeddedEngine:
             self.recover()
         self._recovered = False
         self._adopt_reference()
+        if self._trickling and timeout_s > 0:
+            self._pause.wait(min(_GATHER_S, timeout_s))
         rows = self._take_in()
         if rows == 0:
             self._seen = self._log.wait(self._seen, timeout_s)
             rows = self._take_in()
+        self._trickling = 0 < rows < _TRICKLE_ROWS
         self._tick()
         if self._now() - self._last_snapshot_us >= self._snapshot_us:
             self.snapshot()
@@ -214,24 +227,32 @@ class EmbeddedEngine:
         self.snapshot()
 
     def _take_in(self) -> int:
-        """One slice of each partition; outputs and offsets in one commit."""
-        rows, appends, moves, waits_from = 0, list[Append](), list[CursorMove](), list[int]()
+        """One slice of each partition, in one step; outputs and offsets in one commit."""
+        pieces, moves = list[pa.RecordBatch](), list[CursorMove]()
         for partition in range(self._log.partitions):
             piece = self._read(partition)
-            if piece is None:
-                continue
-            output = step(self._state, piece, self._reference, self._plan)
-            self.counters.add(output)
-            self._offsets[partition] += piece.num_rows
-            rows += piece.num_rows
-            moves.append(self._move(partition))
-            if output.changes:
-                appends.append(_append(output))
-                waits_from += int64_column(piece, "received_at_us")[np.array(output.causes)].tolist()
-        if moves:
-            self._commit.commit(appends=appends, cursors=moves, states=self._last_tick() if appends else None)
-            self._observed(waits_from)
-        return rows
+            if piece is not None:
+                pieces.append(piece)
+                self._offsets[partition] += piece.num_rows
+                moves.append(self._move(partition))
+        if not pieces:
+            return 0
+        readings = joined(pieces)
+        output = step(self._state, readings, self._reference, self._plan)
+        self.counters.add(output)
+        appends, states = self._spoken(output)
+        self._commit.commit(appends=appends, cursors=moves, states=states)
+        if output.said:
+            self._observed(int64_column(readings, "received_at_us")[output.said.rows])
+        return readings.num_rows
+
+    def _spoken(self, output: Output) -> tuple[list[Append], dict[str, bytes]]:
+        """What was said, as documents, and with it the instant of the last tick: what is said depends on the readings
+        and on that instant alone."""
+        if not output.said:
+            return [], {}
+        append = Append(topic=Topic.ALERTS, batch=output.said.documents())
+        return [append], {LAST_TICK: _INSTANT.pack(self._state.now_us)}
 
     def _read(self, partition: int) -> pa.RecordBatch | None:
         try:
@@ -244,10 +265,10 @@ class EmbeddedEngine:
     def _move(self, partition: int) -> CursorMove:
         return CursorMove(consumer=CONSUMER, topic=_TOPIC, partition=partition, offset=self._offsets[partition])
 
-    def _observed(self, received_us: Sequence[int]) -> None:
-        if self._observe is not None and received_us:
+    def _observed(self, received_us: NDArray[np.int64]) -> None:
+        if self._observe is not None:
             now_us = self._now()
-            for instant_us in received_us:
+            for instant_us in received_us.tolist():
                 self._observe((now_us - instant_us) / SECOND_US)
 
     def _tick(self) -> None:
@@ -259,16 +280,7 @@ class EmbeddedEngine:
             return
         self._last_tick_us, self._tick_due = self._tick_due[0], None
         output = tick(self._state, self._last_tick_us, self._reference, self._plan)
-        if output.changes:
+        if output.said:
             self.counters.add(output)
-            self._commit.commit(appends=[_append(output)], states=self._last_tick())
-
-    def _last_tick(self) -> dict[str, bytes]:
-        """Goes with every commit that says something: what is said depends on the readings and this instant alone."""
-        return {LAST_TICK: _INSTANT.pack(self._state.now_us)}
-
-
-def _append(output: Output) -> Append:
-    """The changes as documents of the alerts topic."""
-    rows = [DocumentRow(c.patient, "", c.at_us, c.change, encode_change(c).decode()) for c in output.changes]
-    return Append(topic=Topic.ALERTS, batch=documents_batch(rows))
+            appends, states = self._spoken(output)
+            self._commit.commit(appends=appends, states=states)

@@ -16,7 +16,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import kernel
+from islet.engine.evaluate import Program
+from islet.engine.kernel import kernel, part
 from islet.engine.windows import NEVER, UNTOUCHED, Series, slot
 
 OPENED: Final = 0
@@ -28,22 +29,25 @@ WIDTH: Final = 9
 """Columns of a change, int64: kind, rule, patient, onset, at, device (-1: none), tenths, replaced_by (NEVER: none),
 row of the batch that caused it (-1: the time did)."""
 
+KIND: Final = 0
 PATIENT: Final = 2
+AT: Final = 4
 DEVICE: Final = 5
+ROW: Final = 8
 
 _FOREVER: Final = 2**62
-_ONE: Final = np.uint32(1)
-_ALL: Final = np.uint32(0xFFFFFFFF)
 
 
-@kernel
+@part
 def _said(
     changes: NDArray[np.int64], n: int, kind: int, rule: int, patient: int, onset: int, at: int, row: int
 ) -> NDArray[np.int64]:
     """`changes` with one more at n, about no reading; a larger array when it was full."""
     if n == len(changes):
-        larger = np.empty((2 * n, changes.shape[1]), np.int64)
-        larger[:n] = changes
+        larger = np.empty((2 * n, WIDTH), np.int64)
+        for k in range(n):  # an assignment of slices takes two seconds longer to compile
+            for column in range(WIDTH):
+                larger[k, column] = changes[k, column]
         changes = larger
     changes[n, 0] = kind
     changes[n, 1] = rule
@@ -57,7 +61,7 @@ def _said(
     return changes
 
 
-@kernel
+@part
 def _begin(episodes: NDArray[np.int64], n: int, onset: int, device: int, tenths: int) -> int:
     """One more episode at n, without an end yet; how many there are now. Rows are onset, end, device, tenths."""
     episodes[n, 0] = onset
@@ -67,7 +71,7 @@ def _begin(episodes: NDArray[np.int64], n: int, onset: int, device: int, tenths:
     return n + 1
 
 
-@kernel
+@part
 def _difference(
     changes: NDArray[np.int64],
     n: int,
@@ -110,28 +114,28 @@ def _difference(
     return changes, n
 
 
-@kernel
+@part
 def _activity(
     one: Series,
     rings: NDArray[np.void],
     patient: int,
-    base: np.uint32,
-    breach: NDArray[np.uint32],
-    clear: NDArray[np.uint32],
+    base: int,
+    breach: NDArray[np.int64],
+    clear: NDArray[np.int64],
     done: int,
-    reading_bits: np.uint32,
-    active_at: NDArray[np.uint32],
-) -> np.uint32:
+    reading_bits: int,
+    active_at: NDArray[np.int64],
+) -> int:
     """Fill `active_at` for the touched entries; the rules that turn on or off among them, as said before or now."""
-    turning = np.uint32(0)
+    turning = 0
     said = base
     active = base
     first = int(one.touched)
     place = first
     while place < one.count:
         instant_us = rings[patient, slot(rings, one.head, place)].time_us
-        any_breach = np.uint32(0)
-        all_clear = _ALL
+        any_breach = 0
+        all_clear = -1
         end = place
         while end < one.count and rings[patient, slot(rings, one.head, end)].time_us == instant_us:
             any_breach |= breach[done + end - first] & one.enabled
@@ -150,31 +154,31 @@ def _activity(
     return turning
 
 
-@kernel
-def _onset_before(one: Series, rings: NDArray[np.void], patient: int, bit: np.uint32, base_onset: int) -> int:
+@part
+def _onset_before(one: Series, rings: NDArray[np.void], patient: int, bit: int, base_onset: int) -> int:
     """When the episode began that was running just before the first touched entry."""
     onset = base_onset
     place = int(one.touched)
     while place > 0:
         entry = rings[patient, slot(rings, one.head, place - 1)]
-        if not (entry.active >> bit) & _ONE:
+        if not (entry.active >> bit) & 1:
             return onset
         onset = entry.time_us
         place -= 1
-    return base_onset if (one.base_active >> bit) & _ONE else onset
+    return base_onset if (one.base_active >> bit) & 1 else onset
 
 
-@kernel
+@part
 def _reading_episodes(
     one: Series,
     rings: NDArray[np.void],
     patient: int,
-    running: np.uint32,
-    bit: np.uint32,
+    running: int,
+    bit: int,
     base_onset: int,
-    breach: NDArray[np.uint32],
+    breach: NDArray[np.int64],
     done: int,
-    active_at: NDArray[np.uint32],
+    active_at: NDArray[np.int64],
     old: NDArray[np.int64],
     new: NDArray[np.int64],
 ) -> tuple[int, int]:
@@ -190,34 +194,34 @@ def _reading_episodes(
     for place in range(first, one.count):
         entry = rings[patient, slot(rings, one.head, place)]
         if not entry.fresh:
-            said = (entry.active >> bit) & _ONE
+            said = (entry.active >> bit) & 1
             if said and not was:
                 n_old = _begin(old, n_old, entry.time_us, -1, 0)
             elif was and not said:
                 old[n_old - 1, 1] = entry.time_us
             was = said
-        active = (active_at[place] >> bit) & _ONE
+        active = (active_at[place] >> bit) & 1
         if active and not now:
             n_new = _begin(new, n_new, entry.time_us, -1, 0)
         elif now and not active:
             new[n_new - 1, 1] = entry.time_us
         now = active
         unexplained = active and new[n_new - 1, 2] < 0 and new[n_new - 1, 0] == entry.time_us
-        if unexplained and (breach[done + place - first] >> bit) & _ONE:
+        if unexplained and (breach[done + place - first] >> bit) & 1:
             new[n_new - 1, 2] = entry.device
             new[n_new - 1, 3] = entry.tenths
     return n_old, n_new
 
 
-@kernel
+@part
 def _silences(
     one: Series,
     rings: NDArray[np.void],
     patient: int,
-    bit: np.uint32,
+    bit: int,
     length_us: int,
     now_us: int,
-    active_at: NDArray[np.uint32],
+    active_at: NDArray[np.int64],
     old: NDArray[np.int64],
     new: NDArray[np.int64],
 ) -> tuple[int, int]:
@@ -229,7 +233,7 @@ def _silences(
         if not entry.fresh:
             if running:
                 old[n_old - 1, 1] = entry.time_us
-            running = ((entry.active >> bit) & _ONE) != 0
+            running = ((entry.active >> bit) & 1) != 0
             if running:
                 n_old = _begin(old, n_old, entry.time_us + length_us, entry.device, entry.tenths)
         newest = place + 1 == one.count
@@ -238,21 +242,21 @@ def _silences(
             silent = running and (not entry.fresh or now_us - entry.time_us >= length_us)
         else:
             silent = end_us - entry.time_us > length_us
-        if (one.enabled >> bit) & _ONE and silent:
-            active_at[place] |= _ONE << bit
+        if (one.enabled >> bit) & 1 and silent:
+            active_at[place] |= 1 << bit
             n_new = _begin(new, n_new, entry.time_us + length_us, entry.device, entry.tenths)
             new[n_new - 1, 1] = end_us
     return n_old, n_new
 
 
-@kernel
+@part
 def _nothing_to_say(
     one: Series,
     rings: NDArray[np.void],
     patient: int,
-    breach: np.uint32,
-    clear: np.uint32,
-    reading_bits: np.uint32,
+    breach: int,
+    clear: int,
+    reading_bits: int,
     shortest_us: int,
 ) -> bool:
     """The usual case in a few instructions: one new reading at the end, which turns no rule on or off and follows and
@@ -272,26 +276,27 @@ def _nothing_to_say(
     return True
 
 
-@kernel
+@part
 def fold(
     series: NDArray[np.void],
     rings: NDArray[np.void],
     base_onset: NDArray[np.int64],
     touched: NDArray[np.int64],
-    breach: NDArray[np.uint32],
-    clear: NDArray[np.uint32],
-    silence_us: NDArray[np.int64],
-    reading_bits: int,
+    breach: NDArray[np.int64],
+    clear: NDArray[np.int64],
+    program: Program,
     now_us: int,
-) -> NDArray[np.int64]:
-    """The changes (n, WIDTH) that follow from the evaluations (as `features` orders them); nothing is touched after."""
-    bits = np.uint32(reading_bits)
+    changes: NDArray[np.int64],
+    n: int,
+) -> tuple[NDArray[np.int64], int]:
+    """`changes` with those that follow from the evaluations (as `evaluate` orders them) from place n on, and how many
+    there are now; nothing is touched after."""
+    bits = program.reading_bits
+    silence_us = program.silence_us
     size = rings.shape[1]
-    active_at = np.zeros(size, np.uint32)
+    active_at = np.zeros(size, np.int64)
     old = np.empty((size + 1, 4), np.int64)
     new = np.empty((size + 1, 4), np.int64)
-    changes = np.empty((256, WIDTH), np.int64)
-    n = 0
     done = 0
     shortest_us = _FOREVER
     for rule in range(len(silence_us)):
@@ -308,11 +313,11 @@ def fold(
             active_at[one.touched - 1] = base
         turning = _activity(one, rings, patient, base, breach, clear, done, bits, active_at)
         for rule in range(len(silence_us)):
-            bit = np.uint32(rule)
+            bit = rule
             if silence_us[rule] > 0:
                 n_old, n_new = _silences(one, rings, patient, bit, silence_us[rule], now_us, active_at, old, new)
-            elif (turning >> bit) & _ONE:
-                running = (base >> bit) & _ONE
+            elif (turning >> bit) & 1:
+                running = (base >> bit) & 1
                 onset = base_onset[patient, rule]
                 n_old, n_new = _reading_episodes(
                     one, rings, patient, running, bit, onset, breach, done, active_at, old, new
@@ -327,7 +332,7 @@ def fold(
             entry.fresh = 0
         done += one.count - one.touched
         one.touched = UNTOUCHED
-    return changes[:n]
+    return changes, n
 
 
 @kernel
@@ -356,7 +361,7 @@ def fold_tick(
             if now_us - one.received_us < grace_us:
                 continue
             entry = rings[patient, slot(rings, one.head, one.count - 1)]
-            bit = _ONE << np.uint32(rule)
+            bit = 1 << rule
             runs = (entry.active & bit) != 0
             wanted = (one.enabled & bit) != 0
             onset = one.newest_us + length_us

@@ -1,13 +1,13 @@
-"""Predicates of rules as vectorised integer arithmetic: the same answer on every machine, for every row.
+"""Predicates of rules as a short program of integer arithmetic: the same answer on every machine, for every row.
 
-A column of features is int64 in tenths of mg/dL; an average stays a sum over a count. So every scalar is a fraction
+A feature is int64 in tenths of mg/dL; an average stays a sum over a count. So every scalar is a fraction
 `tenths / count`, and a comparison multiplies crosswise instead of dividing: nothing is ever rounded.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,83 +15,134 @@ from sqlglot import exp
 
 from islet.engine.sql import Feature, refused
 
-Columns = NDArray[np.int64]
-"""Features (c, n) of n evaluations; which row holds which feature is the plan's."""
+ADD: Final = 0
+MULTIPLY: Final = 1
+GREATER: Final = 2
+AT_LEAST: Final = 3
+EQUAL: Final = 4
+AND: Final = 5
+OR: Final = 6
 
-Flags = NDArray[np.bool_]
-Predicate = Callable[[Columns], Flags]
-_Number = Callable[[Columns], Any]  # int64 (n,) or a plain int
-
-_COMPARISONS: Final[dict[type[exp.Expression], Callable[[Any, Any], Any]]] = {
-    exp.GT: np.greater,
-    exp.GTE: np.greater_equal,
-    exp.LT: np.less,
-    exp.LTE: np.less_equal,
-    exp.EQ: np.equal,
-    exp.NEQ: np.not_equal,
+_COMPARISONS: Final[dict[type[exp.Expression], tuple[int, bool]]] = {
+    exp.GT: (GREATER, False),
+    exp.GTE: (AT_LEAST, False),
+    exp.LT: (GREATER, True),
+    exp.LTE: (AT_LEAST, True),
+    exp.EQ: (EQUAL, False),
 }
+"""The instruction, and whether its sides change places."""
 _ALLOWED: Final = (
     "allowed are columns, numbers with at most one decimal, + - and whole multiples, =, <>, <, <=, >, >=, BETWEEN, "
     "AND, OR, NOT"
 )
 
 
+class Code:
+    """A program while it is written: each instruction gives a new register, the same one never stands twice.
+
+    Registers hold int64; the first ones are the features, true is 1 and false is 0.
+    """
+
+    def __init__(self, features: int) -> None:
+        self.registers = features
+        self._constants: dict[int, int] = {}
+        self._results: dict[tuple[int, int, int], int] = {}
+
+    def constant(self, value: int) -> int:
+        """The register that always holds `value`."""
+        if value not in self._constants:
+            self._constants[value] = self._new()
+        return self._constants[value]
+
+    def apply(self, instruction: int, left: int, right: int) -> int:
+        """The register with the instruction's result for two registers."""
+        wanted = (instruction, left, right)
+        if wanted not in self._results:
+            self._results[wanted] = self._new()
+        return self._results[wanted]
+
+    def negated(self, flag: int) -> int:
+        """The register that is true where `flag` is false."""
+        return self.apply(EQUAL, flag, self.constant(0))
+
+    def instructions(self) -> NDArray[np.int64]:
+        """Rows (k, 4) to be done in order: instruction, left, right, result."""
+        rows = [(*wanted, result) for wanted, result in self._results.items()]
+        return np.array(rows, np.int64).reshape(-1, 4)
+
+    def constants(self) -> NDArray[np.int64]:
+        """Rows (k, 2): register, value."""
+        return np.array([(at, value) for value, at in self._constants.items()], np.int64).reshape(-1, 2)
+
+    def _new(self) -> int:
+        self.registers += 1
+        return self.registers - 1
+
+
 @dataclass(frozen=True, slots=True)
 class _Scalar:
-    """A value in tenths over a positive count (None: over one)."""
+    """The registers of a value in tenths and of its positive count (None: over one)."""
 
-    tenths: _Number
-    count: _Number | None = None
+    tenths: int
+    count: int | None = None
 
 
-def compile_predicate(node: exp.Expression, names: Mapping[str, Feature], rows: Mapping[Feature, int]) -> Predicate:
-    """The predicate as a function of the feature columns. Raises RuleRefused for what is outside the subset.
+def write_predicate(node: exp.Expression, names: Mapping[str, Feature], rows: Mapping[Feature, int], code: Code) -> int:
+    """The register that says whether the predicate holds. Raises RuleRefused for what is outside the subset.
 
-    `rows` says in which row of the columns a feature is; an average is made of the rows of its sum and its count.
+    `rows` says in which register a feature is; an average is made of the registers of its sum and its count.
     """
-    return _Compiler(names, rows).boolean(node)
+    return _Writer(names, rows, code).boolean(node)
 
 
 @dataclass(frozen=True, slots=True)
-class _Compiler:
+class _Writer:
     names: Mapping[str, Feature]
     rows: Mapping[Feature, int]
+    code: Code
 
-    def boolean(self, node: exp.Expression) -> Predicate:
+    def boolean(self, node: exp.Expression) -> int:
         if isinstance(node, exp.Paren):
             return self.boolean(node.this)
         if isinstance(node, exp.Not):
-            inner = self.boolean(node.this)
-            return lambda columns: ~inner(columns)
+            return self.code.negated(self.boolean(node.this))
         if isinstance(node, exp.And | exp.Or):
-            return _joined(self.boolean(node.this), self.boolean(node.expression), isinstance(node, exp.And))
+            both = AND if isinstance(node, exp.And) else OR
+            return self.code.apply(both, self.boolean(node.this), self.boolean(node.expression))
         if isinstance(node, exp.Between):
-            value = self.scalar(node.this)
-            above = _compared(value, self.scalar(node.args["low"]), np.greater_equal)
-            below = _compared(value, self.scalar(node.args["high"]), np.less_equal)
-            return _joined(above, below, True)
-        compare = _COMPARISONS.get(type(node))
-        if compare is None:
+            value = self._scalar(node.this)
+            above = self._compared(value, self._scalar(node.args["low"]), AT_LEAST)
+            below = self._compared(self._scalar(node.args["high"]), value, AT_LEAST)
+            return self.code.apply(AND, above, below)
+        if isinstance(node, exp.NEQ):
+            return self.code.negated(self._comparison(node, EQUAL, False))
+        found = _COMPARISONS.get(type(node))
+        if found is None:
             raise refused(f"{node.sql()!r} is not a condition of the subset; {_ALLOWED}", node)
+        return self._comparison(node, *found)
+
+    def _comparison(self, node: exp.Expression, instruction: int, swapped: bool) -> int:
         if not list(node.find_all(exp.Column)):
             raise refused(f"{node.sql()!r} looks at no reading; compare a column", node)
-        return _compared(self.scalar(node.this), self.scalar(node.expression), compare)
+        left, right = self._scalar(node.this), self._scalar(node.expression)
+        return self._compared(right, left, instruction) if swapped else self._compared(left, right, instruction)
 
-    def scalar(self, node: exp.Expression) -> _Scalar:
+    def _scalar(self, node: exp.Expression) -> _Scalar:
         if isinstance(node, exp.Paren):
-            return self.scalar(node.this)
+            return self._scalar(node.this)
         if isinstance(node, exp.Column):
             return self._column(node)
         if isinstance(node, exp.Literal):
-            return _constant(_literal_tenths(node))
+            return _Scalar(self.code.constant(_literal_tenths(node)))
         if isinstance(node, exp.Neg):
-            return _times(self.scalar(node.this), -1)
+            return self._times(self._scalar(node.this), -1)
         if isinstance(node, exp.Add | exp.Sub):
-            return _sum(self.scalar(node.this), self.scalar(node.expression), 1 if isinstance(node, exp.Add) else -1)
+            left, right = self._scalar(node.this), self._scalar(node.expression)
+            return self._sum(left, right if isinstance(node, exp.Add) else self._times(right, -1))
         if isinstance(node, exp.Mul):
             for factor, value in ((node.this, node.expression), (node.expression, node.this)):
                 if factor.is_int:
-                    return _times(self.scalar(value), int(factor.sql()))
+                    return self._times(self._scalar(value), int(factor.sql()))
         raise refused(f"{node.sql()!r} is not arithmetic of the subset; {_ALLOWED}", node)
 
     def _column(self, node: exp.Column) -> _Scalar:
@@ -101,42 +152,24 @@ class _Compiler:
             raise refused(f"unknown column {node.name!r}; there are {known}", node)
         if feature.aggregate == "avg":
             total, count = (self.rows[Feature(kind, feature.window_us)] for kind in ("sum", "count"))
-            return _Scalar(lambda columns: columns[total], lambda columns: columns[count])
-        row = self.rows[feature]
-        if feature.aggregate == "count":
-            return _Scalar(lambda columns: columns[row] * 10)
-        return _Scalar(lambda columns: columns[row])
+            return _Scalar(total, count)
+        value = _Scalar(self.rows[feature])
+        return self._times(value, 10) if feature.aggregate == "count" else value
 
+    def _compared(self, left: _Scalar, right: _Scalar, instruction: int) -> int:
+        a, b = self._product(left.tenths, right.count), self._product(right.tenths, left.count)
+        return self.code.apply(instruction, a, b)
 
-def _joined(left: Predicate, right: Predicate, both: bool) -> Predicate:
-    if both:
-        return lambda columns: left(columns) & right(columns)
-    return lambda columns: left(columns) | right(columns)
+    def _sum(self, left: _Scalar, right: _Scalar) -> _Scalar:
+        a, b = self._product(left.tenths, right.count), self._product(right.tenths, left.count)
+        count = left.count if right.count is None else self._product(right.count, left.count)
+        return _Scalar(self.code.apply(ADD, a, b), count)
 
+    def _times(self, value: _Scalar, factor: int) -> _Scalar:
+        return _Scalar(self.code.apply(MULTIPLY, value.tenths, self.code.constant(factor)), value.count)
 
-def _compared(left: _Scalar, right: _Scalar, compare: Callable[[Any, Any], Any]) -> Predicate:
-    a, b = _product(left.tenths, right.count), _product(right.tenths, left.count)
-    return lambda columns: np.asarray(compare(a(columns), b(columns)))
-
-
-def _product(number: _Number, factor: _Number | None) -> _Number:
-    if factor is None:
-        return number
-    return lambda columns: number(columns) * factor(columns)
-
-
-def _sum(left: _Scalar, right: _Scalar, sign: int) -> _Scalar:
-    a, b = _product(left.tenths, right.count), _product(right.tenths, left.count)
-    count = left.count if right.count is None else _product(right.count, left.count)
-    return _Scalar(lambda columns: a(columns) + sign * b(columns), count)
-
-
-def _times(value: _Scalar, factor: int) -> _Scalar:
-    return _Scalar(lambda columns: value.tenths(columns) * factor, value.count)
-
-
-def _constant(tenths: int) -> _Scalar:
-    return _Scalar(lambda columns: tenths)
+    def _product(self, number: int, factor: int | None) -> int:
+        return number if factor is None else self.code.apply(MULTIPLY, number, factor)
 
 
 def _literal_tenths(node: exp.Literal) -> int:

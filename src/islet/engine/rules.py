@@ -27,7 +27,8 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
-from islet.engine.predicates import Predicate, compile_predicate
+from islet.engine.evaluate import Program
+from islet.engine.predicates import Code, write_predicate
 from islet.engine.sql import GLUCOSE, Aggregate, Feature, Query, read_predicate, read_query
 from islet.errors import RuleRefused
 from islet.model.alerts import Severity
@@ -36,7 +37,7 @@ MOST_RULES: Final = 32
 """A rule is a bit of a uint32 mask per reading."""
 
 KERNEL_AGGREGATES: Final[tuple[Aggregate, ...]] = ("sum", "count", "min", "max", "first", "last")
-"""What the kernel computes for each distinct window, in this order; glucose itself is row 0 of the columns."""
+"""What the kernel computes for each distinct window, in this order; glucose itself is register 0."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -74,25 +75,10 @@ class Reference:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """Rules made ready: rule i is bit i of every mask.
-
-    `windows_us` (w,): distinct windows, ascending. `places` (w, 6): which row of the feature columns holds which
-    aggregate of which window, -1 where no rule asks for it; the columns have `height` rows. `breach`, `clear`: a predicate for each rule that looks at
-    readings, None for a silence; `silence_us` (r,): its length, 0 for the others.
-    """
+    """Rules made ready: rule i is bit i of every mask."""
 
     rules: tuple[Rule, ...]
-    windows_us: NDArray[np.int64]
-    places: NDArray[np.int64]
-    height: int
-    breach: tuple[Predicate | None, ...]
-    clear: tuple[Predicate | None, ...]
-    silence_us: NDArray[np.int64]
-
-    @property
-    def reading_bits(self) -> int:
-        """The bits of the rules that look at readings."""
-        return sum(1 << bit for bit, length in enumerate(self.silence_us) if length == 0)
+    program: Program
 
     def mask(self, tags: Iterable[str]) -> int:
         """The bits of the rules that look at a patient with these tags."""
@@ -147,20 +133,31 @@ def plan(rules: Sequence[Rule]) -> Plan:
     queries = [read_query(rule.sql) for rule in rules]
     windows = sorted({f.window_us for query in queries for f in query.features.values()} - {0})
     rows, places = _rows({feature for query in queries for feature in query.features.values()}, windows)
-    breach, clear = zip(*map(_predicates, rules, queries, [rows] * len(rules)), strict=True) if rules else ((), ())
-    return Plan(
-        rules=tuple(rules),
+    code = Code(len(rows))
+    flags = [_predicates(rule, query, rows, code) for rule, query in zip(rules, queries, strict=True)]
+    silence_us = [query.silence_us for query in queries]
+    program = Program(
         windows_us=np.array(windows, np.int64),
+        asking=np.array([_asking(queries, window) for window in windows], np.int64),
         places=places,
-        height=len(rows),
-        breach=breach,
-        clear=clear,
-        silence_us=np.array([query.silence_us for query in queries], np.int64),
+        instructions=code.instructions(),
+        constants=code.constants(),
+        registers=code.registers,
+        flags=np.array(flags, np.int64).reshape(-1, 2),
+        silence_us=np.array(silence_us, np.int64),
+        reading_bits=sum(1 << bit for bit, length in enumerate(silence_us) if length == 0),
     )
+    return Plan(rules=tuple(rules), program=program)
+
+
+def _asking(queries: Sequence[Query], window_us: int) -> int:
+    """The bits of the rules that look at this window."""
+    asks = [any(feature.window_us == window_us for feature in query.features.values()) for query in queries]
+    return sum(1 << bit for bit, yes in enumerate(asks) if yes)
 
 
 def _rows(asked: set[Feature], windows: Sequence[int]) -> tuple[dict[Feature, int], NDArray[np.int64]]:
-    """A row of the feature columns for each feature the kernel has to compute; an average is a sum and a count."""
+    """A register for each feature that the kernel has to compute; an average is a sum and a count."""
     asked = asked | {Feature(part, f.window_us) for f in asked if f.aggregate == "avg" for part in ("sum", "count")}
     rows = {GLUCOSE: 0}
     places = np.full((len(windows), len(KERNEL_AGGREGATES)), -1, np.int64)
@@ -171,17 +168,17 @@ def _rows(asked: set[Feature], windows: Sequence[int]) -> tuple[dict[Feature, in
     return rows, places
 
 
-def _predicates(rule: Rule, query: Query, rows: Mapping[Feature, int]) -> tuple[Predicate | None, Predicate | None]:
-    """Breach and clear of one rule; no `clear` means: not breach, which the episode logic does by itself."""
+def _predicates(rule: Rule, query: Query, rows: Mapping[Feature, int], code: Code) -> tuple[int, int]:
+    """The registers of breach and clear of one rule, -1 for a silence; no `clear` means: not breach."""
     if query.predicate is None:
         if rule.clear:
             raise RuleRefused("a silence ends with the next reading; it takes no clear", line=_line_of(rule, "clear"))
-        return None, None
-    breach = compile_predicate(query.predicate, query.features, rows)
+        return -1, -1
+    breach = write_predicate(query.predicate, query.features, rows, code)
     if not rule.clear:
-        return breach, lambda columns: ~breach(columns)
+        return breach, code.negated(breach)
     ending = read_predicate(rule.clear, line=_line_of(rule, "clear"))
-    return breach, compile_predicate(ending, query.features, rows)
+    return breach, write_predicate(ending, query.features, rows, code)
 
 
 def _line_of(rule: Rule, key: str) -> int:

@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from islet.engine.kernel import kernel
 from islet.engine.rules import Reference
 from islet.engine.step import EngineState
 from islet.engine.windows import ENTRY
 from islet.errors import LogDamaged
 
 VERSION: Final = 1
+_PATIENTS_AT_ONCE: Final = 10_000
 _PATIENT_COLUMNS: Final = ("count", "evicted_us", "received_us", "base_active")
 _ENTRY_COLUMNS: Final = ("time_us", "tenths", "device", "active")
 
@@ -114,13 +114,12 @@ def _unpacked(column: _Column) -> NDArray[Any]:
     return np.frombuffer(raw, np.dtype(column.dtype))
 
 
-@kernel
 def _in_order(rings: NDArray[np.void], heads: NDArray[np.int32], counts: NDArray[np.int32]) -> NDArray[np.void]:
     """All entries (n,) of all rings, each ring from its oldest on."""
-    entries = np.empty(counts.sum(), rings.dtype)
-    n = 0
-    for patient in range(len(counts)):
-        for place in range(counts[patient]):
-            entries[n] = rings[patient, (heads[patient] + place) % rings.shape[1]]
-            n += 1
-    return entries
+    places = np.arange(rings.shape[1])
+    pieces = [np.empty(0, rings.dtype)]
+    for start in range(0, len(counts), _PATIENTS_AT_ONCE):
+        some = slice(start, start + _PATIENTS_AT_ONCE)
+        patient, place = np.nonzero(places < counts[some, None])
+        pieces.append(rings[some][patient, (heads[some][patient] + place) % rings.shape[1]])
+    return np.concatenate(pieces)

@@ -5,56 +5,64 @@ the lateness bound, no size of batches.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from islet.engine.episodes import DEVICE, KINDS, PATIENT, fold, fold_tick
-from islet.engine.ids import Ids
-from islet.engine.predicates import Columns
+from islet.engine.advance import advance
+from islet.engine.changes import Changes
+from islet.engine.episodes import fold_tick
+from islet.engine.ids import Ids, Pairs
 from islet.engine.rules import Plan, Reference
 from islet.engine.windows import (
     CONFLICT,
     DUPLICATE,
     ENTRY,
+    EVALUATIONS,
     HISTORY,
     NEVER,
     OVERFLOW,
     SERIES,
     TALLIES,
     UNTOUCHED,
-    features,
-    insert,
+    Rows,
 )
-from islet.model.alerts import AlertChange, alert_id
-from islet.model.batch import int64_column
-
-_CHUNK_ROWS: Final = 8192
-"""Rows taken at once: their rings and feature columns stay in the cache between the stages."""
+from islet.model.alerts import AlertChange
 
 _ALL_BITS: Final = 0xFFFFFFFF
+_CACHE_LINE: Final = 64
 
 
 @dataclass(kw_only=True, slots=True)
 class Output:
-    """What a step or a tick gave. `causes[i]` is the row of the batch behind `changes[i]`, -1 where it was the time.
+    """What a step or a tick gave.
 
     `history`: readings too old to revise anything (or of a time the ring no longer holds); they are in the log and
     the store, but raise no alert. `conflicts`: a known (device, time) with another value; the first one stays.
     `overflows`: readings for which the ring was too short to be exact (the setting `ring_readings`).
     """
 
-    changes: list[AlertChange] = field(default_factory=list)
-    causes: list[int] = field(default_factory=list)
+    said: Changes
     readings: int = 0
     evaluations: int = 0
     duplicates: int = 0
     conflicts: int = 0
     history: int = 0
     overflows: int = 0
+
+    @property
+    def changes(self) -> list[AlertChange]:
+        """What was said, as records."""
+        return self.said.records
+
+    @property
+    def causes(self) -> list[int]:
+        """Per change, the row of the batch behind it; -1 where it was the time."""
+        causes: list[int] = self.said.rows.tolist()
+        return causes
 
 
 class EngineState:
@@ -72,8 +80,9 @@ class EngineState:
         self.reference = Reference(otherwise=0)
         self.patients = Ids()
         self.devices = Ids()
-        self.series = np.zeros(0, SERIES)
-        self.rings = np.zeros((0, ring_readings), ENTRY)
+        self.pairs = Pairs(self.patients, self.devices)
+        self.series = _zeros(0, SERIES)
+        self.rings = _zeros((0, ring_readings), ENTRY)
         self.base_onset = np.zeros((0, 0), np.int64)
 
     def adopt(self, plan: Plan, reference: Reference) -> None:
@@ -99,12 +108,12 @@ class EngineState:
     def reserve(self, patients: int) -> None:
         """Room for that many patients."""
         known = len(self.series)
-        series = np.zeros(patients, SERIES)
+        series = _zeros(patients, SERIES)
         series["newest_us"] = NEVER
         series["evicted_us"] = NEVER
         series["received_us"] = NEVER
         series["touched"] = UNTOUCHED
-        rings = np.zeros((patients, self.rings.shape[1]), ENTRY)
+        rings = _zeros((patients, self.rings.shape[1]), ENTRY)
         base_onset = np.zeros((patients, len(self.rule_names)), np.int64)
         series[:known], rings[:known], base_onset[:known] = self.series, self.rings, self.base_onset
         self.series, self.rings, self.base_onset = series, rings, base_onset
@@ -138,105 +147,60 @@ def step(state: EngineState, readings: pa.RecordBatch, reference: Reference, pla
     `reference` enables now.
     """
     state.adopt(plan, reference)
-    output = Output()
+    known = len(state.patients)
+    patients, devices = state.pairs.numbers(readings.column("patient"), readings.column("device"))
+    state.make_series(known)
+    rows = Rows(
+        patients=patients,
+        devices=devices,
+        times_us=_numbers(readings, "time_us", np.int64),
+        tenths=_numbers(readings, "glucose_tenths", np.int32),
+        received_us=_received(readings),
+    )
     tally = np.zeros(TALLIES, np.int64)
-    touched = np.empty(_CHUNK_ROWS, np.int64)
-    for start in range(0, readings.num_rows, _CHUNK_ROWS):
-        chunk = readings.slice(start, _CHUNK_ROWS)
-        known = len(state.patients)
-        patients = state.patients.numbers(chunk.column("patient"))
-        state.make_series(known)
-        devices = state.devices.numbers(chunk.column("device"))
-        times, tenths = int64_column(chunk, "time_us"), int64_column(chunk, "glucose_tenths")
-        rows = (patients, devices, times, tenths, _received(chunk))
-        row = 0
-        while row < chunk.num_rows:
-            row = _advance(state, plan, rows, row, touched, tally, start, output)
-    output.readings += readings.num_rows
-    output.duplicates += int(tally[DUPLICATE])
-    output.conflicts += int(tally[CONFLICT])
-    output.history += int(tally[HISTORY])
-    output.overflows += int(tally[OVERFLOW])
-    return output
+    memory = (state.series, state.rings, state.base_onset, state.devices.hashes)
+    changes = advance(*memory, rows, plan.program, state.lateness_us, state.now_us, tally)
+    return Output(
+        said=Changes(changes, state.patients, state.devices, plan.rules),
+        readings=readings.num_rows,
+        evaluations=int(tally[EVALUATIONS]),
+        duplicates=int(tally[DUPLICATE]),
+        conflicts=int(tally[CONFLICT]),
+        history=int(tally[HISTORY]),
+        overflows=int(tally[OVERFLOW]),
+    )
 
 
 def tick(state: EngineState, now_us: int, reference: Reference, plan: Plan) -> Output:
     """Look at the time: silences that are long enough at `now_us` open. Changes `state`; time never goes back."""
     state.adopt(plan, reference)
     state.now_us = max(state.now_us, now_us)
-    output = Output()
     patients = len(state.patients)
-    changes = fold_tick(state.series, state.rings, patients, plan.silence_us, state.now_us, state.grace_us)
-    _say(state, plan, changes, 0, output)
-    return output
+    changes = fold_tick(state.series, state.rings, patients, plan.program.silence_us, state.now_us, state.grace_us)
+    return Output(said=Changes(changes, state.patients, state.devices, plan.rules))
 
 
-def _received(chunk: pa.RecordBatch) -> NDArray[np.int64]:
+def _received(readings: pa.RecordBatch) -> NDArray[np.int64]:
     """When the rows (n,) came in, as the log gives it; long ago for rows that are not from a log."""
-    if "received_at_us" in chunk.schema.names:
-        return int64_column(chunk, "received_at_us")
-    return np.full(chunk.num_rows, NEVER, np.int64)
+    if "received_at_us" in readings.schema.names:
+        return _numbers(readings, "received_at_us", np.int64)
+    return _read_only(np.full(readings.num_rows, NEVER, np.int64))
 
 
-def masks(plan: Plan, columns: Columns) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:
-    """Breach and clear masks (n,) of evaluations, from their feature columns (c, n)."""
-    breach = np.zeros(columns.shape[1], np.uint32)
-    clear = np.zeros(columns.shape[1], np.uint32)
-    for bit in range(len(plan.rules)):
-        for mask, predicate in ((breach, plan.breach[bit]), (clear, plan.clear[bit])):
-            if predicate is not None:
-                mask |= predicate(columns).astype(np.uint32) << np.uint32(bit)
-    return breach, clear
+def _numbers(readings: pa.RecordBatch, name: str, kind: type[Any]) -> NDArray[Any]:
+    """A column (n,) of numbers, always of one type: a kernel is compiled for each type that it meets."""
+    column: NDArray[Any] = readings.column(name).to_numpy(zero_copy_only=False)
+    return _read_only(column.astype(kind, copy=False))
 
 
-def _advance(
-    state: EngineState,
-    plan: Plan,
-    rows: tuple[NDArray[np.int64], ...],
-    row: int,
-    touched: NDArray[np.int64],
-    tally: NDArray[np.int64],
-    first_row: int,
-    output: Output,
-) -> int:
-    """Insert from `row` on, evaluate, fold; the row to go on with."""
-    window_us = int(plan.windows_us[-1]) if len(plan.windows_us) else 0
-    series, rings, onsets, bits = state.series, state.rings, state.base_onset, plan.reading_bits
-    ranks, lateness_us = state.devices.hashes, state.lateness_us
-    row, count = insert(
-        series, rings, onsets, ranks, *rows, row, len(rows[0]), lateness_us, window_us, bits, touched, tally
-    )
-    mine = touched[:count]
-    columns = features(series, rings, mine, plan.windows_us, plan.places, plan.height)
-    breach, clear = masks(plan, columns)
-    output.evaluations += columns.shape[1]
-    changes = fold(series, rings, onsets, mine, breach, clear, plan.silence_us, bits, state.now_us)
-    _say(state, plan, changes, first_row, output)
-    return row
+def _read_only(column: NDArray[Any]) -> NDArray[Any]:
+    column.flags.writeable = False
+    return column
 
 
-def _say(state: EngineState, plan: Plan, changes: NDArray[np.int64], first_row: int, output: Output) -> None:
-    """The kernel's numbers as alert changes."""
-    if len(changes) == 0:
-        return
-    patients = state.patients.texts(changes[:, PATIENT])
-    devices = state.devices.texts(np.maximum(changes[:, DEVICE], 0))
-    rules = [(rule.name, rule.severity) for rule in plan.rules]
-    for who, where, (kind, rule, _, onset, at, device, tenths, replaced_by, row) in zip(
-        patients, devices, changes.tolist(), strict=True
-    ):
-        name, severity = rules[rule]
-        output.changes.append(
-            AlertChange(
-                change=KINDS[kind],
-                rule=name,
-                patient=who,
-                onset_us=onset,
-                at_us=at,
-                severity=severity,
-                device=where if device >= 0 else "",
-                glucose_tenths=tenths if device >= 0 else None,
-                replaced_by="" if replaced_by == NEVER else alert_id(name, who, replaced_by),
-            )
-        )
-        output.causes.append(first_row + row if row >= 0 else -1)
+def _zeros(shape: int | tuple[int, int], kind: np.dtype[np.void]) -> NDArray[np.void]:
+    """Zeros that begin with a cache line, so that no patient's series lies in two."""
+    size = int(np.prod(shape)) * kind.itemsize
+    memory = np.zeros(size + _CACHE_LINE, np.uint8)
+    begin = -memory.ctypes.data % _CACHE_LINE
+    return memory[begin : begin + size].view(kind).reshape(shape)

@@ -1,16 +1,16 @@
-"""The kernel: rings of readings, one per patient, and the features of the trailing windows over them.
+"""Rings of readings, one per patient.
 
 A ring is circular, in ascending order of (time, hash of the device); all state is in flat arrays, so that a batch of
 rows costs no object. A row that comes after all others is appended; one that is late goes to its place, and
 everything behind that place is evaluated again. What the ring can no longer decide exactly is counted, not guessed.
 """
 
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import kernel, prefetch
+from islet.engine.kernel import part, prefetch
 
 ENTRY: Final = np.dtype(
     [
@@ -23,20 +23,22 @@ ENTRY: Final = np.dtype(
 )
 """One reading in a ring: 24 bytes."""
 
-SERIES: Final = np.dtype(
-    [
-        ("newest_us", np.int64),
-        ("evicted_us", np.int64),  # time of the last reading that left the ring
-        ("received_us", np.int64),  # when the last reading came in, by our clock
-        ("head", np.int32),  # where in the ring the oldest entry is
-        ("count", np.int32),
-        ("touched", np.int32),  # first entry to be evaluated again, UNTOUCHED where there is none
-        ("row", np.int32),  # the row of the batch that touched it last
-        ("base_active", np.uint32),  # `active` of the last reading that left the ring
-        ("enabled", np.uint32),  # rules that look at this patient
-    ]
+_SERIES_FIELDS: Final = (
+    ("newest_us", np.int64),
+    ("evicted_us", np.int64),  # time of the last reading that left the ring
+    ("received_us", np.int64),  # when the last reading came in, by our clock
+    ("head", np.int32),  # where in the ring the oldest entry is
+    ("count", np.int32),
+    ("touched", np.int32),  # first entry to be evaluated again, UNTOUCHED where there is none
+    ("row", np.int32),  # the row of the batch that touched it last
+    ("base_active", np.uint32),  # `active` of the last reading that left the ring
+    ("enabled", np.uint32),  # rules that look at this patient
 )
-"""One patient: 48 bytes."""
+
+SERIES: Final = np.dtype(
+    {"names": [n for n, _ in _SERIES_FIELDS], "formats": [f for _, f in _SERIES_FIELDS], "itemsize": 64}
+)
+"""One patient: 48 bytes in a cache line of its own."""
 
 
 class Series(Protocol):
@@ -49,8 +51,18 @@ class Series(Protocol):
     count: int
     touched: int
     row: int
-    base_active: np.uint32
-    enabled: np.uint32
+    base_active: int
+    enabled: int
+
+
+class Rows(NamedTuple):
+    """A batch of readings in log order (n,): who, by which device, when, what, and when it came in."""
+
+    patients: NDArray[np.int64]
+    devices: NDArray[np.int64]
+    times_us: NDArray[np.int64]
+    tenths: NDArray[np.int32]
+    received_us: NDArray[np.int64]
 
 
 AHEAD: Final = 32
@@ -62,17 +74,18 @@ DUPLICATE: Final = 1
 CONFLICT: Final = 2
 HISTORY: Final = 3
 OVERFLOW: Final = 4
-TALLIES: Final = 5
+EVALUATIONS: Final = 5
+TALLIES: Final = 6
 
 
-@kernel
+@part
 def slot(rings: NDArray[np.void], head: int, place: int) -> int:
     """Where in its ring the entry at `place` is, counted from the oldest."""
     at = head + place
     return at - rings.shape[1] if at >= rings.shape[1] else at
 
 
-@kernel
+@part
 def _announce(series: NDArray[np.void], rings: NDArray[np.void], patients: NDArray[np.int64], first: int) -> None:
     """Have the next patients' series, and the newest and the oldest entry of their rings, brought into the cache."""
     last = min(first + AHEAD, len(patients))
@@ -85,7 +98,7 @@ def _announce(series: NDArray[np.void], rings: NDArray[np.void], patients: NDArr
         prefetch(rings, (patients[k], one.head))
 
 
-@kernel
+@part
 def _find(
     rings: NDArray[np.void], patient: int, head: int, count: int, time_us: int, device: int, ranks: NDArray[np.uint64]
 ) -> tuple[int, bool]:
@@ -104,16 +117,16 @@ def _find(
     return place, False
 
 
-@kernel
+@part
 def _evict(
-    one: Series, rings: NDArray[np.void], patient: int, base_onset: NDArray[np.int64], reading_bits: np.uint32
+    one: Series, rings: NDArray[np.void], patient: int, base_onset: NDArray[np.int64], reading_bits: int
 ) -> None:
     """Let the oldest entry of a full ring go; what it says about a running episode is kept."""
     oldest = rings[patient, one.head]
     begun = oldest.active & ~one.base_active & reading_bits
     if begun:
         for bit in range(base_onset.shape[1]):
-            if (begun >> np.uint32(bit)) & np.uint32(1):
+            if (begun >> bit) & 1:
                 base_onset[patient, bit] = oldest.time_us
     one.base_active = oldest.active & reading_bits
     one.evicted_us = oldest.time_us
@@ -123,7 +136,7 @@ def _evict(
         one.touched -= 1
 
 
-@kernel
+@part
 def _put(
     one: Series,
     rings: NDArray[np.void],
@@ -161,7 +174,7 @@ def _put(
     return untouched
 
 
-@kernel
+@part
 def _still_needed(one: Series, rings: NDArray[np.void], patient: int, window_us: int) -> bool:
     """Whether the oldest entry is, or is in the window of, or just before, one that has not been evaluated yet."""
     if one.touched == UNTOUCHED:
@@ -173,17 +186,13 @@ def _still_needed(one: Series, rings: NDArray[np.void], patient: int, window_us:
     return oldest_us >= waiting_us - window_us
 
 
-@kernel
+@part
 def insert(
     series: NDArray[np.void],
     rings: NDArray[np.void],
     base_onset: NDArray[np.int64],
     ranks: NDArray[np.uint64],
-    patients: NDArray[np.int64],
-    devices: NDArray[np.int64],
-    times_us: NDArray[np.int64],
-    tenths: NDArray[np.int64],
-    received_us: NDArray[np.int64],
+    rows: Rows,
     start: int,
     stop: int,
     lateness_us: int,
@@ -199,16 +208,18 @@ def insert(
     n_touched = 0
     for row in range(start, stop):
         if (row - start) % AHEAD == 0:
-            _announce(series, rings, patients, row)
-        patient = patients[row]
-        time_us = times_us[row]
+            _announce(series, rings, rows.patients, row)
+        patient = rows.patients[row]
+        time_us = rows.times_us[row]
+        device = rows.devices[row]
+        tenths = rows.tenths[row]
         one = series[patient]
         count = int(one.count)
         place, known = count, False
         if count > 0 and time_us <= one.newest_us:
-            place, known = _find(rings, patient, one.head, count, time_us, devices[row], ranks)
+            place, known = _find(rings, patient, one.head, count, time_us, device, ranks)
         if known:
-            same = rings[patient, slot(rings, one.head, place)].tenths == tenths[row]
+            same = rings[patient, slot(rings, one.head, place)].tenths == tenths
             tally[DUPLICATE if same else CONFLICT] += 1
             continue
         late = place < count
@@ -227,82 +238,9 @@ def insert(
             if _still_needed(one, rings, patient, window_us):
                 tally[OVERFLOW] -= incomplete
                 return row, n_touched
-            _evict(one, rings, patient, base_onset, np.uint32(reading_bits))
-        if _put(one, rings, patient, place - full, time_us, tenths[row], devices[row], received_us[row], row):
+            _evict(one, rings, patient, base_onset, reading_bits)
+        if _put(one, rings, patient, place - full, time_us, tenths, device, rows.received_us[row], row):
             touched[n_touched] = patient
             n_touched += 1
         tally[ACCEPTED] += 1
     return stop, n_touched
-
-
-@kernel
-def _write(columns: NDArray[np.int64], row: int, n: int, value: int) -> None:
-    if row >= 0:
-        columns[row, n] = value
-
-
-@kernel
-def _window(
-    rings: NDArray[np.void],
-    patient: int,
-    head: int,
-    end: int,
-    from_us: int,
-    places: NDArray[np.int64],
-    window: int,
-    columns: NDArray[np.int64],
-    n: int,
-) -> None:
-    """Aggregates of the entries before place `end` that are not older than `from_us`, written where the plan says."""
-    last = int(rings[patient, slot(rings, head, end - 1)].tenths)
-    first, low, high, total = last, last, last, 0
-    begin = end
-    while begin > 0:
-        entry = rings[patient, slot(rings, head, begin - 1)]
-        if entry.time_us < from_us:
-            break
-        first = int(entry.tenths)
-        total += first
-        low = min(low, first)
-        high = max(high, first)
-        begin -= 1
-    _write(columns, places[window, 0], n, total)
-    _write(columns, places[window, 1], n, end - begin)
-    _write(columns, places[window, 2], n, low)
-    _write(columns, places[window, 3], n, high)
-    _write(columns, places[window, 4], n, first)
-    _write(columns, places[window, 5], n, last)
-
-
-@kernel
-def features(
-    series: NDArray[np.void],
-    rings: NDArray[np.void],
-    touched: NDArray[np.int64],
-    windows_us: NDArray[np.int64],
-    places: NDArray[np.int64],
-    height: int,
-) -> NDArray[np.int64]:
-    """Feature columns (height, n), n evaluations in the order of `touched`, then of time, in tenths of mg/dL.
-
-    Row 0 is glucose. `places` (w, 6): the row for sum, count, min, max, first and last over [t - window, t] of each
-    window, -1 where no rule asks for it.
-    """
-    total = 0
-    for patient in touched:
-        total += series[patient].count - series[patient].touched
-    columns = np.empty((height, total), np.int64)
-    n = 0
-    for patient in touched:
-        head, count = int(series[patient].head), int(series[patient].count)
-        end = int(series[patient].touched)
-        for place in range(end, count):
-            entry = rings[patient, slot(rings, head, place)]
-            columns[0, n] = entry.tenths
-            end = max(end, place + 1)  # readings of the same instant are in the window too
-            while end < count and rings[patient, slot(rings, head, end)].time_us == entry.time_us:
-                end += 1
-            for w in range(len(windows_us)):
-                _window(rings, patient, head, end, entry.time_us - windows_us[w], places, w, columns, n)
-            n += 1
-    return columns

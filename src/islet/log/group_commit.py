@@ -1,6 +1,7 @@
 """One thread that makes everybody's entries durable: many callers, one fsync."""
 
 import logging
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
@@ -43,7 +44,7 @@ class GroupCommit:
         self._submitted: list[tuple[Sequence[Append], Sequence[CursorMove], Mapping[str, bytes | None], Done]] = []
         self._woken = threading.Condition()
         self._has_work = False
-        self._due_at = 0.0  # the earliest start of the next group, by the monotonic clock
+        self._due_at = -math.inf  # the earliest start of the next group, by the monotonic clock
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self._thread.start()
@@ -133,7 +134,7 @@ class GroupCommit:
         errors = self._write([commit for commit, _ in group])
         ended = monotonic()
         self.last_duration_s = ended - started
-        self._due_at = max(self._due_at + self.last_duration_s, ended - _AT_ONCE * self._wait_s) + self._wait_s
+        self._due_at = max(self._due_at + self.last_duration_s, ended - (_AT_ONCE - 1) * self._wait_s) + self._wait_s
         for (_, done), error in zip(group, errors, strict=True):
             _tell(done, error)
         return True

@@ -1,6 +1,7 @@
-"""How the rows of a segment are stored: `plain` as they were committed, `sorted` when many were made one.
+"""How the rows of a segment are stored: `plain` or `small` as they were committed, `sorted` when many were made one.
 
-Plain is an Arrow record batch in zstd; its schema follows from the topic, its `received_at_us` stands beside it.
+Plain is an Arrow record batch in zstd, small the same in LZ4: until it is compacted it is larger by half, but making
+ready zstd's tables takes ten times as long as compressing a few rows. Its schema follows from the topic, its `received_at_us` stands beside it.
 Sorted is Parquet in the order patient, device, time, where neighbours are alike. What can be computed costs nothing:
   * the offset is stored as its distance from the rank by time (mostly near 0, as readings arrive in order of time),
   * glucose as the change to the row before,
@@ -29,6 +30,7 @@ class Format(IntEnum):
 
     PLAIN = 1
     SORTED = 2
+    SMALL = 3
 
 
 class Rows(NamedTuple):
@@ -38,17 +40,19 @@ class Rows(NamedTuple):
     received_at_us: Int64s
 
 
-_CODEC: Final = pa.Codec("zstd", 1)
+_CODECS: Final = {Format.PLAIN: pa.Codec("zstd", 1), Format.SMALL: pa.Codec("lz4_raw")}
+_SMALL_BYTES: Final = 4 * 1024
 _RAW_SIZE: Final = struct.Struct("<I")
 _FORWARD: Final = ("time_us", "late")
 _NAMES: Final = ("patient", "device", "type")
 _CODED: Final = (*_NAMES, "unit", "range", "method")
 
 
-def encode_plain(batch: pa.RecordBatch) -> bytes:
-    """The blob of one commit's rows."""
+def encode(batch: pa.RecordBatch) -> tuple[Format, bytes]:
+    """The blob of one commit's rows, and its format."""
     raw = batch.serialize()
-    return _RAW_SIZE.pack(raw.size) + _CODEC.compress(raw, asbytes=True)
+    format = Format.SMALL if raw.size <= _SMALL_BYTES else Format.PLAIN
+    return format, _RAW_SIZE.pack(raw.size) + _CODECS[format].compress(raw, asbytes=True)
 
 
 def encode_sorted(rows: Rows) -> bytes:
@@ -81,7 +85,10 @@ def encode_sorted(rows: Rows) -> bytes:
 def decode(topic: Topic, format: int, blob: bytes, received_at_us: int, rows: int) -> Rows:
     """The rows of a blob, in order of offset. Raises ValueError when it does not decode to as many rows."""
     try:
-        found = _decode_plain(topic, blob, received_at_us) if format == Format.PLAIN else _decode_sorted(topic, blob)
+        if format == Format.SORTED:
+            found = _decode_sorted(topic, blob)
+        else:
+            found = _decode_committed(topic, Format(format), blob, received_at_us)
     except (pa.ArrowException, OSError, LookupError, struct.error) as error:
         raise ValueError("the bytes do not decode") from error
     if found.batch.num_rows != rows:
@@ -89,9 +96,9 @@ def decode(topic: Topic, format: int, blob: bytes, received_at_us: int, rows: in
     return found
 
 
-def _decode_plain(topic: Topic, blob: bytes, received_at_us: int) -> Rows:
+def _decode_committed(topic: Topic, format: Format, blob: bytes, received_at_us: int) -> Rows:
     (size,) = _RAW_SIZE.unpack_from(blob)
-    raw = _CODEC.decompress(memoryview(blob)[_RAW_SIZE.size :], size)
+    raw = _CODECS[format].decompress(memoryview(blob)[_RAW_SIZE.size :], size)
     batch = pa.ipc.read_record_batch(raw, schema_of(topic))
     return Rows(batch, np.full(batch.num_rows, received_at_us, np.int64))
 

@@ -15,7 +15,7 @@ from islet.log import compaction
 from islet.log.base import Commit, CursorMove, Slice
 from islet.log.connection import Readers, open_database, plain_errors, transaction
 from islet.log.partitioning import Piece, joined, pieces, with_received
-from islet.log.segment import Format, Rows, decode, encode_plain
+from islet.log.segment import Format, Rows, decode, encode
 from islet.log.tail import MOST_BYTES, Tail
 from islet.log.watch import Watch
 from islet.model.topics import Topic
@@ -46,7 +46,7 @@ INSERT INTO extent VALUES (?1, ?2, 0, ?3, ?4) ON CONFLICT DO UPDATE
 SET next = ?3, newest_received_us = max(newest_received_us, ?4)
 """
 _FROM: Final = """
-SELECT base, rows, received_min_us, CASE format WHEN 1 THEN blob END FROM segment
+SELECT base, rows, received_min_us, format, CASE WHEN format <> 2 THEN blob END FROM segment
 WHERE topic = ?1 AND partition = ?2 AND base >= coalesce(
     (SELECT max(base) FROM segment WHERE topic = ?1 AND partition = ?2 AND base <= ?3), 0)
 ORDER BY base
@@ -108,7 +108,7 @@ class SqliteLog:
 
     def commit(self, commits: Sequence[Commit]) -> None:
         appended = list(pieces(commits, self._partitions))
-        blobs = [encode_plain(piece.batch) for piece in appended]
+        blobs = [encode(piece.batch) for piece in appended]
         received = [with_received(piece.batch, piece.received_at_us) for piece in appended]
         moves = [
             (move.consumer, move.topic, move.partition, move.offset) for commit in commits for move in commit.cursors
@@ -124,17 +124,17 @@ class SqliteLog:
                 self._tail.add(piece.topic, piece.partition, base, batch)
             self._watch.grown_to(version)
 
-    def _append(self, appended: Sequence[Piece], blobs: Sequence[bytes]) -> tuple[list[int], int]:
+    def _append(self, appended: Sequence[Piece], blobs: Sequence[tuple[Format, bytes]]) -> tuple[list[int], int]:
         """Write the segments; the offset at which each begins, and the log's version after that."""
         ends: dict[tuple[str, int], int] = {
             (topic, partition): end
             for topic, partition, end in self._writer.execute("SELECT topic, partition, next FROM extent")
         }
         bases = []
-        for piece, blob in zip(appended, blobs, strict=True):
+        for piece, (format, blob) in zip(appended, blobs, strict=True):
             at = (piece.topic, piece.partition)
             base, rows, received = ends.get(at, 0), piece.batch.num_rows, piece.received_at_us
-            self._writer.execute(compaction.INSERT, (*at, base, rows, received, received, Format.PLAIN, blob))
+            self._writer.execute(compaction.INSERT, (*at, base, rows, received, received, format, blob))
             self._writer.execute(_GROW, (*at, base + rows, received))
             ends[at] = base + rows
             bases.append(base)
@@ -179,20 +179,16 @@ class SqliteLog:
             if offset >= (reader.execute(_END, (topic, partition)).get or 0):
                 return  # most reads of who follows closely end here
             with closing(reader.execute(_FROM, (topic, partition, offset))) as segments:
-                for base, count, received_us, blob in segments:
-                    yield base, self._rows(reader, (topic, partition, base), count, received_us, blob)
-
-    def _rows(
-        self, reader: apsw.Connection, place: tuple[Topic, int, int], count: int, received_us: int, blob: bytes | None
-    ) -> Rows:
-        """What a segment holds; a sorted one's blob is fetched only if need be, and comes as None."""
-        topic, partition, base = place
-        try:
-            if blob is None:
-                return self._sorted(reader, topic, partition, base, count)
-            return decode(topic, Format.PLAIN, blob, received_us, count)
-        except ValueError as error:
-            raise LogDamaged(f"{topic}/{partition}: the segment at offset {base} does not decode") from error
+                for base, count, received_us, format, blob in segments:  # a sorted one's blob only if need be
+                    try:
+                        if blob is None:
+                            rows = self._sorted(reader, topic, partition, base, count)
+                        else:
+                            rows = decode(topic, format, blob, received_us, count)
+                    except ValueError as error:
+                        where = f"{topic}/{partition}: the segment at offset {base}"
+                        raise LogDamaged(f"{where} does not decode") from error
+                    yield base, rows
 
     def _sorted(self, reader: apsw.Connection, topic: Topic, partition: int, base: int, count: int) -> Rows:
         """A large segment; the last few stay decoded, because each is read in many slices."""

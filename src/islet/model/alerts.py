@@ -25,7 +25,7 @@ def alert_id(rule: str, patient: str, onset_us: int) -> str:
     return f"{rule}~{patient}~{onset_us}"
 
 
-class AlertChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class AlertChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One line of the `alerts` topic (its document `type` is the `change`).
 
     `at_us` is the instant of the fact in the device's clock (for `acknowledged`: of the click, in ours).

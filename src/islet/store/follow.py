@@ -40,6 +40,9 @@ class Follower:
     def _unread(self) -> list[Slice]:
         found = []
         for topic, offsets in self._positions.items():
+            ends = self._log.end(topic)
+            if all(offset >= end for offset, end in zip(offsets, ends, strict=True)):
+                continue  # most topics, most of the time
             begin = self._log.begin(topic)
             for partition, offset in enumerate(offsets):
                 one = self._log.read(topic, partition, max(offset, begin[partition]))

@@ -1,0 +1,80 @@
+"""Changes of alerts: numbers as the kernel gives them, records for people, documents for the log.
+
+The records are made only when somebody asks; a backlog of years is mostly counted and written.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from islet.engine.episodes import AT, DEVICE, KIND, KINDS, PATIENT, ROW
+from islet.engine.ids import Ids
+from islet.engine.rules import Rule
+from islet.engine.windows import NEVER
+from islet.model.alerts import AlertChange, alert_id
+from islet.model.batch import DOCUMENTS_SCHEMA
+from islet.model.codec import encode_change
+
+_KIND_NAMES: Final = pa.array(KINDS)
+
+
+class Changes:
+    """Changes (n,) in the order in which they are said. `patients` and `devices` only ever grow, so what stands here
+    keeps its meaning."""
+
+    def __init__(self, numbers: NDArray[np.int64], patients: Ids, devices: Ids, rules: Sequence[Rule]) -> None:
+        """`numbers`: (n, WIDTH), see `islet.engine.episodes`."""
+        self._numbers, self._patients, self._devices, self._rules = numbers, patients, devices, rules
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def count(self, kind: str) -> int:
+        """How many are of that kind."""
+        return int(np.count_nonzero(self._numbers[:, KIND] == KINDS.index(kind)))
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Per change (n,), the row of the batch that caused it; -1 where it was the time."""
+        return self._numbers[:, ROW]
+
+    @cached_property
+    def records(self) -> list[AlertChange]:
+        """The changes as the model's records."""
+        if len(self) == 0:
+            return []
+        patients = self._patients.texts(self._numbers[:, PATIENT])
+        devices = self._devices.texts(np.maximum(self._numbers[:, DEVICE], 0))
+        named = [(rule.name, rule.severity) for rule in self._rules]
+        return [
+            AlertChange(
+                change=KINDS[kind],
+                rule=named[rule][0],
+                patient=patient,
+                onset_us=onset_us,
+                at_us=at_us,
+                severity=named[rule][1],
+                device=device if number >= 0 else "",
+                glucose_tenths=tenths if number >= 0 else None,
+                replaced_by="" if replaced_by == NEVER else alert_id(named[rule][0], patient, replaced_by),
+            )
+            for patient, device, (kind, rule, _, onset_us, at_us, number, tenths, replaced_by, _) in zip(
+                patients, devices, self._numbers.tolist(), strict=True
+            )
+        ]
+
+    def documents(self) -> pa.RecordBatch:
+        """The changes as rows of DOCUMENTS_SCHEMA, for the alerts topic."""
+        records = self.records
+        columns: list[pa.Array[Any]] = [
+            pa.array([record.patient for record in records], pa.utf8()),
+            pa.array([""] * len(records), pa.utf8()),
+            pa.array(self._numbers[:, AT]),
+            _KIND_NAMES.take(self._numbers[:, KIND]),
+            pa.array([encode_change(record) for record in records], pa.binary()).cast(pa.utf8()),
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=DOCUMENTS_SCHEMA)
