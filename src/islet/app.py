@@ -34,6 +34,7 @@ from islet.notify.outbox import Outbox
 from islet.notify.texts import texts_in
 from islet.operations import logs
 from islet.operations.http_server import HttpListener
+from islet.operations.locks import only_one
 from islet.operations.metrics import CountsCollector, LogCollector, Metrics, WorkerCollector
 from islet.operations.routes import routes as operations_routes
 from islet.operations.workers import Worker
@@ -139,11 +140,8 @@ class Platform:
                 time.sleep(_STORE_PACE_S)
 
         def keep_house() -> None:
-            before_us = self.now() - round(self.settings.retention_days * DAY_US)
             self.log.compact()
-            self.log.expire(before_us)
-            if self._outbox is not None:
-                self._outbox.forget(before_us)
+            self.log.expire(self._kept_from_us())
             self._pause(self.settings.compact_every_s)
 
         self._cursors = follower.cursors
@@ -195,14 +193,17 @@ class Platform:
             rng=random.Random(secrets.randbits(64)),
             texts=texts_in(words(self.settings.notify_language).text),
         )
-        seen, ends = 0, tuple[int, ...]()
+        seen, ends, tidied_s = 0, tuple[int, ...](), 0.0
 
         def tell() -> None:
-            nonlocal seen, ends
+            nonlocal seen, ends, tidied_s
             seen = self.log.wait(seen, _IDLE_S)
             if ends != (ends := self.log.end(Topic.ALERTS)):
                 outbox.take_in(self.log, self.now())
             outbox.deliver_due(wall_us())
+            if time.monotonic() - tidied_s > self.settings.compact_every_s:
+                outbox.forget(self._kept_from_us())
+                tidied_s = time.monotonic()
             time.sleep(_NOTIFY_PACE_S)
 
         self.workers.append(Worker("notify", tell, after=outbox.close))
@@ -219,6 +220,10 @@ class Platform:
                 lambda: {"groups": writer.groups, "rows": writer.rows, "failures": writer.failures},
             )
         )
+
+    def _kept_from_us(self) -> int:
+        """What was received before this instant is let go."""
+        return self.now() - round(self.settings.retention_days * DAY_US)
 
     def _pause(self, seconds: float) -> None:
         """Sleep in small pieces, so that a stop is not kept waiting."""
@@ -238,7 +243,7 @@ class Platform:
             for worker in self.workers:
                 worker.start()
             speed = self.settings.speed
-            routes = operations_routes(self.metrics, self.workers, lambda: self.accepting, now=self.now, speed=speed)
+            routes = operations_routes(self.metrics, self._failing, self._starting, now=self.now, speed=speed)
             if "gateway" in self.settings.roles:
                 routes += await self._open_gateway(stack)
             await self._open_http(stack, routes)
@@ -247,6 +252,16 @@ class Platform:
             await self._until_stopped(beside)
             _log.info("stopping")
             self.accepting = False
+
+    def _failing(self) -> list[str]:
+        """The parts that do not do their work."""
+        ill = [worker.name for worker in self.workers if not worker.alive or worker.failing]
+        return [*ill, "log writer"] if self.commit.failing else ill
+
+    def _starting(self) -> list[str]:
+        """The parts that have not caught up with their past, or have closed their doors."""
+        waiting = [worker.name for worker in self.workers if not worker.ready.is_set()]
+        return waiting if self.accepting else [*waiting, "doors"]
 
     async def _until_stopped(self, beside: Callable[[], Coroutine[None, None, None]] | None) -> None:
         """Raises what the company raised, after having stopped."""
@@ -326,7 +341,12 @@ def opened_platform(settings: Settings) -> Iterator[Platform]:
     """A platform on a data directory; everything is closed at the end."""
     logs.configure(settings.log_level, settings.log_format)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with opened_log(settings) as log, opened_store(settings) as store, opened_registry(settings) as registry:
+    with (
+        only_one(settings.data_dir, settings.roles),
+        opened_log(settings) as log,
+        opened_store(settings) as store,
+        opened_registry(settings) as registry,
+    ):
         yield Platform(settings, log, store, registry)
 
 

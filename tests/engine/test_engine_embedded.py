@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from islet.engine.embedded import CONSUMER, EmbeddedEngine, reference_for
 from islet.engine.rules import Reference
-from islet.errors import LogDamaged
 from islet.log.base import Append, CursorMove
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
@@ -280,14 +279,6 @@ def test_a_reader_that_retention_has_overtaken_goes_on_with_what_is_left() -> No
         assert p.log.cursor(CONSUMER, Topic.GLUCOSE_READINGS) == (2,)
 
 
-@pytest.mark.parametrize("damaged", [b"", b"\x01\x00" + bytes(8) + b"not a state"])
-def test_a_damaged_snapshot_is_an_error_that_says_what_to_do(damaged: bytes) -> None:
-    with platform(1) as p:
-        p.writer.commit(states={"engine": damaged})
-        with pytest.raises(LogDamaged, match="remove it to replay"):
-            p.engine.recover()
-
-
 def test_equal_references_are_no_change() -> None:
     with platform(1) as p:
         p.send(Point(0, 90))
@@ -295,3 +286,26 @@ def test_equal_references_are_no_change() -> None:
         p.reference = Reference(otherwise=EVERYTHING.otherwise, masks={})
         p.run(1)
         assert p.engine.counters.snapshots == 0
+
+
+def test_an_engine_that_was_stopped_before_the_first_reading_starts_again() -> None:
+    with platform(1) as p:
+        p.run(0)
+        p.engine.close()
+        p.start()
+        p.send(Point(0, 60))
+        p.run(0)
+        assert p.table() == {"low~p1@0": (0, None)}
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\x01\x00" + bytes(8) + b"not a state", b"of another version"])
+def test_an_engine_whose_snapshot_cannot_be_read_takes_the_log_in_again(damaged: bytes) -> None:
+    with platform(1) as p:
+        p.send(Point(0, 60))
+        p.run(0)
+        p.engine.close()
+        p.writer.group.commit(states={"engine": damaged})
+        p.start()
+        p.send(Point(5, 90))
+        p.run(5)
+        assert [(c.change, c.rule, c.onset_us) for c in p.said()] == [("opened", "low", 0), ("cleared", "low", 0)]

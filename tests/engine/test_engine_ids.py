@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from islet.engine.ids import Ids
+from islet.engine.ids import Ids, Pairs
 
 
 @given(st.lists(st.lists(st.text(max_size=20), max_size=30), max_size=5))
@@ -50,3 +50,30 @@ def test_the_hash_depends_on_nothing_but_the_id() -> None:
 def test_a_null_is_refused() -> None:
     with pytest.raises(ValueError, match="without nulls"):
         Ids().numbers(pa.array(["a", None]))
+
+
+@given(st.lists(st.lists(st.tuples(st.text(max_size=10), st.text(max_size=10)), max_size=40), max_size=5))
+@settings(deadline=None, max_examples=150)
+def test_a_pair_gives_the_numbers_that_its_two_ids_have_alone(columns: list[list[tuple[str, str]]]) -> None:
+    patients, devices = Ids(), Ids()
+    pairs, known, beside = Pairs(patients, devices), dict[str, int](), dict[str, int]()
+    for column in columns:
+        expected = [(known.setdefault(p, len(known)), beside.setdefault(d, len(beside))) for p, d in column]
+        found = pairs.numbers(*(pa.array([row[k] for row in column], pa.string()) for k in (0, 1)))
+        assert list(zip(*(numbers.tolist() for numbers in found), strict=True)) == expected
+    assert [patients[number] for number in range(len(patients))] == list(known)
+
+
+def test_pairs_whose_texts_are_the_same_when_joined_are_different() -> None:
+    patients, devices = pa.array(["ab", "a", "", "abc"]), pa.array(["c", "bc", "abc", ""])
+    assert [n.tolist() for n in Pairs(Ids(), Ids()).numbers(patients, devices)] == [[0, 1, 2, 3], [0, 1, 2, 3]]
+
+
+def test_pairs_grow_far_beyond_their_first_size_and_a_device_may_change_hands() -> None:
+    pairs = Pairs(Ids(), Ids())
+    texts = [f"patient-{n}" for n in range(20_000)]
+    for start in range(0, 20_000, 3000):
+        some = pa.array(texts[start : start + 3000])
+        pairs.numbers(some, some)
+    patients, devices = pairs.numbers(pa.array(texts), pa.array(texts[::-1]))
+    assert patients.tolist() == devices[::-1].tolist() == list(range(20_000))

@@ -4,6 +4,8 @@ import pytest
 
 from islet.engine.rules import Reference, plan
 from islet.engine.snapshot import dump, load
+from islet.model.batch import DocumentRow, documents_batch
+from islet.model.codec import encode_change
 from tests.engine.streams import EVERYTHING, REAL_PATIENTS, SHIPPED, Engine, Point, short
 
 
@@ -231,3 +233,27 @@ def test_causes_name_the_rows_behind_the_changes() -> None:
 def test_no_readings_give_no_output() -> None:
     output = Engine().read()
     assert (output.changes, output.evaluations) == ([], 0)
+
+
+def test_the_documents_of_changes_are_their_records_in_the_log_s_words() -> None:
+    engine = Engine(reference=EVERYTHING)
+    engine.read(Point(0, 90), Point(10, 50, 'left "arm"'), Point(0, 260, patient="Zoë"))
+    output = engine.read(Point(5, 52, 'left "arm"'), Point(40, 120, patient="Zoë"))
+    documents = output.said.documents()
+    assert {change.change for change in output.changes} == {"opened", "cleared", "retracted"}
+    assert documents.equals(
+        documents_batch(
+            [DocumentRow(c.patient, "", c.at_us, c.change, encode_change(c).decode()) for c in output.changes]
+        )
+    )
+    assert Engine().read().said.documents().num_rows == 0
+
+
+def test_patients_for_whom_a_windows_rule_is_off_do_not_change_those_for_whom_it_is_on() -> None:
+    both = Engine(reference=SHIPPED.reference({f"toy{n}": ["simulated"] for n in range(0, 300, 2)}))
+    alone = Engine(reference=EVERYTHING)
+    for minute in (0, 5, 10):
+        points = [Point(minute, 95 + (7 * n + minute) % 22, patient=f"toy{n}") for n in range(300)]
+        both.read(*points)
+        alone.read(*points[::2])
+    assert both.episodes() == alone.episodes() != {}

@@ -25,7 +25,14 @@ def client(workers: list[Worker], *, accepting: bool = True, host: str = "127.0.
     metrics = Metrics()
     metrics.watch(WorkerCollector(workers))
     metrics.watch(CountsCollector("intake", "Events.", lambda: {"accepted": 3}))
-    app = Starlette(routes=routes(metrics, workers, lambda: accepting, now=lambda: 7, speed=60.0))
+
+    def failing() -> list[str]:
+        return [worker.name for worker in workers if not worker.alive or worker.failing]
+
+    def starting() -> list[str]:
+        return [worker.name for worker in workers if not worker.ready.is_set()] + ([] if accepting else ["doors"])
+
+    app = Starlette(routes=routes(metrics, failing, starting, now=lambda: 7, speed=60.0))
     transport = httpx.ASGITransport(app, client=(host, 1))
     return httpx.AsyncClient(transport=transport, base_url="http://islet")
 
@@ -41,7 +48,7 @@ async def test_a_worker_that_does_not_run_makes_it_unhealthy(worker: Worker) -> 
 
 async def test_it_is_ready_when_the_workers_have_caught_up_and_the_door_is_open(worker: Worker) -> None:
     async with client([worker]) as http:
-        assert (await http.get("/readyz")).json()["waiting_for"] == ["engine"]
+        assert "engine" in (await http.get("/readyz")).json()["waiting_for"]
         worker.start()
         assert worker.ready.wait(5)
         answer = await http.get("/readyz")

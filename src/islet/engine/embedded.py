@@ -17,12 +17,13 @@ from typing import Final, Protocol
 
 import numpy as np
 import pyarrow as pa
+import structlog
 from numpy.typing import NDArray
 
 from islet.engine.episodes import KINDS
 from islet.engine.rules import Plan, Reference
 from islet.engine.snapshot import dump, load
-from islet.engine.step import EngineState, Output, step, tick
+from islet.engine.step import EngineState, Output, step, tick, warm_up
 from islet.errors import LogDamaged, OffsetExpired
 from islet.log.base import Append, CursorMove, Log
 from islet.log.partitioning import joined
@@ -31,6 +32,8 @@ from islet.model.people import Patient
 from islet.model.time import MINUTE_US, SECOND_US, Now
 from islet.model.topics import Topic
 from islet.settings import Settings
+
+_log = structlog.get_logger("islet.engine")
 
 CONSUMER: Final = "engine"
 SNAPSHOT: Final = "engine"
@@ -128,6 +131,7 @@ class EmbeddedEngine:
 
     def recover(self) -> None:
         """The state as it was when the last outputs became durable. `run_once` does it when it is needed."""
+        warm_up(self._plan)
         self._state, self._offsets = self._from_snapshot()
         for partition, end in enumerate(self._log.cursor(CONSUMER, _TOPIC)):
             self._replay(partition, end)
@@ -178,18 +182,25 @@ class EmbeddedEngine:
         return sum(end - cursor for end, cursor in zip(self._log.end(_TOPIC), cursors, strict=True))
 
     def _from_snapshot(self) -> tuple[EngineState, list[int]]:
-        """State and offsets as saved, by the plan of now; before the first snapshot, an empty state and the log's begin."""
+        """State and offsets as saved, by the plan of now; without a snapshot that can be read, an empty state and the
+        log's begin: then everything that the log still has is taken in again."""
         blob = self._log.state(SNAPSHOT)
-        if blob is None:
-            state = EngineState(**self._limits())
-            self._reference = self._current_reference()
-            state.adopt(self._plan, self._reference)
-            return state, list(self._log.begin(_TOPIC))
+        if blob is not None:
+            try:
+                return self._loaded(blob)
+            except LogDamaged as error:
+                _log.error("snapshot_unreadable", error=str(error))
+        state = EngineState(**self._limits())
+        self._reference = self._current_reference()
+        state.adopt(self._plan, self._reference)
+        return state, list(self._log.begin(_TOPIC))
+
+    def _loaded(self, blob: bytes) -> tuple[EngineState, list[int]]:
         try:
             (count,) = struct.unpack_from("<H", blob)
             offsets = list(struct.unpack_from(f"<{count}q", blob, 2))
         except struct.error:
-            raise LogDamaged("the engine's snapshot is too short; remove it to replay") from None
+            raise LogDamaged("the engine's snapshot is too short") from None
         state = load(blob[2 + 8 * count :], **self._limits())
         same_rules = state.rule_names == tuple(rule.name for rule in self._plan.rules)
         self._reference = state.reference if same_rules else self._current_reference()

@@ -93,7 +93,7 @@ def _restore(state: EngineState, columns: dict[str, NDArray[Any]], counts: NDArr
     series = state.series[:patients]
     for name in _PATIENT_COLUMNS:
         series[name] = columns[name]
-    state.base_onset[:patients] = columns["base_onset"].reshape(patients, -1)
+    state.base_onset[:patients] = columns["base_onset"].reshape(patients, state.base_onset.shape[1])
     entries = np.zeros(int(counts.sum()), ENTRY)
     for name in _ENTRY_COLUMNS:
         entries[name] = np.cumsum(columns[name]) if name == "time_us" else columns[name]

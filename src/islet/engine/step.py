@@ -31,6 +31,8 @@ from islet.engine.windows import (
     Rows,
 )
 from islet.model.alerts import AlertChange
+from islet.model.batch import ReadingRow, readings_batch
+from islet.model.time import DAY_US, HOUR_US
 
 _ALL_BITS: Final = 0xFFFFFFFF
 _CACHE_LINE: Final = 64
@@ -115,7 +117,8 @@ class EngineState:
         series["touched"] = UNTOUCHED
         rings = _zeros((patients, self.rings.shape[1]), ENTRY)
         base_onset = np.zeros((patients, len(self.rule_names)), np.int64)
-        series[:known], rings[:known], base_onset[:known] = self.series, self.rings, self.base_onset
+        series[:known], base_onset[:known] = self.series, self.base_onset
+        rings.view(np.uint8)[:known] = self.rings.view(np.uint8)  # as bytes; NumPy copies records field by field
         self.series, self.rings, self.base_onset = series, rings, base_onset
 
     def _enable(self, begin: int) -> None:
@@ -204,3 +207,13 @@ def _zeros(shape: int | tuple[int, int], kind: np.dtype[np.void]) -> NDArray[np.
     memory = np.zeros(size + _CACHE_LINE, np.uint8)
     begin = -memory.ctypes.data % _CACHE_LINE
     return memory[begin : begin + size].view(kind).reshape(shape)
+
+
+def warm_up(plan: Plan) -> None:
+    """Have the kernels compiled (or read from their cache) before the first reading needs them: a made-up patient's
+    three readings, one of them late, and a look at the time."""
+    state = EngineState(ring_readings=4, lateness_us=HOUR_US)
+    everything = Reference(otherwise=_ALL_BITS)
+    for time_us in (0, 2 * HOUR_US, HOUR_US + 1):
+        step(state, readings_batch([ReadingRow("-", "-", time_us, 500, 50.0, 0, 0, 0)]), everything, plan)
+    tick(state, DAY_US, everything, plan)

@@ -30,7 +30,7 @@ class GroupCommit:
     After a quiet time an entry is committed at once. When much comes, the writer pauses for `wait_s` after each group
     and takes together what came meanwhile: each group costs a sync, and wakes everybody who follows the log.
 
-    Counters for the metrics: `groups` and `rows` that became durable, `failures` (commits that did not), and
+    Counters for the metrics: `groups` and `rows` that became durable, `failures` (commits that did not; `failing` while the last one did not), and
     `last_duration_s`, the length of the last transaction.
     """
 
@@ -38,6 +38,7 @@ class GroupCommit:
         self.groups = 0
         self.rows = 0
         self.failures = 0
+        self.failing = False
         self.last_duration_s = 0.0
         self._log, self._now, self._wait_s = log, now, wait_s
         self._sources: list[Source] = []
@@ -145,12 +146,15 @@ class GroupCommit:
             self._log.commit(commits)
         except OSError as error:  # the disk is full or broken: the same for all
             self.failures += len(commits)
+            self.failing = True
             return [error] * len(commits)
         except Exception as error:
             if len(commits) > 1:
                 return [self._write([commit])[0] for commit in commits]
             self.failures += 1
+            self.failing = True
             return [error]
+        self.failing = False
         self.groups += 1
         self.rows += sum(append.batch.num_rows for commit in commits for append in commit.appends)
         return [None] * len(commits)

@@ -9,25 +9,26 @@ from starlette.routing import BaseRoute, Route
 
 from islet.model.time import Now
 from islet.operations.metrics import CONTENT_TYPE, Metrics
-from islet.operations.workers import Worker
+
+Names = Callable[[], Sequence[str]]
 
 
-def routes(
-    metrics: Metrics, workers: Sequence[Worker], accepting: Callable[[], bool], *, now: Now, speed: float
-) -> list[BaseRoute]:
-    """The three pages. `accepting` tells whether the front door is open; `now` runs `speed` times as fast as life."""
+def routes(metrics: Metrics, failing: Names, starting: Names, *, now: Now, speed: float) -> list[BaseRoute]:
+    """The three pages. `failing` names the parts that do not do their work, `starting` those that are not ready yet;
+    `now` runs `speed` times as fast as life."""
 
-    async def healthz(request: Request) -> Response:
-        """200 while every worker runs; 503 names those that do not."""
-        ill = [worker.name for worker in workers if not worker.alive or worker.failing]
+    def healthz(request: Request) -> Response:
+        """200 while every part of this process does its work; 503 names those that do not."""
+        ill = failing()
         return JSONResponse({"healthy": not ill, "failing": ill}, status_code=503 if ill else 200)
 
-    async def readyz(request: Request) -> Response:
-        """200 once every worker has caught up with its past and the front door is open. Tells the platform's clock."""
-        waiting = [worker.name for worker in workers if not worker.ready.is_set()]
-        ready = not waiting and accepting()
+    def readyz(request: Request) -> Response:
+        """200 once every part has caught up with its past and the front door is open. Tells the platform's clock."""
+        waiting = [*starting(), *failing()]
         clock = {"now_us": now(), "speed": speed}
-        return JSONResponse({"ready": ready, "waiting_for": waiting, **clock}, status_code=200 if ready else 503)
+        return JSONResponse(
+            {"ready": not waiting, "waiting_for": waiting, **clock}, status_code=503 if waiting else 200
+        )
 
     def prometheus(request: Request) -> Response:
         """The metrics, to this machine only: counts tell a stranger how many patients there are."""
