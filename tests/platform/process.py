@@ -92,6 +92,13 @@ class PlatformProcess:
         pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("islet_consumer_lag{"))
         return {name: int(float(value)) for name, value in pairs}
 
+    def wait(self) -> int:
+        """Wait for it to end by itself; its exit code."""
+        assert self._process is not None
+        code = self._process.wait(_START_S)
+        self._process = None
+        return code
+
     def kill(self) -> None:
         """SIGKILL: no goodbye, no flush."""
         self._end(signal.SIGKILL)

@@ -146,3 +146,22 @@ def test_moved_events_end_now_and_are_never_ahead_of_the_clock() -> None:
             ahead_us = event.time.timestamp() * 1e6 - (clock.now_us + sent_after_us)
             assert ahead_us <= 1000
         assert replayed[-1].time.timestamp() * 1e6 >= clock.now_us - 1000
+
+
+def test_a_platform_stopped_before_its_first_reading_starts_again_and_a_second_one_beside_it_is_refused(
+    tmp_path: Path,
+) -> None:
+    first, second = PlatformProcess(tmp_path), PlatformProcess(tmp_path)
+    try:
+        first.start()
+        first.wait_until_ready()
+        second.start()
+        assert second.wait() == 1
+        assert "already runs in another process" in (tmp_path / "serve.log").read_text()
+        assert first.stop() == 0
+        first.start()
+        first.wait_until_ready()
+        assert httpx.get(f"{first.url}/healthz").status_code == 200
+    finally:
+        first.kill()
+        second.kill()

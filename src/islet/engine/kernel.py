@@ -1,7 +1,9 @@
 """How a function becomes machine code: one decorator, so that types survive and every kernel has the same options."""
 
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar, cast
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import numba
 import numba.core.cgutils
@@ -19,16 +21,22 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
+_SOURCES: Final = sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+
+
 def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """`function` compiled by Numba at its first call, kept on disk, and run without the interpreter's lock.
 
-    For the few functions that Python calls; what these call is a `part`. Numba notices a change of the file that the
-    function is in, not of what it imports from others: after a change of a part, remove `__pycache__`.
+    For the few functions that Python calls; what these call is a `part`. Code on the disk is used as long as no file
+    of the engine has changed.
     """
     try:
-        return cast(Callable[_P, _R], numba.njit(cache=True, nogil=True)(function))
+        compiled: Any = _njit(cache=True, nogil=True)(function)
     except RuntimeError:  # no folder can be written to: compile at each start
-        return cast(Callable[_P, _R], numba.njit(nogil=True)(function))
+        compiled = _njit(nogil=True)(function)
+    else:  # Numba itself looks at the function's own file only: an upgrade could go on with parts of before
+        compiled._cache._cache_file._source_stamp = _SOURCES
+    return cast(Callable[_P, _R], compiled)
 
 
 def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
