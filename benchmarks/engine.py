@@ -90,9 +90,13 @@ class Run(NamedTuple):
 
 
 def run_engine(readings: pa.RecordBatch, reference: Reference) -> Run:
-    """From decoded batches to the documents of alerts."""
+    """From decoded batches to the documents of alerts, beginning with nobody known but with room for all."""
     state, kept = new_state(), list[AlertChange]()
-    seconds, evaluations, changes = 0.0, 0, 0
+    evaluations, changes = 0, 0
+    started = process_time()
+    state.adopt(PLAN, reference)
+    state.reserve(PATIENTS)
+    seconds = process_time() - started
     for start in range(0, readings.num_rows, BATCH):
         batch = readings.slice(start, BATCH)
         started = process_time()

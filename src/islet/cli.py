@@ -3,41 +3,21 @@
 import asyncio
 import os
 import sys
-from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
-from typing import ParamSpec, TypeVar
 
 import click
 
 from islet import __version__
-from islet.errors import IsletError
-from islet.settings import Settings, load
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from islet.commands.refusals import FiniteRange, PlainGroup
+from islet.settings import Settings, checked, listed, load
 
 
-def _plain_errors(command: Callable[P, R]) -> Callable[P, R]:
-    """Show Islet's own errors as one sentence instead of a traceback."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except IsletError as error:
-            raise click.ClickException(str(error)) from error
-
-    return wrapped
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=PlainGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 @click.option("--settings", "file", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where everything is kept (setting data_dir).")
 @click.pass_context
-@_plain_errors
 def main(context: click.Context, file: Path | None, data_dir: Path | None) -> None:
     """Islet: glucose readings in, alarms out in milliseconds. Not a medical device."""
     settings = load(file, os.environ)
@@ -48,16 +28,15 @@ def main(context: click.Context, file: Path | None, data_dir: Path | None) -> No
 @click.option("--roles", help="Comma-separated roles of this process (all of them by default).")
 @click.option("--speed", type=float, help="Run the platform's clock this many times faster.")
 @click.pass_obj
-@_plain_errors
 def serve(settings: Settings, roles: str | None, speed: float | None) -> None:
     """Run the platform until Ctrl-C or SIGTERM, then drain and stop."""
     from islet.app import first_administrator, opened_platform, run_until_signal
 
-    if roles:
-        settings = replace(settings, roles=tuple(roles.split(",")))
-    if speed:
+    if roles is not None:
+        settings = replace(settings, roles=listed(roles))
+    if speed is not None:
         settings = replace(settings, speed=speed)
-    with opened_platform(settings) as platform:
+    with opened_platform(checked(settings)) as platform:
         password = first_administrator(platform.registry)
         if password is not None:
             click.echo(f"First start: log in as admin with the password {password} (it is shown only once)")
@@ -66,26 +45,36 @@ def serve(settings: Settings, roles: str | None, speed: float | None) -> None:
 
 @main.command()
 @click.option("--patients", default=25, show_default=True, type=click.IntRange(1, 10_000))
-@click.option("--speed", default=60.0, show_default=True, type=click.FloatRange(1, 3600))
+@click.option("--speed", default=60.0, show_default=True, type=FiniteRange(1, 3600))
 @click.option("--seed", default=7, show_default=True)
-@click.option("--port", default=8080, show_default=True, help="Where the page is, on this machine only.")
+@click.option(
+    "--port",
+    default=8080,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Where the page is, on this machine only.",
+)
 @click.pass_obj
-@_plain_errors
 def demo(settings: Settings, patients: int, speed: float, seed: int, port: int) -> None:
     """The whole platform with simulated patients, on this machine, in fast motion."""
     from islet.demo import run_demo
 
     data_dir = settings.data_dir if settings.data_dir != Settings().data_dir else Path("demo-data")
     quiet = replace(settings, log_level="warning", log_format="text")
-    run_demo(replace(quiet, data_dir=data_dir, speed=speed, http_plain_port=port), patients=patients, seed=seed)
+    chosen = checked(replace(quiet, data_dir=data_dir, speed=speed, http_plain_port=port))
+    run_demo(chosen, patients=patients, seed=seed)
 
 
 @main.command()
 @click.option("--patients", default=25, show_default=True, type=click.IntRange(1, 1_000_000))
-@click.option("--minutes", default=0, help="Stop after this many simulated minutes; 0 goes on until Ctrl-C.")
+@click.option(
+    "--minutes",
+    default=0,
+    type=click.IntRange(min=0),
+    help="Stop after this many simulated minutes; 0 goes on until Ctrl-C.",
+)
 @click.option("--seed", default=7, show_default=True)
 @click.pass_obj
-@_plain_errors
 def simulate(settings: Settings, patients: int, minutes: int, seed: int) -> None:
     """Simulated people whose devices speak MQTT to a platform that runs on this data directory."""
     from islet.demo import run_simulation
@@ -95,10 +84,11 @@ def simulate(settings: Settings, patients: int, minutes: int, seed: int) -> None
 
 @main.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--speed", default=600.0, show_default=True, type=click.FloatRange(min=1), help="Times faster than life.")
+@click.option(
+    "--speed", default=600.0, show_default=True, type=FiniteRange(1, 1_000_000), help="Times faster than life."
+)
 @click.option("--patient", help="Patient id; made from the file's name by default.")
 @click.pass_obj
-@_plain_errors
 def replay(settings: Settings, file: Path, speed: float, patient: str | None) -> None:
     """Send a real person's workbook through the front door, as a device, with its times moved to now."""
     from islet.replay import run

@@ -10,10 +10,10 @@ from islet.access.passwords import hash_password, new_token
 from islet.access.sas import ConnectionString
 from islet.agent.fleet import run_fleet
 from islet.agent.mqtt_client import FaithfulClient
-from islet.app import clock, opened_platform, opened_registry, run_until_signal, wall_us
+from islet.app import opened_platform, opened_registry, run_until_signal, wall_us
 from islet.model.people import Patient, Role, User
 from islet.model.time import DAY_US, MINUTE_US, Now
-from islet.provision import ensure_worn, front_door
+from islet.provision import ensure_worn, front_door, platform_clock
 from islet.settings import Settings
 from islet.simulate.population import make_population
 from islet.simulate.profiles import PROFILES
@@ -75,10 +75,13 @@ def run_demo(settings: Settings, *, patients: int, seed: int) -> None:
 
 
 def run_simulation(settings: Settings, *, patients: int, minutes: int, seed: int) -> int:
-    """People beside a platform that runs already on this data directory; how many events they sent."""
+    """People beside a platform that runs already on this data directory, by its clock; how many events they sent.
+
+    `minutes` are the platform's; 0 goes on until cancelled. Raises IsletError when no platform answers.
+    """
+    now = platform_clock(settings).running(wall_us)
     with opened_registry(settings) as registry:
         credentials = provision(registry, patients, settings.hub_name)
-    now = clock(1.0, 0)
     began_us = now()
     until_us = began_us + minutes * MINUTE_US if minutes else None
     return asyncio.run(simulate(settings, credentials, now, seed=seed, send_from_us=began_us, until_us=until_us))

@@ -1,17 +1,25 @@
-"""Devices that Islet itself plays (simulated and replayed people): their registration, and where they connect."""
+"""Devices that Islet itself plays (simulated and replayed people): their registration, where they connect, and what
+time it is there."""
+
+import httpx
+from msgspec import Struct
 
 from islet.access.sas import ConnectionString
 from islet.agent.mqtt_client import Address
 from islet.app import wall_us
+from islet.errors import IsletError
 from islet.gateways.authenticate import new_device
 from islet.gateways.certificates import client_ssl_context, ensure_certificates
-from islet.model.people import Patient
+from islet.model.people import Patient, check_patient
+from islet.model.time import Now
 from islet.settings import Settings
 from islet.store.base import Registry
 
 
 def ensure_worn(registry: Registry, patient: Patient, device: str, hub_name: str) -> ConnectionString:
-    """The credentials of a patient's device; both are made where they are not there."""
+    """The credentials of a patient's device; both are made where they are not there. Raises BadInput for a patient's
+    id that cannot be."""
+    check_patient(patient)
     if registry.patient(patient.id) is None:
         registry.put_patient(patient)
     known = registry.device(device)
@@ -25,3 +33,28 @@ def front_door(settings: Settings) -> Address:
     """Where devices on this machine find the platform of these settings, and whom they trust."""
     paths = ensure_certificates(settings.data_dir, settings.hub_name, wall_us())
     return Address(host=settings.hub_name, port=settings.mqtt_tls_port, tls=client_ssl_context(paths.authority))
+
+
+class PlatformClock(Struct, frozen=True):
+    """What the platform says of its clock: an instant, and how many times faster than the wall's it runs."""
+
+    now_us: int
+    speed: float
+
+    def running(self, wall: Now) -> Now:
+        """The platform's clock from here on, by a wall's clock that is started now."""
+        asked_us = wall()
+        return lambda: self.now_us + round((wall() - asked_us) * self.speed)
+
+
+def platform_clock(settings: Settings) -> PlatformClock:
+    """The clock of the platform that runs on this data directory. Raises IsletError when none answers."""
+    paths = ensure_certificates(settings.data_dir, settings.hub_name, wall_us())
+    base = f"https://{settings.hub_name}:{settings.https_port}"
+    try:
+        answer = httpx.get(f"{base}/readyz", verify=client_ssl_context(paths.authority)).raise_for_status().json()
+        return PlatformClock(int(answer["now_us"]), float(answer["speed"]))
+    except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
+        raise IsletError(
+            f"no platform answers at {base} ({type(error).__name__}); start one with `islet serve` on this data directory"
+        ) from None

@@ -8,29 +8,20 @@ from datetime import timedelta
 from pathlib import Path
 
 import click
-import httpx
-from msgspec import Struct, structs
+from msgspec import structs
 
 from islet.agent.mqtt_client import FaithfulClient
 from islet.app import opened_registry, wall_us
-from islet.errors import BadInput, IsletError
-from islet.gateways.certificates import client_ssl_context, ensure_certificates
+from islet.errors import BadInput
 from islet.menu import plug
 from islet.model.codec import encode_event
 from islet.model.events import AnyEvent, Reading
 from islet.model.people import Patient
 from islet.model.time import from_us, iso, to_us
-from islet.provision import ensure_worn, front_door
+from islet.provision import PlatformClock, ensure_worn, front_door, platform_clock
 from islet.settings import Settings
 
 _STEP_S = 0.02  # how often what is due is sent
-
-
-class PlatformClock(Struct, frozen=True):
-    """What the platform says of its clock: an instant, and how many times faster than the wall's it runs."""
-
-    now_us: int
-    speed: float
 
 
 def moved(events: Sequence[AnyEvent], clock: PlatformClock, speed: float) -> list[AnyEvent]:
@@ -54,10 +45,10 @@ async def run(settings: Settings, file: Path, *, speed: float, patient: str | No
     if not wearing.events:
         raise BadInput("the workbook holds no events", reason="empty")
     id = patient or re.sub(r"[^A-Za-z0-9_-]", "-", file.stem)[:64]
+    clock = await asyncio.to_thread(platform_clock, settings)
     with opened_registry(settings) as registry:
         wearer = Patient(id=id, label=id, tags=("replayed",))
         devices = [ensure_worn(registry, wearer, f"{id}-{kind}", settings.hub_name) for kind in ("cgm", "meter")]
-    clock = await _platform_clock(settings)
     events = moved(wearing.events, clock, speed)
     readings = sum(isinstance(event, Reading) for event in events)
     click.echo(
@@ -71,19 +62,6 @@ async def run(settings: Settings, file: Path, *, speed: float, patient: str | No
     finally:
         await asyncio.gather(sensor.close(), meter.close())
     click.echo(f"all {len(events)} events are acknowledged")
-
-
-async def _platform_clock(settings: Settings) -> PlatformClock:
-    paths = ensure_certificates(settings.data_dir, settings.hub_name, wall_us())
-    base = f"https://{settings.hub_name}:{settings.https_port}"
-    try:
-        async with httpx.AsyncClient(verify=client_ssl_context(paths.authority)) as http:
-            answer = (await http.get(f"{base}/readyz")).raise_for_status().json()
-    except httpx.HTTPError as error:
-        raise IsletError(
-            f"no platform answers at {base} ({type(error).__name__}); start one with `islet serve` on this data directory"
-        ) from None
-    return PlatformClock(int(answer["now_us"]), float(answer["speed"]))
 
 
 def _is_capillary(event: AnyEvent) -> bool:

@@ -7,10 +7,21 @@ Read from a TOML file (flat keys), then from the environment (`ISLET_` + the nam
 import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
+from math import isfinite
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, Final, get_type_hints
 
 from islet.errors import SettingError
+
+ROLES: Final = ("gateway", "engine", "store", "notify", "web")
+_CHOICES: Final = {
+    "log_level": ("debug", "info", "warning", "error"),
+    "log_format": ("json", "text"),
+    "notify_language": ("en", "zh-CN"),
+}
+_MAY_BE_ZERO: Final = frozenset({"commit_wait_ms", "lateness_min", "future_min", "silence_grace_s", "page_max_age_min"})
+_MOST: Final = {"partitions": 1024, "retention_days": 36_500}
+_MOST_OF_ANY: Final = 1_000_000  # more is a slip in the unit, and would not fit a column of microseconds one day
 
 
 def _setting(default: Any, unit: str, sentence: str) -> Any:
@@ -27,9 +38,7 @@ class Settings:
         "localhost", "", "The host name that devices use; it is in their SAS tokens and in our certificate."
     )
     roles: tuple[str, ...] = _setting(
-        ("gateway", "engine", "store", "notify", "web"),
-        "",
-        "Which roles this process runs; all of them in one process by default.",
+        ROLES, "", "Which roles this process runs; all of them in one process by default."
     )
 
     key_file: str = _setting(
@@ -114,9 +123,36 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
     if unknown:
         raise SettingError(f"unknown setting {unknown[0]!r}; `islet settings` lists all of them")
     hints = get_type_hints(Settings)
-    settings = Settings(**{name: _converted(known[name], hints[name], value) for name, value in values.items()})
-    _check(settings)
+    return checked(Settings(**{name: _converted(known[name], hints[name], value) for name, value in values.items()}))
+
+
+def checked(settings: Settings) -> Settings:
+    """The settings, when every value is one that is allowed; for whoever changes one after `load`.
+
+    Raises SettingError, which names the setting and says what is allowed.
+    """
+    if not settings.roles:
+        raise SettingError(f"setting roles: expected at least one of {', '.join(ROLES)}")
+    for role in settings.roles:
+        if role not in ROLES:
+            raise SettingError(f"setting roles: {role!r} is not one of {', '.join(ROLES)}")
+    for name, allowed in _CHOICES.items():
+        if getattr(settings, name) not in allowed:
+            raise SettingError(f"setting {name}: expected one of {', '.join(allowed)}")
+    for setting in fields(settings):
+        value = getattr(settings, setting.name)
+        if isinstance(value, int | float):
+            _check_number(setting, value)
     return settings
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The words of a comma-separated text, without the spaces around them; empty ones are left out.
+
+    >>> listed("gateway, engine,")
+    ('gateway', 'engine')
+    """
+    return tuple(word for part in text.split(",") if (word := part.strip()))
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -130,7 +166,11 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _converted(setting: Field[Any], kind: Any, value: Any) -> Any:
     try:
+        if isinstance(value, bool):  # TOML's true would be a 1
+            raise TypeError
         if kind is int:
+            if isinstance(value, float):  # int() would cut its decimals off
+                raise TypeError
             return int(value)
         if kind is float:
             return float(value)
@@ -140,7 +180,7 @@ def _converted(setting: Field[Any], kind: Any, value: Any) -> Any:
             if not isinstance(value, str):
                 raise TypeError
             return value
-        return tuple(value.split(",")) if isinstance(value, str) else tuple(str(v) for v in value)
+        return listed(value if isinstance(value, str) else ",".join(value))
     except (TypeError, ValueError):
         unit = setting.metadata["unit"]
         raise SettingError(
@@ -153,29 +193,16 @@ def _kind_name(kind: Any) -> str:
     return names.get(kind, "a list of words")
 
 
-def _check(settings: Settings) -> None:
-    roles = ("gateway", "engine", "store", "notify", "web")
-    for role in settings.roles:
-        if role not in roles:
-            raise SettingError(f"setting roles: {role!r} is not one of {', '.join(roles)}")
-    for name in ("mqtt_tls_port", "mqtt_plain_port", "https_port", "http_plain_port"):
-        if not 0 <= getattr(settings, name) <= 65535:
+def _check_number(setting: Field[Any], value: float) -> None:
+    name, unit = setting.name, setting.metadata["unit"]
+    if unit == "port":
+        if not 0 <= value <= 65535:
             raise SettingError(f"setting {name}: expected a port between 0 (off) and 65535")
-    positive = (
-        "partitions",
-        "retention_days",
-        "ring_readings",
-        "engine_tick_s",
-        "engine_snapshot_s",
-        "speed",
-        "session_h",
-    )
-    for name in positive:
-        if not getattr(settings, name) > 0:
-            raise SettingError(f"setting {name}: expected more than 0")
-    if settings.log_level not in ("debug", "info", "warning", "error"):
-        raise SettingError("setting log_level: expected debug, info, warning or error")
-    if settings.notify_language not in ("en", "zh-CN"):
-        raise SettingError("setting notify_language: expected en or zh-CN")
-    if settings.log_format not in ("json", "text"):
-        raise SettingError("setting log_format: expected json or text")
+        return
+    most = _MOST.get(name, _MOST_OF_ANY)
+    if not isfinite(value) or value > most:
+        raise SettingError(f"setting {name}: expected at most {most} {unit}")
+    if value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
+        raise SettingError(
+            f"setting {name}: expected {'0 or more' if name in _MAY_BE_ZERO else 'more than 0'} ({unit})"
+        )

@@ -89,13 +89,16 @@ class DictRegistry:
     def put_user(self, user: User) -> None:
         raise NotImplementedError
 
-    def create_session(self, token_hash: str, user: str, expires_us: int) -> None:
+    def create_session(self, token_hash: str, user: str, expires_us: int, now_us: int | None = None) -> None:
         raise NotImplementedError
 
     def session_user(self, token_hash: str, now_us: int) -> User | None:
         return None
 
     def delete_session(self, token_hash: str) -> None:
+        raise NotImplementedError
+
+    def delete_sessions(self, user: str) -> None:
         raise NotImplementedError
 
     def secret(self, name: str) -> str | None:

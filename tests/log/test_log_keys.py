@@ -77,3 +77,24 @@ def test_an_empty_key_file_is_refused_and_not_overwritten(settings: Settings) ->
     with pytest.raises(KeyUnavailable, match="32 bytes"):
         data_key(settings, {})
     assert file.read_bytes() == b""
+
+
+@pytest.mark.parametrize("left", ["log.db", "store.db"])
+def test_no_new_key_is_made_beside_what_a_lost_one_encrypted(settings: Settings, left: str) -> None:
+    key = data_key(settings, {})
+    file = settings.data_dir / "data.key"
+    file.rename(settings.data_dir / "backup")
+    (settings.data_dir / left).write_bytes(b"encrypted")
+    with pytest.raises(KeyUnavailable, match=rf"data\.key is not there, but {left}.*restore it"):
+        data_key(settings, {})
+    assert not file.exists()
+    (settings.data_dir / "backup").rename(file)
+    assert data_key(settings, {}) == key
+
+
+def test_a_place_where_no_key_can_be_made_is_told(settings: Settings) -> None:
+    settings.data_dir.write_text("a file, not a folder", encoding="utf-8")
+    with pytest.raises(KeyUnavailable, match=r"data\.key: "):
+        data_key(settings, {})
+    with pytest.raises(KeyUnavailable, match=r"data\.key: cannot be made"):
+        data_key(replace(settings, key_file=str(settings.data_dir.parent / "new" / ("x" * 300) / "data.key")), {})

@@ -1,11 +1,12 @@
 """Settings: one table, a file, the environment, and errors that help."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from islet.errors import SettingError
-from islet.settings import Settings, load
+from islet.settings import Settings, checked, load
 
 
 def test_without_a_file_or_environment_the_defaults_hold() -> None:
@@ -31,7 +32,12 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ('partitions = "many"', r"partitions: expected a whole number \(partitions\)"),
         ("partitions = 0", "partitions: expected more than 0"),
         ("https_port = 70000", "https_port: expected a port"),
+        ("partitions = 2.5", "partitions: expected a whole number"),
+        ("partitions = true", "partitions: expected a whole number"),
         ('roles = ["gate"]', "roles: 'gate' is not one of"),
+        ("roles = [1]", "roles: expected a list of words"),
+        ("roles = []", "roles: expected at least one of gateway"),
+        ('log_level = "loud"', "log_level: expected one of debug"),
         ("retention_days =", "not valid TOML"),
     ],
 )
@@ -46,3 +52,34 @@ def test_a_secret_is_never_in_the_message() -> None:
     with pytest.raises(SettingError) as caught:
         load(None, {"ISLET_SPEED": "hunter2"})
     assert "hunter2" not in str(caught.value)
+
+
+def test_spaces_around_the_roles_are_no_part_of_their_names() -> None:
+    assert load(None, {"ISLET_ROLES": "gateway, engine"}).roles == ("gateway", "engine")
+
+
+@pytest.mark.parametrize("name", ["speed", "retention_days", "lateness_min", "commit_wait_ms", "session_h"])
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "-1", "1e300"])
+def test_a_number_outside_of_what_is_sensible_is_refused(name: str, text: str) -> None:
+    with pytest.raises(SettingError, match=f"setting {name}: expected"):
+        load(None, {f"ISLET_{name.upper()}": text})
+
+
+@pytest.mark.parametrize(
+    "name", ["compact_every_s", "speed", "retention_days", "engine_tick_s", "notify_give_up_h", "partitions"]
+)
+def test_nothing_that_divides_or_paces_may_be_zero(name: str) -> None:
+    with pytest.raises(SettingError, match=f"setting {name}: expected more than 0"):
+        load(None, {f"ISLET_{name.upper()}": "0"})
+
+
+@pytest.mark.parametrize("name", ["commit_wait_ms", "lateness_min", "future_min", "silence_grace_s"])
+def test_a_tolerance_may_be_zero(name: str) -> None:
+    assert getattr(load(None, {f"ISLET_{name.upper()}": "0"}), name) == 0
+
+
+def test_what_is_changed_after_loading_can_be_checked_again() -> None:
+    settings = replace(Settings(), speed=0.0)
+    with pytest.raises(SettingError, match="speed: expected more than 0"):
+        checked(settings)
+    assert checked(Settings()) == Settings()

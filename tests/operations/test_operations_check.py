@@ -4,6 +4,8 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from islet.errors import KeyUnavailable
 from islet.operations.check import Finding, findings
 from islet.settings import Settings
@@ -50,3 +52,36 @@ def test_a_wrong_data_key_is_told_in_its_own_words(tmp_path: Path) -> None:
 
     finding = named(findings(quiet(tmp_path), opens=refused), "data key")
     assert (finding.ok, finding.says) == (False, "the data key does not open log.db")
+
+
+def test_a_data_directory_below_a_file_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder", encoding="utf-8")
+    finding = named(findings(replace(quiet(tmp_path), data_dir=file / "data"), opens=well), "data directory")
+    assert (finding.ok, str(file) in finding.says) == (False, True)
+
+
+def test_a_disk_that_refuses_is_a_finding(tmp_path: Path) -> None:
+    def refused() -> None:
+        raise OSError(5, "Input/output error", "log.db")
+
+    assert not named(findings(quiet(tmp_path), opens=refused), "data key").ok
+
+
+@pytest.mark.parametrize(
+    ("token", "chat", "ok", "says"),
+    [
+        ("12:secret", "34", True, "go to Telegram"),
+        ("12:secret", "", False, "telegram_chat is not"),
+        ("", "34", False, "telegram_token is not"),
+        ("", "", True, "portal and the console only"),
+    ],
+)
+def test_alarms_reach_a_phone_only_with_both_a_token_and_a_chat(
+    tmp_path: Path, token: str, chat: str, ok: bool, says: str
+) -> None:
+    settings = replace(quiet(tmp_path), telegram_token=token, telegram_chat=chat)
+    finding = named(findings(settings, opens=well), "alarms")
+    assert finding.ok is ok
+    assert says in finding.says
+    assert "secret" not in finding.says

@@ -19,8 +19,8 @@ from islet.cli import main
 from islet.model.events import Reading
 from islet.model.people import Patient, Role, User
 from islet.model.time import HOUR_US, MINUTE_US, from_us, iso
-from islet.provision import ensure_worn
-from islet.replay import PlatformClock, moved
+from islet.provision import PlatformClock, ensure_worn
+from islet.replay import moved
 from islet.settings import Settings, load
 from tests.conftest import Missing
 from tests.platform.process import PlatformProcess, can_bind

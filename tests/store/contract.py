@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from islet.errors import AlreadyExists, NotFound
 from islet.log.base import Slice
@@ -217,6 +218,23 @@ class StoreContract:
         store.apply([changes(*(low("opened", onset, onset) for onset in (2, 5, 3)))])
         assert [one.onset_us // MINUTE_US for one in store.alerts(limit=2)] == [5, 3]
 
+    def test_of_alerts_with_one_onset_the_most_severe_comes_first(self, store: Store) -> None:
+        rules = [("a", Severity.WARNING), ("b", Severity.URGENT)]
+        opened = low("opened", 1, 1)
+        store.apply([changes(*(structs.replace(opened, rule=rule, severity=severity) for rule, severity in rules))])
+        assert [one.rule for one in store.alerts()] == ["b", "a"]
+
+    def test_no_number_of_newer_alerts_hides_an_urgent_one_that_is_active(self, store: Store) -> None:
+        urgent = low("opened", 1, 1, severity=Severity.URGENT)
+        technical = [low("opened", onset, onset, severity=Severity.TECHNICAL) for onset in (5, 6)]
+        ended = [low("opened", 7, 7, severity=Severity.URGENT), low("cleared", 7, 8)]
+        seen = [low("opened", 4, 4), low("acknowledged", 4, 5, by="nurse")]
+        warnings = [low("opened", 2, 2), low("opened", 3, 3)]
+        store.apply([changes(urgent, *warnings, *seen, *technical, *ended)])
+        order = [1, 3, 2, 4, 6, 5, 7]
+        assert [one.onset_us // MINUTE_US for one in store.alerts(active_only=True)] == order
+        assert [one.onset_us // MINUTE_US for one in store.alerts(["anna"], active_only=True, limit=2)] == order[:2]
+
     def test_a_slice_that_fails_leaves_nothing_behind(self, store: Store) -> None:
         broken = _slice(Topic.ALERTS, documents_batch([DocumentRow("anna", "", 1, "opened", "not JSON")]), 0, 1, 0)
         with pytest.raises(Exception, match="JSON"):
@@ -324,6 +342,44 @@ class RegistryContract:
         registry.put_user(User(name="nurse", role=Role.CLINICIAN, password_hash="h", enabled=False))
         assert registry.session_user("t1", 99) is None
         assert [one.name for one in registry.users()] == ["nurse"]
+
+    def test_another_password_or_a_disabled_user_ends_all_their_sessions(self, registry: Registry) -> None:
+        nurse = User(name="nurse", role=Role.CLINICIAN, password_hash="h")
+        changes = (structs.replace(nurse, password_hash="other"), structs.replace(nurse, enabled=False))
+        for changed in changes:
+            registry.put_user(nurse)
+            registry.put_user(User(name="other", role=Role.CLINICIAN, password_hash="h"))
+            registry.create_session("t1", "nurse", DAY_US)
+            registry.create_session("t2", "other", DAY_US)
+            registry.put_user(changed)
+            registry.put_user(nurse)
+            assert registry.session_user("t1", 1) is None
+            assert registry.session_user("t2", 1) is not None
+
+    def test_another_language_or_assignment_leaves_the_session(self, registry: Registry) -> None:
+        nurse = User(name="nurse", role=Role.CLINICIAN, password_hash="h")
+        registry.put_user(nurse)
+        registry.create_session("t", "nurse", DAY_US)
+        registry.put_user(structs.replace(nurse, language="zh-CN", patients=("anna",)))
+        assert registry.session_user("t", 1) is not None
+
+    def test_all_sessions_of_a_user_can_be_ended(self, registry: Registry) -> None:
+        for name in ("nurse", "other"):
+            registry.put_user(User(name=name, role=Role.CLINICIAN, password_hash="h"))
+            registry.create_session(f"{name}-1", name, DAY_US)
+            registry.create_session(f"{name}-2", name, DAY_US)
+        registry.delete_sessions("nurse")
+        assert [registry.session_user(f"nurse-{i}", 1) for i in (1, 2)] == [None, None]
+        assert None not in [registry.session_user(f"other-{i}", 1) for i in (1, 2)]
+
+    def test_a_new_session_forgets_those_that_are_over(self, registry: Registry) -> None:
+        registry.put_user(User(name="nurse", role=Role.CLINICIAN, password_hash="h"))
+        registry.create_session("old", "nurse", 100)
+        registry.create_session("young", "nurse", 101)
+        registry.create_session("new", "nurse", DAY_US, now_us=100)
+        assert registry.session_user("old", 0) is None  # asked at an earlier instant, it would still hold
+        assert registry.session_user("young", 0) is not None
+        assert registry.session_user("new", 0) is not None
 
     def test_secrets_are_kept_by_name(self, registry: Registry) -> None:
         assert registry.secret("telegram") is None

@@ -242,6 +242,24 @@ def test_no_page_is_wider_than_the_screen(ward: Site, open_page: Open, language:
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
 
 
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+def test_the_choice_of_hours_stays_on_one_line(ward: Site, open_page: Open, language: str) -> None:
+    ward.add_user("manager", Role.ADMINISTRATOR, language=language)
+    page = open_page("/patients/p-1", "manager", width=360)
+    texts = "(buttons) => buttons.map((b) => { const r = document.createRange(); r.selectNodeContents(b);"
+    lines = page.locator(".hours button").evaluate_all(f"{texts} return r.getClientRects().length; }})")
+    assert lines == [1] * len(lines)
+    assert lines
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_of_alerts_with_one_onset_the_urgent_one_is_listed_first(ward: Site, open_page: Open) -> None:
+    ward.open_alert("low", "p-1", Severity.WARNING)
+    ward.open_alert("urgent_low", "p-1", Severity.URGENT)
+    page = open_page("/patients/p-1", "nurse")
+    expect(page.locator("#alerts strong")).to_have_text(["Urgent low", "Low glucose", "Demonstration rule"])
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_on_any_page(ward: Site, open_page: Open, scheme: str, missing: Missing) -> None:
     if not AXE.exists():

@@ -12,6 +12,7 @@ import pytest
 from msgspec import structs
 
 from islet.model.alerts import Severity
+from islet.model.time import HOUR_US
 from islet.model.topics import Topic
 from islet.web import live, streams, updates
 from islet.web.updates import between, parse_positions, positions_text
@@ -36,11 +37,13 @@ def read(lines: Iterator[str]) -> Iterator[Event]:
 class Stream:
     """One open live stream of a user's."""
 
-    def __init__(self, site: Site, address: str, user: str, query: str = "", last_event_id: str = "") -> None:
+    def __init__(
+        self, site: Site, address: str, user: str, query: str = "", last_event_id: str = "", timeout_s: float = 10
+    ) -> None:
         headers = {"authorization": f"Bearer {site.token(user)}"}
         if last_event_id:
             headers["last-event-id"] = last_event_id
-        self._client = httpx.Client(base_url=address, headers=headers, timeout=10)
+        self._client = httpx.Client(base_url=address, headers=headers, timeout=timeout_s)
         self._open = self._client.stream("GET", f"/live?{query}")
         self.answer = self._open.__enter__()
         self.events = read(self.answer.iter_lines())
@@ -172,6 +175,46 @@ def test_a_stream_ends_when_its_viewer_loses_a_right(site: Site, change: str, mo
         left = list(islice(stream.events, 20))
     assert len(left) < 20, "the stream goes on"
     assert {name for name, _, _ in left} <= {"clock"}
+
+
+def test_a_quiet_stream_still_says_that_it_lives(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.4)
+    with site.serve() as address, Stream(site, address, "nurse", timeout_s=3) as stream:
+        assert [stream.next("clock")[0] for _ in range(3)] == ["clock"] * 3
+
+
+def test_a_busy_stream_ends_with_its_session(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.4)
+    with site.serve() as address, Stream(site, address, "nurse") as stream:
+        stream.next("clock")
+        site.now_us += 2 * HOUR_US
+        for i in range(150):
+            site.add_readings("p-1", [100], end_us=site.now_us + i)
+            if next((one for one in stream.events if one[0] == "readings"), None) is None:
+                break
+        else:
+            pytest.fail("the stream goes on")
+
+
+def test_a_position_that_the_log_has_not_reached_asks_for_a_new_snapshot(site: Site) -> None:
+    site.add_readings("p-1", [100])
+    with (
+        site.serve() as address,
+        Stream(site, address, "nurse", "from=99999999999999999999.0-0.0-0.0") as stream,
+    ):
+        assert stream.next("resync", "readings")[0] == "resync"
+        site.add_readings("p-1", [103], end_us=site.now_us + 1)
+        new = {"p-1": [[site.now_us + 1, 1030, 0]]}
+        assert any(data == new for name, _, data in stream.events if name == "readings")
+
+
+def test_being_ahead_in_one_partition_does_not_allow_more_to_be_read_in_another(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updates, "CATCH_UP_ROWS", 2)
+    site.add_readings("p-1", [100, 101, 102])
+    ahead = ((0, 0), (1_000, 0), (0, 0))
+    assert between(site.log, ahead, updates.ends_of(site.log)) is None
 
 
 def test_closing_the_hub_ends_all_streams(site: Site) -> None:

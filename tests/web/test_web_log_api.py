@@ -10,8 +10,9 @@ import pytest
 from islet.log.base import CursorMove
 from islet.model.alerts import Severity
 from islet.model.people import Role
-from islet.model.time import MINUTE_US, iso
+from islet.model.time import HOUR_US, MINUTE_US, iso
 from islet.model.topics import Topic, partition_of
+from islet.web import log_api
 from tests.web.portal import Site
 
 P1 = partition_of("p-1", 2)
@@ -88,6 +89,33 @@ async def test_a_query_that_is_not_understood_is_400(filled: Site, query: str) -
     answer = await filled.client().get(f"/api/log/alerts?{query}", headers=bearer(filled, "mirror"))
     assert answer.status_code == 400
     assert "expected" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("last", ["0:99999999999999999999", "0:-1", "0", "x:1", "0:1:2", "0:٣"])
+async def test_a_last_event_id_that_is_not_understood_is_400(filled: Site, last: str) -> None:
+    headers = {**bearer(filled, "mirror"), "last-event-id": last.encode()}
+    answer = await filled.client().get("/api/log/alerts/stream", headers=headers.items())  # type: ignore[arg-type]
+    assert answer.status_code == 400
+    assert "Last-Event-ID: expected" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_stream_of_the_log_beats_when_quiet_and_ends_with_its_session_when_busy(
+    filled: Site, monkeypatch: pytest.MonkeyPatch, busy: bool
+) -> None:
+    monkeypatch.setattr(log_api, "HEARTBEAT_S", 0.4)
+    path, headers = "/api/log/glucose_readings/stream", bearer(filled, "mirror")
+    with filled.serve() as address, httpx.stream("GET", address + path, headers=headers, timeout=3) as answer:
+        lines = answer.iter_lines()
+        assert next(line for line in lines if line == ": heartbeat")
+        filled.now_us += 2 * HOUR_US
+        for i in range(150):
+            if busy:
+                filled.add_readings("p-1", [100], end_us=filled.now_us + i)
+            if next((line for line in lines if line.startswith(("data", ":"))), None) is None:
+                break
+        else:
+            pytest.fail("the stream goes on")
 
 
 async def test_a_named_cursor_is_kept_in_the_log_for_its_owner_alone(filled: Site) -> None:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from islet.model.alerts import Severity
+from islet.model.alerts import AlertChange, Severity
+from islet.model.batch import DocumentRow, documents_batch
+from islet.model.codec import encode_change
 from islet.model.people import Role
 from islet.model.time import HOUR_US
 from islet.model.topics import Topic
@@ -189,3 +191,19 @@ async def test_an_unknown_language_or_unit_changes_nothing(site: Site) -> None:
 async def test_the_browsers_language_is_used_before_anything_was_chosen(site: Site) -> None:
     answer = await site.client().get("/login", headers={"accept-language": "fr;q=0.9, zh-Hans-CN;q=0.8, en"})
     assert '<html lang="zh-CN">' in answer.text
+
+
+async def test_an_old_active_alert_is_not_hidden_by_hundreds_of_newer_ones(site: Site) -> None:
+    old = site.open_alert("urgent_low", "p-1", Severity.URGENT, minutes=3 * 24 * 60)
+    rows = [
+        AlertChange(change=change, rule="high", patient="p-1", onset_us=onset, at_us=onset, severity=Severity.WARNING)
+        for onset in range(site.now_us - 600, site.now_us)
+        for change in ("opened", "cleared")
+    ]
+    bodies = [(row, encode_change(row).decode()) for row in rows]
+    batch = documents_batch([DocumentRow("p-1", "", row.at_us, row.change, body) for row, body in bodies])
+    site.append(Topic.ALERTS, batch)
+    client = site.client("nurse")
+    for path in ("/api/patients", "/api/patients/p-1/series"):
+        assert old in [alert["id"] for alert in (await client.get(path)).json()["alerts"]], path
+    assert old in [alert["id"] for alert in (await client.get("/api/alerts")).json()["active"]]

@@ -1,15 +1,23 @@
 """Log-in, log-out, sessions, forged requests, and how guessing is slowed down."""
 
+import asyncio
+import threading
+
+import httpx
 import pytest
 from msgspec import structs
+from starlette.applications import Starlette
 from starlette.datastructures import Headers
 
 from islet.access.passwords import token_hash
 from islet.model.people import Role
 from islet.model.time import HOUR_US, SECOND_US
+from islet.web import account
 from islet.web.account import local_path
 from islet.web.attempts import Attempts
+from islet.web.hashing import Hashing
 from islet.web.security import from_here
+from islet.web.sessions import Door
 from tests.web.portal import PASSWORD, Site
 
 SAME = {"sec-fetch-site": "same-origin"}
@@ -100,8 +108,82 @@ def test_a_success_does_not_free_the_address_for_guessing_at_others() -> None:
     attempts = Attempts()
     for i in range(30):
         assert attempts.begin(f"name-{i}", "10.0.0.1", 0) == 0
-        attempts.succeeded(f"name-{i}", "10.0.0.1")
+    attempts.succeeded("name-0", "10.0.0.1", 0)
+    assert attempts.begin("one more", "10.0.0.1", 0) == 0
     assert attempts.begin("other", "10.0.0.1", 0) > 0
+
+
+def test_a_wards_successes_at_one_address_make_nobody_wait() -> None:
+    attempts = Attempts()
+    for i in range(200):
+        assert attempts.begin(f"nurse-{i}", "10.0.0.1", i) == 0
+        attempts.succeeded(f"nurse-{i}", "10.0.0.1", i)
+
+
+def test_failures_are_forgiven_with_time() -> None:
+    attempts = Attempts()
+    for i in range(1000):
+        assert attempts.begin(f"name-{i}", "10.0.0.1", i * 2 * SECOND_US) == 0
+    for i in range(100):
+        assert attempts.begin("nurse", "10.0.0.2", i * 300 * SECOND_US) == 0
+
+
+def test_others_at_an_address_make_a_newcomer_wait_seconds_and_not_minutes() -> None:
+    attempts, now_us = Attempts(), 0
+    for i in range(500):
+        now_us += attempts.begin(f"name-{i}", "10.0.0.1", now_us)
+        attempts.begin(f"name-{i}", "10.0.0.1", now_us)
+    assert attempts.begin("nurse", "10.0.0.1", now_us) <= 2 * SECOND_US
+
+
+def test_who_has_logged_in_from_an_address_does_not_wait_for_others() -> None:
+    attempts = Attempts()
+    attempts.begin("nurse", "10.0.0.1", 0)
+    attempts.succeeded("nurse", "10.0.0.1", 0)
+    for i in range(150):
+        attempts.begin(f"name-{i}", "10.0.0.1", 0)
+        attempts.begin("nurse", f"10.1.0.{i}", 0)
+    assert attempts.begin("other", "10.0.0.1", 0) > 0
+    assert attempts.begin("nurse", "10.2.0.1", 0) > 0
+    assert attempts.begin("nurse", "10.0.0.1", 0) == 0
+
+
+async def test_two_passwords_are_checked_at_once_and_a_bounded_number_waits() -> None:
+    hashing, go, lock = Hashing(at_once=2, waiting=3), threading.Event(), threading.Lock()
+    running = most = 0
+
+    def check() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        go.wait(10)
+        with lock:
+            running -= 1
+
+    checks = []
+    for _ in range(5):
+        assert not hashing.full
+        checks.append(asyncio.create_task(hashing.run(check)))
+        await asyncio.sleep(0)  # lets it take its place
+    assert hashing.full
+    go.set()
+    await asyncio.gather(*checks)
+    assert most == 2
+    assert not hashing.full
+
+
+async def test_a_log_in_beyond_the_queue_is_429_and_told_when_to_come_again(site: Site) -> None:
+    """All at once; each has a name of its own, and too few come for any limit of attempts."""
+    door = Door(attempts=Attempts(), hashing=Hashing(waiting=1))
+    login = Starlette(routes=account.routes(site.context, door))
+    for i in range(5):
+        site.add_user(f"nurse-{i}", Role.CLINICIAN)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(login), base_url="http://islet.test") as client:
+        fields = ({"name": f"nurse-{i}", "password": PASSWORD} for i in range(5))
+        answers = await asyncio.gather(*(client.post("/login", data=one, headers=SAME) for one in fields))
+    assert sorted(answer.status_code for answer in answers) == [303] * 3 + [429] * 2
+    assert [answer.headers["retry-after"] for answer in answers if answer.status_code == 429] == ["2", "2"]
 
 
 def test_the_wait_is_in_the_walls_time_however_fast_the_platform_runs() -> None:

@@ -2,36 +2,39 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import click
 from msgspec import structs
 
+from islet.access.decide import EVERYBODY
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import POLICIES, ConnectionString, format_connection_string
 from islet.app import opened_registry, wall_us
-from islet.errors import IsletError, NotFound
+from islet.commands.refusals import FiniteRange
+from islet.decode.iothub import DEVICE_ID
+from islet.errors import BadInput, NotFound
 from islet.gateways.authenticate import ensure_policy_keys, new_device, policy_secret
-from islet.model.people import Patient, Role, User
+from islet.model.people import Patient, Role, User, check_patient
 from islet.model.time import DAY_US
-from islet.settings import Settings
+from islet.settings import Settings, listed
 from islet.store.base import Registry
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
+_LEAST_PASSWORD: Final = 8  # characters; NIST SP 800-63B, 5.1.1.1
+_MAY_SEE_EVERYBODY: Final = frozenset({Role.ADMINISTRATOR, Role.APPLICATION})
+
 
 def with_registry(command: Callable[Concatenate[Registry, P], R]) -> Callable[P, R]:
-    """Give a command the registry of the data directory; Islet's own errors become one sentence."""
+    """Give a command the registry of the data directory."""
 
     @wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         settings: Settings = click.get_current_context().obj
-        try:
-            with opened_registry(settings) as registry:
-                return command(registry, *args, **kwargs)
-        except IsletError as error:
-            raise click.ClickException(str(error)) from error
+        with opened_registry(settings) as registry:
+            return command(registry, *args, **kwargs)
 
     return wrapped
 
@@ -51,15 +54,47 @@ def list_users(registry: Registry) -> None:
 
 @users.command("add")
 @click.argument("name")
-@click.option("--role", type=click.Choice([r.value for r in Role if r is not Role.DEVICE]), required=True)
-@click.option("--patients", default="", help="Comma-separated ids; * for all (applications).")
-@click.password_option(help="Asked for when not given.")
+@click.option("--role", type=click.Choice([r.value for r in Role if r is not Role.DEVICE]), help="Needed at first.")
+@click.option("--patients", help="Comma-separated ids; * for all (administrators and applications).")
+@click.option(
+    "--password",
+    prompt=True,
+    prompt_required=False,
+    hide_input=True,
+    confirmation_prompt=True,
+    help="At least 8 characters; asked for when it is needed and not given.",
+)
 @with_registry
-def add_user(registry: Registry, name: str, role: str, patients: str, password: str) -> None:
-    """Add somebody, or change their role, patients and password."""
-    assigned = tuple(p for p in patients.split(",") if p)
-    registry.put_user(User(name=name, role=Role(role), password_hash=hash_password(password), patients=assigned))
-    click.echo(f"{name} can log in as {role}")
+def add_user(registry: Registry, name: str, role: str | None, patients: str | None, password: str | None) -> None:
+    """Add somebody, or change of them what is given. A new password logs them out everywhere."""
+    known = registry.user(name)
+    if known is None:
+        if role is None:
+            raise click.UsageError("a new user needs a --role")
+        if password is None:
+            password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        known = User(name=name, role=Role(role), password_hash="")
+    changed = structs.replace(
+        known,
+        role=known.role if role is None else Role(role),
+        patients=known.patients if patients is None else listed(patients),
+    )
+    _check_patients(registry, changed)
+    if password is not None:
+        if len(password) < _LEAST_PASSWORD:
+            raise BadInput(f"password: expected at least {_LEAST_PASSWORD} characters", reason="password")
+        changed = structs.replace(changed, password_hash=hash_password(password))
+    registry.put_user(changed)
+    click.echo(f"{name} {'can log in as' if changed.enabled else 'stays disabled as'} {changed.role}")
+
+
+def _check_patients(registry: Registry, user: User) -> None:
+    for patient in user.patients:
+        if patient == EVERYBODY:
+            if user.role not in _MAY_SEE_EVERYBODY:
+                raise BadInput(f"patients: * is not for a {user.role}; give ids", reason="patients")
+        elif registry.patient(patient) is None:
+            raise NotFound(f"there is no patient {patient!r}; add them first with `islet patients add`")
 
 
 @users.command("disable")
@@ -71,14 +106,39 @@ def disable_user(registry: Registry, name: str) -> None:
     click.echo(f"{name} is disabled")
 
 
+@users.command("enable")
+@click.argument("name")
+@with_registry
+def enable_user(registry: Registry, name: str) -> None:
+    """Let a disabled user log in again, with the password they had."""
+    registry.put_user(structs.replace(_user(registry, name), enabled=True))
+    click.echo(f"{name} can log in")
+
+
+@users.command("revoke")
+@click.argument("name")
+@with_registry
+def revoke_user(registry: Registry, name: str) -> None:
+    """End all their sessions and API tokens; they can log in again."""
+    registry.delete_sessions(_user(registry, name).name)
+    click.echo(f"{name} is logged out everywhere; no token of theirs is valid")
+
+
 @users.command("token")
 @click.argument("name")
-@click.option("--days", default=90.0, show_default=True, help="How long it is valid.")
+@click.option(
+    "--days",
+    default=90.0,
+    show_default=True,
+    type=FiniteRange(0, 3650, min_open=True),
+    help="How long it is valid.",
+)
 @with_registry
 def user_token(registry: Registry, name: str, days: float) -> None:
     """An API token for an application; shown once."""
     token = new_token()
-    registry.create_session(token_hash(token), _user(registry, name).name, wall_us() + round(days * DAY_US))
+    now_us = wall_us()
+    registry.create_session(token_hash(token), _user(registry, name).name, now_us + round(days * DAY_US), now_us)
     click.echo(token)
 
 
@@ -104,14 +164,21 @@ def list_patients(registry: Registry) -> None:
 
 @patients.command("add")
 @click.argument("id")
-@click.option("--label", default="", help="What staff call them; never leaves the portal.")
-@click.option("--time-zone", default="UTC", show_default=True)
-@click.option("--tags", default="", help="Comma-separated.")
+@click.option("--label", help="What staff call them; never leaves the portal.")
+@click.option("--time-zone", help="As Europe/Vienna; UTC for a new patient.")
+@click.option("--tags", help="Comma-separated; they take the place of the earlier ones.")
 @with_registry
-def add_patient(registry: Registry, id: str, label: str, time_zone: str, tags: str) -> None:
-    """Add a patient, or change one."""
-    marks = tuple(t for t in tags.split(",") if t)
-    registry.put_patient(Patient(id=id, label=label, time_zone=time_zone, tags=marks))
+def add_patient(registry: Registry, id: str, label: str | None, time_zone: str | None, tags: str | None) -> None:
+    """Add a patient, or change of them what is given."""
+    known = registry.patient(id) or Patient(id=id)
+    changed = structs.replace(
+        known,
+        label=known.label if label is None else label,
+        time_zone=known.time_zone if time_zone is None else time_zone,
+        tags=known.tags if tags is None else listed(tags),
+    )
+    check_patient(changed)
+    registry.put_patient(changed)
     click.echo(f"patient {id} is there")
 
 
@@ -134,14 +201,13 @@ def list_devices(registry: Registry) -> None:
 @click.pass_obj
 def add_device(settings: Settings, id: str, patient: str) -> None:
     """Register a device and print its connection string, once."""
-    try:
-        with opened_registry(settings) as registry:
-            if patient and registry.patient(patient) is None:
-                raise NotFound(f"there is no patient {patient!r}; add them first with `islet patients add`")
-            device = new_device(id, wall_us(), patient)
-            registry.create_device(device)
-    except IsletError as error:
-        raise click.ClickException(str(error)) from error
+    if not DEVICE_ID.fullmatch(id) or "#" in id or "+" in id:  # IoT Hub's ids without MQTT's wildcards
+        raise BadInput("device id: expected 1 to 128 of A-Z a-z 0-9 - . % _ * ? ! ( ) , = @ $ '", reason="device_id")
+    with opened_registry(settings) as registry:
+        if patient and registry.patient(patient) is None:
+            raise NotFound(f"there is no patient {patient!r}; add them first with `islet patients add`")
+        device = new_device(id, wall_us(), patient)
+        registry.create_device(device)
     click.echo(format_connection_string(ConnectionString(host=settings.hub_name, device=id, key=device.primary_key)))
 
 
@@ -168,10 +234,7 @@ def hub() -> None:
 @click.pass_obj
 def connection_string(settings: Settings, policy: str) -> None:
     """The connection string of a hub policy, as IoT Hub's service SDKs take it. It is a secret."""
-    try:
-        with opened_registry(settings) as registry:
-            ensure_policy_keys(registry)
-            key = registry.secret(policy_secret(policy)) or ""
-    except IsletError as error:
-        raise click.ClickException(str(error)) from error
+    with opened_registry(settings) as registry:
+        ensure_policy_keys(registry)
+        key = registry.secret(policy_secret(policy)) or ""
     click.echo(format_connection_string(ConnectionString(host=settings.hub_name, policy=policy, key=key)))

@@ -3,7 +3,6 @@
 import click
 
 from islet.app import opened_log, opened_store, wall_us
-from islet.errors import IsletError
 from islet.gateways.certificates import ensure_certificates
 from islet.settings import Settings
 from islet.store.rebuild import rebuild as rebuild_from_log
@@ -19,24 +18,21 @@ def store() -> None:
 def rebuild(settings: Settings) -> None:
     """Drop what is derived from the log, and read the log again. What is older than the log stays. Stop the
     platform first."""
-    try:
-        with (
-            opened_log(settings) as log,
-            opened_store(settings) as derived,
-            click.progressbar(length=1000, label="rebuilding", show_pos=False) as bar,
-        ):
-            shown = 0
+    with (
+        opened_log(settings) as log,
+        opened_store(settings) as derived,
+        click.progressbar(length=1000, label="rebuilding", show_pos=False) as bar,
+    ):
+        shown = 0
 
-            def progress(done: int, of: int) -> None:
-                nonlocal shown
-                reached = 1000 * done // max(of, 1)
-                bar.update(reached - shown)
-                shown = reached
+        def progress(done: int, of: int) -> None:
+            nonlocal shown
+            reached = 1000 * done // max(of, 1)
+            bar.update(reached - shown)
+            shown = reached
 
-            rebuild_from_log(derived, log, progress)
-            counts = derived.counts()
-    except IsletError as error:
-        raise click.ClickException(str(error)) from error
+        rebuild_from_log(derived, log, progress)
+        counts = derived.counts()
     click.echo(", ".join(f"{count} {what}" for what, count in sorted(counts.items())))
 
 

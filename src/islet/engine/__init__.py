@@ -1,4 +1,5 @@
 """The engine: readings in, alert episodes out; exact for any order of arrival within the lateness bound.
 
-Pure: `rules`, `sql`, `predicates`, `ids`, `windows`, `episodes`, `step`, `snapshot`. Drivers: `embedded`.
+Pure: `rules`, `sql`, `predicates`, `ids`, `windows`, `evaluate`, `episodes`, `advance`, `changes`, `step`, `snapshot`.
+Drivers: `embedded`.
 """

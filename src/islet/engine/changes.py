@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from islet.engine.episodes import AT, DEVICE, KIND, KINDS, PATIENT, ROW
+from islet.engine.episodes import AT, DEVICE, KIND, KINDS, ONSET, PATIENT, REPLACED_BY, ROW, RULE, TENTHS
 from islet.engine.ids import Ids
 from islet.engine.rules import Rule
 from islet.engine.windows import NEVER
@@ -19,6 +19,7 @@ from islet.model.alerts import AlertChange, alert_id
 from islet.model.batch import DOCUMENTS_SCHEMA
 from islet.model.codec import encode_change
 
+_OF_A_RECORD: Final = [KIND, RULE, ONSET, AT, DEVICE, TENTHS, REPLACED_BY]
 _KIND_NAMES: Final = pa.array(KINDS)
 
 
@@ -62,8 +63,8 @@ class Changes:
                 glucose_tenths=tenths if number >= 0 else None,
                 replaced_by="" if replaced_by == NEVER else alert_id(named[rule][0], patient, replaced_by),
             )
-            for patient, device, (kind, rule, _, onset_us, at_us, number, tenths, replaced_by, _) in zip(
-                patients, devices, self._numbers.tolist(), strict=True
+            for patient, device, kind, rule, onset_us, at_us, number, tenths, replaced_by in zip(
+                patients, devices, *self._numbers.T[_OF_A_RECORD].tolist(), strict=True
             )
         ]
 

@@ -29,11 +29,7 @@ WIDTH: Final = 9
 """Columns of a change, int64: kind, rule, patient, onset, at, device (-1: none), tenths, replaced_by (NEVER: none),
 row of the batch that caused it (-1: the time did)."""
 
-KIND: Final = 0
-PATIENT: Final = 2
-AT: Final = 4
-DEVICE: Final = 5
-ROW: Final = 8
+KIND, RULE, PATIENT, ONSET, AT, DEVICE, TENTHS, REPLACED_BY, ROW = range(WIDTH)
 
 _FOREVER: Final = 2**62
 

@@ -16,13 +16,14 @@ from islet.log.connection import KEY_BYTES
 from islet.settings import Settings
 
 _COMMAND_TIMEOUT_S: Final = 30.0
+_ENCRYPTED: Final = ("log.db", "store.db")
 
 
 def data_key(settings: Settings, environment: Mapping[str, str]) -> bytes:
     """The data key (32 bytes): from the environment's ISLET_KEY, else from `key_command`, else from the key file.
 
-    The key file is made on first start, for its owner only. Raises KeyUnavailable when there is none to be had, or
-    when others than the owner can read the file.
+    The key file is made on first start, for its owner only; never beside what an earlier key encrypted. Raises
+    KeyUnavailable when there is none to be had, or when others than the owner can read the file.
     """
     if text := environment.get("ISLET_KEY"):
         return _decoded(text, "ISLET_KEY")
@@ -30,8 +31,15 @@ def data_key(settings: Settings, environment: Mapping[str, str]) -> bytes:
         return _decoded(_output(settings.key_command), "key_command")
     path = Path(settings.key_file) if settings.key_file else settings.data_dir / "data.key"
     try:
+        # Looked at before the key: another process that starts now makes its key first, and its files after.
+        encrypted = [name for name in _ENCRYPTED if (settings.data_dir / name).exists()]
         return _decoded(_private_text(path), f"key file {path}")
     except FileNotFoundError:
+        if encrypted:
+            raise KeyUnavailable(
+                f"key file {path} is not there, but {' and '.join(encrypted)} in {settings.data_dir} cannot be read "
+                "without it; restore it from its backup, or say where it is (key_file, key_command or ISLET_KEY)"
+            ) from None
         return _made(path)
     except OSError as error:
         raise KeyUnavailable(f"key file {path}: {error.strerror}; make it readable for Islet's user") from None
@@ -76,10 +84,10 @@ def _private_text(path: Path) -> str:
 
 def _made(path: Path) -> bytes:
     """A new key in a new file; that of another process if it was quicker."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     key = secrets.token_bytes(KEY_BYTES)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")  # so that nobody ever reads half a key
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             os.write(descriptor, key.hex().encode() + b"\n")

@@ -1,8 +1,15 @@
 """Who and what Islet knows: patients, devices, users, and the principal behind a request."""
 
+import re
 from enum import StrEnum
+from typing import Final
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
+
+from islet.errors import BadInput
+
+_PATIENT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # stands in addresses, topics and file names as it is
 
 
 class Role(StrEnum):
@@ -26,6 +33,16 @@ class Patient(Struct, frozen=True, kw_only=True):
     time_zone: str = "UTC"
     low_mg_dl: int = 70
     high_mg_dl: int = 180
+
+
+def check_patient(patient: Patient) -> None:
+    """Raises BadInput for an id that could not stand in an address, or a time zone that does not exist."""
+    if not _PATIENT_ID.fullmatch(patient.id):
+        raise BadInput("patient id: expected 1 to 64 of A-Z a-z 0-9 _ -", reason="patient_id")
+    try:
+        ZoneInfo(patient.time_zone)
+    except (KeyError, ValueError, OSError):
+        raise BadInput("time zone: expected a name as Europe/Vienna (IANA time zones)", reason="time_zone") from None
 
 
 class Device(Struct, frozen=True, kw_only=True):

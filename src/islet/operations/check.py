@@ -39,14 +39,19 @@ def findings(settings: Settings, *, opens: Callable[[], None]) -> list[Finding]:
 
 
 def _data_dir(path: Path) -> Finding:
-    parent = path if path.exists() else path.absolute().parent
-    if not os.access(parent, os.W_OK):
-        return Finding(False, "data directory", f"{parent} cannot be written; make it writable or set data_dir")
+    existing = _existing(path)
+    if not (existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)):
+        return Finding(False, "data directory", f"{existing} cannot be written into; make it so, or set data_dir")
     return Finding(True, "data directory", str(path.absolute()))
 
 
+def _existing(path: Path) -> Path:
+    """The path, or the nearest of those above it that is there."""
+    return next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+
+
 def _space(path: Path) -> Finding:
-    existing = next(p for p in (path.absolute(), *path.absolute().parents) if p.exists())
+    existing = _existing(path)
     free_gib = shutil.disk_usage(existing).free / 2**30
     if free_gib < _LEAST_FREE_GIB:
         return Finding(False, "disk", f"{free_gib:.1f} GiB free; make room (retention_days keeps the log smaller)")
@@ -56,7 +61,7 @@ def _space(path: Path) -> Finding:
 def _key(opens: Callable[[], None]) -> Finding:
     try:
         opens()
-    except IsletError as error:
+    except (IsletError, OSError) as error:
         return Finding(False, "data key", str(error))
     return Finding(True, "data key", "opens the log and the store")
 
@@ -97,6 +102,12 @@ def _assets() -> Finding:
 
 
 def _alarms_reach_somebody(settings: Settings) -> Finding:
-    if not settings.telegram_token:
-        return Finding(True, "alarms", "go to the portal and the console only; set telegram_token to reach a phone")
-    return Finding(True, "alarms", "go to Telegram")
+    token, chat = settings.telegram_token, settings.telegram_chat
+    if token and chat:
+        return Finding(True, "alarms", "go to Telegram")
+    if token or chat:
+        set_, missing = ("telegram_token", "telegram_chat") if token else ("telegram_chat", "telegram_token")
+        return Finding(False, "alarms", f"reach no phone: {set_} is set, {missing} is not; set both")
+    return Finding(
+        True, "alarms", "go to the portal and the console only; set telegram_token and telegram_chat to reach a phone"
+    )

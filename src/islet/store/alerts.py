@@ -34,8 +34,13 @@ SET {", ".join(f"{name} = excluded.{name}" for name in _FIELDS[1:])}
 """
 _OPEN: Final = "cleared_us IS NULL"
 _UNSEEN: Final = (
-    f"acknowledged_us IS NULL AND severity IN ('{Severity.URGENT}', '{Severity.WARNING}') AND onset_us >= ?"
+    "cleared_us IS NOT NULL AND acknowledged_us IS NULL"
+    f" AND severity IN ('{Severity.URGENT}', '{Severity.WARNING}') AND onset_us >= ?"
 )
+_RANKS: Final = " ".join(f"WHEN '{severity}' THEN {rank}" for rank, severity in enumerate(Severity))
+_SEVERITY: Final = f"CASE severity {_RANKS} END"
+_BY_URGENCY: Final = f"cleared_us IS NOT NULL, {_SEVERITY}, acknowledged_us IS NOT NULL, onset_us DESC, id"
+_BY_ONSET: Final = f"onset_us DESC, {_SEVERITY}, id"
 
 
 def insert(writer: apsw.Connection, one: Slice) -> None:
@@ -90,17 +95,17 @@ def select_one(reader: apsw.Connection, id: str) -> Alert | None:
 def select(
     reader: apsw.Connection, patients: Sequence[str] | None, *, active_only: bool, newest_us: int, limit: int
 ) -> list[Alert]:
-    """Alerts that are not retracted, newest onset first; `newest_us` is the time of the newest data."""
+    """Alerts as `Store.alerts` has them; `newest_us` is the time of the newest data."""
     query = f"SELECT {_COLUMNS} FROM alert WHERE NOT retracted"
-    values: list[str | int] = []
+    whose: tuple[str, ...] = ()
     if patients is not None:
         query += " AND patient IN (SELECT value FROM json_each(?))"
-        values.append(json.dumps(list(patients)))
-    if active_only:
-        query += f" AND ({_OPEN} OR ({_UNSEEN}))"
-        values.append(newest_us - DAY_US)
-    rows = reader.execute(f"{query} ORDER BY onset_us DESC, id LIMIT ?", (*values, limit)).fetchall()
-    return [_alert(row) for row in rows]
+        whose = (json.dumps(list(patients)),)
+    order, values = _BY_ONSET, (*whose, limit)
+    if active_only:  # two questions, as each has an index and their OR has none
+        query = f"SELECT * FROM ({query} AND {_OPEN} UNION ALL {query} AND {_UNSEEN})"
+        order, values = _BY_URGENCY, (*whose, *whose, newest_us - DAY_US, limit)
+    return [_alert(row) for row in reader.execute(f"{query} ORDER BY {order} LIMIT ?", values)]
 
 
 def _alert(row: tuple[Any, ...]) -> Alert:

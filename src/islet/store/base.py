@@ -69,8 +69,12 @@ class Store(Protocol):
     def alerts(
         self, patients: Sequence[str] | None = None, *, active_only: bool = False, limit: int = 500
     ) -> list[Alert]:
-        """Alerts, newest onset first; retracted ones are left out. `active_only` also gives those that are cleared
-        but not yet acknowledged, if they are urgent or warnings of the last 24 h of data."""
+        """Alerts that are not retracted, newest onset first, of one onset the most severe first.
+
+        `active_only` gives those that are active, and those that are cleared but not yet acknowledged if they are
+        urgent or warnings of the last 24 h of data: active ones first, then by severity, then those that nobody has
+        acknowledged, then the newest. `limit` cuts at the end of that order, so that no number of lesser or newer
+        alerts can hide an urgent one that is active."""
 
     def alert(self, id: str) -> Alert | None:
         """One alert by its id, retracted or not."""
@@ -108,13 +112,19 @@ class Registry(Protocol):
 
     def users(self) -> list[User]: ...
     def user(self, name: str) -> User | None: ...
-    def put_user(self, user: User) -> None: ...
 
-    def create_session(self, token_hash: str, user: str, expires_us: int) -> None: ...
+    def put_user(self, user: User) -> None:
+        """All their sessions end when they are disabled or their password is another."""
+
+    def create_session(self, token_hash: str, user: str, expires_us: int, now_us: int | None = None) -> None:
+        """Also forgets everybody's sessions that are over at `now_us`, where it is given."""
+
     def session_user(self, token_hash: str, now_us: int) -> User | None:
         """The enabled user of a session that has not expired."""
 
     def delete_session(self, token_hash: str) -> None: ...
+    def delete_sessions(self, user: str) -> None:
+        """End all sessions and API tokens of a user."""
 
     def secret(self, name: str) -> str | None:
         """A named secret of this installation (a hub policy's key, the Telegram token)."""

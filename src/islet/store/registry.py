@@ -88,10 +88,16 @@ class SqliteRegistry:
 
     def put_user(self, user: User) -> None:
         with self._transaction():
+            body = _body(self._writer, "user", user.name)
+            known = None if body is None else msgspec.json.decode(body, type=User)
+            if not user.enabled or known is None or known.password_hash != user.password_hash:
+                self._end_sessions(user.name)
             self._put(user.name, user)
 
-    def create_session(self, token_hash: str, user: str, expires_us: int) -> None:
+    def create_session(self, token_hash: str, user: str, expires_us: int, now_us: int | None = None) -> None:
         with self._transaction():
+            if now_us is not None:
+                self._writer.execute("DELETE FROM session WHERE expires_us <= ?", (now_us,))
             self._writer.execute("INSERT OR REPLACE INTO session VALUES (?, ?, ?)", (token_hash, user, expires_us))
 
     def session_user(self, token_hash: str, now_us: int) -> User | None:
@@ -104,6 +110,10 @@ class SqliteRegistry:
     def delete_session(self, token_hash: str) -> None:
         with self._transaction():
             self._writer.execute("DELETE FROM session WHERE token_hash = ?", (token_hash,))
+
+    def delete_sessions(self, user: str) -> None:
+        with self._transaction():
+            self._end_sessions(user)
 
     def secret(self, name: str) -> str | None:
         with self._readers.one() as reader:
@@ -136,6 +146,9 @@ class SqliteRegistry:
         with self._readers.one() as reader:
             body = _body(reader, _KINDS[kind], id)
         return None if body is None else msgspec.json.decode(body, type=kind)
+
+    def _end_sessions(self, user: str) -> None:
+        self._writer.execute("DELETE FROM session WHERE user = ?", (user,))
 
     def _has_device(self, id: str) -> bool:
         return _body(self._writer, "device", id) is not None

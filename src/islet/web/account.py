@@ -13,8 +13,10 @@ from islet.model.units import GLUCOSE_UNITS
 from islet.web.answers import render
 from islet.web.attempts import Attempts
 from islet.web.context import WebContext
+from islet.web.hashing import Hashing
 from islet.web.languages import LANGUAGE_COOKIE, LANGUAGES
 from islet.web.sessions import (
+    Door,
     NotLoggedIn,
     TooManyAttempts,
     Viewer,
@@ -29,8 +31,9 @@ _YEAR_S = 365 * 86_400
 _LONGEST_FIELD = 1000
 
 
-def routes(context: WebContext) -> list[Route]:
-    attempts = Attempts(speed=context.speed)
+def routes(context: WebContext, door: Door | None = None) -> list[Route]:
+    """`door` is one with the usual limits where it is not given."""
+    entrance = door or Door(attempts=Attempts(speed=context.speed), hashing=Hashing())
 
     async def show(request: Request) -> Response:
         viewer = await run_in_threadpool(_viewer, context, request)
@@ -39,7 +42,7 @@ def routes(context: WebContext) -> list[Route]:
         return _login_page(context, request, request.query_params.get("next", ""))
 
     async def enter(request: Request) -> Response:
-        return await _enter(context, attempts, request)
+        return await _enter(context, entrance, request)
 
     async def leave(request: Request) -> Response:
         viewer = await run_in_threadpool(_viewer, context, request)
@@ -67,13 +70,11 @@ def local_path(wanted: str) -> str:
     return wanted if local and wanted.isprintable() else "/"
 
 
-async def _enter(context: WebContext, attempts: Attempts, request: Request) -> Response:
+async def _enter(context: WebContext, door: Door, request: Request) -> Response:
     fields = await _fields(request, "name", "password", "next")
     address = request.client.host if request.client else ""
     try:
-        entered = await run_in_threadpool(
-            log_in, context, attempts, fields["name"].strip(), fields["password"], address
-        )
+        entered = await log_in(context, door, fields["name"].strip(), fields["password"], address)
     except TooManyAttempts as wait:
         response = _login_page(context, request, fields["next"], wait_s=wait.wait_s, status=429)
         response.headers["retry-after"] = str(wait.wait_s)

@@ -9,14 +9,14 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import structlog
 
 from islet.log.base import Log
 from islet.store.base import Registry
-from islet.web.updates import TOPICS, Positions, Update, between
+from islet.web.updates import Positions, Update, between, ends_of
 
 _PACE_S: Final = 0.02  # at most 50 pieces a second: below what an eye sees, and cheap at any commit rate
 _WAIT_S: Final = 0.2  # how long a stop, or a right that was lost, may go unnoticed
@@ -28,15 +28,16 @@ _log = structlog.get_logger(__name__)
 class Subscription:
     """One open stream's end of the hub. Everything in it happens in the event loop's thread."""
 
-    def __init__(self, hub: "LiveHub", *, wants_updates: bool) -> None:
+    def __init__(self, hub: "LiveHub", *, heartbeat_s: float, wants_updates: bool) -> None:
         self._hub = hub
+        self._heartbeat_s = heartbeat_s
+        self._beat_s = asyncio.get_running_loop().time() + heartbeat_s
         self.wants_updates = wants_updates
         self._updates: deque[Update] = deque()
         self._signal = asyncio.Event()
         self.behind = True
         self.closed = False
-        self.recheck = False
-        """Something in the registry has changed: the viewer may have lost a right."""
+        self._recheck = False
 
     def offer(self, update: Update | None) -> None:
         """Called by the hub; None says that there is something to read, but not what."""
@@ -61,21 +62,31 @@ class Subscription:
         return taken
 
     def ask_recheck(self) -> None:
-        self.recheck = True
+        """Something in the registry has changed: the viewer may have lost a right."""
+        self._recheck = True
         self._signal.set()
 
     def close(self) -> None:
         self.closed = True
         self._signal.set()
 
-    async def changed(self, timeout_s: float) -> bool:
-        """Wait until there is something to do; False when the time was over first."""
-        try:
-            async with asyncio.timeout(timeout_s):
+    async def changed(self) -> None:
+        """Wait until there is something to do, a heartbeat included."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._beat_s):
                 await self._signal.wait()
-        except TimeoutError:
-            return False
         self._signal.clear()
+
+    def beat_is_due(self) -> bool:
+        """Whether to send a heartbeat and to look again whether the session holds, and counts it as done.
+
+        That is so after each `heartbeat_s`, however much or little there is to send, and on `ask_recheck`.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if not self._recheck and now_s < self._beat_s:
+            return False
+        self._recheck = False
+        self._beat_s = now_s + self._heartbeat_s
         return True
 
 
@@ -89,7 +100,7 @@ class LiveHub:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._subscriptions: set[Subscription] = set()
-        self._read_to = self._ends()
+        self._read_to = ends_of(log)
         self.published = self._read_to
         """Up to where the tailer has handed out; belongs to the event loop's thread."""
 
@@ -99,16 +110,16 @@ class LiveHub:
         return len(self._subscriptions)
 
     @contextmanager
-    def subscribe(self, *, wants_updates: bool = True) -> Iterator[Subscription]:
+    def subscribe(self, *, heartbeat_s: float, wants_updates: bool = True) -> Iterator[Subscription]:
         """A subscription for as long as the block lasts; call it in the event loop.
 
         With `wants_updates=False` it only signals that the log has changed.
         """
-        subscription = Subscription(self, wants_updates=wants_updates)
-        if self._stop.is_set():
-            subscription.close()
+        subscription = Subscription(self, heartbeat_s=heartbeat_s, wants_updates=wants_updates)
         self._subscriptions.add(subscription)
         self._start()
+        if self._stop.is_set():  # asked only now: a `close` after this finds the loop, and ends this one too
+            subscription.close()
         try:
             yield subscription
         finally:
@@ -128,16 +139,19 @@ class LiveHub:
     def _start(self) -> None:
         if self._thread is None and not self._stop.is_set():
             self._loop = asyncio.get_running_loop()
-            self._thread = threading.Thread(target=self._tail, name="live", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._tail, name="live", daemon=True)
+            thread.start()
+            self._thread = thread  # only now: `close` joins it
 
     def _tail(self) -> None:
         seen, registry_version = 0, self._registry.version
         self._skip_to_end()
         while not self._stop.is_set():
             try:
-                seen = self._log.wait(seen, _WAIT_S)
-                self._round()
+                version = self._log.wait(seen, _WAIT_S)
+                if version != seen:
+                    self._round()
+                    seen = version
                 if registry_version != (registry_version := self._registry.version):
                     self.recheck()
             except Exception as error:  # whatever a back end raises, the next round may be well again
@@ -148,11 +162,11 @@ class LiveHub:
 
     def _skip_to_end(self) -> None:
         """What came before the first viewer is theirs to read."""
-        self._read_to = self._ends()
+        self._read_to = ends_of(self._log)
         self._in_loop(self._publish, self._read_to, None)
 
     def _round(self) -> None:
-        ends = self._ends()
+        ends = ends_of(self._log)
         wanted = any(one.wants_updates for one in list(self._subscriptions))
         update = between(self._log, self._read_to, ends) if wanted else None
         self._read_to = ends
@@ -162,9 +176,6 @@ class LiveHub:
         self.published = ends
         for subscription in self._subscriptions:
             subscription.offer(update)
-
-    def _ends(self) -> Positions:
-        return tuple(self._log.end(topic) for topic in TOPICS)
 
     def _each_recheck(self) -> None:
         for subscription in self._subscriptions:

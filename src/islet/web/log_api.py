@@ -83,7 +83,7 @@ async def stream(context: WebContext, request: Request, viewer: Viewer) -> Respo
 
 async def _frames(context: WebContext, viewer: Viewer, topic: Topic, followed: dict[int, int]) -> AsyncIterator[bytes]:
     audience = viewer.audience
-    with context.live.subscribe(wants_updates=False) as subscription:
+    with context.live.subscribe(heartbeat_s=HEARTBEAT_S, wants_updates=False) as subscription:
         yield b"retry: 1000\n\n"
         while not subscription.closed:
             try:
@@ -93,10 +93,9 @@ async def _frames(context: WebContext, viewer: Viewer, topic: Topic, followed: d
                 return
             if frame:
                 yield frame
-                continue
-            in_time = await subscription.changed(HEARTBEAT_S)
-            if subscription.recheck or not in_time:
-                subscription.recheck = False
+            else:
+                await subscription.changed()
+            if subscription.beat_is_due():
                 if not await run_in_threadpool(still, context, viewer):
                     return
                 yield b": heartbeat\n\n"
@@ -163,7 +162,7 @@ def _starts(context: WebContext, request: Request, viewer: Viewer, topic: Topic)
 def _last_event(request: Request) -> dict[int, int]:
     try:
         pairs = [part.split(":") for part in request.headers.get("last-event-id", "").split(",") if part]
-        return {int(number): int(reached) for number, reached in pairs}
+        return {_whole(number): _whole(reached) for number, reached in pairs}
     except ValueError:
         raise BadInput("Last-Event-ID: expected partition:offset, comma-separated", reason="query") from None
 
@@ -178,9 +177,16 @@ def _partition(context: WebContext, request: Request) -> int | None:
 
 
 def _number(request: Request, name: str, default: int) -> int:
-    text = request.query_params.get(name, str(default))
+    try:
+        return _whole(request.query_params.get(name, str(default)))
+    except ValueError:
+        raise BadInput(f"{name}: expected a whole number of 0 or more", reason="query") from None
+
+
+def _whole(text: str) -> int:
+    """A whole number of 0 or more that fits into 64 bits. Raises ValueError."""
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise BadInput(f"{name}: expected a whole number of 0 or more", reason="query")
+        raise ValueError
     return int(text)
 
 

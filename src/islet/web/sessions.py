@@ -12,6 +12,7 @@ from islet.errors import AccessDenied, IsletError
 from islet.model.people import Principal, User
 from islet.web.attempts import Attempts
 from islet.web.context import WebContext
+from islet.web.hashing import RETRY_S, Hashing
 from islet.web.updates import Audience
 
 _NOBODY: Final = hash_password(new_token())
@@ -60,19 +61,35 @@ def cookie_name(context: WebContext) -> str:
     return "__Host-islet_session" if context.secure else "islet_session"
 
 
-def log_in(context: WebContext, attempts: Attempts, name: str, password: str, address: str) -> tuple[User, str] | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Door:
+    """What all log-ins of a portal pass: how often somebody may try, and how many passwords are checked at once."""
+
+    attempts: Attempts
+    hashing: Hashing
+
+
+async def log_in(context: WebContext, door: Door, name: str, password: str, address: str) -> tuple[User, str] | None:
     """The user and a new session's token; None when name and password do not fit, or the user is disabled.
 
-    Raises TooManyAttempts while that name or address has to wait. Takes about 50 ms: call it in a thread.
+    Raises TooManyAttempts while that name or address has to wait, or when too many are waiting for their check.
     """
-    wait_us = attempts.begin(name, address, context.now())
+    if door.hashing.full:
+        raise TooManyAttempts(RETRY_S)
+    wait_us = door.attempts.begin(name, address, context.now())
     if wait_us > 0:
         raise TooManyAttempts(max(1, round(wait_us / 1e6 / context.speed)))
+    entered = await door.hashing.run(lambda: _enter(context, name, password))
+    if entered is not None:
+        door.attempts.succeeded(name, address, context.now())
+    return entered
+
+
+def _enter(context: WebContext, name: str, password: str) -> tuple[User, str] | None:
     user = context.registry.user(name)
     fits = verify_password(user.password_hash if user else _NOBODY, password)
     if user is None or not user.enabled or not fits:
         return None
-    attempts.succeeded(name, address)
     token = new_token()
     context.registry.create_session(token_hash(token), user.name, context.after_us(context.session_h * 3600))
     return user, token

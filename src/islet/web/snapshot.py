@@ -18,6 +18,9 @@ from islet.web.updates import TOPICS, Audience, positions_text
 LIST_LIMIT: Final = 500
 """Patients on one list, the most urgent first. A browser shows more than that, but nobody reads it."""
 RECENT_ALERTS: Final = 100
+_RANKED_ALERTS: Final = 10_000
+"""Alerts that decide who is on the list: with more people than that in an urgent or warning state, LIST_LIMIT of them
+are found all the same, as the store gives the most urgent first."""
 _SPARK_US: Final = 3 * HOUR_US
 _AHEAD_US: Final = DAY_US  # a device's clock may be ahead of ours
 _URGENCY: Final = {severity: rank for rank, severity in enumerate(Severity)}
@@ -83,10 +86,12 @@ def list_snapshot(store: Store, registry: Registry, log: Log, audience: Audience
     people = {patient.id: patient for patient in _patients(registry, audience)}
     ids = None if audience is None else sorted(people)
     latest = {one.patient: one for one in store.latest(ids)}
-    alerts = store.alerts(ids, active_only=True)
+    alerts = store.alerts(ids, active_only=True, limit=_RANKED_ALERTS)
     chosen = _most_urgent(people, latest, alerts)[:LIST_LIMIT]
     rows = [_row(store, people[one], latest.get(one), now_us) for one in chosen]
-    return ListSnapshot(now_us=now_us, positions=positions, total=len(people), patients=rows, alerts=alerts)
+    on_list = frozenset(chosen)
+    shown = [alert for rank, alert in enumerate(alerts) if rank < LIST_LIMIT or alert.patient in on_list]
+    return ListSnapshot(now_us=now_us, positions=positions, total=len(people), patients=rows, alerts=shown)
 
 
 def patient_snapshot(store: Store, log: Log, patient: str, hours: float, now_us: int) -> PatientSnapshot:
@@ -100,9 +105,17 @@ def patient_snapshot(store: Store, log: Log, patient: str, hours: float, now_us:
         patient=patient,
         hours=hours,
         points=_points(store.series(patient, start, end), newest[0] if newest else None),
-        alerts=[alert for alert in store.alerts([patient]) if alert.active or alert.onset_us >= start],
+        alerts=_alerts_since(store, patient, start),
         care=[_care_mark(one) for one in store.documents(Topic.CARE_EVENTS, patient, start, end)],
     )
+
+
+def _alerts_since(store: Store, patient: str, start_us: int) -> list[Alert]:
+    """Newest first: what began since then, and what is active however long ago it began."""
+    active = [alert for alert in store.alerts([patient], active_only=True) if alert.active]
+    recent = [alert for alert in store.alerts([patient]) if alert.onset_us >= start_us]
+    found = {alert.id: alert for alert in (*active, *recent)}
+    return sorted(found.values(), key=lambda alert: (-alert.onset_us, _URGENCY[alert.severity], alert.id))
 
 
 def alerts_snapshot(store: Store, registry: Registry, log: Log, audience: Audience, now_us: int) -> AlertsSnapshot:

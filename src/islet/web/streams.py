@@ -13,10 +13,11 @@ from islet.access.decide import Action
 from islet.web.answers import async_api
 from islet.web.context import WebContext
 from islet.web.sessions import Viewer, still
-from islet.web.updates import Audience, Positions, between, event, furthest, parse_positions
+from islet.web.updates import Audience, Positions, between, beyond, ends_of, event, furthest, parse_positions
 
 HEARTBEAT_S: Final = 10.0
-"""A page that hears nothing for three of these says that the connection is lost."""
+"""A page that hears nothing for three of these says that the connection is lost; and so long after its session a
+stream is over at the latest."""
 _RETRY: Final = b"retry: 1000\n\n"
 
 
@@ -45,29 +46,34 @@ def event_stream(frames: AsyncIterator[bytes]) -> Response:
 async def _live_frames(
     context: WebContext, viewer: Viewer, audience: Audience, start: Positions | None
 ) -> AsyncIterator[bytes]:
-    with context.live.subscribe() as subscription:
+    with context.live.subscribe(heartbeat_s=HEARTBEAT_S) as subscription:
         position = context.live.published if start is None else start
         yield _RETRY + _clock(context)
         while not subscription.closed:
             if subscription.behind:
-                target = furthest(position, subscription.catch_up())
-                yield await run_in_threadpool(_missed, context, position, target, audience)
-                position = target
+                missed = run_in_threadpool(_missed, context, position, subscription.catch_up(), audience)
+                frame, position = await missed
+                yield frame
             for update in subscription.take():
                 yield update.frame(audience)
                 position = update.positions
-            in_time = await subscription.changed(HEARTBEAT_S)
-            if subscription.recheck or not in_time:
-                subscription.recheck = False
+            await subscription.changed()
+            if subscription.beat_is_due():
                 if not await run_in_threadpool(still, context, viewer):
                     return
                 yield _clock(context)
 
 
-def _missed(context: WebContext, position: Positions, target: Positions, audience: Audience) -> bytes:
-    """What lies between, or `resync`: the page then takes a new snapshot while the stream goes on."""
-    update = between(context.log, position, target)
-    return event("resync", b"{}") if update is None else update.frame(audience)
+def _missed(
+    context: WebContext, position: Positions, published: Positions, audience: Audience
+) -> tuple[bytes, Positions]:
+    """What lies between, and the position behind it; or `resync`: the page then takes a new snapshot while the stream
+    goes on. So too from a position that this log has not reached: it is another log's, or made up."""
+    reached = furthest(position, published)
+    update = None if beyond(position, ends_of(context.log)) else between(context.log, position, reached)
+    if update is None:
+        return event("resync", b"{}"), published
+    return update.frame(audience), reached
 
 
 def _clock(context: WebContext) -> bytes:

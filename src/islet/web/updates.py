@@ -31,6 +31,16 @@ def positions_text(positions: Positions) -> str:
     return "-".join(".".join(map(str, offsets)) for offsets in positions)
 
 
+def ends_of(log: Log) -> Positions:
+    """The positions behind the last entries of the log."""
+    return tuple(log.end(topic) for topic in TOPICS)
+
+
+def beyond(one: Positions, other: Positions) -> bool:
+    """Whether one is further than the other in any partition."""
+    return any(a > b for a, b in zip(chain.from_iterable(one), chain.from_iterable(other), strict=True))
+
+
 def furthest(one: Positions, other: Positions) -> Positions:
     """In each partition the later of two offsets."""
     return tuple(tuple(map(max, a, b)) for a, b in zip(one, other, strict=True))
@@ -96,7 +106,8 @@ def event(name: str, data: bytes, ident: str = "") -> bytes:
 
 def between(log: Log, start: Positions, end: Positions) -> Update | None:
     """What lies between two positions; None when that is more than CATCH_UP_ROWS, or no longer kept."""
-    if sum(map(sum, end)) - sum(map(sum, start)) > CATCH_UP_ROWS:
+    pairs = zip(chain.from_iterable(start), chain.from_iterable(end), strict=True)
+    if sum(max(0, stop - offset) for offset, stop in pairs) > CATCH_UP_ROWS:
         return None
     update = Update(end)
     try:

@@ -40,8 +40,9 @@ export class AlertBook {
     return [...this.alerts.values()].filter(wanted).sort(byUrgency);
   }
 
+  /** Newest first, of one onset the most urgent first. */
   all() {
-    return [...this.alerts.values()].filter((alert) => !alert.retracted).sort((a, b) => b.onset_us - a.onset_us);
+    return [...this.alerts.values()].filter((alert) => !alert.retracted).sort(byOnset);
   }
 
   #open(id, known, change, received_at_us) {
@@ -85,6 +86,7 @@ export function urgency(alert) {
 }
 
 const byUrgency = (a, b) => urgency(a) - urgency(b) || a.onset_us - b.onset_us || (a.id < b.id ? -1 : 1);
+const byOnset = (a, b) => b.onset_us - a.onset_us || byUrgency(a, b);
 
 export function severityIcon(severity) {
   const path = svg("path", { d: ICONS[severity] ?? ICONS.notice });
