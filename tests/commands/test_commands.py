@@ -12,6 +12,7 @@ from islet.access.sas import parse_connection_string
 from islet.app import opened_registry
 from islet.cli import main
 from islet.model.people import Patient, User
+from islet.operations.locks import only_one
 from islet.provision import PlatformClock
 from islet.settings import Settings
 
@@ -244,3 +245,10 @@ def test_simulated_people_live_by_the_platforms_clock(speed: float) -> None:
 def test_simulating_without_a_platform_says_how_to_start_one(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ISLET_HTTPS_PORT", "1")
     assert "start one with `islet serve`" in shell.refused("simulate", "--patients", "1")
+
+
+def test_a_store_is_not_rebuilt_beside_a_running_platform(shell: Shell, tmp_path: Path) -> None:
+    with only_one(tmp_path, ["store"]):
+        refused = shell.run("store", "rebuild")
+    assert refused.exit_code == 1
+    assert "already runs in another process" in refused.output

@@ -4,6 +4,7 @@ import click
 
 from islet.app import opened_log, opened_store, wall_us
 from islet.gateways.certificates import ensure_certificates
+from islet.operations.locks import only_one
 from islet.settings import Settings
 from islet.store.rebuild import rebuild as rebuild_from_log
 
@@ -16,9 +17,10 @@ def store() -> None:
 @store.command()
 @click.pass_obj
 def rebuild(settings: Settings) -> None:
-    """Drop what is derived from the log, and read the log again. What is older than the log stays. Stop the
-    platform first."""
+    """Drop what is derived from the log, and read the log again. What is older than the log stays. Refused while a
+    process with the role store runs."""
     with (
+        only_one(settings.data_dir, ["store"]),
         opened_log(settings) as log,
         opened_store(settings) as derived,
         click.progressbar(length=1000, label="rebuilding", show_pos=False) as bar,

@@ -91,7 +91,9 @@ def _enter(context: WebContext, name: str, password: str) -> tuple[User, str] | 
     if user is None or not user.enabled or not fits:
         return None
     token = new_token()
-    context.registry.create_session(token_hash(token), user.name, context.after_us(context.session_h * 3600))
+    context.registry.create_session(
+        token_hash(token), user.name, context.after_us(context.session_h * 3600), context.now()
+    )
     return user, token
 
 
