@@ -11,7 +11,7 @@ demo: $(VENV)/.runtime src/islet/web/static/vendor/.built
 	$(BIN)/islet demo
 
 test: setup
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 setup: $(VENV)/.dev src/islet/web/static/vendor/.built
 

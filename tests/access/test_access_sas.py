@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from azure.iot.device.common.auth.sastoken import RenewableSasToken
 from azure.iot.device.common.auth.signing_mechanism import SymmetricKeySigningMechanism
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import islet.access.sas
@@ -18,6 +18,7 @@ from islet.access.sas import (
     POLICIES,
     Admission,
     ConnectionString,
+    Token,
     admit,
     covers,
     device_principal,
@@ -178,11 +179,19 @@ def test_what_is_not_a_token_is_refused(text: str) -> None:
     assert refusal(text)
 
 
+def parsed(text: str) -> Token | None:
+    try:
+        return parse_token(text)
+    except AccessDenied:
+        return None
+
+
 @given(st.integers(len("SharedAccessSignature "), len(TOKEN) - 1), st.characters(codec="utf-8"))
+@example(len("SharedAccessSignature "), "S")
 @settings(deadline=None, max_examples=200)
 def test_no_changed_letter_of_a_token_is_overlooked(index: int, letter: str) -> None:
     changed = TOKEN[:index] + letter + TOKEN[index + 1 :]
-    same = changed == TOKEN or (changed.lower() == TOKEN.lower() and parse_token(changed) == parse_token(TOKEN))
+    same = changed == TOKEN or (changed.lower() == TOKEN.lower() and parsed(changed) == parse_token(TOKEN))
     if not same:
         assert refusal(changed)
 

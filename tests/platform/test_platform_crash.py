@@ -1,6 +1,6 @@
 """kill -9 at random moments under load: what was acknowledged is there, once, and the alerts are those of calm days.
 
-`ISLET_CRASH_ROUNDS` sets the number of kills (3 by default, so that the tests stay short).
+`ISLET_CRASH_ROUNDS` sets the number of kills (2 by default, so that the tests stay short).
 """
 
 import asyncio
@@ -32,8 +32,8 @@ from islet.settings import Settings, load
 from tests.platform.process import PlatformProcess
 
 PATIENTS = 12
-READINGS = 400
-ROUNDS = int(os.environ.get("ISLET_CRASH_ROUNDS", "3"))
+READINGS = 300
+ROUNDS = int(os.environ.get("ISLET_CRASH_ROUNDS", "2"))
 SEED = int(os.environ.get("ISLET_CRASH_SEED", str(random.randrange(10**6))))
 Sent = dict[str, list[tuple[int, int]]]
 """Per patient, (time_us, mg/dL) in the order of sending."""
