@@ -150,6 +150,7 @@ def test_who_has_logged_in_from_an_address_does_not_wait_for_others() -> None:
 
 async def test_two_passwords_are_checked_at_once_and_a_bounded_number_waits() -> None:
     hashing, go, lock = Hashing(at_once=2, waiting=3), threading.Event(), threading.Lock()
+    two = threading.Event()
     running = most = 0
 
     def check() -> None:
@@ -157,6 +158,8 @@ async def test_two_passwords_are_checked_at_once_and_a_bounded_number_waits() ->
         with lock:
             running += 1
             most = max(most, running)
+            if running == 2:
+                two.set()
         go.wait(10)
         with lock:
             running -= 1
@@ -167,6 +170,7 @@ async def test_two_passwords_are_checked_at_once_and_a_bounded_number_waits() ->
         checks.append(asyncio.create_task(hashing.run(check)))
         await asyncio.sleep(0)  # lets it take its place
     assert hashing.full
+    assert await asyncio.to_thread(two.wait, 10)
     go.set()
     await asyncio.gather(*checks)
     assert most == 2
