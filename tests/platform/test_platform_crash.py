@@ -32,7 +32,7 @@ from islet.settings import Settings, load
 from tests.platform.process import PlatformProcess
 
 PATIENTS = 12
-READINGS = 300
+READINGS = 200
 ROUNDS = int(os.environ.get("ISLET_CRASH_ROUNDS", "2"))
 SEED = int(os.environ.get("ISLET_CRASH_SEED", str(random.randrange(10**6))))
 Sent = dict[str, list[tuple[int, int]]]
