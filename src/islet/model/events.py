@@ -91,4 +91,3 @@ class Note(Event, tag_field="type", tag="note", frozen=True, kw_only=True):
 
 
 AnyEvent = Reading | Vital | Meal | Insulin | Exercise | Medication | DeviceStatus | Note
-CareEvent = Meal | Insulin | Exercise | Medication | Note

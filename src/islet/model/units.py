@@ -7,9 +7,6 @@ from islet.errors import BadInput, UnknownUnit
 MG_DL_PER_MMOL_L: Final = 18.0156
 """mg/dL in one mmol/L of glucose: molar mass 180.156 g/mol. Others use 18, 18.01559 or 18.018."""
 
-MMHG_PER_KPA: Final = 7.50062
-"""mmHg in one kPa (NIST SP 811, appendix B.8); Chinese devices report blood pressure in kPa."""
-
 GLUCOSE_UNITS: Final = ("mg/dL", "mmol/L")
 _SPELLINGS: Final = {"mg/dl": "mg/dL", "mmol/l": "mmol/L"}
 _FACTORS: Final = {"mg/dL": 1.0, "mmol/L": MG_DL_PER_MMOL_L}
