@@ -12,7 +12,8 @@ from islet.model.people import Device, Patient
 from islet.store.base import Registry, Store
 from islet.store.registry import SqliteRegistry
 from islet.store.sqlite import SqliteStore
-from tests.store.contract import FOR_EVER, OpenStore, RegistryContract, StoreContract, dump, glucose, reading
+from tests.store.contract import FOR_EVER, OpenStore, StoreContract, dump, glucose, reading
+from tests.store.registry_contract import RegistryContract
 
 KEY = bytes(range(32))
 
