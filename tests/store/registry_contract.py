@@ -3,10 +3,11 @@
 import pytest
 from msgspec import structs
 
+from islet.access.audit import first_broken
 from islet.errors import AlreadyExists, NotFound
 from islet.model.people import Device, Patient, Role, User
 from islet.model.time import DAY_US
-from islet.store.base import Registry
+from islet.store.base import EntryKind, Registry
 
 
 class RegistryContract:
@@ -94,6 +95,19 @@ class RegistryContract:
         registry.put_secret("telegram", "one")
         registry.put_secret("telegram", "two")
         assert registry.secret("telegram") == "two"
+
+    def test_an_entry_is_kept_changed_and_removed_and_each_act_is_in_the_audit_trail(self, registry: Registry) -> None:
+        policy = EntryKind.ALARM_POLICY
+        for body in (b'{"steps":1}', b'{"steps":1}', b'{"steps":2}', None, None):
+            registry.put_entry(policy, "anna", body, by="dr-k", at_us=7)
+            assert registry.entry(policy, "anna") == body
+            assert registry.entries(policy) == ({} if body is None else {"anna": body})
+        registry.note("tried", "rule", "low", by="dr-k", at_us=8)
+        lines = registry.audit()
+        assert [line.action for line in lines] == ["added", "changed", "removed", "tried"]
+        assert (lines[1].by, lines[1].before, lines[1].after) == ("dr-k", '{"steps":1}', '{"steps":2}')
+        assert first_broken(lines) is None
+        assert registry.audit(after=2, limit=1) == lines[2:3]
 
     def test_the_version_grows_with_patients_devices_and_users_only(self, registry: Registry) -> None:
         versions = [registry.version]
