@@ -129,9 +129,9 @@ class SqliteRegistry:
 
     def entries(self, kind: EntryKind) -> dict[str, bytes]:
         with self._readers.one() as reader:
-            return dict(
-                reader.execute("SELECT id, body FROM registered WHERE kind = ? ORDER BY id", (kind,)).fetchall()
-            )
+            query = "SELECT id, body FROM registered WHERE kind = ? ORDER BY id"
+            rows: list[Any] = reader.execute(query, (kind,)).fetchall()
+        return dict(rows)
 
     def entry(self, kind: EntryKind, id: str) -> bytes | None:
         with self._readers.one() as reader:
@@ -157,7 +157,7 @@ class SqliteRegistry:
     def audit(self, after: int = 0, limit: int = 1000) -> list[AuditLine]:
         with self._readers.one() as reader:
             query = "SELECT line FROM audit WHERE number > ? ORDER BY number LIMIT ?"
-            rows = reader.execute(query, (after, limit)).fetchall()
+            rows: list[Any] = reader.execute(query, (after, limit)).fetchall()
         return [msgspec.json.decode(line, type=AuditLine) for (line,) in rows]
 
     @property
