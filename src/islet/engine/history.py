@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import pyarrow as pa
 
 from islet.engine.embedded import Commits
 from islet.errors import OffsetExpired
 from islet.log.base import Append, CursorMove, Log, Slice
 from islet.model.alerts import Alert, AlertChange, Severity
-from islet.model.batch import DocumentRow, documents_batch, int64_column
-from islet.model.codec import encode_change
+from islet.model.batch import int64_column
+from islet.model.codec import change_documents
 from islet.model.time import DAY_US, MINUTE_US, SECOND_US, Now
 from islet.model.topics import Topic
 from islet.store.base import Store
@@ -164,7 +163,7 @@ class HistoryFollower:
         self.stretches += 1
         if changes:
             self.found += sum(change.change == "opened" for change in changes)
-            self._commit.commit(appends=[Append(topic=Topic.ALERTS, batch=_documents(changes))])
+            self._commit.commit(appends=[Append(topic=Topic.ALERTS, batch=change_documents(changes))])
 
     def _save(self) -> None:
         """Move the cursor, now and then: up to the first reading that waits."""
@@ -241,7 +240,3 @@ def _change(kind: str, patient: str, episode: Episode, at_us: int) -> AlertChang
         glucose_tenths=episode.glucose_tenths if opened else None,
         retrospective=True,
     )
-
-
-def _documents(changes: Sequence[AlertChange]) -> pa.RecordBatch:
-    return documents_batch([DocumentRow(c.patient, "", c.at_us, c.change, encode_change(c).decode()) for c in changes])
