@@ -23,7 +23,7 @@ from islet.model.time import DAY_US, MINUTE_US, SECOND_US, Now
 from islet.model.topics import Topic
 from islet.store.base import Store
 
-CONSUMER: Final = "history"
+CONSUMER: Final = "backfill"
 
 _TOPIC: Final = Topic.GLUCOSE_READINGS
 _SETTLE_US: Final = 10 * SECOND_US
@@ -69,7 +69,7 @@ class _Stretch:
         return now_us - self.latest_us >= _SETTLE_US or now_us - self.since_us >= _LONGEST_WAIT_US
 
 
-class HistoryFollower:
+class BackfillFollower:
     """Belongs to one thread."""
 
     def __init__(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from islet.engine.history import Episode, HistoryFollower, differences
+from islet.engine.backfill import Episode, BackfillFollower, differences
 from islet.log.base import Append
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
@@ -33,7 +33,7 @@ class Night:
 
     def start(self) -> None:
         """Start it, or start it again after a crash."""
-        self.follower = HistoryFollower(
+        self.follower = BackfillFollower(
             self.log, self.store, self.group, self.lows, lambda: self.now_us, lateness_us=LATENESS_US
         )
 
@@ -176,11 +176,11 @@ def test_the_cursor_waits_for_what_has_not_been_dealt_with(night: Night) -> None
     night.follower.run_once(0)
     night.minute = 241.9
     night.follower.run_once(0)  # the store has nothing yet, so the late ones wait
-    assert sum(night.log.cursor("history", Topic.GLUCOSE_READINGS)) <= 2
+    assert sum(night.log.cursor("backfill", Topic.GLUCOSE_READINGS)) <= 2
     night.settle(243)
     night.minute = 250
     night.follower.run_once(0)
-    assert sum(night.log.cursor("history", Topic.GLUCOSE_READINGS)) == 6
+    assert sum(night.log.cursor("backfill", Topic.GLUCOSE_READINGS)) == 6
 
 
 def test_what_is_wanted_and_what_was_said_make_the_difference() -> None:
