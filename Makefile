@@ -13,7 +13,7 @@ demo: $(VENV)/.runtime src/islet/web/static/vendor/.built
 test: setup
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
-setup: $(VENV)/.dev src/islet/web/static/vendor/.built
+setup: $(VENV)/.dev src/islet/web/static/vendor/.built $(VENV)/.kernels
 
 lint: setup
 	$(BIN)/ruff check .
@@ -48,6 +48,10 @@ $(VENV)/.dev: $(VENV)/.uv requirements/dev.lock pyproject.toml
 	$(UV) requirements/dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@ $(VENV)/.runtime
+
+$(VENV)/.kernels: $(wildcard src/islet/engine/*.py src/islet/simulate/*.py) | $(VENV)/.dev
+	$(BIN)/python -m tools.kernels
+	touch $@
 
 src/islet/web/static/vendor/.built: package-lock.json tools/assets.py $(wildcard src/islet/web/locale/*/LC_MESSAGES/*.po) | $(VENV)/.runtime
 	$(BIN)/python -m tools.assets

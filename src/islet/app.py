@@ -243,7 +243,7 @@ class Platform:
             for worker in self.workers:
                 worker.start()
             speed = self.settings.speed
-            routes = operations_routes(self.metrics, self._failing, self._starting, now=self.now, speed=speed)
+            routes = operations_routes(self.metrics, self.failing, self.starting, now=self.now, speed=speed)
             if "gateway" in self.settings.roles:
                 routes += await self._open_gateway(stack)
             await self._open_http(stack, routes)
@@ -253,12 +253,12 @@ class Platform:
             _log.info("stopping")
             self.accepting = False
 
-    def _failing(self) -> list[str]:
+    def failing(self) -> list[str]:
         """The parts that do not do their work."""
         ill = [worker.name for worker in self.workers if not worker.alive or worker.failing]
         return [*ill, "log writer"] if self.commit.failing else ill
 
-    def _starting(self) -> list[str]:
+    def starting(self) -> list[str]:
         """The parts that have not caught up with their past, or have closed their doors."""
         waiting = [worker.name for worker in self.workers if not worker.ready.is_set()]
         return waiting if self.accepting else [*waiting, "doors"]

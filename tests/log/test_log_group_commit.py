@@ -199,9 +199,11 @@ def test_a_full_disk_is_told_to_everybody_and_the_writer_goes_on() -> None:
     writer = GroupCommit(log, lambda: 1, wait_s=0.0)
     with pytest.raises(OSError, match="full"):
         writer.commit([append(reading("anna", 1))])
+    failing_when_full = writer.failing
     log.full = False
     writer.commit([append(reading("anna", 2))])
     writer.close()
+    assert (failing_when_full, writer.failing, writer.failures) == (True, False, 1)
     assert log.tries == 2
     assert patients_of(log) == ["anna"]
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from islet.errors import KeyUnavailable
+from islet.log.connection import open_database
 from islet.model.people import Device, Patient
 from islet.store.base import Registry, Store
 from islet.store.registry import SqliteRegistry
 from islet.store.sqlite import SqliteStore
-from tests.store.contract import FOR_EVER, OpenStore, RegistryContract, StoreContract, dump, glucose, reading
+from tests.store.contract import FOR_EVER, OpenStore, StoreContract, changes, dump, glucose, low, reading
+from tests.store.registry_contract import RegistryContract
 
 KEY = bytes(range(32))
 
@@ -77,3 +79,14 @@ def test_the_files_hold_no_plaintext(tmp_path: Path) -> None:
     for bytes_ in (held, path.read_bytes()):
         assert b"recognisable" not in bytes_
         assert b"tellnobody" not in bytes_
+
+
+def test_a_file_of_an_earlier_version_gets_the_columns_that_it_lacks(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with closing(SqliteStore(path, KEY)):
+        pass
+    with closing(open_database(path, KEY, synchronous="FULL")) as database:
+        database.execute("ALTER TABLE alert DROP COLUMN retrospective")
+    with closing(SqliteStore(path, KEY)) as store:
+        store.apply([changes(low("opened", 1, 1, retrospective=True))])
+        assert [alert.retrospective for alert in store.alerts()] == [True]

@@ -30,8 +30,8 @@ class GroupCommit:
     After a quiet time an entry is committed at once. When much comes, the writer pauses for `wait_s` after each group
     and takes together what came meanwhile: each group costs a sync, and wakes everybody who follows the log.
 
-    Counters for the metrics: `groups` and `rows` that became durable, `failures` (commits that did not; `failing` while the last one did not), and
-    `last_duration_s`, the length of the last transaction.
+    Counters for the metrics: `groups` and `rows` that became durable, `failures` (commits that did not), and
+    `last_duration_s`, the length of the last transaction. `failing`: whether the last one did not become durable.
     """
 
     def __init__(self, log: Log, now: Now, *, wait_s: float) -> None:

@@ -30,7 +30,8 @@ class AlertChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
 
     `at_us` is the instant of the fact in the device's clock (for `acknowledged`: of the click, in ours).
     `retracted`: a late reading showed that this episode never was, or began at another time; `replaced_by` then
-    names the alert that takes its place, and inherits its acknowledgement.
+    names the alert that takes its place, and inherits its acknowledgement. `retrospective`: found in readings that
+    came hours late; it is history, and nobody is paged for it.
     """
 
     change: Literal["opened", "cleared", "retracted", "acknowledged"]
@@ -43,6 +44,7 @@ class AlertChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     glucose_tenths: int | None = None
     by: str = ""
     replaced_by: str = ""
+    retrospective: bool = False
 
     @property
     def id(self) -> str:
@@ -64,6 +66,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     retracted: bool = False
     acknowledged_us: int | None = None
     acknowledged_by: str = ""
+    retrospective: bool = False
 
     @property
     def active(self) -> bool:
@@ -100,4 +103,5 @@ def _opened(change: AlertChange, received_at_us: int) -> Alert:
         opened_received_us=received_at_us,
         device=change.device,
         glucose_tenths=change.glucose_tenths,
+        retrospective=change.retrospective,
     )

@@ -1,11 +1,14 @@
 """Events and alert changes to and from JSON, versioned; and the published JSON Schema."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+import pyarrow as pa
 
 from islet.errors import BadInput
 from islet.model.alerts import AlertChange
+from islet.model.batch import DocumentRow, documents_batch
 from islet.model.events import AnyEvent
 
 _event_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
@@ -40,6 +43,11 @@ def decode_change(body: str | bytes) -> AlertChange:
 def encode_change(change: AlertChange) -> bytes:
     """The alert change as JSON; equal changes give equal bytes."""
     return _encoder.encode(change)
+
+
+def change_documents(changes: Sequence[AlertChange]) -> pa.RecordBatch:
+    """The changes (n,) as rows of DOCUMENTS_SCHEMA, for the `alerts` topic."""
+    return documents_batch([DocumentRow(c.patient, "", c.at_us, c.change, encode_change(c).decode()) for c in changes])
 
 
 def json_schema() -> dict[str, Any]:

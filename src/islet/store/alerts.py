@@ -20,7 +20,7 @@ CREATE TABLE IF NOT EXISTS alert (
     id TEXT NOT NULL PRIMARY KEY, rule TEXT NOT NULL, patient TEXT NOT NULL, severity TEXT NOT NULL,
     onset_us INTEGER NOT NULL, opened_received_us INTEGER NOT NULL, device TEXT NOT NULL, glucose_tenths INTEGER,
     cleared_us INTEGER, retracted INTEGER NOT NULL, acknowledged_us INTEGER, acknowledged_by TEXT NOT NULL,
-    replaced_by TEXT NOT NULL DEFAULT ''
+    replaced_by TEXT NOT NULL DEFAULT '', retrospective INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX IF NOT EXISTS alert_by_onset ON alert (onset_us);
 CREATE INDEX IF NOT EXISTS alert_active ON alert (onset_us) WHERE NOT retracted AND cleared_us IS NULL;
@@ -34,13 +34,20 @@ SET {", ".join(f"{name} = excluded.{name}" for name in _FIELDS[1:])}
 """
 _OPEN: Final = "cleared_us IS NULL"
 _UNSEEN: Final = (
-    "cleared_us IS NOT NULL AND acknowledged_us IS NULL"
+    "cleared_us IS NOT NULL AND acknowledged_us IS NULL AND NOT retrospective"
     f" AND severity IN ('{Severity.URGENT}', '{Severity.WARNING}') AND onset_us >= ?"
 )
 _RANKS: Final = " ".join(f"WHEN '{severity}' THEN {rank}" for rank, severity in enumerate(Severity))
 _SEVERITY: Final = f"CASE severity {_RANKS} END"
 _BY_URGENCY: Final = f"cleared_us IS NOT NULL, {_SEVERITY}, acknowledged_us IS NOT NULL, onset_us DESC, id"
 _BY_ONSET: Final = f"onset_us DESC, {_SEVERITY}, id"
+
+
+def upgrade(writer: apsw.Connection) -> None:
+    """Give a table of an earlier version the columns that it lacks."""
+    known = {row[1] for row in writer.execute("PRAGMA table_info(alert)")}
+    if "retrospective" not in known:
+        writer.execute("ALTER TABLE alert ADD COLUMN retrospective INTEGER NOT NULL DEFAULT 0")
 
 
 def insert(writer: apsw.Connection, one: Slice) -> None:

@@ -6,10 +6,12 @@ A store has two halves. `Store` is derived from the log and can be rebuilt. `Reg
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from msgspec import Struct
 
+from islet.access.audit import AuditLine
 from islet.log.base import Slice
 from islet.model.alerts import Alert
 from islet.model.people import Device, Patient, User
@@ -91,6 +93,21 @@ class Store(Protocol):
     def close(self) -> None: ...
 
 
+class EntryKind(StrEnum):
+    """What people set beside patients, devices and users: each kind is a table of id and JSON, its rooms know the rest."""
+
+    RULE = "rule"
+    """A rule added to this installation; id is its name, the body {"sql": its file}."""
+    RULE_SETTING = "rule_setting"
+    """On, off or other parameters for the installation, a group or a patient (`islet.engine.parameters`)."""
+    ALARM_POLICY = "alarm_policy"
+    """Who is told of a patient's alarms, in which order (`islet.notify.policy`); "" is everybody's default."""
+    SUBSCRIPTION = "subscription"
+    """A browser that takes web push."""
+    JOB = "job"
+    """What a job found last (cohorts, anomalies); id is the job's name."""
+
+
 class Registry(Protocol):
     """What people entered. Writes are durable (FULL sync) when they return."""
 
@@ -131,8 +148,23 @@ class Registry(Protocol):
 
     def put_secret(self, name: str, value: str) -> None: ...
 
+    def entries(self, kind: EntryKind) -> dict[str, bytes]:
+        """All of a kind: JSON by id."""
+
+    def entry(self, kind: EntryKind, id: str) -> bytes | None: ...
+
+    def put_entry(self, kind: EntryKind, id: str, body: bytes | None, *, by: str, at_us: int) -> None:
+        """Keep it (None: remove it), with a line in the audit trail, both or neither. Nothing happens where nothing
+        changes."""
+
+    def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:
+        """A line in the audit trail for an act that changes no entry."""
+
+    def audit(self, after: int = 0, limit: int = 1000) -> list[AuditLine]:
+        """The audit trail in order, from the line behind number `after` on."""
+
     @property
     def version(self) -> int:
-        """Grows with every change of patients, devices or users, by any process; caches compare it."""
+        """Grows with every change of patients, devices, users or entries, by any process; caches compare it."""
 
     def close(self) -> None: ...

@@ -9,9 +9,11 @@ from typing import Any, Final, TypeVar
 import apsw
 import msgspec
 
+from islet.access.audit import FIRST_SEAL, AuditLine, sealed
 from islet.errors import AlreadyExists, NotFound
 from islet.log.connection import Readers, open_database, plain_errors, transaction
 from islet.model.people import Device, Patient, User
+from islet.store.base import EntryKind
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS registered (
@@ -23,6 +25,7 @@ CREATE TABLE IF NOT EXISTS session (
     token_hash TEXT PRIMARY KEY, user TEXT NOT NULL, expires_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS secret (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY, line BLOB NOT NULL) STRICT;
 """
 Record = TypeVar("Record", Patient, Device, User)
 _KINDS: Final[dict[type, str]] = {Patient: "patient", Device: "device", User: "user"}
@@ -124,6 +127,39 @@ class SqliteRegistry:
         with self._transaction():
             self._writer.execute("INSERT OR REPLACE INTO secret VALUES (?, ?)", (name, value))
 
+    def entries(self, kind: EntryKind) -> dict[str, bytes]:
+        with self._readers.one() as reader:
+            query = "SELECT id, body FROM registered WHERE kind = ? ORDER BY id"
+            rows: list[Any] = reader.execute(query, (kind,)).fetchall()
+        return dict(rows)
+
+    def entry(self, kind: EntryKind, id: str) -> bytes | None:
+        with self._readers.one() as reader:
+            return _body(reader, kind, id)
+
+    def put_entry(self, kind: EntryKind, id: str, body: bytes | None, *, by: str, at_us: int) -> None:
+        with self._transaction():
+            before = _body(self._writer, kind, id)
+            if before == body:
+                return
+            if body is None:
+                self._writer.execute("DELETE FROM registered WHERE kind = ? AND id = ?", (kind, id))
+            else:
+                self._writer.execute("INSERT OR REPLACE INTO registered VALUES (?, ?, ?)", (kind, id, body))
+            action = "removed" if body is None else "added" if before is None else "changed"
+            self._note(at_us, by, action, kind, id, _text(before), _text(body))
+            self._changed()
+
+    def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:
+        with self._transaction():
+            self._note(at_us, by, action, kind, id, "", "")
+
+    def audit(self, after: int = 0, limit: int = 1000) -> list[AuditLine]:
+        with self._readers.one() as reader:
+            query = "SELECT line FROM audit WHERE number > ? ORDER BY number LIMIT ?"
+            rows: list[Any] = reader.execute(query, (after, limit)).fetchall()
+        return [msgspec.json.decode(line, type=AuditLine) for (line,) in rows]
+
     @property
     def version(self) -> int:
         with self._readers.one() as reader:
@@ -150,6 +186,14 @@ class SqliteRegistry:
     def _end_sessions(self, user: str) -> None:
         self._writer.execute("DELETE FROM session WHERE user = ?", (user,))
 
+    def _note(self, at_us: int, by: str, action: str, kind: str, id: str, before: str, after: str) -> None:
+        last: bytes | None = self._writer.execute("SELECT line FROM audit ORDER BY number DESC LIMIT 1").get
+        previous = None if last is None else msgspec.json.decode(last, type=AuditLine)
+        number = 1 if previous is None else previous.number + 1
+        line = AuditLine(number=number, at_us=at_us, by=by, action=action, kind=kind, id=id, before=before, after=after)
+        done = sealed(line, FIRST_SEAL if previous is None else previous.seal)
+        self._writer.execute("INSERT INTO audit VALUES (?, ?)", (number, msgspec.json.encode(done)))
+
     def _has_device(self, id: str) -> bool:
         return _body(self._writer, "device", id) is not None
 
@@ -160,6 +204,10 @@ class SqliteRegistry:
 
     def _changed(self) -> None:
         self._writer.execute("UPDATE registry_version SET version = version + 1")
+
+
+def _text(body: bytes | None) -> str:
+    return "" if body is None else body.decode()
 
 
 def _body(connection: apsw.Connection, kind: str, id: str) -> bytes | None:

@@ -39,6 +39,7 @@ class SqliteStore:
         self._writer = open_database(path, key, synchronous="NORMAL")
         with plain_errors(self._name), transaction(self._writer):
             self._writer.execute(_TABLES + readings.TABLES + documents.TABLES + alerts.TABLES)
+            alerts.upgrade(self._writer)
 
     def apply(self, slices: Sequence[Slice], consumer: str = "store") -> None:
         with self._writing, plain_errors(self._name):

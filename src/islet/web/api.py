@@ -3,7 +3,6 @@
 from typing import Final
 
 import msgspec
-import pyarrow as pa
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,8 +12,7 @@ from islet.access.decide import Action
 from islet.errors import BadInput, NotFound
 from islet.log.base import Append
 from islet.model.alerts import AlertChange
-from islet.model.batch import DocumentRow, documents_batch
-from islet.model.codec import encode_change, json_schema
+from islet.model.codec import change_documents, json_schema
 from islet.model.people import Role
 from islet.model.topics import Topic
 from islet.web.answers import api, async_api, json_response
@@ -88,13 +86,8 @@ async def acknowledge(context: WebContext, request: Request, viewer: Viewer) -> 
         by=viewer.user.name,
     )
     if alert.acknowledged_us is None:
-        await committed(context.commit, appends=[Append(topic=Topic.ALERTS, batch=_batch_of(change))])
+        await committed(context.commit, appends=[Append(topic=Topic.ALERTS, batch=change_documents([change]))])
     return json_response({"id": alert.id, "by": alert.acknowledged_by or change.by})
-
-
-def _batch_of(change: AlertChange) -> pa.RecordBatch:
-    row = DocumentRow(change.patient, "", change.at_us, change.change, encode_change(change).decode())
-    return documents_batch([row])
 
 
 def _hours(text: str) -> float:

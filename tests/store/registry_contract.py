@@ -1,0 +1,127 @@
+"""What holds for every registry. A back end's test file derives from this and gives the fixture."""
+
+import pytest
+from msgspec import structs
+
+from islet.access.audit import first_broken
+from islet.errors import AlreadyExists, NotFound
+from islet.model.people import Device, Patient, Role, User
+from islet.model.time import DAY_US
+from islet.store.base import EntryKind, Registry
+
+
+class RegistryContract:
+    def test_patients_are_put_and_found(self, registry: Registry) -> None:
+        anna = Patient(id="anna", label="Room 4", tags=("type 1",), low_mg_dl=80)
+        registry.put_patient(anna)
+        registry.put_patient(Patient(id="berta"))
+        assert registry.patient("anna") == anna
+        assert registry.patient("nobody") is None
+        assert [one.id for one in registry.patients()] == ["anna", "berta"]
+        registry.put_patient(Patient(id="anna", label="Room 5"))
+        assert [one.label for one in registry.patients()] == ["Room 5", ""]
+
+    def test_a_second_device_of_one_id_is_refused(self, registry: Registry) -> None:
+        registry.create_device(Device(id="cgm-1", patient="anna", primary_key="k"))
+        with pytest.raises(AlreadyExists, match="cgm-1"):
+            registry.create_device(Device(id="cgm-1"))
+        assert registry.devices() == [Device(id="cgm-1", patient="anna", primary_key="k")]
+
+    def test_a_device_that_is_not_there_can_not_be_changed(self, registry: Registry) -> None:
+        with pytest.raises(NotFound):
+            registry.update_device(Device(id="cgm-1"))
+        with pytest.raises(NotFound):
+            registry.delete_device("cgm-1")
+        registry.create_device(Device(id="cgm-1"))
+        registry.update_device(Device(id="cgm-1", enabled=False))
+        assert registry.device("cgm-1") == Device(id="cgm-1", enabled=False)
+        registry.delete_device("cgm-1")
+        assert registry.device("cgm-1") is None
+
+    def test_a_session_ends_with_its_time_its_user_or_a_log_out(self, registry: Registry) -> None:
+        nurse = User(name="nurse", role=Role.CLINICIAN, password_hash="h", patients=("anna",))
+        registry.put_user(nurse)
+        registry.create_session("t1", "nurse", 100)
+        registry.create_session("t2", "nurse", DAY_US)
+        assert registry.session_user("t1", 99) == nurse
+        assert registry.session_user("t1", 100) is None
+        registry.delete_session("t2")
+        assert registry.session_user("t2", 1) is None
+        assert registry.session_user("t3", 1) is None
+        registry.put_user(User(name="nurse", role=Role.CLINICIAN, password_hash="h", enabled=False))
+        assert registry.session_user("t1", 99) is None
+        assert [one.name for one in registry.users()] == ["nurse"]
+
+    def test_another_password_or_a_disabled_user_ends_all_their_sessions(self, registry: Registry) -> None:
+        nurse = User(name="nurse", role=Role.CLINICIAN, password_hash="h")
+        changes = (structs.replace(nurse, password_hash="other"), structs.replace(nurse, enabled=False))
+        for changed in changes:
+            registry.put_user(nurse)
+            registry.put_user(User(name="other", role=Role.CLINICIAN, password_hash="h"))
+            registry.create_session("t1", "nurse", DAY_US)
+            registry.create_session("t2", "other", DAY_US)
+            registry.put_user(changed)
+            registry.put_user(nurse)
+            assert registry.session_user("t1", 1) is None
+            assert registry.session_user("t2", 1) is not None
+
+    def test_another_language_or_assignment_leaves_the_session(self, registry: Registry) -> None:
+        nurse = User(name="nurse", role=Role.CLINICIAN, password_hash="h")
+        registry.put_user(nurse)
+        registry.create_session("t", "nurse", DAY_US)
+        registry.put_user(structs.replace(nurse, language="zh-CN", patients=("anna",)))
+        assert registry.session_user("t", 1) is not None
+
+    def test_all_sessions_of_a_user_can_be_ended(self, registry: Registry) -> None:
+        for name in ("nurse", "other"):
+            registry.put_user(User(name=name, role=Role.CLINICIAN, password_hash="h"))
+            registry.create_session(f"{name}-1", name, DAY_US)
+            registry.create_session(f"{name}-2", name, DAY_US)
+        registry.delete_sessions("nurse")
+        assert [registry.session_user(f"nurse-{i}", 1) for i in (1, 2)] == [None, None]
+        assert None not in [registry.session_user(f"other-{i}", 1) for i in (1, 2)]
+
+    def test_a_new_session_forgets_those_that_are_over(self, registry: Registry) -> None:
+        registry.put_user(User(name="nurse", role=Role.CLINICIAN, password_hash="h"))
+        registry.create_session("old", "nurse", 100)
+        registry.create_session("young", "nurse", 101)
+        registry.create_session("new", "nurse", DAY_US, now_us=100)
+        assert registry.session_user("old", 0) is None  # asked at an earlier instant, it would still hold
+        assert registry.session_user("young", 0) is not None
+        assert registry.session_user("new", 0) is not None
+
+    def test_secrets_are_kept_by_name(self, registry: Registry) -> None:
+        assert registry.secret("telegram") is None
+        registry.put_secret("telegram", "one")
+        registry.put_secret("telegram", "two")
+        assert registry.secret("telegram") == "two"
+
+    def test_an_entry_is_kept_changed_and_removed_and_each_act_is_in_the_audit_trail(self, registry: Registry) -> None:
+        policy = EntryKind.ALARM_POLICY
+        for body in (b'{"steps":1}', b'{"steps":1}', b'{"steps":2}', None, None):
+            registry.put_entry(policy, "anna", body, by="dr-k", at_us=7)
+            assert registry.entry(policy, "anna") == body
+            assert registry.entries(policy) == ({} if body is None else {"anna": body})
+        registry.note("tried", "rule", "low", by="dr-k", at_us=8)
+        lines = registry.audit()
+        assert [line.action for line in lines] == ["added", "changed", "removed", "tried"]
+        assert (lines[1].by, lines[1].before, lines[1].after) == ("dr-k", '{"steps":1}', '{"steps":2}')
+        assert first_broken(lines) is None
+        assert registry.audit(after=2, limit=1) == lines[2:3]
+
+    def test_the_version_grows_with_patients_devices_and_users_only(self, registry: Registry) -> None:
+        versions = [registry.version]
+        registry.put_patient(Patient(id="anna"))
+        versions.append(registry.version)
+        registry.create_device(Device(id="cgm-1"))
+        versions.append(registry.version)
+        registry.update_device(Device(id="cgm-1", enabled=False))
+        versions.append(registry.version)
+        registry.put_user(User(name="nurse", role=Role.CLINICIAN, password_hash="h"))
+        versions.append(registry.version)
+        registry.delete_device("cgm-1")
+        versions.append(registry.version)
+        assert versions == sorted(set(versions))
+        registry.create_session("t", "nurse", 1)
+        registry.put_secret("a", "b")
+        assert registry.version == versions[-1]

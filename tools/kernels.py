@@ -1,0 +1,40 @@
+"""Have Numba compile all kernels once, side by side (`python -m tools.kernels`); what follows finds them on the disk.
+
+Without it the first run of the tests compiles the same kernels in every test process at the same time.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from islet.engine.rules import load_rules, plan
+from islet.engine.step import warm_up
+from islet.simulate import make_population, tick
+
+
+def engine() -> None:
+    """Of the engine."""
+    warm_up(plan(load_rules()))
+
+
+def simulate() -> None:
+    """Of the simulator."""
+    tick(make_population(1, 1, start_us=0))
+
+
+ROOMS: Final[dict[str, Callable[[], None]]] = {"engine": engine, "simulate": simulate}
+
+
+def main() -> None:
+    """All rooms, each in a process of its own, or those that are named; ends with the first failure's exit code."""
+    if len(sys.argv) > 1:
+        for room in sys.argv[1:]:
+            ROOMS[room]()
+        return
+    started = [subprocess.Popen([sys.executable, "-m", "tools.kernels", room]) for room in ROOMS]
+    sys.exit(max(process.wait() for process in started))
+
+
+if __name__ == "__main__":
+    main()
