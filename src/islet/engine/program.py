@@ -35,7 +35,9 @@ AGES: Final = 7  # sum of x; x = whole seconds from the value's instant to t, ne
 AGES_SQUARED: Final = 8  # sum of x * x
 AGES_VALUES: Final = 9  # sum of x * value
 SPAN: Final = 10  # whole seconds from the first value of the window to t
-AGGREGATES: Final = 11
+PREVIOUS: Final = 11  # value of the last instant before t, however long ago (window_us is 0); 0 where there is none
+PREVIOUS_AGE: Final = 12  # whole seconds from that instant to t; -1 where there is none
+AGGREGATES: Final = 13
 
 MOST_RULES: Final = 62
 """Rules of one stream: a rule is a bit of an int64 mask."""
@@ -48,9 +50,9 @@ class Program(NamedTuple):
     the rules that need the feature. `parameters` (p, 2): column of the patients' parameters, register. `local_minute`:
     the register of the minute of the local day (0 to 1439), -1 where no rule asks. `instructions` (k, 4): instruction,
     left, right, result. `constants` (c, 2): register, value. `flags` (r, 2): the registers of breach and clear, -1 for
-    a silence. `silence_us` (r,): its length, 0 for the others. `sustained_us` (r,): how long an episode has to last
-    before anybody is told. `reading_bits`: the rules that look at values (all but the silences). The value itself is
-    register 0.
+    a silence; -1 for clear alone: wherever there is no breach. `silence_us` (r,): its length, 0 for the others.
+    `sustained_us` (r,): how long an episode has to last before anybody is told. `reading_bits`: the rules that look at
+    values (all but the silences). The value itself is register 0.
     """
 
     features: NDArray[np.int64]
