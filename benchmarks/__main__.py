@@ -1,10 +1,10 @@
-"""Run all benchmarks, or those that are named: `python -m benchmarks [simulate storage engine gateway latency]`."""
+"""Run all benchmarks, or those that are named: `python -m benchmarks [simulate storage engine path gateway latency]`."""
 
 import subprocess
 import sys
 import time
 
-ALL = ("simulate", "storage", "engine", "gateway", "latency")
+ALL = ("simulate", "storage", "engine", "path", "gateway", "latency")
 
 
 def main() -> int:

@@ -1,0 +1,176 @@
+"""The whole path inside the engine: JSON bytes to alerts on the disk, at a steady rate. `python -m benchmarks.path`.
+
+One process: arrivals are decoded, committed to the encrypted log (FULL sync), read by the engine, evaluated by the
+shipped rules, and the alerts are committed with the offsets. A reading's latency runs from the instant it was due until
+a follower of the log sees its alert, so it holds two syncs, and all waiting. Two rates: 5,500 readings a second (a
+million people at 3 minutes; a million patients are known) and 555,000 (a hundred times that; 100,000 patients).
+"""
+
+import os
+import resource
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.record import figure
+from islet.app import wall_us
+from islet.decode.telemetry import Arrival
+from islet.engine.embedded import EmbeddedEngine, reference_for
+from islet.engine.rules import load_rules, plan
+from islet.gateways.intake import Intake
+from islet.log.base import Log
+from islet.log.group_commit import GroupCommit
+from islet.log.sqlite import SqliteLog
+from islet.model.batch import int64_column
+from islet.model.time import MINUTE_US, SECOND_US, iso
+from islet.model.topics import Topic
+from islet.settings import Settings
+
+LASTS_S = float(os.environ.get("ISLET_BENCH_SECONDS", "10"))
+WARM_S = 2.0
+LOW_EVERY = 100
+SLICE_S = 0.002
+"""The arrivals of so long come in one go, as from an event loop."""
+
+
+class AlertFollower(threading.Thread):
+    """Reads the alerts topic as it grows: (onset, instant seen) of each urgent low that opened."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__(daemon=True)
+        self._log, self.seen, self._stop_asked = log, list[tuple[int, int]](), threading.Event()
+
+    def run(self) -> None:
+        version, positions = 0, list(self._log.end(Topic.ALERTS))
+        while not self._stop_asked.is_set():
+            version = self._log.wait(version, 0.1)
+            now_us = wall_us()
+            for partition in range(len(positions)):
+                while (piece := self._log.read(Topic.ALERTS, partition, positions[partition])) is not None:
+                    times = int64_column(piece.batch, "time_us").tolist()
+                    kinds = zip(
+                        piece.batch.column("type").to_pylist(), piece.batch.column("body").to_pylist(), strict=True
+                    )
+                    opened = [kind == "opened" and "urgent_low" in str(body) for kind, body in kinds]
+                    self.seen += [(at, now_us) for at, wanted in zip(times, opened, strict=True) if wanted]
+                    positions[partition] = piece.next_offset
+
+    def stop(self) -> None:
+        self._stop_asked.set()
+        self.join()
+
+
+def is_low(number: int, patients: int) -> bool:
+    """One reading in LOW_EVERY; the same patient's next one is none."""
+    return (number + number // patients) % LOW_EVERY == 0
+
+
+def arrivals(rate: int, patients: int, begin_us: int, seconds: float) -> list[list[Arrival]]:
+    """Slices of arrivals; reading k is due, and dated, k / rate seconds after the begin."""
+    ids = [(f"device-{number:07d}", f"patient-{number:07d}") for number in range(patients)]
+    size = max(1, round(rate * SLICE_S))
+    slices = []
+    for first in range(0, round(rate * seconds), size):
+        base = iso(begin_us + round(first / rate * SECOND_US))[:19]
+        micros = (begin_us + round(first / rate * SECOND_US)) % SECOND_US
+        one = []
+        for number in range(first, first + size):
+            value = 50 if is_low(number, patients) else 110
+            # all of a slice come in one go, so they are dated alike but for a microsecond each
+            at = f"{base}.{min(micros + number - first, 999_999):06d}Z"
+            payload = b'{"type":"reading","time":"%s","value":%d,"unit":"mg/dL"}' % (at.encode(), value)
+            one.append(Arrival(*ids[number % patients], payload))
+        slices.append(one)
+    return slices
+
+
+@contextmanager
+def engine_running(engine: EmbeddedEngine) -> Iterator[None]:
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.is_set():
+            engine.run_once(0.25)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def measure(rate: int, patients: int) -> tuple[float, float, float, int, int]:
+    """p50 and p99 in ms, the share of a core, and how many alerts were seen and expected."""
+    settings = Settings(engine_snapshot_s=1e6, silence_grace_s=1e6)
+    rules = plan(load_rules())
+    reference = reference_for([], rules)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(SqliteLog(Path(folder) / "log.db", bytes(32), partitions=4)) as log,
+    ):
+        commit = GroupCommit(log, wall_us, wait_s=settings.commit_wait_ms / 1000)
+        intake = Intake(commit, lambda call, *given: call(*given), future_us=5 * MINUTE_US)
+        engine = EmbeddedEngine(log, commit, rules, lambda: reference, settings, wall_us)
+        engine.recover()
+        follower = AlertFollower(log)
+        follower.start()
+        preparing_s = 5 + (LASTS_S + WARM_S) * rate / 200_000
+        begin_us = wall_us() + round(preparing_s * SECOND_US)
+        slices = arrivals(rate, patients, begin_us, WARM_S + LASTS_S)
+        with engine_running(engine):
+            used = send(intake, slices, begin_us)
+            time.sleep(1)
+        follower.stop()
+        commit.close()
+    counted_from_us = begin_us + round(WARM_S * SECOND_US)
+    waits_ms = np.array([(at - onset) / 1000 for onset, at in follower.seen if onset >= counted_from_us])
+    expected = sum(is_low(number, patients) for number in range(sum(map(len, slices))))
+    p50, p99 = np.percentile(waits_ms, [50, 99]) if len(waits_ms) else (np.inf, np.inf)
+    return float(p50), float(p99), used, len(follower.seen), expected
+
+
+def send(intake: Intake, slices: list[list[Arrival]], begin_us: int) -> float:
+    """Offer each slice when it is due; the share of a core that the process used after the warm-up."""
+    assert wall_us() < begin_us, "the machine is too slow to prepare the arrivals in time"
+    warm = round(WARM_S / SLICE_S)
+    used_s = began_s = 0.0
+    for number, one in enumerate(slices):
+        due_us = begin_us + round(number * SLICE_S * SECOND_US)
+        while (early_us := due_us - wall_us()) > 0:
+            time.sleep(early_us / SECOND_US)
+        if number == warm:
+            used_s, began_s = cpu_s(), time.perf_counter()
+        for arrival in one:
+            intake.offer(arrival, ignore)
+    return (cpu_s() - used_s) / (time.perf_counter() - began_s)
+
+
+def ignore(error: Exception | None) -> None:
+    if error is not None:
+        raise error
+
+
+def cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
+
+
+def main() -> None:
+    for rate, patients, bar_ms, bar_core in ((5_500, 1_000_000, 15.0, 0.15), (555_000, 100_000, 50.0, 2.0)):
+        p50, p99, core, seen, expected = measure(rate, patients)
+        name = f"path: {rate:,} readings/s, {patients:,} patients"
+        figure(f"{name}, p50", p50, "ms")
+        figure(f"{name}, p99", p99, "ms", bar=f"<= {bar_ms:g} ms", holds=p99 <= bar_ms)
+        figure(f"{name}, of a core", core, "cores", bar=f"<= {bar_core:g}", holds=core <= bar_core)
+        figure(f"{name}, alerts seen", seen, "alerts", bar=f"{expected:,}", holds=seen >= expected)
+
+
+if __name__ == "__main__":
+    main()
