@@ -8,9 +8,15 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+from islet.decode.telemetry import warm_up as warm_up_decoder
 from islet.engine.rules import load_rules, plan
 from islet.engine.step import warm_up
 from islet.simulate import make_population, tick
+
+
+def decode() -> None:
+    """Of the decoder."""
+    warm_up_decoder()
 
 
 def engine() -> None:
@@ -23,7 +29,7 @@ def simulate() -> None:
     tick(make_population(1, 1, start_us=0))
 
 
-ROOMS: Final[dict[str, Callable[[], None]]] = {"engine": engine, "simulate": simulate}
+ROOMS: Final[dict[str, Callable[[], None]]] = {"decode": decode, "engine": engine, "simulate": simulate}
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from islet.engine.backfill import Episode, BackfillFollower, differences
+from islet.engine.backfill import BackfillFollower, Episode, differences
 from islet.log.base import Append
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog

@@ -10,12 +10,15 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 from msgspec import UNSET, Struct
+from numpy.typing import NDArray
 
 from islet.decode.readings import reading_columns
+from islet.decode.usual import usual_readings
 from islet.errors import BadInput
-from islet.model.batch import DocumentRow, documents_batch
+from islet.model.batch import DocumentRow, documents_batch, readings_batch
 from islet.model.codec import decode_event, encode_event
 from islet.model.events import AnyEvent, Reading, Vital
 from islet.model.time import EPOCH, to_us
@@ -30,7 +33,7 @@ KEPT_PAYLOAD_BYTES: Final = 48 * 1024
 NO_PROPERTIES: Final[Mapping[str, str]] = {}
 
 
-class Arrival(Struct, frozen=True, gc=False):
+class Arrival(Struct, frozen=True, gc=False, array_like=True):
     """One message as it came through a gateway, which vouches for `device`; `patient` is whose device it is ("":
     nobody's). `properties` are the sender's, by their IoT Hub names (`$.ct` is the content type)."""
 
@@ -60,10 +63,27 @@ def decode_arrivals(arrivals: Sequence[Arrival], now_us: int, future_us: int) ->
     >>> decoded.batches[Topic.GLUCOSE_READINGS].column("glucose_tenths").to_pylist(), dict(decoded.dead)
     ([1207], {'json': 1})
     """
+    return _decode(arrivals, *usual_readings(arrivals, EARLIEST_US, now_us + future_us), now_us, future_us)
+
+
+def decode_exactly(arrivals: Sequence[Arrival], now_us: int, future_us: int) -> Decoded:
+    """The same, each arrival by its record (`model/codec.py`): what the fast way is held against; a quarter as fast."""
+    return _decode(arrivals, readings_batch([]), np.arange(len(arrivals)), now_us, future_us)
+
+
+def warm_up() -> None:
+    """Have the kernel compiled (or read from its cache) before the first arrival needs it."""
+    decode_arrivals([Arrival("-", "-", b"{}")], 0, 0)
+
+
+def _decode(
+    arrivals: Sequence[Arrival], readings: pa.RecordBatch, others: NDArray[np.int64], now_us: int, future_us: int
+) -> Decoded:
+    """`readings` are those of all arrivals but the `others`, which are decoded here."""
     rows = _Rows()
-    add_reading, add_instant, add_arrival = rows.readings.append, rows.since_epoch.append, rows.arrivals.append
     earliest, latest = timedelta(microseconds=EARLIEST_US), timedelta(microseconds=now_us + future_us)
-    for arrival in arrivals:
+    for index in others.tolist():
+        arrival = arrivals[index]
         try:
             event = decode_event(arrival.payload)
             since_epoch = event.time - EPOCH
@@ -72,26 +92,45 @@ def decode_arrivals(arrivals: Sequence[Arrival], now_us: int, future_us: int) ->
             if not arrival.patient or (event.patient is not UNSET and event.patient != arrival.patient):
                 raise _wrong_patient(arrival)
             if type(event) is Reading:
-                add_reading(event)
-                add_instant(since_epoch)
-                add_arrival(arrival)
+                rows.add_reading(index, event, arrival, since_epoch)
             else:
                 rows.add_document(event, arrival, to_us(event.time))
         except BadInput as error:
             rows.add_dead_letter(arrival, error, now_us)
-    batches = rows.batches(now_us)
+    if rows.readings:
+        more, indices = rows.reading_rows(now_us)
+        readings = _in_order(readings, np.delete(np.arange(len(arrivals)), others), more, indices)
+    batches = {Topic.GLUCOSE_READINGS: readings} if readings.num_rows else {}
+    batches.update((topic, documents_batch(documents)) for topic, documents in rows.documents.items())
     return Decoded(batches=batches, accepted=len(arrivals) - rows.dead.total(), dead=rows.dead)
 
 
+def _in_order(
+    one: pa.RecordBatch, indices: NDArray[np.int64], other: pa.RecordBatch, other_indices: NDArray[np.int64]
+) -> pa.RecordBatch:
+    """The rows of both, by their indices."""
+    if one.num_rows == 0 or other.num_rows == 0:
+        return one if one.num_rows else other
+    order = np.argsort(np.concatenate([indices, other_indices]))
+    return pa.Table.from_batches([one, other]).take(order).combine_chunks().to_batches()[0]
+
+
 class _Rows:
-    """What becomes of the arrivals of one call. The three lists of readings are of one length."""
+    """What becomes of arrivals, one by one. The four lists of readings are of one length."""
 
     def __init__(self) -> None:
+        self.indices: list[int] = []
         self.readings: list[Reading] = []
         self.since_epoch: list[timedelta] = []
         self.arrivals: list[Arrival] = []
         self.documents: defaultdict[Topic, list[DocumentRow]] = defaultdict(list)
         self.dead: Counter[str] = Counter()
+
+    def add_reading(self, index: int, reading: Reading, arrival: Arrival, since_epoch: timedelta) -> None:
+        self.indices.append(index)
+        self.readings.append(reading)
+        self.since_epoch.append(since_epoch)
+        self.arrivals.append(arrival)
 
     def add_document(self, event: AnyEvent, arrival: Arrival, time_us: int) -> None:
         topic, row = _document_row(event, arrival, time_us)
@@ -101,19 +140,14 @@ class _Rows:
         self.dead[error.reason] += 1
         self.documents[Topic.DEAD_LETTERS].append(_dead_letter(arrival, error, now_us))
 
-    def batches(self, now_us: int) -> dict[Topic, pa.RecordBatch]:
-        """A batch per topic that has rows."""
-        batches = {}
-        if self.readings:
-            patients = [arrival.patient for arrival in self.arrivals]
-            devices = [arrival.device for arrival in self.arrivals]
-            batch, left_out = reading_columns(patients, devices, self.since_epoch, self.readings)
-            for index, error in left_out.items():
-                self.add_dead_letter(self.arrivals[index], error, now_us)
-            if batch.num_rows:
-                batches[Topic.GLUCOSE_READINGS] = batch
-        batches.update((topic, documents_batch(rows)) for topic, rows in self.documents.items())
-        return batches
+    def reading_rows(self, now_us: int) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
+        """The readings' rows and indices; what cannot be a row becomes a dead letter."""
+        patients = [arrival.patient for arrival in self.arrivals]
+        devices = [arrival.device for arrival in self.arrivals]
+        batch, left_out = reading_columns(patients, devices, self.since_epoch, self.readings)
+        for place, error in left_out.items():
+            self.add_dead_letter(self.arrivals[place], error, now_us)
+        return batch, np.delete(np.array(self.indices, np.int64), [*left_out])
 
 
 def _document_row(event: AnyEvent, arrival: Arrival, time_us: int) -> tuple[Topic, DocumentRow]:
