@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from msgspec import structs
 
+from islet.access.audit import AuditLine
 from islet.access.sas import make_token, new_key
 from islet.decode.iothub import Identity
 from islet.decode.mqtt import Parser
@@ -24,7 +25,7 @@ from islet.log.memory import MemoryLog
 from islet.model.people import Device, Patient, User
 from islet.model.time import MINUTE_US, Now
 from islet.model.topics import Topic
-from islet.store.base import Registry
+from islet.store.base import EntryKind, Registry
 
 HUB = "hub.example"
 NOW_US = 1_795_248_180_950_000  # 2026-11-21T08:03:00.95Z
@@ -106,6 +107,20 @@ class DictRegistry:
 
     def put_secret(self, name: str, value: str) -> None:
         self._secrets[name] = value
+
+    def entries(self, kind: EntryKind) -> dict[str, bytes]:
+        return {}
+
+    def entry(self, kind: EntryKind, id: str) -> bytes | None:
+        return None
+
+    def put_entry(self, kind: EntryKind, id: str, body: bytes | None, *, by: str, at_us: int) -> None:
+        raise NotImplementedError
+
+    def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None: ...
+
+    def audit(self, after: int = 0, limit: int = 1000) -> list[AuditLine]:
+        return []
 
     def close(self) -> None: ...
 
