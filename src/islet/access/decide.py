@@ -14,6 +14,7 @@ class Action(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     SEND_EVENTS = "send_events"
     CONSUME_LOG = "consume_log"
+    VIEW_COHORTS = "view_cohorts"
     VIEW_OPERATIONS = "view_operations"
     READ_REGISTRY = "read_registry"
     WRITE_REGISTRY = "write_registry"
@@ -31,7 +32,7 @@ _ANY_PATIENT = {
     Role.ADMINISTRATOR: frozenset(Action) - {Action.SEND_EVENTS},
 }
 _OWN_PATIENTS = {
-    Role.CLINICIAN: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE, Action.CONSUME_LOG}),
+    Role.CLINICIAN: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE, Action.CONSUME_LOG, Action.VIEW_COHORTS}),
     Role.CARE_PARTNER: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE}),
     Role.PATIENT: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE}),
     Role.APPLICATION: frozenset({Action.VIEW_PATIENT, Action.CONSUME_LOG}),
