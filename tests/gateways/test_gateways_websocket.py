@@ -94,10 +94,13 @@ async def test_a_newer_connection_through_another_door_wins() -> None:
 
 
 async def test_the_servers_stop_ends_it() -> None:
-    async with Door.opened(wall_now=wall_now) as door, listening(door, "127.0.0.1", 0) as port:
-        async with connect(f"ws://127.0.0.1:{port}{URL}", subprotocols=MQTT) as socket:
-            packets = Packets(socket)
-            await socket.send(hello(door.add_device()))
-            assert await packets.receive() == Connack(0)
-            await door.mqtt.stop()
-            assert await packets.receive() is None
+    async with (
+        Door.opened(wall_now=wall_now) as door,
+        listening(door, "127.0.0.1", 0) as port,
+        connect(f"ws://127.0.0.1:{port}{URL}", subprotocols=MQTT) as socket,
+    ):
+        packets = Packets(socket)
+        await socket.send(hello(door.add_device()))
+        assert await packets.receive() == Connack(0)
+        await door.mqtt.stop()
+        assert await packets.receive() is None

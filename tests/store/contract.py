@@ -110,7 +110,9 @@ class StoreContract:
         assert one.time_us.tolist() == [MINUTE_US, 2 * MINUTE_US]
 
     def test_hours_are_sums_by_the_hour_of_the_clock_that_is_asked_for(self, store: Store) -> None:
-        rows = [reading("anna", minute, mg_dl) for minute, mg_dl in ((-1, 60), (29, 70), (31, 180), (59, 181), (120, 90))]
+        rows = [
+            reading("anna", minute, mg_dl) for minute, mg_dl in ((-1, 60), (29, 70), (31, 180), (59, 181), (120, 90))
+        ]
         store.apply([glucose([*rows, reading("berta", 5, 300)])])
         one = store.hours("anna", -60 * MINUTE_US, 120 * MINUTE_US, offset_us=30 * MINUTE_US)
         assert one.hour.tolist() == [0, 1]
