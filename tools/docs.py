@@ -78,15 +78,30 @@ def rules() -> str:
 
 def _rule(rule: Rule) -> str:
     sql = rule.sql.split("*/", 1)[1].strip()
+    looks_at = {"all": "all patients", "nobody": "nobody until it is switched on"}
     facts = [
         ("Title", rule.title),
+        *((("What", rule.description),) if rule.description else ()),
         ("Severity", str(rule.severity)),
-        ("Looks at", "all patients" if rule.enabled == "all" else f"patients tagged {rule.enabled[5:]}"),
-        ("Ends", _code(rule.clear) if rule.clear else "when its condition is false"),
+        ("Looks at", looks_at.get(rule.enabled) or f"patients tagged {rule.enabled[5:]}"),
+        ("For", ", ".join(rule.audience)),
+        ("Can be switched off by", rule.switch_off),
+        ("Asked every" if rule.every else "Ends", rule.every or _ending(rule)),
+        *((("Told after", rule.sustained),) if rule.sustained else ()),
+        *((("When it gets worse", f"[{rule.worsens}](#{rule.worsens})"),) if rule.worsens else ()),
         *(("Source", source) for source in rule.sources),
     ]
     lines = "".join(f"- {name}: {value}\n" for name, value in facts)
-    return f"## {rule.name}\n\n{lines}\n```sql\n{sql}\n```\n"
+    rows = [
+        (f"`{name}`", p.label, f"{p.default:g}", f"{p.min:g} to {p.max:g}", p.unit)
+        for name, p in rule.parameters.items()
+    ]
+    table = "\n" + _table(("Parameter", "What", "Default", "Range", "Unit"), rows) if rows else ""
+    return f"## {rule.name}\n\n{lines}{table}\n```sql\n{sql}\n```\n"
+
+
+def _ending(rule: Rule) -> str:
+    return _code(rule.clear) if rule.clear else "when its condition is false"
 
 
 def topics() -> str:

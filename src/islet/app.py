@@ -16,8 +16,11 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from islet.access.passwords import hash_password
-from islet.engine.embedded import EmbeddedEngine, reference_for
-from islet.engine.rules import Plan, Reference, load_rules, plan
+from islet.engine.backfill import BackfillFollower
+from islet.engine.clocks import ClockWatch
+from islet.engine.embedded import EmbeddedEngine
+from islet.engine.lookback import evaluation
+from islet.engine.rulebook import RuleBook
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
 from islet.gateways.certificates import ensure_certificates, server_ssl_context
 from islet.gateways.http import routes as device_routes
@@ -115,6 +118,7 @@ class Platform:
         self.certificates = ensure_certificates(settings.data_dir, settings.hub_name, wall_us())
         ensure_policy_keys(registry)
         self.commit = GroupCommit(log, self.now, wait_s=settings.commit_wait_ms / 1000)
+        self.rules = RuleBook(registry)
         self.metrics = Metrics()
         self.workers: list[Worker] = []
         self.accepting = False
@@ -148,12 +152,10 @@ class Platform:
         self.workers += [Worker("store", follow), Worker("housekeeping", keep_house)]
 
     def _add_engine(self) -> None:
-        rules = plan(load_rules())
         engine = EmbeddedEngine(
             self.log,
             self.commit,
-            rules,
-            self._reference(rules),
+            self.rules.current,
             self.settings,
             self.now,
             observe=lambda seconds: self.metrics.alert_latency_s.observe(seconds / self.settings.speed),
@@ -161,19 +163,17 @@ class Platform:
         step = functools.partial(engine.run_once, _IDLE_S)
         self.workers.append(Worker("engine", step, before=engine.recover, after=engine.close))
         self.metrics.watch(CountsCollector("engine", "What the engine has done.", engine.counters.counts))
+        self._add_followers()
 
-    def _reference(self, rules: Plan) -> Callable[[], Reference]:
-        """Which rules look at whom; made anew when somebody changes the registry."""
-        made: tuple[int, Reference] = (-1, Reference(otherwise=0))
-
-        def current() -> Reference:
-            nonlocal made
-            version = self.registry.version
-            if version != made[0]:
-                made = (version, reference_for(self.registry.patients(), rules))
-            return made[1]
-
-        return current
+    def _add_followers(self) -> None:
+        """What the engine leaves to the slower: history that came late, and devices whose clock is wrong."""
+        lateness_us = int(self.settings.lateness_min * MINUTE_US)
+        evaluate = evaluation(self.store, self.rules.current)
+        backfill = BackfillFollower(self.log, self.store, self.commit, evaluate, self.now, lateness_us=lateness_us)
+        clocks = ClockWatch(self.log, self.store, self.commit, self.now)
+        for name, follower in (("backfill", backfill), ("clocks", clocks)):
+            self.workers.append(Worker(name, functools.partial(follower.run_once, _IDLE_S)))
+        self.metrics.watch(CountsCollector("backfill", "History that came late.", backfill.counts, grows=False))
 
     def _add_notify(self) -> None:
         notifiers = [plug("notifier", "console")()]
@@ -325,6 +325,7 @@ class Platform:
             secure=secure,
             session_h=self.settings.session_h,
             undeliverable=self._outbox.undeliverable if self._outbox is not None else None,
+            rules=self.rules,
         )
 
     async def _stop_workers(self) -> None:

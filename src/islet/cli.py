@@ -1,4 +1,5 @@
-"""The command `islet`: serve, demo, simulate, replay, check, store, users, patients, devices, hub, certs, settings."""
+"""The command `islet`: serve, demo, simulate, replay, check, store, users, patients, devices, rules,
+audit, hub, certs, settings."""
 
 import asyncio
 import os
@@ -128,9 +129,10 @@ def show_settings(settings: Settings) -> None:
 
 
 def _add_rooms() -> None:
-    from islet.commands import people, storage
+    from islet.commands import audit, people, rules, storage
 
-    for group in (people.users, people.patients, people.devices, people.hub, storage.store, storage.certs):
+    groups = (people.users, people.patients, people.devices, people.hub, rules.rules, audit.audit)
+    for group in (*groups, storage.store, storage.certs):
         main.add_command(group)
 
 

@@ -5,16 +5,43 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from islet.engine.rules import Plan, Reference, load_rules, plan
-from islet.engine.step import EngineState, Output, step, tick
+from islet.engine.reference import PatientReference, Reference
+from islet.engine.rules import Rule, StreamPlan, load_rules, plan
+from islet.engine.snapshot import dump, load
+from islet.engine.state import EngineState
+from islet.engine.step import Output, step, tick
 from islet.model.alerts import Alert, AlertChange, fold
 from islet.model.batch import ReadingRow, readings_batch
 from islet.model.time import MINUTE_US
 
 LATENESS_MIN = 15
-SHIPPED = plan(load_rules())
-EVERYTHING = Reference(otherwise=SHIPPED.mask({"simulated"}))
-REAL_PATIENTS = Reference(otherwise=SHIPPED.mask(()))
+NAMES = ("high", "low", "no_data", "seed_demonstration", "urgent_low")
+RULES = tuple(rule for rule in load_rules() if rule.name in NAMES)
+
+
+def glucose(rules: Sequence[Rule]) -> StreamPlan:
+    """These rules made ready."""
+    return plan(rules).streams["glucose_mg_dl"]
+
+
+SHIPPED = glucose(RULES)
+LIMITS = {name: parameter.integer(parameter.default) for name, parameter in plan(RULES).parameters.items()}
+
+
+def mask(tags: Iterable[str], of: StreamPlan = SHIPPED) -> int:
+    """The rules that look at a patient with these tags."""
+    return sum(1 << bit for bit, rule in enumerate(of.rules) if rule.applies_to(tags))
+
+
+def looking_at(otherwise: int, *, of: StreamPlan = SHIPPED, **patients: int) -> Reference:
+    """A reference with these masks, and the limits as shipped."""
+    limits = tuple(LIMITS[name] for name in of.parameters)
+    named = {patient: PatientReference(mask=mask, parameters=limits) for patient, mask in patients.items()}
+    return Reference(otherwise=PatientReference(mask=otherwise, parameters=limits), patients=named)
+
+
+EVERYTHING = looking_at(mask({"simulated"}))
+REAL_PATIENTS = looking_at(mask(()))
 
 
 class Point(NamedTuple):
@@ -31,9 +58,15 @@ class Point(NamedTuple):
 class Engine:
     """An engine and the table of what it has said."""
 
-    def __init__(self, plan: Plan = SHIPPED, reference: Reference = REAL_PATIENTS, *, ring_readings: int = 32) -> None:
+    def __init__(
+        self,
+        plan: StreamPlan = SHIPPED,
+        reference: Reference = REAL_PATIENTS,
+        *,
+        lateness_us: int = LATENESS_MIN * MINUTE_US,
+    ) -> None:
         self.plan, self.reference = plan, reference
-        self.state = EngineState(ring_readings=ring_readings, lateness_us=LATENESS_MIN * MINUTE_US)
+        self.state = EngineState(lateness_us=lateness_us)
         self.table: dict[str, Alert] = {}
         self.said: list[AlertChange] = []
 
@@ -42,6 +75,12 @@ class Engine:
 
     def tick(self, minute: float) -> Output:
         return self._fold(tick(self.state, round(minute * MINUTE_US), self.reference, self.plan))
+
+    def restart(self) -> None:
+        """Saved and loaded."""
+        before = dump(self.state)
+        self.state = load(before, lateness_us=self.state.lateness_us)
+        assert dump(self.state) == before
 
     def episodes(self) -> dict[str, tuple[float, float | None]]:
         return episodes(self.table.values())

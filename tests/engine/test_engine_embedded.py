@@ -2,26 +2,48 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from islet.engine.embedded import CONSUMER, EmbeddedEngine, reference_for
-from islet.engine.rules import Reference
+from islet.engine.embedded import CONSUMER, EmbeddedEngine, InForce
+from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.reference import Reference
+from islet.engine.rules import Plan, Rule, plan, read_rule
 from islet.log.base import Append, CursorMove
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
 from islet.model.alerts import Alert, AlertChange, fold
-from islet.model.codec import decode_change
+from islet.model.batch import DocumentRow, documents_batch
+from islet.model.codec import decode_change, encode_event
+from islet.model.events import AnyEvent, Meal, Vital
 from islet.model.people import Patient
-from islet.model.time import MINUTE_US
+from islet.model.time import MINUTE_US, from_us
 from islet.model.topics import Topic
 from islet.settings import Settings
 from tests.engine.slow import expected_episodes
-from tests.engine.streams import EVERYTHING, SHIPPED, Point, batch, episodes
+from tests.engine.streams import RULES, Point, batch, episodes
 
-SETTINGS = Settings(ring_readings=64, engine_snapshot_s=1e6, silence_grace_s=0)  # no snapshot unless asked for
+SETTINGS = Settings(engine_snapshot_s=1e6, silence_grace_s=0)  # no snapshot unless asked for
+PLAN = plan(RULES)
+
+
+class Rules(NamedTuple):
+    """What is in force."""
+
+    plan: Plan
+    references: Mapping[str, Reference]
+
+
+def in_force(patients: Sequence[Patient], rules: Sequence[Rule] = RULES) -> Rules:
+    """The rules as shipped, for these patients."""
+    made = PLAN if rules is RULES else plan(rules)
+    return Rules(made, references(made, NO_LAYERS, patients))
+
+
+EVERYBODY = in_force([Patient(id=name, tags=("simulated",)) for name in ("p1", "p2", "p3")])
 
 
 class Crash(Exception):
@@ -58,7 +80,7 @@ class Platform:
     def __init__(self, group: GroupCommit, log: MemoryLog, clock: list[int]) -> None:
         self.log, self.clock = log, clock
         self.writer = Writer(group)
-        self.reference = EVERYTHING
+        self.rules: InForce = EVERYBODY
         self.settings = SETTINGS
         self.latencies_s: list[float] = []
         self.start()
@@ -67,8 +89,7 @@ class Platform:
         self.engine = EmbeddedEngine(
             self.log,
             self.writer,
-            SHIPPED,
-            lambda: self.reference,
+            lambda: self.rules,
             self.settings,
             lambda: self.clock[0],
             observe=self.latencies_s.append,
@@ -86,6 +107,11 @@ class Platform:
                     return
             except Crash:
                 self.start()
+
+    def tell(self, topic: Topic, minute: float, *events: AnyEvent, patient: str = "p1") -> None:
+        """Events other than readings."""
+        rows = [DocumentRow(patient, "phone", round(minute * MINUTE_US), "x", encode_event(e).decode()) for e in events]
+        self.writer.group.commit([Append(topic=topic, batch=documents_batch(rows))])
 
     def said(self) -> list[AlertChange]:
         changes = []
@@ -228,11 +254,11 @@ def test_nothing_is_said_about_silence_before_the_backlog_has_been_read() -> Non
 
 def test_a_tag_changes_the_rules_without_a_restart_and_a_replay_meets_each_reading_with_its_own() -> None:
     with platform(1) as p:
-        p.reference = reference_for([Patient(id="p1")], SHIPPED)
+        p.rules = in_force([Patient(id="p1")])
         p.send(Point(0, 120))
         p.run(0)
         assert p.table() == {}
-        p.reference = reference_for([Patient(id="p1", tags=("simulated",))], SHIPPED)
+        p.rules = in_force([Patient(id="p1", tags=("simulated",))])
         p.send(Point(2, 120))
         p.run(2)
         assert p.table() == {"seed_demonstration~p1@2": (2, None)}
@@ -283,7 +309,7 @@ def test_equal_references_are_no_change() -> None:
     with platform(1) as p:
         p.send(Point(0, 90))
         p.run(0)
-        p.reference = Reference(otherwise=EVERYTHING.otherwise, masks={})
+        p.rules = Rules(PLAN, dict(EVERYBODY.references))
         p.run(1)
         assert p.engine.counters.snapshots == 0
 
@@ -309,3 +335,94 @@ def test_an_engine_whose_snapshot_cannot_be_read_takes_the_log_in_again(damaged:
         p.send(Point(5, 90))
         p.run(5)
         assert [(c.change, c.rule, c.onset_us) for c in p.said()] == [("opened", "low", 0), ("cleared", "low", 0)]
+
+
+RACING = read_rule(
+    """/*
+name = "racing"
+title = "Pulse above 120"
+severity = "notice"
+*/
+SELECT patient, device, ts FROM vitals WHERE pulse_bpm > 120"""
+)
+AFTER_MEAL = read_rule(
+    """/*
+name = "after_meal"
+title = "Above 180 within two hours of 20 g of carbohydrate"
+severity = "notice"
+*/
+SELECT patient, device, ts, glucose_mg_dl
+FROM (
+  SELECT patient, device, ts, glucose_mg_dl,
+    SUM(carbs_g) OVER (
+      PARTITION BY patient ORDER BY ts RANGE BETWEEN INTERVAL '120' MINUTE PRECEDING AND CURRENT ROW
+    ) AS carbs
+  FROM timeline
+) AS recent
+WHERE glucose_mg_dl IS NOT NULL AND glucose_mg_dl > 180 AND carbs >= 20"""
+)
+
+
+def _day(p: Platform) -> None:
+    """Readings, a pulse, and a meal that is entered late."""
+    p.rules = in_force([Patient(id="p1")], [RACING, AFTER_MEAL])
+    p.start()
+    p.send(Point(0, 190))
+    p.tell(Topic.VITALS, 1, Vital(time=from_us(MINUTE_US), pulse_bpm=140))
+    p.run(2)
+    p.send(Point(5, 200))
+    p.run(6)
+    p.tell(Topic.CARE_EVENTS, 3, Meal(time=from_us(3 * MINUTE_US), carbs_g=30))
+    p.run(7)
+    p.tell(Topic.VITALS, 8, Vital(time=from_us(8 * MINUTE_US), pulse_bpm=90))
+    p.send(Point(10, 150))
+    p.run(11)
+
+
+def test_vitals_and_care_events_are_watched_as_well() -> None:
+    with platform() as p:
+        _day(p)
+        assert p.table() == {"racing~p1@1": (1, 8), "after_meal~p1@5": (5, 10)}
+        assert p.engine.lag() == 0
+
+
+def test_a_crash_in_the_middle_of_several_topics_loses_and_doubles_nothing() -> None:
+    with platform() as undisturbed:
+        _day(undisturbed)
+        expected = undisturbed.said()
+    for crash_at in range(1, 8):
+        for after in (False, True):
+            with platform() as p:
+                p.writer.crash_at, p.writer.after = crash_at, after
+                _day(p)
+                assert p.said() == expected
+
+
+def test_a_rule_that_is_taken_away_ends_its_alerts_and_leaves_those_of_others() -> None:
+    with platform(1) as p:
+        p.rules = in_force([])
+        p.send(Point(0, 60), Point(0, 300, patient="p2"))
+        p.run(0)
+        p.rules = in_force([], [rule for rule in RULES if rule.name != "low"])
+        p.run(3)
+        assert p.table() == {"low~p1@0": (0, 3), "high~p2@0": (0, None)}
+        p.rules = in_force([])
+        p.send(Point(5, 60))
+        p.run(5)
+        assert p.table() == {"low~p1@0": (0, 3), "low~p1@5": (5, None), "high~p2@0": (0, None)}
+
+
+def test_after_an_upgrade_that_changes_a_rule_the_stretch_behind_the_snapshot_follows_the_new_one() -> None:
+    with platform(1) as p:
+        p.rules = in_force([], [RACING])
+        p.start()
+        p.tell(Topic.VITALS, 0, Vital(time=from_us(0), pulse_bpm=110))
+        p.run(1)
+        assert p.table() == {}
+        p.engine.snapshot()
+        p.tell(Topic.VITALS, 2, Vital(time=from_us(2 * MINUTE_US), pulse_bpm=115))
+        p.run(2)
+        p.rules = in_force([], [read_rule(RACING.sql.replace("> 120", "> 100"))])
+        p.start()
+        p.run(3)
+        assert p.table() == {"racing~p1@2": (2, None)}

@@ -33,7 +33,16 @@ def test_what_is_not_measured_gives_nothing() -> None:
     found = values(
         documents(DeviceStatus(time=AT), Vital(time=AT, pulse_bpm=60), DeviceStatus(time=AT, battery_percent=7))
     )
-    assert {name: batch.num_rows for name, batch in found.items()} == {"pulse_bpm": 1, "battery_percent": 1}
+    assert {name: batch.num_rows for name, batch in found.items()} == {
+        "pulse_bpm": 1,
+        "battery_percent": 1,
+        "status": 2,
+    }
+
+
+def test_a_status_is_the_place_of_its_word() -> None:
+    found = values(documents(DeviceStatus(time=AT), DeviceStatus(time=AT, status="sensor_failed")))
+    assert found["status"].column("glucose_tenths").to_pylist() == [0, 2]
 
 
 def test_care_events_become_amounts_in_their_columns() -> None:

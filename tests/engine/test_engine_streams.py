@@ -2,11 +2,19 @@
 
 import pytest
 
-from islet.engine.rules import Reference, plan
-from islet.engine.snapshot import dump, load
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.codec import encode_change
-from tests.engine.streams import EVERYTHING, REAL_PATIENTS, SHIPPED, Engine, Point, short
+from tests.engine.streams import (
+    EVERYTHING,
+    REAL_PATIENTS,
+    SHIPPED,
+    Engine,
+    Point,
+    glucose,
+    looking_at,
+    mask,
+    short,
+)
 
 
 @pytest.mark.parametrize(("mg_dl", "alarm"), [(69, True), (69.9, True), (70, False), (71, False)])
@@ -62,7 +70,7 @@ def test_the_seed_rule_opens_on_the_average_of_10_minutes_ends_included() -> Non
 
 
 def test_the_seed_rule_is_off_for_real_patients() -> None:
-    engine = Engine(reference=SHIPPED.reference({"toy": ["simulated"]}))
+    engine = Engine(reference=looking_at(mask(()), toy=mask({"simulated"})))
     engine.read(Point(0, 200, patient="p1"), Point(0, 200, patient="toy"))
     assert list(engine.episodes()) == ["seed_demonstration~toy@0"]
 
@@ -164,7 +172,7 @@ def test_a_rule_can_be_switched_off_for_a_patient_while_its_silence_lasts() -> N
     engine = Engine()
     engine.read(Point(0, 90))
     engine.tick(25)
-    engine.reference = Reference(otherwise=REAL_PATIENTS.otherwise, masks={"p1": 0})
+    engine.reference = looking_at(REAL_PATIENTS.otherwise.mask, p1=0)
     assert short(engine.tick(30).changes) == [("cleared", "no_data", 20, 30)]
     engine.reference = REAL_PATIENTS
     assert short(engine.tick(31).changes) == [("opened", "no_data", 20, 20)]
@@ -173,12 +181,12 @@ def test_a_rule_can_be_switched_off_for_a_patient_while_its_silence_lasts() -> N
 def test_a_rule_that_is_switched_off_for_a_patient_ends_its_episode_at_the_next_reading() -> None:
     engine = Engine()
     engine.read(Point(0, 60))
-    engine.reference = Reference(otherwise=0)
+    engine.reference = looking_at(0)
     assert short(engine.read(Point(5, 60)).changes) == [("cleared", "low", 0, 5)]
 
 
-def test_an_episode_longer_than_the_ring_is_cleared_under_its_own_onset() -> None:
-    engine = Engine(ring_readings=4)
+def test_an_episode_longer_than_what_is_kept_is_cleared_under_its_own_onset() -> None:
+    engine = Engine()
     engine.read(Point(0, 90), *(Point(15 * i, 60) for i in range(1, 20)), Point(300, 90))
     assert engine.episodes() == {"low~p1@15": (15, 300)}
 
@@ -187,8 +195,8 @@ def test_rules_may_come_go_and_change_places_while_an_episode_runs() -> None:
     engine = Engine()
     engine.read(Point(0, 60))
     by_name = {rule.name: rule for rule in SHIPPED.rules}
-    engine.plan = plan([by_name["urgent_low"], by_name["low"]])
-    engine.reference = engine.plan.reference({})
+    engine.plan = glucose([by_name["urgent_low"], by_name["low"]])
+    engine.reference = looking_at(0b11, of=engine.plan)
     engine.said.clear()
     engine.read(Point(5, 55))
     engine.read(Point(10, 80))
@@ -199,25 +207,8 @@ def test_rules_may_come_go_and_change_places_while_an_episode_runs() -> None:
     ]
 
 
-def test_a_ring_that_is_too_short_for_its_window_is_counted_and_the_newest_value_still_alarms() -> None:
-    engine = Engine(reference=EVERYTHING, ring_readings=4)
-    output = engine.read(*(Point(i, 100) for i in range(6)), Point(6, 50))
-    assert output.overflows == 3
-    assert "urgent_low~p1@6" in engine.episodes()
-
-
-def test_a_late_reading_whose_window_left_the_ring_is_history_and_an_overflow() -> None:
-    engine = Engine(reference=EVERYTHING, ring_readings=4)
-    engine.read(*(Point(5 * i, 100) for i in range(7)))
-    output = engine.read(Point(16, 50))
-    assert (output.history, output.overflows) == (1, 1)
-    engine.state = load(dump(engine.state), ring_readings=8, lateness_us=engine.state.lateness_us)
-    output = engine.read(Point(16, 50))
-    assert (output.history, output.overflows) == (1, 1)
-
-
 def test_many_readings_of_one_patient_in_one_batch_are_all_evaluated() -> None:
-    engine = Engine(ring_readings=8)
+    engine = Engine()
     output = engine.read(*(Point(5 * i, 60 if i % 2 else 90) for i in range(1000)))
     assert output.evaluations == 1000
     assert len(engine.episodes()) == 500
@@ -250,7 +241,7 @@ def test_the_documents_of_changes_are_their_records_in_the_log_s_words() -> None
 
 
 def test_patients_for_whom_a_windows_rule_is_off_do_not_change_those_for_whom_it_is_on() -> None:
-    both = Engine(reference=SHIPPED.reference({f"toy{n}": ["simulated"] for n in range(0, 300, 2)}))
+    both = Engine(reference=looking_at(mask(()), **{f"toy{n}": mask({"simulated"}) for n in range(0, 300, 2)}))
     alone = Engine(reference=EVERYTHING)
     for minute in (0, 5, 10):
         points = [Point(minute, 95 + (7 * n + minute) % 22, patient=f"toy{n}") for n in range(300)]

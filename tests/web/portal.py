@@ -13,6 +13,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from islet.access.passwords import hash_password, new_token, token_hash
+from islet.engine.rulebook import RuleBook
+from islet.engine.rules import load_rules
 from islet.log.base import Append
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
@@ -30,6 +32,7 @@ from islet.web.app import LiveHub, WebContext, middleware, routes
 PASSWORD = "correct horse battery staple"
 HASH = hash_password(PASSWORD)
 KEY = bytes(range(32))
+SHIPPED = load_rules()
 NOW_US = to_us(datetime(2026, 3, 2, 8, 0, tzinfo=UTC))
 
 
@@ -52,6 +55,7 @@ class Site:
             now=self.now,
             speed=speed,
             secure=False,
+            rules=RuleBook(self.registry, SHIPPED),
         )
         self.app = Starlette(routes=routes(self.context), middleware=middleware(self.context))
         self._follower = Follower(self.log, self.store)

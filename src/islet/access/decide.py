@@ -15,6 +15,8 @@ class Action(StrEnum):
     SEND_EVENTS = "send_events"
     CONSUME_LOG = "consume_log"
     VIEW_OPERATIONS = "view_operations"
+    READ_RULES = "read_rules"
+    SET_PATIENT_RULES = "set_patient_rules"
     READ_REGISTRY = "read_registry"
     WRITE_REGISTRY = "write_registry"
     ADMINISTER = "administer"
@@ -31,9 +33,17 @@ _ANY_PATIENT = {
     Role.ADMINISTRATOR: frozenset(Action) - {Action.SEND_EVENTS},
 }
 _OWN_PATIENTS = {
-    Role.CLINICIAN: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE, Action.CONSUME_LOG}),
+    Role.CLINICIAN: frozenset(
+        {
+            Action.VIEW_PATIENT,
+            Action.ACKNOWLEDGE,
+            Action.CONSUME_LOG,
+            Action.READ_RULES,
+            Action.SET_PATIENT_RULES,
+        }
+    ),
     Role.CARE_PARTNER: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE}),
-    Role.PATIENT: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE}),
+    Role.PATIENT: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE, Action.SET_PATIENT_RULES}),
     Role.APPLICATION: frozenset({Action.VIEW_PATIENT, Action.CONSUME_LOG}),
     Role.DEVICE: frozenset({Action.SEND_EVENTS}),
 }

@@ -11,15 +11,17 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from islet.engine.episodes import AT, DEVICE, KIND, KINDS, ONSET, PATIENT, REPLACED_BY, ROW, RULE, TENTHS
+from islet.engine.episodes import KINDS
 from islet.engine.ids import Ids
-from islet.engine.rules import Rule
-from islet.engine.windows import NEVER
+from islet.engine.series import NEVER
+from islet.engine.state import RuleName
 from islet.model.alerts import AlertChange, alert_id
 from islet.model.batch import DOCUMENTS_SCHEMA
 from islet.model.codec import encode_change
 
-_OF_A_RECORD: Final = [KIND, RULE, ONSET, AT, DEVICE, TENTHS, REPLACED_BY]
+KIND, RULE, PATIENT, ONSET, AT, DEVICE, VALUE, REPLACED_BY, ROW = range(9)
+
+_OF_A_RECORD: Final = [KIND, RULE, ONSET, AT, DEVICE, VALUE, REPLACED_BY]
 _KIND_NAMES: Final = pa.array(KINDS)
 
 
@@ -27,8 +29,8 @@ class Changes:
     """Changes (n,) in the order in which they are said. `patients` and `devices` only ever grow, so what stands here
     keeps its meaning."""
 
-    def __init__(self, numbers: NDArray[np.int64], patients: Ids, devices: Ids, rules: Sequence[Rule]) -> None:
-        """`numbers`: (n, WIDTH), see `islet.engine.episodes`."""
+    def __init__(self, numbers: NDArray[np.int64], patients: Ids, devices: Ids, rules: Sequence[RuleName]) -> None:
+        """`numbers`: (n, CHANGE_WIDTH), see `islet.engine.episodes`."""
         self._numbers, self._patients, self._devices, self._rules = numbers, patients, devices, rules
 
     def __len__(self) -> int:
@@ -50,18 +52,18 @@ class Changes:
             return []
         patients = self._patients.texts(self._numbers[:, PATIENT])
         devices = self._devices.texts(np.maximum(self._numbers[:, DEVICE], 0))
-        named = [(rule.name, rule.severity) for rule in self._rules]
+        named = self._rules
         return [
             AlertChange(
                 change=KINDS[kind],
-                rule=named[rule][0],
+                rule=named[rule].name,
                 patient=patient,
                 onset_us=onset_us,
                 at_us=at_us,
-                severity=named[rule][1],
+                severity=named[rule].severity,
                 device=device if number >= 0 else "",
                 glucose_tenths=tenths if number >= 0 else None,
-                replaced_by="" if replaced_by == NEVER else alert_id(named[rule][0], patient, replaced_by),
+                replaced_by="" if replaced_by == NEVER else alert_id(named[rule].name, patient, replaced_by),
             )
             for patient, device, kind, rule, onset_us, at_us, number, tenths, replaced_by in zip(
                 patients, devices, *self._numbers.T[_OF_A_RECORD].tolist(), strict=True

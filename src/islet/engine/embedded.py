@@ -11,24 +11,21 @@ Nor in the first moments after a start (`silence_grace_s`): devices have to find
 
 import struct
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final, Protocol
 
-import numpy as np
+import msgspec
 import pyarrow as pa
 import structlog
-from numpy.typing import NDArray
 
 from islet.engine.episodes import KINDS
-from islet.engine.rules import Plan, Reference
-from islet.engine.snapshot import dump, load
-from islet.engine.step import EngineState, Output, step, tick, warm_up
+from islet.engine.reference import Reference
+from islet.engine.rules import Plan
+from islet.engine.shard import TOPICS, Shard, Taken
 from islet.errors import LogDamaged, OffsetExpired
 from islet.log.base import Append, CursorMove, Log
 from islet.log.partitioning import joined
-from islet.model.batch import int64_column
-from islet.model.people import Patient
 from islet.model.time import MINUTE_US, SECOND_US, Now
 from islet.model.topics import Topic
 from islet.settings import Settings
@@ -47,10 +44,9 @@ _TRICKLE_ROWS: Final = 1_000
 """A round of more is a backlog, which is read without a pause."""
 
 _INSTANT: Final = struct.Struct("<q")
-_TOPIC: Final = Topic.GLUCOSE_READINGS
 
 ObserveLatency = Callable[[float], None]
-"""Told, for each change that a reading caused, the seconds from the reading's receipt until the change was durable."""
+"""Told, for each change that an entry caused, the seconds from the entry's receipt until the change was durable."""
 
 
 class Commits(Protocol):
@@ -63,6 +59,16 @@ class Commits(Protocol):
         states: Mapping[str, bytes | None] | None = None,
     ) -> None:
         """Block until all of it is durable."""
+
+
+class InForce(Protocol):
+    """The rules that are in force: `islet.engine.rulebook.Rules`."""
+
+    @property
+    def plan(self) -> Plan: ...
+
+    @property
+    def references(self) -> Mapping[str, Reference]: ...
 
 
 @dataclass(kw_only=True, slots=True)
@@ -81,19 +87,22 @@ class Counters:
     snapshots: int = 0
     snapshot_bytes: int = 0
 
-    def add(self, output: Output) -> None:
-        for name in ("readings", "evaluations", "duplicates", "conflicts", "history", "overflows"):
-            setattr(self, name, getattr(self, name) + getattr(output, name))
-        for kind in KINDS:
-            setattr(self, kind, getattr(self, kind) + output.said.count(kind))
+    def add(self, taken: Taken) -> None:
+        for output in taken.outputs:
+            for name in ("readings", "evaluations", "duplicates", "conflicts", "history", "overflows"):
+                setattr(self, name, getattr(self, name) + getattr(output, name))
+            for kind in KINDS:
+                setattr(self, kind, getattr(self, kind) + output.said.count(kind))
 
     def counts(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-def reference_for(patients: Iterable[Patient], plan: Plan) -> Reference:
-    """Which rules look at which patient, by their tags."""
-    return plan.reference({patient.id: patient.tags for patient in patients})
+class _Saved(msgspec.Struct, frozen=True, kw_only=True):
+    """A snapshot: up to where the entries of each topic are in the state, by partition."""
+
+    offsets: dict[Topic, list[int]]
+    shard: bytes
 
 
 class EmbeddedEngine:
@@ -106,49 +115,50 @@ class EmbeddedEngine:
         self,
         log: Log,
         commit: Commits,
-        plan: Plan,
-        reference: Callable[[], Reference],
+        rules: Callable[[], InForce],
         settings: Settings,
         now: Now,
         *,
         observe: ObserveLatency | None = None,
     ) -> None:
-        """`reference` is asked at every round and should give the same object until something changes."""
-        self._log, self._commit, self._plan, self._now, self._observe = log, commit, plan, now, observe
-        self._current_reference = reference
-        self._ring_readings = settings.ring_readings
-        self._lateness_us = int(settings.lateness_min * MINUTE_US)
-        self._grace_us = int(settings.silence_grace_s * SECOND_US)
+        """`rules` is asked at every round and should give the same object until something changes."""
+        self._log, self._commit, self._rules, self._now, self._observe = log, commit, rules, now, observe
+        self._limits = {
+            "lateness_us": int(settings.lateness_min * MINUTE_US),
+            "grace_us": int(settings.silence_grace_s * SECOND_US),
+        }
         self._tick_us = int(settings.engine_tick_s * SECOND_US)
         self._snapshot_us = int(settings.engine_snapshot_s * SECOND_US)
         self._seen = 0
         self._recovered = False
         self._trickling = False
         self._pause = threading.Event()  # is never set
-        self._tick_due: tuple[int, tuple[int, ...]] | None = None
+        self._tick_due: tuple[int, dict[Topic, tuple[int, ...]]] | None = None
         self._last_tick_us = self._last_snapshot_us = 0
         self.counters = Counters()
 
     def recover(self) -> None:
         """The state as it was when the last outputs became durable. `run_once` does it when it is needed."""
-        warm_up(self._plan)
-        self._state, self._offsets = self._from_snapshot()
-        for partition, end in enumerate(self._log.cursor(CONSUMER, _TOPIC)):
-            self._replay(partition, end)
+        self._in_force = self._rules()
+        self._shard = Shard(self._in_force.plan, self._in_force.references, **self._limits)
+        self._shard.warm_up()
+        self._offsets = {topic: list(self._log.begin(topic)) for topic in TOPICS}
+        same_rules = self._load_snapshot()
+        self._replay(silent=same_rules)
         blob = self._log.state(LAST_TICK)
         if blob is not None:
-            tick(self._state, _INSTANT.unpack(blob)[0], self._reference, self._plan)
+            self._shard.tick(_INSTANT.unpack(blob)[0])
         self._tick_due = None
-        self._last_tick_us = self._now() + self._grace_us - self._tick_us  # devices have to find us again first
+        self._last_tick_us = self._now() + self._limits["grace_us"] - self._tick_us  # devices have to find us first
         self._last_snapshot_us = self._now()
         self._recovered = True
 
     def run_once(self, timeout_s: float) -> int:
-        """Wait for readings, at most that long, take them in, and say what follows; how many there were."""
+        """Wait for entries, at most that long, take them in, and say what follows; how many there were."""
         if not self._recovered:
             self.recover()
         self._recovered = False
-        self._adopt_reference()
+        self._adopt()
         if self._trickling and timeout_s > 0:
             self._pause.wait(min(_GATHER_S, timeout_s))
         rows = self._take_in()
@@ -164,7 +174,7 @@ class EmbeddedEngine:
 
     def snapshot(self) -> None:
         """Make the state durable, so that a restart has little to replay."""
-        blob = struct.pack(f"<H{len(self._offsets)}q", len(self._offsets), *self._offsets) + dump(self._state)
+        blob = msgspec.msgpack.encode(_Saved(offsets=self._offsets, shard=self._shard.dump()))
         self._commit.commit(states={SNAPSHOT: blob})
         self._last_snapshot_us = self._now()
         self.counters.snapshots += 1
@@ -177,121 +187,144 @@ class EmbeddedEngine:
             self._recovered = False
 
     def lag(self) -> int:
-        """How many readings in the log the engine has not taken in."""
-        cursors = self._log.cursor(CONSUMER, _TOPIC)
-        return sum(end - cursor for end, cursor in zip(self._log.end(_TOPIC), cursors, strict=True))
+        """How many entries in the log the engine has not taken in."""
+        return sum(
+            end - cursor
+            for topic in TOPICS
+            for end, cursor in zip(self._log.end(topic), self._log.cursor(CONSUMER, topic), strict=True)
+        )
 
-    def _from_snapshot(self) -> tuple[EngineState, list[int]]:
-        """State and offsets as saved, by the plan of now; without a snapshot that can be read, an empty state and the
-        log's begin: then everything that the log still has is taken in again."""
+    def _load_snapshot(self) -> bool:
+        """State and offsets as saved; without a snapshot that can be read, the log's begin stays: then everything that
+        the log still has is taken in again. Whether it was made by the rules of now."""
         blob = self._log.state(SNAPSHOT)
-        if blob is not None:
-            try:
-                return self._loaded(blob)
-            except LogDamaged as error:
-                _log.error("snapshot_unreadable", error=str(error))
-        state = EngineState(**self._limits())
-        self._reference = self._current_reference()
-        state.adopt(self._plan, self._reference)
-        return state, list(self._log.begin(_TOPIC))
-
-    def _loaded(self, blob: bytes) -> tuple[EngineState, list[int]]:
+        if blob is None:
+            return True
         try:
-            (count,) = struct.unpack_from("<H", blob)
-            offsets = list(struct.unpack_from(f"<{count}q", blob, 2))
-        except struct.error:
-            raise LogDamaged("the engine's snapshot is too short") from None
-        state = load(blob[2 + 8 * count :], **self._limits())
-        same_rules = state.rule_names == tuple(rule.name for rule in self._plan.rules)
-        self._reference = state.reference if same_rules else self._current_reference()
-        state.adopt(self._plan, self._reference)
-        return state, offsets
+            saved = msgspec.msgpack.decode(blob, type=_Saved)
+            same_rules = self._shard.load(saved.shard)
+        except (LogDamaged, msgspec.MsgspecError) as error:
+            _log.error("snapshot_unreadable", error=str(error))
+            self._shard = Shard(self._in_force.plan, self._in_force.references, **self._limits)
+            return True
+        self._offsets |= {topic: offsets for topic, offsets in saved.offsets.items() if topic in TOPICS}
+        if same_rules:
+            self._in_force = _Then(self._in_force.plan, self._shard.references)
+        return same_rules
 
-    def _limits(self) -> dict[str, int]:
-        return {
-            "ring_readings": self._ring_readings,
-            "lateness_us": self._lateness_us,
-            "grace_us": self._grace_us,
-        }
-
-    def _replay(self, partition: int, end: int) -> None:
-        """Take in what lies between the snapshot and the committed cursor. What follows from it was said already."""
-        while self._offsets[partition] < end:
-            try:
-                piece = self._log.read(_TOPIC, partition, self._offsets[partition])
-            except OffsetExpired as error:
-                self._offsets[partition] = error.begin
-                continue
-            if piece is None:
+    def _replay(self, *, silent: bool) -> None:
+        """Take in what lies between the snapshot and the committed cursors. What follows from it was said already,
+        unless other rules said it: then it is said again, and what was known is known by its id."""
+        ends = {topic: self._log.cursor(CONSUMER, topic) for topic in TOPICS}
+        while True:
+            entries = self._read(ends)
+            if not entries:
                 return
-            batch = piece.batch.slice(0, end - piece.offset)
-            step(self._state, batch, self._reference, self._plan)
-            self._offsets[partition] = piece.offset + batch.num_rows
+            taken = self._shard.take_in(entries)
+            if not silent and not taken.says_nothing:
+                self._commit.commit(appends=[Append(topic=Topic.ALERTS, batch=taken.documents())])
 
-    def _adopt_reference(self) -> None:
-        """Work by a changed reference only after a snapshot, so that a replay meets each reading with its own."""
-        reference = self._current_reference()
-        if reference is self._reference or reference == self._reference:
+    def _adopt(self) -> None:
+        """Work by changed rules only after a snapshot, so that a replay meets each entry with its own."""
+        now = self._rules()
+        before = self._in_force
+        if now is before or (now.plan is before.plan and now.references == before.references):
             return
-        self._reference = reference
-        self._state.adopt(self._plan, reference)
+        self._in_force = now
+        self._shard.adopt(now.plan, now.references)
         self.snapshot()
 
     def _take_in(self) -> int:
-        """One slice of each partition, in one step; outputs and offsets in one commit."""
-        pieces, moves = list[pa.RecordBatch](), list[CursorMove]()
-        for partition in range(self._log.partitions):
-            piece = self._read(partition)
-            if piece is not None:
-                pieces.append(piece)
-                self._offsets[partition] += piece.num_rows
-                moves.append(self._move(partition))
-        if not pieces:
+        """One slice of each partition of each topic, in one step; outputs and offsets in one commit."""
+        before = {topic: list(offsets) for topic, offsets in self._offsets.items()}
+        entries = self._read()
+        if not entries:
             return 0
-        readings = joined(pieces)
-        output = step(self._state, readings, self._reference, self._plan)
-        self.counters.add(output)
-        appends, states = self._spoken(output)
+        taken = self._shard.take_in(entries)
+        self.counters.add(taken)
+        moves = [
+            CursorMove(consumer=CONSUMER, topic=topic, partition=partition, offset=offset)
+            for topic in entries
+            for partition, offset in enumerate(self._offsets[topic])
+            if offset != before[topic][partition]
+        ]
+        appends, states = self._spoken(taken)
         self._commit.commit(appends=appends, cursors=moves, states=states)
-        if output.said:
-            self._observed(int64_column(readings, "received_at_us")[output.said.rows])
-        return readings.num_rows
+        self._observed(taken)
+        return sum(batch.num_rows for batch in entries.values())
 
-    def _spoken(self, output: Output) -> tuple[list[Append], dict[str, bytes]]:
-        """What was said, as documents, and with it the instant of the last tick: what is said depends on the readings
-        and on that instant alone."""
-        if not output.said:
-            return [], {}
-        append = Append(topic=Topic.ALERTS, batch=output.said.documents())
-        return [append], {LAST_TICK: _INSTANT.pack(self._state.now_us)}
+    def _read(self, ends: Mapping[Topic, Sequence[int]] | None = None) -> dict[Topic, pa.RecordBatch]:
+        """The next slice of each partition, by topic, and the offsets behind them; not beyond `ends`."""
+        found = {}
+        for topic, offsets in self._offsets.items():
+            stop = self._log.end(topic) if ends is None else ends[topic]
+            if all(offset >= end for offset, end in zip(offsets, stop, strict=True)):
+                continue  # most topics, most of the time
+            pieces = [
+                piece
+                for partition, end in enumerate(stop)
+                if (piece := self._slice(topic, partition, None if ends is None else end)) is not None
+            ]
+            if pieces:
+                found[topic] = joined(pieces)
+        return found
 
-    def _read(self, partition: int) -> pa.RecordBatch | None:
+    def _slice(self, topic: Topic, partition: int, end: int | None) -> pa.RecordBatch | None:
+        offsets = self._offsets[topic]
+        if end is not None and offsets[partition] >= end:
+            return None
         try:
-            piece = self._log.read(_TOPIC, partition, self._offsets[partition])
+            piece = self._log.read(topic, partition, offsets[partition])
         except OffsetExpired as error:
-            self._offsets[partition] = error.begin
-            piece = self._log.read(_TOPIC, partition, error.begin)
-        return None if piece is None else piece.batch
+            offsets[partition] = error.begin
+            if end is not None and error.begin >= end:
+                return None
+            piece = self._log.read(topic, partition, error.begin)
+        if piece is None:
+            return None
+        batch = piece.batch if end is None else piece.batch.slice(0, end - piece.offset)
+        offsets[partition] = piece.offset + batch.num_rows
+        return batch
 
-    def _move(self, partition: int) -> CursorMove:
-        return CursorMove(consumer=CONSUMER, topic=_TOPIC, partition=partition, offset=self._offsets[partition])
+    def _spoken(self, taken: Taken) -> tuple[list[Append], dict[str, bytes]]:
+        """What was said, as documents, and with it the instant of the last tick: what is said depends on the entries
+        and on that instant alone."""
+        if taken.says_nothing:
+            return [], {}
+        append = Append(topic=Topic.ALERTS, batch=taken.documents())
+        return [append], {LAST_TICK: _INSTANT.pack(self._shard.now_us)}
 
-    def _observed(self, received_us: NDArray[np.int64]) -> None:
+    def _observed(self, taken: Taken) -> None:
         if self._observe is not None:
             now_us = self._now()
-            for instant_us in received_us.tolist():
-                self._observe((now_us - instant_us) / SECOND_US)
+            for received_us in taken.received_us:
+                for instant_us in received_us.tolist():
+                    self._observe((now_us - instant_us) / SECOND_US)
 
     def _tick(self) -> None:
         """A tick falls due with the clock and is done when everything that the log held then has been read."""
         now_us = self._now()
         if self._tick_due is None and now_us - self._last_tick_us >= self._tick_us:
-            self._tick_due = (now_us, self._log.end(_TOPIC))
-        if self._tick_due is None or any(o < e for o, e in zip(self._offsets, self._tick_due[1], strict=True)):
+            self._tick_due = (now_us, {topic: self._log.end(topic) for topic in TOPICS})
+        if self._tick_due is None or self._is_behind(self._tick_due[1]):
             return
         self._last_tick_us, self._tick_due = self._tick_due[0], None
-        output = tick(self._state, self._last_tick_us, self._reference, self._plan)
-        if output.said:
-            self.counters.add(output)
-            appends, states = self._spoken(output)
+        taken = self._shard.tick(self._last_tick_us)
+        if not taken.says_nothing:
+            self.counters.add(taken)
+            appends, states = self._spoken(taken)
             self._commit.commit(appends=appends, states=states)
+
+    def _is_behind(self, ends: Mapping[Topic, Sequence[int]]) -> bool:
+        return any(
+            offset < end
+            for topic, offsets in self._offsets.items()
+            for offset, end in zip(offsets, ends[topic], strict=True)
+        )
+
+
+class _Then:
+    """The rules as they were when a snapshot was made."""
+
+    def __init__(self, plan: Plan, references: Mapping[str, Reference]) -> None:
+        self.plan, self.references = plan, references

@@ -3,46 +3,67 @@
 A rule over readings is active at an instant when it is breached there, or was active before and is not cleared:
     active' = breach or (active and not clear)
 An episode lasts from the first active instant to the first inactive one. Readings of one instant count together: one
-breach is enough, all have to clear. A silence of g lasts from t + g to the next reading, where that is later than
-t + g; behind the newest reading only the time begins one (`fold_tick`), and not while readings keep coming in; one
-that runs goes on behind a late reading that is followed by silence itself.
+breach is enough, all have to clear. It is told once it has an active instant at its onset + `sustained` or later. A
+silence of g lasts from t + g to the next reading, where that is later than t + g; behind the newest reading only the
+time begins one (`fold_tick`), and not while readings keep coming in; one that runs goes on behind a late reading that
+is followed by silence itself.
 
-What is said is the difference to what was said before, kept in the entries as `active`. So the sum of all changes
-depends on the set of readings, not on their order.
+What is said is the difference to what was said before. So the sum of all changes depends on the set of readings, not
+on their order.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.evaluate import Program
-from islet.engine.kernel import kernel, part
-from islet.engine.windows import NEVER, UNTOUCHED, Series, slot
+from islet.engine.kernel import inlined, kernel, making_part
+from islet.engine.pool import UNIT, grown, has_room
+from islet.engine.program import Program
+from islet.engine.runs import device_number, entry_us, last_of_instant, left_us, unpack
+from islet.engine.series import FOREVER, NEVER, UNTOLD, UNTOUCHED, Bounds, Entries, Profiles, Series
+from islet.engine.told import DEVICE, END, LAST, MOST_EPISODES, ONSET, RULE, TOLD, VALUE, keep, recall
+from islet.engine.told import WIDTH as EPISODE_WIDTH
 
 OPENED: Final = 0
 CLEARED: Final = 1
 RETRACTED: Final = 2
 KINDS: Final = ("opened", "cleared", "retracted")
 
-WIDTH: Final = 9
-"""Columns of a change, int64: kind, rule, patient, onset, at, device (-1: none), tenths, replaced_by (NEVER: none),
+MOST_WORKED_ON: Final = 16_384
+"""Episodes of one series that the evaluations of one block may make."""
+CHANGE_WIDTH: Final = 9
+"""Columns of a change, int64: kind, rule, patient, onset, at, device (-1: none), value, replaced_by (NEVER: none),
 row of the batch that caused it (-1: the time did)."""
 
-KIND, RULE, PATIENT, ONSET, AT, DEVICE, TENTHS, REPLACED_BY, ROW = range(WIDTH)
 
-_FOREVER: Final = 2**62
+class Desk(NamedTuple):
+    """Room to work on one series: `active` (m,) masks at its entries; episodes (m, 7) of one rule as they were told
+    (`old`) and as they are (`new`)."""
+
+    active: NDArray[np.int64]
+    old: NDArray[np.int64]
+    new: NDArray[np.int64]
 
 
-@part
+@making_part
+def new_desk(readings: int) -> Desk:
+    return Desk(
+        np.zeros(readings, np.int64),
+        np.empty((readings + 2, EPISODE_WIDTH), np.int64),
+        np.empty((readings + 2, EPISODE_WIDTH), np.int64),
+    )
+
+
+@making_part
 def _said(
     changes: NDArray[np.int64], n: int, kind: int, rule: int, patient: int, onset: int, at: int, row: int
 ) -> NDArray[np.int64]:
     """`changes` with one more at n, about no reading; a larger array when it was full."""
     if n == len(changes):
-        larger = np.empty((2 * n, WIDTH), np.int64)
+        larger = np.empty((2 * n, CHANGE_WIDTH), np.int64)
         for k in range(n):  # an assignment of slices takes two seconds longer to compile
-            for column in range(WIDTH):
+            for column in range(CHANGE_WIDTH):
                 larger[k, column] = changes[k, column]
         changes = larger
     changes[n, 0] = kind
@@ -57,296 +78,348 @@ def _said(
     return changes
 
 
-@part
-def _begin(episodes: NDArray[np.int64], n: int, onset: int, device: int, tenths: int) -> int:
-    """One more episode at n, without an end yet; how many there are now. Rows are onset, end, device, tenths."""
-    episodes[n, 0] = onset
-    episodes[n, 1] = _FOREVER
-    episodes[n, 2] = device
-    episodes[n, 3] = tenths
-    return n + 1
-
-
-@part
+@making_part
 def _difference(
-    changes: NDArray[np.int64],
-    n: int,
-    rule: int,
-    patient: int,
-    row: int,
-    old: NDArray[np.int64],
-    n_old: int,
-    new: NDArray[np.int64],
-    n_new: int,
+    changes: NDArray[np.int64], n: int, rule: int, patient: int, row: int, desk: Desk, n_old: int, n_new: int
 ) -> tuple[NDArray[np.int64], int]:
-    """Say what makes the episodes `new` of `old`, both ascending and without overlap."""
+    """Say what makes the told episodes of `new` of those of `old`, both ascending and without overlap."""
+    old, new = desk.old, desk.new
     i = 0
     for k in range(n_new):
-        onset, end = new[k, 0], new[k, 1]
-        while i < n_old and old[i, 0] < onset:
-            i += 1
-        known = i < n_old and old[i, 0] == onset
-        if known and old[i, 1] == end:
+        if not new[k, TOLD]:
             continue
-        if not known or end == _FOREVER:
+        onset, end = new[k, ONSET], new[k, END]
+        while i < n_old and old[i, ONSET] < onset:
+            i += 1
+        known = i < n_old and old[i, ONSET] == onset and old[i, TOLD] != 0
+        if known and old[i, END] == end:
+            continue
+        if not known or end == FOREVER:
             changes = _said(changes, n, OPENED, rule, patient, onset, onset, row)
-            changes[n, 5] = new[k, 2]
-            changes[n, 6] = new[k, 3]
+            changes[n, 5] = new[k, DEVICE]
+            changes[n, 6] = new[k, VALUE]
             n += 1
-        if end != _FOREVER:
+        if end != FOREVER:
             changes = _said(changes, n, CLEARED, rule, patient, onset, end, row)
             n += 1
     k = 0
     for i in range(n_old):
-        onset, end = old[i, 0], old[i, 1]
-        while k < n_new and new[k, 1] <= onset:
+        if not old[i, TOLD]:
+            continue
+        onset, end = old[i, ONSET], old[i, END]
+        while k < n_new and (new[k, END] <= onset or not new[k, TOLD]):
             k += 1
-        if k < n_new and new[k, 0] == onset:
+        if k < n_new and new[k, ONSET] == onset:
             continue
         changes = _said(changes, n, RETRACTED, rule, patient, onset, onset, row)
-        if k < n_new and new[k, 0] < end:
-            changes[n, 7] = new[k, 0]
+        if k < n_new and new[k, ONSET] < end:
+            changes[n, 7] = new[k, ONSET]
         n += 1
     return changes, n
 
 
-@part
+@inlined
+def _begin(episodes: NDArray[np.int64], n: int, rule: int, onset: int, told: int, device: int, value: int) -> int:
+    """One more episode at n, without an end yet; how many there are now."""
+    episodes[n, RULE] = rule
+    episodes[n, ONSET] = onset
+    episodes[n, END] = FOREVER
+    episodes[n, TOLD] = told
+    episodes[n, DEVICE] = device
+    episodes[n, VALUE] = value
+    episodes[n, LAST] = onset
+    return n + 1
+
+
+@inlined
 def _activity(
     one: Series,
-    rings: NDArray[np.void],
-    patient: int,
-    base: int,
+    entries: Entries,
+    enabled: int,
+    running: int,
     breach: NDArray[np.int64],
     clear: NDArray[np.int64],
     done: int,
     reading_bits: int,
     active_at: NDArray[np.int64],
 ) -> int:
-    """Fill `active_at` for the touched entries; the rules that turn on or off among them, as said before or now."""
-    turning = 0
-    said = base
-    active = base
-    first = int(one.touched)
+    """Fill `active_at` for the touched entries; the rules that are active at any of them."""
+    ever = 0
+    active = running
+    first = int(one.first)
     place = first
     while place < one.count:
-        instant_us = rings[patient, slot(rings, one.head, place)].time_us
+        instant_us = entries.times_us[place]
         any_breach = 0
         all_clear = -1
         end = place
-        while end < one.count and rings[patient, slot(rings, one.head, end)].time_us == instant_us:
-            any_breach |= breach[done + end - first] & one.enabled
-            all_clear &= clear[done + end - first] | ~one.enabled
-            entry = rings[patient, slot(rings, one.head, end)]
-            if not entry.fresh:
-                turning |= (entry.active & reading_bits) ^ said
-                said = entry.active & reading_bits
+        while end < one.count and entries.times_us[end] == instant_us:
+            any_breach |= breach[done + end - first] & enabled
+            all_clear &= clear[done + end - first] | ~enabled
             end += 1
-        now = (any_breach | (active & ~all_clear)) & reading_bits
-        turning |= now ^ active
-        active = now
+        active = (any_breach | (active & ~all_clear)) & reading_bits
+        ever |= active
         while place < end:
             active_at[place] = active
             place += 1
-    return turning
+    return ever
 
 
-@part
-def _onset_before(one: Series, rings: NDArray[np.void], patient: int, bit: int, base_onset: int) -> int:
-    """When the episode began that was running just before the first touched entry."""
-    onset = base_onset
-    place = int(one.touched)
-    while place > 0:
-        entry = rings[patient, slot(rings, one.head, place - 1)]
-        if not (entry.active >> bit) & 1:
-            return onset
-        onset = entry.time_us
-        place -= 1
-    return base_onset if (one.base_active >> bit) & 1 else onset
-
-
-@part
+@inlined
 def _reading_episodes(
     one: Series,
-    rings: NDArray[np.void],
-    patient: int,
-    running: int,
-    bit: int,
-    base_onset: int,
+    pool: NDArray[np.uint32],
+    ranks: NDArray[np.uint64],
+    entries: Entries,
+    rule: int,
+    sustained_us: int,
+    before_us: int,
     breach: NDArray[np.int64],
     done: int,
-    active_at: NDArray[np.int64],
-    old: NDArray[np.int64],
-    new: NDArray[np.int64],
-) -> tuple[int, int]:
-    """Fill in the episodes of one rule over the touched entries, as said before and as they are now."""
-    n_old, n_new = 0, 0
-    was = running
-    now = running
-    if running:
-        onset = _onset_before(one, rings, patient, bit, base_onset)
-        n_old = _begin(old, n_old, onset, -1, 0)
-        n_new = _begin(new, n_new, onset, -1, 0)
-    first = int(one.touched)
+    desk: Desk,
+    n_new: int,
+) -> int:
+    """Fill in the episodes of one rule as they are over the touched entries; the one that was running is there."""
+    new = desk.new
+    now = n_new
+    if now:
+        new[0, LAST] = before_us
+        new[0, TOLD] = before_us - new[0, ONSET] >= sustained_us
+    first = int(one.first)
+    explained_us = NEVER  # the instant that the last episode is explained by
+    ranked = 0  # whether its reading is breached
     for place in range(first, one.count):
-        entry = rings[patient, slot(rings, one.head, place)]
-        if not entry.fresh:
-            said = (entry.active >> bit) & 1
-            if said and not was:
-                n_old = _begin(old, n_old, entry.time_us, -1, 0)
-            elif was and not said:
-                old[n_old - 1, 1] = entry.time_us
-            was = said
-        active = (active_at[place] >> bit) & 1
+        active = (desk.active[place] >> rule) & 1
+        t_us = entries.times_us[place]
         if active and not now:
-            n_new = _begin(new, n_new, entry.time_us, -1, 0)
+            n_new = _begin(new, n_new, rule, t_us, 0, -1, 0)
+            explained_us = NEVER
         elif now and not active:
-            new[n_new - 1, 1] = entry.time_us
+            new[n_new - 1, END] = t_us
         now = active
-        unexplained = active and new[n_new - 1, 2] < 0 and new[n_new - 1, 0] == entry.time_us
-        if unexplained and (breach[done + place - first] >> bit) & 1:
-            new[n_new - 1, 2] = entry.device
-            new[n_new - 1, 3] = entry.tenths
-    return n_old, n_new
+        if not active:
+            continue
+        last = new[n_new - 1]
+        last[LAST] = t_us
+        if not last[TOLD] and t_us - last[ONSET] >= sustained_us:
+            last[TOLD] = 1
+            explained_us = t_us
+            ranked = -1
+        if explained_us == t_us:
+            device = device_number(one, pool, entries.devices[place])
+            breached = (breach[done + place - first] >> rule) & 1
+            if breached > ranked or (breached == ranked and ranks[device] < ranks[last[DEVICE]]):
+                last[DEVICE] = device
+                last[VALUE] = entries.values[place]
+                ranked = breached
+    return n_new
 
 
-@part
+@inlined
 def _silences(
     one: Series,
-    rings: NDArray[np.void],
-    patient: int,
-    bit: int,
+    pool: NDArray[np.uint32],
+    ranks: NDArray[np.uint64],
+    entries: Entries,
+    wanted: bool,
+    rule: int,
     length_us: int,
     now_us: int,
-    active_at: NDArray[np.int64],
-    old: NDArray[np.int64],
-    new: NDArray[np.int64],
-) -> tuple[int, int]:
-    """Fill in the silences behind the touched entries and the one before them, as said before and as they are now."""
-    n_old, n_new = 0, 0
-    running = False
-    for place in range(max(one.touched - 1, 0), one.count):
-        entry = rings[patient, slot(rings, one.head, place)]
-        if not entry.fresh:
-            if running:
-                old[n_old - 1, 1] = entry.time_us
-            running = ((entry.active >> bit) & 1) != 0
-            if running:
-                n_old = _begin(old, n_old, entry.time_us + length_us, entry.device, entry.tenths)
-        newest = place + 1 == one.count
-        end_us = _FOREVER if newest else rings[patient, slot(rings, one.head, place + 1)].time_us
-        if newest:
-            silent = running and (not entry.fresh or now_us - entry.time_us >= length_us)
+    desk: Desk,
+    n_old: int,
+) -> int:
+    """Fill in the silences behind the touched entries and the one before them, as they are."""
+    n_new = 0
+    ran = n_old > 0 and desk.old[n_old - 1, END] == FOREVER
+    place = int(one.first) - 1
+    if place < 0 and left_us(one, pool) == NEVER:
+        place = 0
+    while place < one.count:
+        t_us = entries.times_us[place] if place >= 0 else left_us(one, pool)
+        following = place + 1
+        if following == one.count:
+            known = ran and desk.old[n_old - 1, ONSET] == t_us + length_us
+            silent = ran and (known or now_us - t_us >= length_us)
+            end_us = FOREVER
         else:
-            silent = end_us - entry.time_us > length_us
-        if (one.enabled >> bit) & 1 and silent:
-            active_at[place] |= 1 << bit
-            n_new = _begin(new, n_new, entry.time_us + length_us, entry.device, entry.tenths)
-            new[n_new - 1, 1] = end_us
-    return n_old, n_new
+            end_us = entries.times_us[following]
+            silent = end_us - t_us > length_us
+        if wanted and silent:
+            if place >= 0:
+                _, value, device = last_of_instant(one, pool, place, ranks)
+            else:
+                value = np.int64(pool[int(one.run) * UNIT + 2])
+                device = np.int64(pool[int(one.run) * UNIT + 3])
+            n_new = _begin(desk.new, n_new, rule, t_us + length_us, 1, device, value)
+            desk.new[n_new - 1, END] = end_us
+        place += 1
+    return n_new
 
 
-@part
+@inlined
 def _nothing_to_say(
-    one: Series,
-    rings: NDArray[np.void],
-    patient: int,
-    breach: int,
-    clear: int,
-    reading_bits: int,
-    shortest_us: int,
+    one: Series, pool: NDArray[np.uint32], enabled: int, breach: int, clear: int, reading_bits: int, shortest_us: int
 ) -> bool:
     """The usual case in a few instructions: one new reading at the end, which turns no rule on or off and follows and
     leaves no silence. Then it is settled here; otherwise nothing is changed."""
-    if one.touched < 1 or one.touched + 1 != one.count:
+    if one.first < 1 or one.first + 1 != one.count or one.flags & UNTOLD:
         return False
-    before = rings[patient, slot(rings, one.head, one.touched - 1)]
-    entry = rings[patient, slot(rings, one.head, one.touched)]
-    active = (breach & one.enabled) | (before.active & ~(clear | ~one.enabled) & reading_bits)
-    if active != before.active:  # this also holds where a silence was said behind the entry before
+    active = (breach & enabled) | (one.active & ~(clear | ~enabled) & reading_bits)
+    if active != one.active:  # this also holds where a silence was said behind the reading before
         return False
-    if entry.time_us - before.time_us > shortest_us:
+    if one.newest_us - entry_us(one, pool, one.first - 1) > shortest_us:
         return False
-    entry.active = active
-    entry.fresh = 0
-    one.touched = UNTOUCHED
+    one.first = UNTOUCHED
     return True
 
 
-@part
+@inlined
+def _old_of(
+    desk: Desk, known: NDArray[np.int64], n_known: int, rule: int, silence: bool, from_us: int, before_us: int
+) -> int:
+    """Fill in the episodes of one rule that may change: those that a touched instant can lie in, or ends."""
+    n_old = 0
+    for k in range(n_known):
+        if known[k, RULE] != rule:
+            continue
+        if known[k, ONSET] > before_us if silence else known[k, END] >= from_us:
+            for column in range(EPISODE_WIDTH):
+                desk.old[n_old, column] = known[k, column]
+            n_old += 1
+    return n_old
+
+
+@inlined
+def _settle(
+    known: NDArray[np.int64],
+    n_known: int,
+    rule: int,
+    silence: bool,
+    from_us: int,
+    before_us: int,
+    desk: Desk,
+    n_new: int,
+) -> int:
+    """The known episodes with the new ones of one rule in the place of those that could change; how many."""
+    stay = 0
+    for k in range(n_known):
+        if known[k, RULE] == rule and (known[k, ONSET] > before_us if silence else known[k, END] >= from_us):
+            continue
+        for column in range(EPISODE_WIDTH):
+            known[stay, column] = known[k, column]
+        stay += 1
+    skip = max(stay + n_new - len(known), 0)  # of absurdly many only the last ones can be kept
+    for k in range(skip, n_new):
+        for column in range(EPISODE_WIDTH):
+            known[stay + k - skip, column] = desk.new[k, column]
+    return stay + n_new - skip
+
+
+@making_part
 def fold(
     series: NDArray[np.void],
-    rings: NDArray[np.void],
-    base_onset: NDArray[np.int64],
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    ranks: NDArray[np.uint64],
+    profiles: Profiles,
+    bounds: Bounds,
     touched: NDArray[np.int64],
     breach: NDArray[np.int64],
     clear: NDArray[np.int64],
     program: Program,
-    now_us: int,
+    desk: Desk,
+    known: NDArray[np.int64],
+    entries: Entries,
     changes: NDArray[np.int64],
     n: int,
-) -> tuple[NDArray[np.int64], int]:
-    """`changes` with those that follow from the evaluations (as `evaluate` orders them) from place n on, and how many
-    there are now; nothing is touched after."""
+) -> tuple[NDArray[np.uint32], NDArray[np.int64], int]:
+    """The pool; `changes` with those that follow from the evaluations (as `evaluate` orders them) from place
+    n on, and how many there are now. Nothing is touched after."""
     bits = program.reading_bits
-    silence_us = program.silence_us
-    size = rings.shape[1]
-    active_at = np.zeros(size, np.int64)
-    old = np.empty((size + 1, 4), np.int64)
-    new = np.empty((size + 1, 4), np.int64)
+    rules = len(program.silence_us)
+    silences = 0
+    shortest_us = FOREVER
+    for rule in range(rules):
+        if program.silence_us[rule] > 0:
+            silences |= 1 << rule
+            shortest_us = min(shortest_us, program.silence_us[rule])
     done = 0
-    shortest_us = _FOREVER
-    for rule in range(len(silence_us)):
-        if silence_us[rule] > 0:
-            shortest_us = min(shortest_us, silence_us[rule])
     for patient in touched:
-        one = series[patient]
-        if _nothing_to_say(one, rings, patient, breach[done], clear[done], bits, shortest_us):
+        one = series[np.uint64(patient)]
+        enabled = profiles.masks[np.uint64(one.profile)]
+        if _nothing_to_say(one, pool, enabled, breach[np.uint64(done)], clear[np.uint64(done)], bits, shortest_us):
             done += 1
             continue
-        base = one.base_active
-        if one.touched > 0:
-            base = rings[patient, slot(rings, one.head, one.touched - 1)].active & bits
-            active_at[one.touched - 1] = base
-        turning = _activity(one, rings, patient, base, breach, clear, done, bits, active_at)
-        for rule in range(len(silence_us)):
-            bit = rule
-            if silence_us[rule] > 0:
-                n_old, n_new = _silences(one, rings, patient, bit, silence_us[rule], now_us, active_at, old, new)
-            elif (turning >> bit) & 1:
-                running = (base >> bit) & 1
-                onset = base_onset[patient, rule]
-                n_old, n_new = _reading_episodes(
-                    one, rings, patient, running, bit, onset, breach, done, active_at, old, new
-                )
-            else:
+        if not has_room(pool, heap):
+            pool = grown(pool)
+        unpack(one, pool, max(one.first - 1, 0), entries)
+        from_us = entries.times_us[one.first]
+        before_us = entries.times_us[one.first - 1] if one.first > 0 else left_us(one, pool)
+        n_known = recall(one, pool, known)
+        running, relevant = 0, 0
+        for k in range(n_known):
+            bit = 1 << known[k, RULE]
+            if known[k, END] >= from_us or bit & silences:
+                relevant |= bit
+            if known[k, ONSET] < from_us <= known[k, END] and bit & bits:
+                running |= bit
+        relevant |= _activity(one, entries, enabled, running, breach, clear, done, bits, desk.active)
+        relevant |= silences
+        active, untold, changed = 0, False, False
+        for rule in range(rules):
+            if not (relevant >> rule) & 1:
                 continue
-            if n_old or n_new:
-                changes, n = _difference(changes, n, rule, patient, one.row, old, n_old, new, n_new)
-        for place in range(max(one.touched - 1, 0), one.count):
-            entry = rings[patient, slot(rings, one.head, place)]
-            entry.active = active_at[place]
-            entry.fresh = 0
-        done += one.count - one.touched
-        one.touched = UNTOUCHED
-    return changes, n
+            length_us = program.silence_us[rule]
+            n_old = _old_of(desk, known, n_known, rule, length_us > 0, from_us, before_us)
+            n_new = 0
+            if length_us > 0:
+                wanted = (enabled >> rule) & 1 != 0
+                n_new = _silences(one, pool, ranks, entries, wanted, rule, length_us, bounds.now_us, desk, n_old)
+            else:
+                if (running >> rule) & 1:
+                    n_new = _begin(desk.new, 0, rule, desk.old[0, ONSET], 0, -1, 0)
+                n_new = _reading_episodes(
+                    one, pool, ranks, entries, rule, program.sustained_us[rule], before_us, breach, done, desk, n_new
+                )
+            if n_old == 0 and n_new == 0:
+                continue
+            changed = True
+            changes, n = _difference(changes, n, rule, patient, one.row, desk, n_old, n_new)
+            n_known = _settle(known, n_known, rule, length_us > 0, from_us, before_us, desk, n_new)
+            if n_new and desk.new[n_new - 1, END] == FOREVER:
+                active |= 1 << rule
+                untold = untold or desk.new[n_new - 1, TOLD] == 0
+        if changed:
+            keep(one, pool, heap, known, n_known, one.newest_us - bounds.lateness_us)
+        one.active = active
+        one.flags = one.flags | UNTOLD if untold else one.flags & ~UNTOLD
+        done += one.count - one.first
+        one.first = UNTOUCHED
+    return pool, changes, n
 
 
 @kernel
 def fold_tick(
     series: NDArray[np.void],
-    rings: NDArray[np.void],
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    ranks: NDArray[np.uint64],
+    profiles: Profiles,
+    bounds: Bounds,
     patients: int,
     silence_us: NDArray[np.int64],
-    now_us: int,
     grace_us: int,
-) -> NDArray[np.int64]:
-    """The changes (n, WIDTH) that follow from the time alone: silences behind the newest readings that are long enough
-    by now, and an end for those that run although their rule has been switched off for the patient.
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The pool, and the changes (n, CHANGE_WIDTH) that follow from the time alone: silences behind the newest readings
+    that are long enough by now, and an end for those that run although their rule has been switched off for the
+    patient.
 
     A patient of whom a reading came in less than `grace_us` ago is not silent, however old the reading: a device that
     was offline is telling what it kept.
     """
-    changes = np.empty((256, WIDTH), np.int64)
+    changes = np.empty((256, CHANGE_WIDTH), np.int64)
+    known = np.empty((MOST_EPISODES + 1, EPISODE_WIDTH), np.int64)
+    now_us = bounds.now_us
     n = 0
     for patient in range(patients):
         one = series[patient]
@@ -356,19 +429,31 @@ def fold_tick(
                 continue
             if now_us - one.received_us < grace_us:
                 continue
-            entry = rings[patient, slot(rings, one.head, one.count - 1)]
             bit = 1 << rule
-            runs = (entry.active & bit) != 0
-            wanted = (one.enabled & bit) != 0
+            runs = (one.active & bit) != 0
+            wanted = (profiles.masks[one.profile] & bit) != 0
+            if runs == wanted:
+                continue
             onset = one.newest_us + length_us
-            if wanted and not runs:
-                entry.active |= bit
+            if not has_room(pool, heap):
+                pool = grown(pool)
+            n_known = recall(one, pool, known)
+            if n_known == len(known):
+                n_known = recall(one, pool, np.empty((2 * n_known, EPISODE_WIDTH), np.int64))
+            if wanted:
+                _, value, device = last_of_instant(one, pool, one.count - 1, ranks)
+                n_known = _begin(known, n_known, rule, onset, 1, device, value)
                 changes = _said(changes, n, OPENED, rule, patient, onset, onset, -1)
-                changes[n, 5] = entry.device
-                changes[n, 6] = entry.tenths
-                n += 1
-            elif runs and not wanted:
-                entry.active &= ~bit
+                changes[n, 5] = device
+                changes[n, 6] = value
+                one.active |= bit
+            else:
+                for k in range(n_known):
+                    if known[k, RULE] == rule and known[k, END] == FOREVER:
+                        onset = known[k, ONSET]
+                        known[k, END] = NEVER
                 changes = _said(changes, n, CLEARED, rule, patient, onset, now_us, -1)
-                n += 1
-    return changes[:n]
+                one.active &= ~bit
+            n += 1
+            keep(one, pool, heap, known, n_known, one.newest_us - bounds.lateness_us)
+    return pool, changes[:n]

@@ -1,4 +1,4 @@
-"""From readings in the rings to breaches: the features of the trailing windows, and the program of all predicates.
+"""From readings in the runs to breaches: the features of the trailing windows, and the program of all predicates.
 
 Evaluations are gathered, `_WIDE` at a time, in the columns of a work table (registers, _WIDE) that stays in the cache;
 an instruction does all of its columns in one loop that the compiler vectorises.
@@ -9,35 +9,55 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import part
-from islet.engine.predicates import ADD, AND, AT_LEAST, EQUAL, GREATER, MULTIPLY
-from islet.engine.windows import slot
+from islet.engine.context import gather_context
+from islet.engine.foretell import LOOKS_BACK_US, foretell
+from islet.engine.interpret import run
+from islet.engine.kernel import inlined, making_part, part
+from islet.engine.pool import UNIT
+from islet.engine.program import AGES, AGGREGATES, CONTEXT, FORECAST, PREVIOUS, PREVIOUS_AGE, SPAN, SQUARES, Program
+from islet.engine.runs import entry_us, left_us, unpack_since
+from islet.engine.series import NEVER, OVERFLOW, Entries, Profiles, Series
+from islet.model.time import DAY_US, MINUTE_US, SECOND_US
 
 _WIDE: Final = 128
 
 
-class Program(NamedTuple):
-    """All rules of a plan as the kernels read them; rule i is bit i of every mask.
+class Windows(NamedTuple):
+    """The features of a program, those of one source and window together (w, 4): source, window_us, first feature and
+    the one behind the last; `asking` (w,): the rules that need one of them. `wanted` (2, f): the aggregate and the
+    register of each feature. `weighed`: some need squares or ages. Indices have no sign, so that it need not be
+    looked at whether they count from the end."""
 
-    `windows_us` (w,): distinct windows, ascending; `asking` (w,): the rules that look at them. `places` (w, 6): which
-    register holds the sum, count, min, max, first and last of each window, -1 where no rule asks for it; glucose is
-    register 0. `instructions` (k, 4): instruction, left, right, result. `constants` (c, 2): register, value. `flags`
-    (r, 2): the registers of breach and clear, -1 for a silence. `silence_us` (r,): its length, 0 for the others.
-    `reading_bits`: the rules that look at readings.
-    """
-
-    windows_us: NDArray[np.int64]
+    table: NDArray[np.int64]
     asking: NDArray[np.int64]
-    places: NDArray[np.int64]
-    instructions: NDArray[np.int64]
-    constants: NDArray[np.int64]
-    registers: int
-    flags: NDArray[np.int64]
-    silence_us: NDArray[np.int64]
-    reading_bits: int
+    wanted: NDArray[np.uint64]
+    weighed: bool
 
 
-@part
+def windows_of(program: Program) -> Windows:
+    """How the kernel goes through the program's features: windows of one source ascending, so that one walk does all."""
+    table, asking = list[tuple[int, int, int, int]](), list[int]()
+    for k, (source, aggregate, window_us, _) in enumerate(program.features.tolist()):
+        alone = aggregate in (PREVIOUS, PREVIOUS_AGE)
+        if table and table[-1][:2] == (source, window_us) and not alone:
+            table[-1] = (*table[-1][:3], k + 1)
+            asking[-1] |= int(program.asking[k])
+        else:
+            table.append((source, window_us, k, k + 1))
+            asking.append(int(program.asking[k]))
+    own = program.features[program.features[:, 0] == 0][:, 1] if len(program.features) else np.empty(0, np.int64)
+    weighed = bool(((own >= SQUARES) & (own < SPAN)).any())
+    wanted = np.ascontiguousarray(program.features[:, [1, 3]].T.astype(np.uint64))
+    return Windows(np.array(table, np.int64).reshape(-1, 4), np.array(asking, np.int64), wanted, weighed)
+
+
+def own_window_us(program: Program) -> int:
+    """How far back the values matter: the longest window over them, or what a forecast looks at."""
+    forecasts = bool((program.features[:, 0] == FORECAST).any())
+    return max(program.window_us, LOOKS_BACK_US if forecasts else 0)
+
+
+@making_part
 def work_table(program: Program) -> NDArray[np.int64]:
     """Registers for `evaluate` (registers, _WIDE), the constants filled in."""
     work = np.zeros((program.registers, _WIDE), np.int64)
@@ -48,121 +68,156 @@ def work_table(program: Program) -> NDArray[np.int64]:
 
 
 @part
-def _window(
-    rings: NDArray[np.void],
-    patient: int,
-    head: int,
+def _weigh(entries: Entries, begin: int, end: int, t_us: int, found: NDArray[np.int64]) -> None:
+    """Add the squares and ages of entries [begin, end) to what was found."""
+    for k in range(np.uint64(begin), np.uint64(end)):
+        value = entries.values[k]
+        age = np.int64(np.uint64(t_us - entries.times_us[k]) // np.uint64(SECOND_US))
+        found[SQUARES] += value * value
+        found[AGES] += age
+        found[AGES + 1] += age * age
+        found[AGES + 2] += age * value
+
+
+@part
+def _previous(one: Series, pool: NDArray[np.uint32], entries: Entries, place: int, found: NDArray[np.int64]) -> None:
+    """The value of the last instant before that of the entry, and how long ago that was."""
+    t_us = entries.times_us[place]
+    k = place
+    while k > 0 and entries.times_us[k - 1] == t_us:
+        k -= 1
+    found[PREVIOUS] = 0
+    found[PREVIOUS_AGE] = -1
+    if k > 0:
+        found[PREVIOUS] = entries.values[k - 1]
+        found[PREVIOUS_AGE] = (t_us - entries.times_us[k - 1]) // SECOND_US
+    elif left_us(one, pool) != NEVER:
+        found[PREVIOUS] = np.int64(pool[int(one.run) * UNIT + 2])
+        found[PREVIOUS_AGE] = (t_us - left_us(one, pool)) // SECOND_US
+
+
+@inlined
+def _gather(
+    one: Series,
+    pool: NDArray[np.uint32],
+    entries: Entries,
+    place: int,
     end: int,
-    from_us: int,
-    places: NDArray[np.int64],
-    window: int,
+    enabled: int,
+    program: Program,
+    windows: Windows,
+    found: NDArray[np.int64],
     work: NDArray[np.int64],
     column: int,
-) -> None:
-    """Aggregates of the entries before place `end` that are not older than `from_us`, written where the plan says."""
-    last = np.int64(rings[patient, slot(rings, head, end - 1)].tenths)
-    first, low, high, total = last, last, last, np.int64(0)
+) -> int:
+    """Write the features at the entry into its column of the work table; the entries before place `end` are those of
+    its instant or before. The earliest instant that a window over the run looked for and could not see, else NEVER."""
+    t_us = entries.times_us[np.uint64(place)]
     begin = end
-    while begin > 0:
-        entry = rings[patient, slot(rings, head, begin - 1)]
-        if entry.time_us < from_us:
-            break
-        first = np.int64(entry.tenths)
-        total += first
-        low = min(low, first)
-        high = max(high, first)
-        begin -= 1
-    found = (total, end - begin, low, high, first, last)
-    for k in range(6):
-        if places[window, k] >= 0:
-            work[places[window, k], column] = found[k]
-
-
-@part
-def _run(
-    program: Program,
-    work: NDArray[np.int64],
-    columns: int,
-    breach: NDArray[np.int64],
-    clear: NDArray[np.int64],
-    n: int,
-) -> None:
-    """Do the program for the first `columns` of the work table; the masks go to places n and following."""
-    for k in range(len(program.instructions)):
-        instruction = program.instructions[k, 0]
-        left = work[program.instructions[k, 1]]
-        right = work[program.instructions[k, 2]]
-        result = work[program.instructions[k, 3]]
-        if instruction == GREATER:
-            for c in range(columns):
-                result[c] = left[c] > right[c]
-        elif instruction == AT_LEAST:
-            for c in range(columns):
-                result[c] = left[c] >= right[c]
-        elif instruction == EQUAL:
-            for c in range(columns):
-                result[c] = left[c] == right[c]
-        elif instruction == ADD:
-            for c in range(columns):
-                result[c] = left[c] + right[c]
-        elif instruction == MULTIPLY:
-            for c in range(columns):
-                result[c] = left[c] * right[c]
-        elif instruction == AND:
-            for c in range(columns):
-                result[c] = left[c] & right[c]
+    total, low, high = np.int64(0), np.int64(1 << 40), np.int64(0)
+    if windows.weighed:
+        for k in range(SQUARES, SPAN):
+            found[k] = 0
+    for w in range(np.uint64(len(windows.asking))):
+        if not enabled & windows.asking[w]:
+            continue
+        source, window_us = windows.table[w, 0], windows.table[w, 1]
+        first, last = windows.table[w, 2], windows.table[w, 3]
+        if source == FORECAST:
+            work[program.features[first, 3], column] = foretell(entries, end, window_us)
+            continue
+        if source >= CONTEXT:
+            gather_context(one, pool, source - CONTEXT, t_us - window_us, t_us, found)
+        elif program.features[first, 1] >= PREVIOUS:
+            _previous(one, pool, entries, place, found)
         else:
-            for c in range(columns):
-                result[c] = left[c] | right[c]
-    for c in range(columns):
-        breach[n + c] = 0
-        clear[n + c] = 0
-    for rule in range(len(program.flags)):
-        if program.flags[rule, 0] >= 0:
-            breached = work[program.flags[rule, 0]]
-            cleared = work[program.flags[rule, 1]]
-            for c in range(columns):
-                breach[n + c] |= breached[c] << rule
-                clear[n + c] |= cleared[c] << rule
+            before = begin
+            while begin > 0 and entries.times_us[np.uint64(begin - 1)] >= t_us - window_us:
+                begin -= 1
+                value = entries.values[np.uint64(begin)]
+                total += value
+                low = min(low, value)
+                high = max(high, value)
+            if windows.weighed:
+                _weigh(entries, begin, before, t_us, found)
+            found[0] = total
+            found[1] = end - begin
+            found[2] = low
+            found[3] = high
+            found[4] = entries.values[np.uint64(begin)]
+            found[5] = entries.values[np.uint64(end - 1)]
+            found[SPAN] = np.int64(np.uint64(t_us - entries.times_us[np.uint64(begin)]) // np.uint64(SECOND_US))
+        for f in range(np.uint64(first), np.uint64(last)):
+            work[windows.wanted[1, f], np.uint64(column)] = found[windows.wanted[0, f]]
+    return begin
 
 
 @part
+def _local_minute(profiles: Profiles, profile: int, t_us: int) -> int:
+    """The minute of the local day."""
+    zone = profiles.zones[profiles.zone_of[profile]]
+    low, high = 0, len(zone)  # the row that holds is in [low, high)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if zone[middle, 0] <= t_us:
+            low = middle
+        else:
+            high = middle
+    return (t_us + zone[low, 1]) % DAY_US // MINUTE_US
+
+
+@making_part
 def evaluate(
     series: NDArray[np.void],
-    rings: NDArray[np.void],
+    pool: NDArray[np.uint32],
     touched: NDArray[np.int64],
     program: Program,
+    windows: Windows,
+    profiles: Profiles,
+    longest_us: int,
     work: NDArray[np.int64],
+    filled: NDArray[np.int64],
+    entries: Entries,
+    tally: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Breach and clear masks (n,) of the entries to be evaluated, in the order of `touched`, then of time.
 
     What a mask says about a rule that does not look at the patient has no meaning: windows that none of the
-    patient's rules asks for are not computed.
+    patient's rules asks for are not computed. `filled` (_WIDE,): whose parameters a column holds.
     """
     total = 0
     for patient in touched:
-        total += series[patient].count - series[patient].touched
+        total += series[np.uint64(patient)].count - series[np.uint64(patient)].first
     breach = np.empty(total, np.int64)
     clear = np.empty(total, np.int64)
+    found = np.zeros(AGGREGATES, np.int64)
     n = 0
     column = 0
     for patient in touched:
-        one = series[patient]
-        head, count, end = int(one.head), int(one.count), int(one.touched)
+        one = series[np.uint64(patient)]
+        profile = np.int64(one.profile)
+        enabled = profiles.masks[np.uint64(profile)]
+        count, end = int(one.count), int(one.first)
+        unpack_since(one, pool, entry_us(one, pool, end) - longest_us, entries)
         for place in range(end, count):
-            entry = rings[patient, slot(rings, head, place)]
-            work[0, column] = entry.tenths
+            t_us = entries.times_us[np.uint64(place)]
+            work[0, np.uint64(column)] = entries.values[np.uint64(place)]
             end = max(end, place + 1)  # readings of the same instant are in the window too
-            while end < count and rings[patient, slot(rings, head, end)].time_us == entry.time_us:
+            while end < count and entries.times_us[np.uint64(end)] == t_us:
                 end += 1
-            for w in range(len(program.windows_us)):
-                if one.enabled & program.asking[w]:
-                    from_us = entry.time_us - program.windows_us[w]
-                    _window(rings, patient, head, end, from_us, program.places, w, work, column)
+            begin = _gather(one, pool, entries, place, end, enabled, program, windows, found, work, column)
+            if begin == 0 and t_us - longest_us <= left_us(one, pool):
+                tally[OVERFLOW] += 1
+            if filled[column] != profile:
+                filled[column] = profile
+                for k in range(len(program.parameters)):
+                    work[program.parameters[k, 1], column] = profiles.parameters[profile, program.parameters[k, 0]]
+            if program.local_minute >= 0:
+                work[program.local_minute, column] = _local_minute(profiles, profile, t_us)
             column += 1
             if column == _WIDE:
-                _run(program, work, column, breach, clear, n)
+                run(program, work, column, breach, clear, n)
                 n += column
                 column = 0
-    _run(program, work, column, breach, clear, n)
+    run(program, work, column, breach, clear, n)
     return breach, clear

@@ -1,39 +1,53 @@
 """A persistent index of ids: text to dense number, learnt as ids are seen, a whole Arrow column at a time.
 
-Readings name a patient and a device; the pair of both is looked up at once, which costs half as many misses of the cache.
+Readings name a patient and a device. A device is hardly ever another than the patient's last one, so that one is
+compared first, and the index of devices is asked only when it is not the same.
 
-A hash table in flat arrays (open addressing, linear probing, at most half full), read eight bytes at a time. A hit
-compares the text, not only the hash, so the index is exact.
+A hash table in flat arrays (open addressing, linear probing, at most half full), the text read eight bytes at a time.
+A hit compares the text, not only the hash, so the index is exact.
 """
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from islet.engine.kernel import kernel, part, prefetch
+from islet.engine.kernel import inlined, kernel, part, prefetch
 
-_SLOT: Final = np.dtype(
-    [
-        ("hash", np.uint64),
-        ("start", np.int64),
-        ("length", np.int32),
-        ("beside", np.int32),  # length of the second text of a pair
-        ("number", np.int64),
-    ]
-)
-_FREE: Final = -1
 _WORD: Final = 8
 _AHEAD: Final = 32
+_AT_ONCE: Final = 65_536
+"""Rows of a look-up: there is room for as many new ids, which is not worth more memory than that."""
+_FIRST_SLOTS: Final = 1_024
 _T = TypeVar("_T", bound=np.generic)
 
 # The finishing steps of MurmurHash3 (public domain), applied to each word of eight bytes.
 _MIX_1: Final = np.uint64(0xFF51AFD7ED558CCD)
 _MIX_2: Final = np.uint64(0xC4CEB9FE1A85EC53)
 _SHIFT: Final = np.uint64(33)
+_ONE: Final = np.uint64(1)
+_HALF: Final = np.uint64(32)
+_NUMBER: Final = np.uint64(0xFFFFFFFF)
 _NO_TEXT: Final = np.zeros(2 * _WORD, np.uint8)
 _BITS_OF_BYTES: Final = np.array([(1 << (8 * n)) - 1 for n in range(_WORD + 1)], np.uint64)
+
+
+class Table(NamedTuple):
+    """What a kernel sees of an index. `slots`: the upper half of the hash, then the number + 1; 0 is free. `ends`
+    (n + 1,): where the text of each id begins and the last one ends; `hashes` (n,)."""
+
+    slots: NDArray[np.uint64]
+    ends: NDArray[np.int64]
+    words: NDArray[np.uint64]
+    hashes: NDArray[np.uint64]
+
+
+class Texts(NamedTuple):
+    """A column of texts (n,): where each begins and the last one ends (n + 1,), and the bytes as words."""
+
+    ends: NDArray[np.int32]
+    words: NDArray[np.uint64]
 
 
 class Ids:
@@ -41,10 +55,10 @@ class Ids:
 
     def __init__(self) -> None:
         self._count = 0
-        self._slots = _free_slots(1024)
-        self._ends = np.zeros(513, np.int64)
-        self._text = np.zeros(8192, np.uint8)
-        self._hashes = np.zeros(512, np.uint64)
+        self._slots = np.zeros(_FIRST_SLOTS, np.uint64)
+        self._ends = np.zeros(_FIRST_SLOTS // 2 + 1, np.int64)
+        self._text = np.zeros(_WORD * _FIRST_SLOTS, np.uint8)
+        self._hashes = np.zeros(_FIRST_SLOTS // 2, np.uint64)
 
     def __len__(self) -> int:
         return self._count
@@ -67,100 +81,115 @@ class Ids:
         """A hash (at least n,) of each id that depends on nothing but the id: an order that everybody agrees on."""
         return self._hashes
 
+    @property
+    def nbytes(self) -> int:
+        """Memory that is used."""
+        return 16 * self._count + int(self._ends[self._count]) + self._slots.nbytes
+
     def columns(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """All ids in the order of their numbers: where each begins and the last ends (n + 1,), and the UTF-8 text."""
         ends = self._ends[: self._count + 1]
         return ends, self._text[: ends[-1]]
 
-    def numbers(self, ids: "pa.Array[Any]", beside: "pa.Array[Any] | None" = None) -> NDArray[np.int64]:
-        """The number (n,) of each id in an Arrow text column without nulls; ids not seen before get new ones.
-
-        With a second column `beside`, an id is the pair of both texts.
-        """
-        ends, text = _column(ids)
-        if beside is None:
-            return self._look_up(ends, text, np.zeros(len(ends), np.int32), _NO_TEXT)
-        return self._look_up(ends, text, *_column(beside))
+    def numbers(self, ids: "pa.Array[Any]") -> NDArray[np.int64]:
+        """The number (n,) of each id in an Arrow text column without nulls; ids not seen before get new ones."""
+        found = np.empty(len(ids), np.int64)
+        for start in range(0, len(ids), _AT_ONCE):
+            self._look_up(texts_of(ids.slice(start, _AT_ONCE)), found[start : start + _AT_ONCE])
+        return found
 
     def numbers_of_text(self, ends: NDArray[np.int64], text: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The number (n,) of each id; id i is text[ends[i] : ends[i + 1]]."""
-        return self._look_up(ends.astype(np.int32), text, np.zeros(len(ends), np.int32), _NO_TEXT)
-
-    def _look_up(
-        self,
-        ends: NDArray[np.int32],
-        text: NDArray[np.uint8],
-        beside_ends: NDArray[np.int32],
-        beside_text: NDArray[np.uint8],
-    ) -> NDArray[np.int64]:
         found = np.empty(len(ends) - 1, np.int64)
-        smaller = self._make_room(len(found), int(ends[-1]) - int(ends[0]) + int(beside_ends[-1]) - int(beside_ends[0]))
-        known = (smaller, self._slots, self._ends, _words(self._text), self._hashes, self._count)
-        columns = (*_readable(ends, text), *_readable(beside_ends, beside_text))
-        self._count = _look_up(*known, *columns, _BITS_OF_BYTES, found)
+        self._look_up(_readable(ends.astype(np.int32), text), found)
         return found
 
-    def _make_room(self, more_ids: int, more_bytes: int) -> NDArray[np.void]:
-        """Room for that many new ids, so that the kernel never has to grow anything; the slots that have to move."""
+    def table(self, more_ids: int, more_bytes: int) -> Table:
+        """The index with room for that many new ids, so that a kernel never has to grow anything."""
         need = self._count + more_ids
         if need > len(self._hashes):
-            size = max(need, 2 * len(self._hashes))
+            size = max(need, len(self._hashes) + len(self._hashes) // 2)
             self._hashes = _grown(self._hashes, size)
             self._ends = _grown(self._ends, size + 1)
         need_bytes = int(self._ends[self._count]) + more_bytes + 2 * _WORD
         if need_bytes > len(self._text):
-            self._text = _grown(self._text, max(need_bytes, 2 * len(self._text)))
-        if 2 * need <= len(self._slots):
-            return self._slots[:0]
-        smaller, self._slots = self._slots, _free_slots(1 << (4 * need - 1).bit_length())
-        return smaller
+            self._text = _grown(self._text, max(need_bytes, len(self._text) + len(self._text) // 2))
+        if 2 * need > len(self._slots):
+            self._slots = np.zeros(1 << (2 * need - 1).bit_length(), np.uint64)
+            _place(self._slots, self._hashes, self._count)
+        return Table(self._slots, self._ends, _words(self._text), self._hashes)
+
+    def _look_up(self, texts: Texts, found: NDArray[np.int64]) -> None:
+        table = self.table(len(found), int(texts.ends[-1]) - int(texts.ends[0]))
+        self._count = _look_up(table, self._count, texts, _BITS_OF_BYTES, found)
 
 
 class Pairs:
-    """The numbers of patients and devices that occur together, by one look-up for both."""
+    """The numbers of patients and devices that occur together."""
 
     def __init__(self, patients: Ids, devices: Ids) -> None:
         self._patients, self._devices = patients, devices
-        self._pairs = Ids()
-        self._patient_of = np.empty(0, np.int64)
-        self._device_of = np.empty(0, np.int64)
+        self._usual = np.empty(0, np.int32)  # the last device of each patient, -1: none
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that is used."""
+        return 4 * len(self._patients)
 
     def numbers(
         self, patients: "pa.Array[Any]", devices: "pa.Array[Any]"
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The number (n,) of each patient and of each device; those not seen before get new ones."""
-        known = len(self._pairs)
-        pairs = self._pairs.numbers(patients, devices)
-        if len(self._pairs) > known:
-            new = np.flatnonzero(pairs >= known)
-            rows = new[np.unique(pairs[new], return_index=True)[1]]
-            self._patient_of = np.concatenate([self._patient_of, self._patients.numbers(patients.take(rows))])
-            self._device_of = np.concatenate([self._device_of, self._devices.numbers(devices.take(rows))])
-        return self._patient_of[pairs], self._device_of[pairs]
+        found = np.empty((2, len(patients)), np.int64)
+        for start in range(0, len(patients), _AT_ONCE):
+            some = slice(start, min(start + _AT_ONCE, len(patients)))
+            self._look_up(
+                texts_of(patients.slice(start, _AT_ONCE)), texts_of(devices.slice(start, _AT_ONCE)),
+                found[0, some], found[1, some],
+            )  # fmt: skip
+        return found[0], found[1]
+
+    def _look_up(
+        self, patients: Texts, devices: Texts, patients_found: NDArray[np.int64], devices_found: NDArray[np.int64]
+    ) -> None:
+        count = len(patients_found)
+        tables = [
+            ids.table(count, int(texts.ends[-1]) - int(texts.ends[0]))
+            for ids, texts in ((self._patients, patients), (self._devices, devices))
+        ]
+        room = len(self._patients) + count
+        if room > len(self._usual):
+            known = self._usual
+            self._usual = np.full(max(room, len(known) + len(known) // 2), -1, np.int32)
+            self._usual[: len(known)] = known
+        counts = len(self._patients), len(self._devices)
+        self._patients._count, self._devices._count = _look_up_pairs(
+            *tables, *counts, self._usual, patients, devices, _BITS_OF_BYTES, patients_found, devices_found
+        )
 
 
-def _column(ids: "pa.Array[Any]") -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
-    """Where the texts (n,) of a column begin and the last one ends (n + 1,), and the bytes."""
+def texts_of(ids: "pa.Array[Any]") -> Texts:
+    """A column of texts without nulls as kernels read it."""
     column = ids if ids.type == pa.string() else ids.cast(pa.string())
     if len(column) == 0:
-        return np.zeros(1, np.int32), _NO_TEXT
+        return _readable(np.zeros(1, np.int32), _NO_TEXT)
     _, ends, text = column.buffers()
     if ends is None or column.null_count:
         raise ValueError("ids: expected a text column without nulls")
-    return (
+    return _readable(
         np.frombuffer(memoryview(ends), np.int32)[column.offset : column.offset + len(column) + 1],
         np.frombuffer(memoryview(text or b""), np.uint8),
     )
 
 
-def _readable(ends: NDArray[np.int32], text: NDArray[np.uint8]) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
-    """The same texts, with a word to read behind the last one; one type, whatever memory they came from."""
+def _readable(ends: NDArray[np.int32], text: NDArray[np.uint8]) -> Texts:
+    """The texts with a word to read behind the last one; one type, whatever memory they came from."""
     if len(text) < int(ends[-1]) + _WORD:
         text = np.concatenate([text[ends[0] : ends[-1]], _NO_TEXT])
         ends = ends - ends[0]
     ends, text = ends.view(), text.view()
     ends.flags.writeable = text.flags.writeable = False
-    return ends, _words(text)
+    return Texts(ends, _words(text))
 
 
 def _words(text: NDArray[np.uint8]) -> NDArray[np.uint64]:
@@ -174,141 +203,160 @@ def _grown(array: NDArray[_T], size: int) -> NDArray[_T]:
     return larger
 
 
-def _free_slots(size: int) -> NDArray[np.void]:
-    slots = np.zeros(size, _SLOT)
-    slots["number"] = _FREE
-    return slots
+@inlined
+def _put(slots: NDArray[np.uint64], at: int, value: np.uint64, number: int) -> None:
+    slots[at] = (value >> _HALF) << _HALF | np.uint64(number + 1)
 
 
-@part
-def _move(smaller: NDArray[np.void], slots: NDArray[np.void]) -> None:
-    """Put what is in a smaller table into an empty one."""
-    for k in range(len(smaller)):
-        if smaller[k].number != _FREE:
-            at = np.int64(smaller[k].hash & np.uint64(len(slots) - 1))
-            while slots[at].number != _FREE:
-                at = (at + 1) & (len(slots) - 1)
-            slots[at] = smaller[k]
+@kernel
+def _place(slots: NDArray[np.uint64], hashes: NDArray[np.uint64], count: int) -> None:
+    """Put all numbers into an empty table."""
+    for number in range(count):
+        at = np.int64(hashes[number] & np.uint64(len(slots) - 1))
+        while slots[at]:
+            at = (at + 1) & (len(slots) - 1)
+        _put(slots, at, hashes[number], number)
 
 
-@part
+@inlined
 def _hash(words: NDArray[np.uint64], begin: int, length: int, bits: NDArray[np.uint64]) -> np.uint64:
     value = np.uint64(length) * _MIX_2
     at = begin
     end = begin + length
     while at < end:
-        value = (value ^ (words[at] & bits[min(end - at, _WORD)])) * _MIX_1
+        value = (value ^ (words[np.uint64(at)] & bits[np.uint64(min(end - at, _WORD))])) * _MIX_1
         value = (value ^ (value >> _SHIFT)) * _MIX_2
         at += _WORD
     return value ^ (value >> _SHIFT)
 
 
-@part
+@inlined
 def _same(
     words: NDArray[np.uint64], begin: int, others: NDArray[np.uint64], start: int, length: int, bits: NDArray[np.uint64]
 ) -> bool:
     k = 0
     while k < length:
-        if (words[begin + k] ^ others[start + k]) & bits[min(length - k, _WORD)]:
+        differs = words[np.uint64(begin + k)] ^ others[np.uint64(start + k)]
+        if differs & bits[np.uint64(min(length - k, _WORD))]:
             return False
         k += _WORD
     return True
 
 
-@part
-def _add(slots: NDArray[np.void], at: int, value: np.uint64, start: int, length: int, beside: int, number: int) -> None:
-    known = slots[at]
-    known.hash = value
-    known.start = start
-    known.length = length
-    known.beside = beside
-    known.number = number
+@inlined
+def _is(table: Table, number: int, texts: Texts, row: int, bits: NDArray[np.uint64]) -> bool:
+    """Whether the row's text is the id with that number."""
+    at, known = np.uint64(row), np.uint64(number)
+    begin, start = np.int64(texts.ends[at]), table.ends[known]
+    length = np.int64(texts.ends[at + _ONE]) - begin
+    return length == table.ends[known + _ONE] - start and _same(texts.words, begin, table.words, start, length, bits)
 
 
-@part
-def _copy(words: NDArray[np.uint64], begin: int, into: NDArray[np.uint64], start: int, length: int) -> None:
-    """Whole words: what is written behind the text is overwritten by the next one."""
-    k = 0
-    while k < length:
-        into[start + k] = words[begin + k]
-        k += _WORD
-
-
-@part
-def _announce(
-    slots: NDArray[np.void],
-    known_words: NDArray[np.uint64],
-    ends: NDArray[np.int32],
-    words: NDArray[np.uint64],
-    beside_ends: NDArray[np.int32],
-    beside_words: NDArray[np.uint64],
-    bits: NDArray[np.uint64],
-    first: int,
-    values: NDArray[np.uint64],
-) -> None:
-    """Hash the next rows, and have their slots and the text of their ids brought into the cache."""
-    count = min(_AHEAD, len(ends) - 1 - first)
+@inlined
+def _candidate(slots: NDArray[np.uint64], value: np.uint64) -> int:
+    """The number of the first id whose half of a hash is this one's; -1 where there is none. To look ahead with."""
     mask = np.uint64(len(slots) - 1)
-    for k in range(count):
-        begin, end = ends[first + k], ends[first + k + 1]
-        value = _hash(words, begin, end - begin, bits)
-        begin, end = beside_ends[first + k], beside_ends[first + k + 1]
-        if end > begin:
-            value = (value ^ _hash(beside_words, begin, end - begin, bits)) * _MIX_1
-            value ^= value >> _SHIFT
-        values[k] = value
-        prefetch(slots, (np.int64(value & mask),))
-    for k in range(count):
-        prefetch(known_words, (slots[np.int64(values[k] & mask)].start,))
+    at = value & mask
+    while slots[at]:
+        if slots[at] >> _HALF == value >> _HALF:
+            return np.int64(slots[at] & _NUMBER) - 1
+        at = (at + _ONE) & mask
+    return -1
+
+
+@part
+def _number(table: Table, count: int, texts: Texts, row: int, value: np.uint64, bits: NDArray[np.uint64]) -> int:
+    """The number of the row's text; `count`, and it has been added, where it was not known."""
+    at = np.int64(value & np.uint64(len(table.slots) - 1))
+    while table.slots[at]:
+        number = np.int64(table.slots[at] & _NUMBER) - 1
+        if table.slots[at] >> _HALF == value >> _HALF and _is(table, number, texts, row, bits):
+            return number
+        at = (at + 1) & (len(table.slots) - 1)
+    _put(table.slots, at, value, count)
+    begin, start = np.int64(texts.ends[row]), table.ends[count]
+    length = np.int64(texts.ends[row + 1]) - begin
+    k = 0
+    while k < length:  # whole words: what is written behind the text is overwritten by the next one
+        table.words[start + k] = texts.words[begin + k]
+        k += _WORD
+    table.hashes[count] = value
+    table.ends[count + 1] = start + length
+    return count
+
+
+@inlined
+def _announce(
+    table: Table, texts: Texts, first: int, last: int, bits: NDArray[np.uint64], values: NDArray[np.uint64]
+) -> None:
+    """Hash the next rows, and have their slots brought into the cache."""
+    mask = np.uint64(len(table.slots) - 1)
+    for row in range(np.uint64(first), np.uint64(last)):
+        begin = np.int64(texts.ends[row])
+        value = _hash(texts.words, begin, np.int64(texts.ends[row + _ONE]) - begin, bits)
+        values[row - np.uint64(first)] = value
+        prefetch(table.slots, (np.int64(value & mask),))
 
 
 @kernel
-def _look_up(
-    smaller: NDArray[np.void],
-    slots: NDArray[np.void],
-    known_ends: NDArray[np.int64],
-    known_words: NDArray[np.uint64],
-    known_hashes: NDArray[np.uint64],
+def _look_up(table: Table, count: int, texts: Texts, bits: NDArray[np.uint64], found: NDArray[np.int64]) -> int:
+    """Fill `found`; new ids are added. How many ids there are now."""
+    values = np.empty(_AHEAD, np.uint64)
+    for first in range(0, len(found), _AHEAD):
+        last = min(first + _AHEAD, len(found))
+        _announce(table, texts, first, last, bits, values)
+        for row in range(first, last):
+            found[row] = _number(table, count, texts, row, values[row - first], bits)
+            count += found[row] == count
+    return count
+
+
+@kernel
+def _look_up_pairs(
+    patients: Table,
+    devices: Table,
     count: int,
-    ends: NDArray[np.int32],
-    words: NDArray[np.uint64],
-    beside_ends: NDArray[np.int32],
-    beside_words: NDArray[np.uint64],
+    device_count: int,
+    usual: NDArray[np.int32],
+    texts: Texts,
+    device_texts: Texts,
     bits: NDArray[np.uint64],
     found: NDArray[np.int64],
-) -> int:
-    """Fill `found`; new ids are added. How many ids there are now."""
-    _move(smaller, slots)
+    devices_found: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Fill `found` and `devices_found`; new ids are added. How many of each there are now."""
     values = np.empty(_AHEAD, np.uint64)
-    for row in range(len(found)):
-        if row % _AHEAD == 0:
-            _announce(slots, known_words, ends, words, beside_ends, beside_words, bits, row, values)
-        begin = int(np.int64(ends[row]))
-        length = int(ends[row + 1] - begin)
-        beside_begin = int(np.int64(beside_ends[row]))
-        beside = int(beside_ends[row + 1] - beside_begin)
-        value = values[row % _AHEAD]
-        at = np.int64(value & np.uint64(len(slots) - 1))
-        while True:
-            known = slots[at]
-            if known.number == _FREE:
-                start = int(known_ends[count])
-                _add(slots, int(at), value, start, length, beside, count)
-                _copy(words, begin, known_words, start, length)
-                _copy(beside_words, beside_begin, known_words, start + length, beside)
-                known_hashes[count] = value
-                known_ends[count + 1] = start + length + beside
-                found[row] = count
-                count += 1
-                break
-            if (
-                known.hash == value
-                and known.length == length
-                and known.beside == beside
-                and _same(words, begin, known_words, known.start, length, bits)
-                and _same(beside_words, beside_begin, known_words, known.start + length, beside, bits)
-            ):
-                found[row] = known.number
-                break
-            at = (at + 1) & (len(slots) - 1)
-    return count
+    likely = np.empty(_AHEAD, np.int64)
+    likely_devices = np.empty(_AHEAD, np.int64)
+    for first in range(0, len(found), _AHEAD):
+        last = min(first + _AHEAD, len(found))
+        _announce(patients, texts, first, last, bits, values)
+        count_here = np.uint64(last - first)
+        for k in range(count_here):
+            number = max(_candidate(patients.slots, values[k]), 0)
+            likely[k] = number
+            prefetch(patients.ends, (number,))
+            prefetch(usual, (number,))
+        for k in range(count_here):
+            device = max(np.int64(usual[np.uint64(likely[k])]), 0)
+            likely_devices[k] = device
+            prefetch(patients.words, (patients.ends[np.uint64(likely[k])],))
+            prefetch(devices.ends, (device,))
+        for k in range(count_here):
+            prefetch(devices.words, (devices.ends[np.uint64(likely_devices[k])],))
+        for row in range(first, last):
+            at = np.uint64(row)
+            number = likely[np.uint64(row - first)]
+            if number >= count or not _is(patients, number, texts, row, bits):
+                number = _number(patients, count, texts, row, values[row - first], bits)
+                count += number == count
+            found[at] = number
+            device = np.int64(usual[np.uint64(number)])
+            if device < 0 or not _is(devices, device, device_texts, row, bits):
+                begin = np.int64(device_texts.ends[row])
+                value = _hash(device_texts.words, begin, np.int64(device_texts.ends[row + 1]) - begin, bits)
+                device = _number(devices, device_count, device_texts, row, value, bits)
+                device_count += device == device_count
+                usual[number] = device
+            devices_found[at] = device
+    return count, device_count

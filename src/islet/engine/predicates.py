@@ -1,181 +1,233 @@
-"""Predicates of rules as a short program of integer arithmetic: the same answer on every machine, for every row.
+"""Conditions of rules as instructions on int64: the same answer on every machine, for every row.
 
-A feature is int64 in tenths of mg/dL; an average stays a sum over a count. So every scalar is a fraction
-`tenths / count`, and a comparison multiplies crosswise instead of dividing: nothing is ever rounded.
+NULL is what SQL makes of it: a comparison with NULL is neither true nor false, and a rule is breached only where its
+condition is true. Arithmetic is that of exact fractions (`islet.engine.scalars`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from fractions import Fraction
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
 from sqlglot import exp
 
-from islet.engine.sql import Feature, refused
+from islet.engine import scalars
+from islet.engine.aggregates import write_window
+from islet.engine.code import QUANTITY, Code, Gathered, LocalMinute, Parameter, TooLarge
+from islet.engine.program import FORECAST, LAST
+from islet.engine.scalars import Flag, Scalar
+from islet.engine.sql import Scope, defined, named, read_window, refused
+from islet.engine.tables import FORECAST_HIGH, Forecast, Limit, Named, Quantity
 
-ADD: Final = 0
-MULTIPLY: Final = 1
-GREATER: Final = 2
-AT_LEAST: Final = 3
-EQUAL: Final = 4
-AND: Final = 5
-OR: Final = 6
-
-_COMPARISONS: Final[dict[type[exp.Expression], tuple[int, bool]]] = {
-    exp.GT: (GREATER, False),
-    exp.GTE: (AT_LEAST, False),
-    exp.LT: (GREATER, True),
-    exp.LTE: (AT_LEAST, True),
-    exp.EQ: (EQUAL, False),
-}
-"""The instruction, and whether its sides change places."""
-_ALLOWED: Final = (
-    "allowed are columns, numbers with at most one decimal, + - and whole multiples, =, <>, <, <=, >, >=, BETWEEN, "
-    "AND, OR, NOT"
+_CONDITIONS: Final = (
+    "allowed are comparisons (=, <>, <, <=, >, >=, BETWEEN, IN, IS NULL) of a column, and AND, OR, NOT of conditions"
 )
+_ARITHMETIC: Final = (
+    "allowed are columns, numbers, + - *, / by a number, ABS, CASE WHEN, COALESCE(x, number), "
+    "EXTRACT(HOUR FROM local_ts), EXTRACT(MINUTE FROM local_ts), time_min - MIN(time_min) OVER (…)"
+)
+_MOST: Final = 10**9
 
 
-class Code:
-    """A program while it is written: each instruction gives a new register, the same one never stands twice.
+def write_predicate(node: exp.Expression, scope: Scope, code: Code, *, absent: bool = False) -> Flag:
+    """Where the predicate is true and where it is false. Raises RuleRefused for what is outside of the subset.
 
-    Registers hold int64; the first ones are the features, true is 1 and false is 0.
+    `absent`: the quantity is taken to be NULL, as in rows of a table that are about something else.
     """
-
-    def __init__(self, features: int) -> None:
-        self.registers = features
-        self._constants: dict[int, int] = {}
-        self._results: dict[tuple[int, int, int], int] = {}
-
-    def constant(self, value: int) -> int:
-        """The register that always holds `value`."""
-        if value not in self._constants:
-            self._constants[value] = self._new()
-        return self._constants[value]
-
-    def apply(self, instruction: int, left: int, right: int) -> int:
-        """The register with the instruction's result for two registers."""
-        wanted = (instruction, left, right)
-        if wanted not in self._results:
-            self._results[wanted] = self._new()
-        return self._results[wanted]
-
-    def negated(self, flag: int) -> int:
-        """The register that is true where `flag` is false."""
-        return self.apply(EQUAL, flag, self.constant(0))
-
-    def instructions(self) -> NDArray[np.int64]:
-        """Rows (k, 4) to be done in order: instruction, left, right, result."""
-        rows = [(*wanted, result) for wanted, result in self._results.items()]
-        return np.array(rows, np.int64).reshape(-1, 4)
-
-    def constants(self) -> NDArray[np.int64]:
-        """Rows (k, 2): register, value."""
-        return np.array([(at, value) for value, at in self._constants.items()], np.int64).reshape(-1, 2)
-
-    def _new(self) -> int:
-        self.registers += 1
-        return self.registers - 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Scalar:
-    """The registers of a value in tenths and of its positive count (None: over one)."""
-
-    tenths: int
-    count: int | None = None
-
-
-def write_predicate(node: exp.Expression, names: Mapping[str, Feature], rows: Mapping[Feature, int], code: Code) -> int:
-    """The register that says whether the predicate holds. Raises RuleRefused for what is outside the subset.
-
-    `rows` says in which register a feature is; an average is made of the registers of its sum and its count.
-    """
-    return _Writer(names, rows, code).boolean(node)
+    return _Writer(code, absent).boolean(node, scope)
 
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
-    names: Mapping[str, Feature]
-    rows: Mapping[Feature, int]
     code: Code
+    absent: bool
 
-    def boolean(self, node: exp.Expression) -> int:
-        if isinstance(node, exp.Paren):
-            return self.boolean(node.this)
+    def boolean(self, node: exp.Expression, scope: Scope) -> Flag:
+        code = self.code
+        node, scope = defined(node, scope)
         if isinstance(node, exp.Not):
-            return self.code.negated(self.boolean(node.this))
+            return scalars.negated(code, self.boolean(node.this, scope))
         if isinstance(node, exp.And | exp.Or):
-            both = AND if isinstance(node, exp.And) else OR
-            return self.code.apply(both, self.boolean(node.this), self.boolean(node.expression))
-        if isinstance(node, exp.Between):
-            value = self._scalar(node.this)
-            above = self._compared(value, self._scalar(node.args["low"]), AT_LEAST)
-            below = self._compared(self._scalar(node.args["high"]), value, AT_LEAST)
-            return self.code.apply(AND, above, below)
-        if isinstance(node, exp.NEQ):
-            return self.code.negated(self._comparison(node, EQUAL, False))
-        found = _COMPARISONS.get(type(node))
-        if found is None:
-            raise refused(f"{node.sql()!r} is not a condition of the subset; {_ALLOWED}", node)
-        return self._comparison(node, *found)
+            join = scalars.both if isinstance(node, exp.And) else scalars.either
+            return join(code, self.boolean(node.this, scope), self.boolean(node.expression, scope))
+        if isinstance(node, exp.Boolean):
+            return Flag(code.constant(int(node.this)))
+        try:
+            return self._condition(node, scope)
+        except TooLarge:
+            raise refused(
+                f"{node.sql()!r}: numbers this large cannot be calculated exactly; use a shorter window, or fewer products",
+                node,
+            ) from None
 
-    def _comparison(self, node: exp.Expression, instruction: int, swapped: bool) -> int:
+    def _condition(self, node: exp.Expression, scope: Scope) -> Flag:
+        code = self.code
+        if isinstance(node, exp.Is) and isinstance(node.expression, exp.Null):
+            missing = self._scalar(node.this, scope).missing
+            return Flag(code.constant(0) if missing is None else missing)
+        if isinstance(node, exp.In) and not node.args.get("query") and not node.args.get("unnest"):
+            flags = [self._equal(node, node.this, one, scope) for one in node.expressions]
+            found = flags[0]
+            for flag in flags[1:]:
+                found = scalars.either(code, found, flag)
+            return found
+        if isinstance(node, exp.Between) and not node.args.get("symmetric"):
+            low, high = node.args["low"], node.args["high"]
+            return scalars.both(code, self._at_least(node.this, low, scope), self._at_least(high, node.this, scope))
+        if not isinstance(node, exp.GT | exp.GTE | exp.LT | exp.LTE | exp.EQ | exp.NEQ):
+            raise refused(f"{node.sql()!r} is not a condition of the subset; {_CONDITIONS}", node)
         if not list(node.find_all(exp.Column)):
-            raise refused(f"{node.sql()!r} looks at no reading; compare a column", node)
-        left, right = self._scalar(node.this), self._scalar(node.expression)
-        return self._compared(right, left, instruction) if swapped else self._compared(left, right, instruction)
+            raise refused(f"{node.sql()!r} looks at no value; compare a column", node)
+        left, right = node.this, node.expression
+        if isinstance(node, exp.EQ | exp.NEQ):
+            flag = self._equal(node, left, right, scope)
+            return scalars.negated(code, flag) if isinstance(node, exp.NEQ) else flag
+        if isinstance(node, exp.LT | exp.LTE):
+            left, right = right, left
+        if isinstance(node, exp.GTE | exp.LTE):
+            return self._at_least(left, right, scope)
+        return scalars.greater(code, self._scalar(left, scope), self._scalar(right, scope))
 
-    def _scalar(self, node: exp.Expression) -> _Scalar:
-        if isinstance(node, exp.Paren):
-            return self._scalar(node.this)
+    def _at_least(self, left: exp.Expression, right: exp.Expression, scope: Scope) -> Flag:
+        return scalars.at_least(self.code, self._scalar(left, scope), self._scalar(right, scope))
+
+    def _equal(self, node: exp.Expression, left: exp.Expression, right: exp.Expression, scope: Scope) -> Flag:
+        if isinstance(right, exp.Literal) and right.is_string:
+            return self._is_word(left, right, scope)
+        a, b = self._scalar(left, scope), self._scalar(right, scope)
+        if a.root or b.root:
+            raise refused(f"{node.sql()!r}: a standard deviation can be compared with <, <=, >, >=", node)
+        return scalars.equal(self.code, a, b)
+
+    def _is_word(self, node: exp.Expression, word: exp.Literal, scope: Scope) -> Flag:
+        """profile = 'pregnancy', status = 'ok'."""
+        node, scope = defined(node, scope)
+        column = scope.find(node) if isinstance(node, exp.Column) else None
+        if column == Named("profile"):
+            return Flag(self.code.input(Parameter(f"profile={word.name}"), 0, 1))
+        if not isinstance(column, Quantity) or not column.stream.words:
+            raise refused(f"{word.sql()} is a text; only profile and status are compared with texts", word)
+        if word.name not in column.stream.words:
+            raise refused(f"{word.sql()}: there are {', '.join(column.stream.words)}", word)
+        place = self.code.constant(column.stream.words.index(word.name))
+        return scalars.known_where(self.code, self.code.equal(self._quantity().number, place), self._absence())
+
+    def _scalar(self, node: exp.Expression, scope: Scope) -> Scalar:
+        code = self.code
+        node, scope = defined(node, scope)
         if isinstance(node, exp.Column):
-            return self._column(node)
+            return self._column(node, scope)
         if isinstance(node, exp.Literal):
-            return _Scalar(self.code.constant(_literal_tenths(node)))
+            return scalars.constant(code, _number(node))
+        if isinstance(node, exp.Window):
+            return write_window(read_window(node, scope), code)
         if isinstance(node, exp.Neg):
-            return self._times(self._scalar(node.this), -1)
+            return self._times(node, self._scalar(node.this, scope), Fraction(-1))
+        if isinstance(node, exp.Sub) and named(node.this, "time_min", scope):
+            return self._minutes(node, scope)
         if isinstance(node, exp.Add | exp.Sub):
-            left, right = self._scalar(node.this), self._scalar(node.expression)
-            return self._sum(left, right if isinstance(node, exp.Add) else self._times(right, -1))
-        if isinstance(node, exp.Mul):
-            for factor, value in ((node.this, node.expression), (node.expression, node.this)):
-                if factor.is_int:
-                    return self._times(self._scalar(value), int(factor.sql()))
-        raise refused(f"{node.sql()!r} is not arithmetic of the subset; {_ALLOWED}", node)
+            left, right = (self._plain(side, scope) for side in (node.this, node.expression))
+            return scalars.added(code, left, right, minus=isinstance(node, exp.Sub))
+        if isinstance(node, exp.Mul | exp.Div):
+            return self._product(node, scope)
+        if isinstance(node, exp.Abs):
+            return scalars.absolute(code, self._plain(node.this, scope))
+        if isinstance(node, exp.Case):
+            return self._case(node, scope)
+        if isinstance(node, exp.Coalesce):
+            return self._coalesce(node, scope)
+        if isinstance(node, exp.Extract) and named(node.expression, "local_ts", scope):
+            return self._local(node)
+        raise refused(f"{node.sql()!r} is not arithmetic of the subset; {_ARITHMETIC}", node)
 
-    def _column(self, node: exp.Column) -> _Scalar:
-        feature = self.names.get(node.name)
-        if feature is None:
-            known = ", ".join(sorted(self.names)) or "none"
-            raise refused(f"unknown column {node.name!r}; there are {known}", node)
-        if feature.aggregate == "avg":
-            total, count = (self.rows[Feature(kind, feature.window_us)] for kind in ("sum", "count"))
-            return _Scalar(total, count)
-        value = _Scalar(self.rows[feature])
-        return self._times(value, 10) if feature.aggregate == "count" else value
+    def _plain(self, node: exp.Expression, scope: Scope) -> Scalar:
+        value = self._scalar(node, scope)
+        if value.root:
+            raise refused(f"{node.sql()!r}: a standard deviation can be compared, or multiplied by a number", node)
+        return value
 
-    def _compared(self, left: _Scalar, right: _Scalar, instruction: int) -> int:
-        a, b = self._product(left.tenths, right.count), self._product(right.tenths, left.count)
-        return self.code.apply(instruction, a, b)
+    def _column(self, node: exp.Column, scope: Scope) -> Scalar:
+        column = scope.find(node)
+        if isinstance(column, Quantity) and not column.stream.words:
+            value = self._quantity()
+            return Scalar(value.number, column.stream.scale, missing=self._absence())
+        if isinstance(column, Forecast):
+            feature = Gathered(FORECAST, LAST, column.ahead_us)
+            return Scalar(self.code.input(feature, 0, FORECAST_HIGH), 10)
+        if isinstance(column, Limit):
+            return Scalar(self.code.input(Parameter(column.name), column.low, column.high), column.scale)
+        raise refused(f"{node.name} cannot be calculated with here; {_ARITHMETIC}", node)
 
-    def _sum(self, left: _Scalar, right: _Scalar) -> _Scalar:
-        a, b = self._product(left.tenths, right.count), self._product(right.tenths, left.count)
-        count = left.count if right.count is None else self._product(right.count, left.count)
-        return _Scalar(self.code.apply(ADD, a, b), count)
+    def _quantity(self) -> Scalar:
+        return Scalar(self.code.inputs[QUANTITY])
 
-    def _times(self, value: _Scalar, factor: int) -> _Scalar:
-        return _Scalar(self.code.apply(MULTIPLY, value.tenths, self.code.constant(factor)), value.count)
+    def _absence(self) -> int | None:
+        return self.code.constant(1) if self.absent else None
 
-    def _product(self, number: int, factor: int | None) -> int:
-        return number if factor is None else self.code.apply(MULTIPLY, number, factor)
+    def _times(self, node: exp.Expression, value: Scalar, factor: Fraction) -> Scalar:
+        code = self.code
+        if not value.root:
+            return scalars.multiplied(code, value, scalars.constant(code, factor))
+        if factor < 0:
+            raise refused(f"{node.sql()!r}: a standard deviation can be multiplied by a number above 0 only", node)
+        product = scalars.multiplied(code, value, scalars.constant(code, factor * factor))
+        return Scalar(product.number, product.per, product.over, product.missing, root=True)
+
+    def _product(self, node: exp.Mul | exp.Div, scope: Scope) -> Scalar:
+        left, right = self._scalar(node.this, scope), self._scalar(node.expression, scope)
+        factor = scalars.constant_of(self.code, right)
+        if isinstance(node, exp.Div):
+            if factor is None or factor == 0:
+                raise refused(
+                    f"{node.sql()!r}: only / by a number other than 0; move the divisor to the other side", node
+                )
+            return self._times(node, left, 1 / factor)
+        if factor is not None:
+            return self._times(node, left, factor)
+        if (factor := scalars.constant_of(self.code, left)) is not None:
+            return self._times(node, right, factor)
+        return scalars.multiplied(self.code, self._plain(node.this, scope), self._plain(node.expression, scope))
+
+    def _minutes(self, node: exp.Sub, scope: Scope) -> Scalar:
+        """time_min - MIN(time_min) OVER (…), time_min - LAG(time_min) OVER (…)."""
+        other, inner = defined(node.expression, scope)
+        window = read_window(other, inner) if isinstance(other, exp.Window) else None
+        if window is None or window.over != Named("time_min"):
+            raise refused(f"{node.sql()!r}: expected time_min - MIN(time_min) OVER (…), or LAG instead of MIN", node)
+        return write_window(window, self.code)
+
+    def _case(self, node: exp.Case, scope: Scope) -> Scalar:
+        if node.this is not None or node.args.get("default") is None:
+            raise refused("expected CASE WHEN condition THEN number … ELSE number END", node)
+        value = self._plain(node.args["default"], scope)
+        for branch in reversed(node.args["ifs"]):
+            flag = self.boolean(branch.this, scope).yes
+            value = scalars.chosen(self.code, flag, self._plain(branch.args["true"], scope), value)
+        return value
+
+    def _coalesce(self, node: exp.Coalesce, scope: Scope) -> Scalar:
+        others: Sequence[exp.Expression] = node.expressions
+        value, other = self._plain(node.this, scope), self._plain(others[0], scope) if others else None
+        if other is None or len(others) > 1 or other.missing is not None:
+            raise refused(f"{node.sql()!r}: expected COALESCE(x, number)", node)
+        return scalars.filled(self.code, value, other)
+
+    def _local(self, node: exp.Extract) -> Scalar:
+        minute = self.code.input(LocalMinute(), 0, 1439)
+        part = node.this.name.upper()
+        if part == "HOUR":
+            return Scalar(self.code.divided(minute, 60))
+        if part == "MINUTE":
+            return Scalar(self.code.remainder(minute, 60))
+        raise refused(f"{node.sql()!r}: expected EXTRACT(HOUR FROM local_ts) or EXTRACT(MINUTE FROM local_ts)", node)
 
 
-def _literal_tenths(node: exp.Literal) -> int:
+def _number(node: exp.Literal) -> Fraction:
     if node.is_string:
-        raise refused(f"{node.sql()} is a text; expected a number in mg/dL", node)
-    tenths = Decimal(node.name) * 10
-    if tenths != tenths.to_integral_value() or abs(tenths) > 1_000_000:
-        raise refused(f"{node.name}: readings are exact to a tenth of mg/dL; write at most one decimal", node)
-    return int(tenths)
+        raise refused(f"{node.sql()} is a text; expected a number", node)
+    value = Decimal(node.name)
+    exponent = value.as_tuple().exponent
+    if abs(value) > _MOST or not isinstance(exponent, int) or exponent < -6:
+        raise refused(f"{node.name}: expected a number up to {_MOST} with at most six decimals", node)
+    return Fraction(value)

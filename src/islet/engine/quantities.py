@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pyarrow as pa
 
+from islet.engine.program import CONTEXT_SCALE
+from islet.engine.tables import STATUSES, STREAMS
 from islet.errors import BadInput
 from islet.model.codec import decode_event
 from islet.model.events import AnyEvent, DeviceStatus, Exercise, Insulin, Meal, Vital
@@ -23,15 +25,15 @@ QUANTITIES: Final[dict[str, Topic]] = {
     "systolic_mm_hg": Topic.VITALS,
     "diastolic_mm_hg": Topic.VITALS,
     "battery_percent": Topic.DEVICE_READINGS,
+    "status": Topic.DEVICE_READINGS,
 }
 """Every stream, and the topic that its values are in."""
 
-_VALUE_SCALE: Final = 10
+_SCALES: Final = {stream.name: stream.scale for stream in STREAMS}
 _CARBS, _BOLUS, _BASAL, _EXERCISE = range(4)  # islet.engine.program.CONTEXT_COLUMNS
-_CONTEXT_SCALE: Final = (10, 100, 100, 10)
 _LEVELS: Final[dict[type, tuple[str, ...]]] = {
     Vital: ("pulse_bpm", "systolic_mm_hg", "diastolic_mm_hg"),
-    DeviceStatus: ("battery_percent",),
+    DeviceStatus: ("battery_percent", "status"),
 }
 
 
@@ -76,7 +78,8 @@ def values(documents: pa.RecordBatch) -> dict[str, pa.RecordBatch]:
         for quantity in _LEVELS.get(type(event), ()):
             level = getattr(event, quantity)
             if level is not None:
-                rows[quantity].append(_Row(patient, device, time_us, round(level * _VALUE_SCALE), received_us))
+                number = STATUSES.index(level) if quantity == "status" else round(level * _SCALES[quantity])
+                rows[quantity].append(_Row(patient, device, time_us, number, received_us))
     return {quantity: _batch(some, VALUES_SCHEMA) for quantity, some in rows.items()}
 
 
@@ -86,7 +89,7 @@ def context(documents: pa.RecordBatch) -> pa.RecordBatch:
     for patient, device, time_us, _, event in _events(documents):
         column, amount = _amount(event)
         if amount is not None:
-            rows.append(_ContextRow(patient, device, time_us, column, round(amount * _CONTEXT_SCALE[column])))
+            rows.append(_ContextRow(patient, device, time_us, column, round(amount * CONTEXT_SCALE[column])))
     return _batch(rows, CONTEXT_SCHEMA)
 
 

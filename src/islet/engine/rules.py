@@ -1,186 +1,160 @@
-"""Rules: SQL files with a front matter, read and planned for the kernel.
+"""Rules made ready: those of each stream as one program, those over the history as they are."""
 
-A file begins with a block comment that holds TOML, then one SELECT (see `islet.engine.sql`):
-
-    /*
-    name = "low"
-    title = "Low glucose"
-    severity = "warning"
-    enabled = "all"
-    clear = "glucose_mg_dl >= 75"
-    sources = ["..."]
-    */
-    SELECT patient, device, ts FROM readings WHERE glucose_mg_dl < 70
-"""
-
-import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Final
 
-import msgspec
-import numpy as np
-from msgspec import Meta
-from numpy.typing import NDArray
-
-from islet.engine.evaluate import Program
-from islet.engine.predicates import Code, write_predicate
-from islet.engine.sql import GLUCOSE, Aggregate, Feature, Query, read_predicate, read_query
+from islet.engine.code import Code
+from islet.engine.frontmatter import Parameter as Parameter
+from islet.engine.frontmatter import Rule as Rule
+from islet.engine.frontmatter import line_of
+from islet.engine.frontmatter import read_rule as read_rule
+from islet.engine.history import check_history
+from islet.engine.predicates import write_predicate
+from islet.engine.program import MOST_RULES, Program
+from islet.engine.registers import Flags, write_program
+from islet.engine.sql import Query, read_predicate, read_query, refused, stream_of
+from islet.engine.tables import STREAMS, Column, Limit
 from islet.errors import RuleRefused
-from islet.model.alerts import Severity
-
-MOST_RULES: Final = 32
-"""A rule is a bit of a uint32 mask per reading."""
-
-KERNEL_AGGREGATES: Final[tuple[Aggregate, ...]] = ("sum", "count", "min", "max", "first", "last")
-"""What the kernel computes for each distinct window, in this order; glucose itself is register 0."""
-
-
-class Rule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One rule as written. `clear`: when a running episode ends; empty: as soon as the condition is false.
-
-    `enabled`: "all" patients, or "tags:a,b" for those with one of these tags.
-    """
-
-    name: Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,40}$")]
-    title: Annotated[str, Meta(min_length=1, max_length=200)]
-    severity: Severity
-    enabled: Annotated[str, Meta(pattern="^(all|tags:[a-z0-9_,-]+)$")] = "all"
-    clear: str = ""
-    sources: tuple[str, ...] = ()
-    sql: str = ""
-
-    def applies_to(self, tags: Iterable[str]) -> bool:
-        """Whether the rule looks at a patient with these tags."""
-        return self.enabled == "all" or not set(self.enabled.removeprefix("tags:").split(",")).isdisjoint(tags)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reference:
-    """Which rules look at which patient: a mask of rule bits each; `otherwise` for patients not named.
+class StreamPlan:
+    """The rules of one stream; rule i is bit i of every mask.
 
-    Replaced as a whole when something changes; two with equal content are equal.
+    `scale`: integers to the quantity's unit. `parameters`: what stands in each column of the patients' parameters: a
+    parameter of a rule, `low_mg_dl`, `high_mg_dl`, or `profile=x` (1 where the patient's profile is x).
     """
 
-    otherwise: int
-    masks: Mapping[str, int] = field(default_factory=dict)
-
-    def mask(self, patient: str) -> int:
-        return self.masks.get(patient, self.otherwise)
+    quantity: str
+    scale: int
+    rules: tuple[Rule, ...]
+    program: Program
+    parameters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """Rules made ready: rule i is bit i of every mask."""
+    """All rules. `streams`: those that values, or their absence, decide, by quantity, with glucose always there.
+    `history`: those that are asked every so often. `parameters`: all parameters that can be set."""
 
     rules: tuple[Rule, ...]
-    program: Program
-
-    def mask(self, tags: Iterable[str]) -> int:
-        """The bits of the rules that look at a patient with these tags."""
-        tags = frozenset(tags)
-        return sum(1 << bit for bit, rule in enumerate(self.rules) if rule.applies_to(tags))
-
-    def reference(self, tags_of: Mapping[str, Iterable[str]]) -> Reference:
-        """The reference for patients with these tags; a patient who is not known yet has none."""
-        otherwise = self.mask(())
-        masks = {patient: self.mask(tags) for patient, tags in tags_of.items()}
-        return Reference(otherwise=otherwise, masks={p: m for p, m in masks.items() if m != otherwise})
+    streams: Mapping[str, StreamPlan]
+    history: tuple[Rule, ...]
+    parameters: Mapping[str, Parameter]
 
 
 def load_rules(directory: Path | Traversable | None = None) -> tuple[Rule, ...]:
     """All rules in a directory, by name; the shipped ones by default. Raises RuleRefused, naming the file."""
     source = files("islet").joinpath("rules") if directory is None else directory
-    found = []
-    for entry in sorted(source.iterdir(), key=lambda e: e.name):
-        if not entry.name.endswith(".sql"):
-            continue
-        try:
-            rule = read_rule(entry.read_text(encoding="utf-8"))
-            if rule.name != entry.name.removesuffix(".sql"):
-                raise RuleRefused(f"the file has to be called {rule.name}.sql", line=2)
-            plan([rule])
-        except RuleRefused as error:
-            error.args = (f"{entry.name}, {error}",)
-            raise
-        found.append(rule)
-    return tuple(found)
+    texts = {e.name: e.read_text(encoding="utf-8") for e in source.iterdir() if e.name.endswith(".sql")}
+    found = {}
+    for name in sorted(texts):
+        with _Naming(name):
+            found[name] = read_rule(texts[name])
+            if found[name].name != name.removesuffix(".sql"):
+                raise RuleRefused(f"the file has to be called {found[name].name}.sql", line=2)
+    rules = tuple(found.values())
+    for name, rule in found.items():
+        with _Naming(name):
+            check_rule(rule, rules)
+    return rules
 
 
-def read_rule(text: str) -> Rule:
-    """The rule in a file's text. Raises RuleRefused."""
-    comment = re.match(r"/\*(.*?)\*/", text, re.DOTALL)
-    if comment is None:
-        raise RuleRefused("a rule begins with /* and its front matter in TOML", line=1)
-    try:
-        values = tomllib.loads(comment[1])
-        return msgspec.convert({**values, "sql": text}, Rule)
-    except tomllib.TOMLDecodeError as error:
-        at = re.search(r"line (\d+)", str(error))
-        raise RuleRefused(f"front matter is not TOML: {error}", line=int(at[1]) if at else 1) from None
-    except msgspec.ValidationError as error:
-        raise RuleRefused(f"front matter: {error}", line=1) from None
+def check_rule(rule: Rule, beside: Iterable[Rule] = ()) -> None:
+    """Raises RuleRefused for a rule that cannot be planned; `beside`: the rules it will stand beside."""
+    others = [other for other in beside if other.name != rule.name]
+    plan([rule], beside=others)
+    for other in others:
+        if both := sorted(set(other.parameters) & set(rule.parameters)):
+            line = line_of(rule.sql, rf"\[parameters\.{both[0]}\]")
+            raise RuleRefused(f"parameter {both[0]} is declared by {other.name} already; use it, or rename", line=line)
+    if rule.worsens and rule.worsens not in {other.name for other in others}:
+        raise RuleRefused(f"worsens: there is no rule {rule.worsens!r}", line=line_of(rule.sql, "worsens"))
 
 
-def plan(rules: Sequence[Rule]) -> Plan:
-    """The rules made ready for the engine. Raises RuleRefused for a rule that is outside of the subset."""
-    if len(rules) > MOST_RULES:
-        raise RuleRefused(f"expected at most {MOST_RULES} rules in one plan; got {len(rules)}", line=1)
-    queries = [read_query(rule.sql) for rule in rules]
-    windows = sorted({f.window_us for query in queries for f in query.features.values()} - {0})
-    rows, places = _rows({feature for query in queries for feature in query.features.values()}, windows)
-    code = Code(len(rows))
-    flags = [_predicates(rule, query, rows, code) for rule, query in zip(rules, queries, strict=True)]
-    silence_us = [query.silence_us for query in queries]
-    program = Program(
-        windows_us=np.array(windows, np.int64),
-        asking=np.array([_asking(queries, window) for window in windows], np.int64),
-        places=places,
-        instructions=code.instructions(),
-        constants=code.constants(),
-        registers=code.registers,
-        flags=np.array(flags, np.int64).reshape(-1, 2),
-        silence_us=np.array(silence_us, np.int64),
-        reading_bits=sum(1 << bit for bit, length in enumerate(silence_us) if length == 0),
+def plan(rules: Sequence[Rule], *, beside: Sequence[Rule] = ()) -> Plan:
+    """The rules made ready for the engine; they may use the parameters of those `beside`. Raises RuleRefused."""
+    parameters = {name: one for rule in [*beside, *rules] for name, one in rule.parameters.items()}
+    limits = {name: _limit(name, parameter) for name, parameter in parameters.items()}
+    by_stream: dict[str, list[tuple[Rule, Query]]] = {stream.name: [] for stream in STREAMS}
+    for rule in rules:
+        if rule.every:
+            check_history(rule.sql)
+        else:
+            query = read_query(rule.sql, limits)
+            by_stream[query.stream].append((rule, query))
+    asked = {name: found for name, found in by_stream.items() if found or name == "glucose_mg_dl"}
+    return Plan(
+        rules=tuple(rules),
+        streams={name: _stream_plan(name, found) for name, found in asked.items()},
+        history=tuple(rule for rule in rules if rule.every),
+        parameters=parameters,
     )
-    return Plan(rules=tuple(rules), program=program)
 
 
-def _asking(queries: Sequence[Query], window_us: int) -> int:
-    """The bits of the rules that look at this window."""
-    asks = [any(feature.window_us == window_us for feature in query.features.values()) for query in queries]
-    return sum(1 << bit for bit, yes in enumerate(asks) if yes)
+def _stream_plan(name: str, rules: Sequence[tuple[Rule, Query]]) -> StreamPlan:
+    if len(rules) > MOST_RULES:
+        raise RuleRefused(f"expected at most {MOST_RULES} rules about {name}; got {len(rules)}", line=1)
+    stream = next(stream for stream in STREAMS if stream.name == name)
+    code = Code(stream.low, stream.high)
+    flags = [_flags(rule, query, code) for rule, query in rules]
+    silence_us = [query.silence_us for _, query in rules]
+    sustained_us = [rule.sustained_us for rule, _ in rules]
+    program, parameters = write_program(code, flags, silence_us, sustained_us)
+    found = tuple(rule for rule, _ in rules)
+    return StreamPlan(quantity=name, scale=stream.scale, rules=found, program=program, parameters=parameters)
 
 
-def _rows(asked: set[Feature], windows: Sequence[int]) -> tuple[dict[Feature, int], NDArray[np.int64]]:
-    """A register for each feature that the kernel has to compute; an average is a sum and a count."""
-    asked = asked | {Feature(part, f.window_us) for f in asked if f.aggregate == "avg" for part in ("sum", "count")}
-    rows = {GLUCOSE: 0}
-    places = np.full((len(windows), len(KERNEL_AGGREGATES)), -1, np.int64)
-    for w, window_us in enumerate(windows):
-        for k, aggregate in enumerate(KERNEL_AGGREGATES):
-            if Feature(aggregate, window_us) in asked:
-                places[w, k] = rows[Feature(aggregate, window_us)] = len(rows)
-    return rows, places
-
-
-def _predicates(rule: Rule, query: Query, rows: Mapping[Feature, int], code: Code) -> tuple[int, int]:
-    """The registers of breach and clear of one rule, -1 for a silence; no `clear` means: not breach."""
+def _flags(rule: Rule, query: Query, code: Code) -> Flags:
+    """The values of breach and clear of one rule; no `clear` means: the opposite of breach."""
     if query.predicate is None:
-        if rule.clear:
-            raise RuleRefused("a silence ends with the next reading; it takes no clear", line=_line_of(rule, "clear"))
-        return -1, -1
-    breach = write_predicate(query.predicate, query.features, rows, code)
+        if rule.clear or rule.sustained:
+            line = line_of(rule.sql, "clear" if rule.clear else "sustained")
+            raise RuleRefused("a silence ends with the next reading; it takes no clear and no sustained", line=line)
+        return ()
+    breach = write_predicate(query.predicate, query.scope, code).yes
+    if (always := code.number(breach)) is not None:
+        raise refused(f"this condition is {'always' if always else 'never'} true", query.predicate)
+    if query.scope.table.sparse:
+        _check_absent(query)
     if not rule.clear:
-        return breach, code.negated(breach)
-    ending = read_predicate(rule.clear, line=_line_of(rule, "clear"))
-    return breach, write_predicate(ending, query.features, rows, code)
+        return (breach,)
+    line = line_of(rule.sql, "clear")
+    ending = read_predicate(rule.clear, line=line)
+    if stream_of(ending, query.scope) != query.stream:
+        raise RuleRefused(f"clear: expected a condition on {query.stream}, as the rule is", line=line)
+    return breach, write_predicate(ending, query.scope, code).yes
 
 
-def _line_of(rule: Rule, key: str) -> int:
-    lines = rule.sql.splitlines()
-    return next((number for number, line in enumerate(lines, 1) if re.match(rf"\s*{key}\s*=", line)), 1)
+def _check_absent(query: Query) -> None:
+    """The engine looks at values only, SQL at all rows of a table: both see the same where rows without a value can
+    never fulfil the condition."""
+    assert query.predicate is not None
+    code = Code(0, 1)
+    if code.number(write_predicate(query.predicate, query.scope, code, absent=True).yes) != 0:
+        raise refused(
+            f"rows without {query.stream} could fulfil this condition; add AND {query.stream} IS NOT NULL",
+            query.predicate,
+        )
+
+
+def _limit(name: str, parameter: Parameter) -> Column:
+    scale = 10**parameter.decimals
+    return Limit(name, scale, parameter.integer(parameter.min), parameter.integer(parameter.max))
+
+
+class _Naming:
+    """Puts the name of a file before the message of a refusal."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, RuleRefused):
+            error.args = (f"{self.name}, {error}",)

@@ -4,8 +4,7 @@
 the lateness bound, no size of batches.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -14,37 +13,37 @@ from numpy.typing import NDArray
 
 from islet.engine.advance import advance
 from islet.engine.changes import Changes
-from islet.engine.episodes import fold_tick
-from islet.engine.ids import Ids, Pairs
-from islet.engine.rules import Plan, Reference
-from islet.engine.windows import (
+from islet.engine.episodes import CHANGE_WIDTH, CLEARED, fold_tick
+from islet.engine.evaluate import windows_of
+from islet.engine.program import MOST_RULES
+from islet.engine.reference import PatientReference, Reference
+from islet.engine.series import (
     CONFLICT,
     DUPLICATE,
-    ENTRY,
     EVALUATIONS,
     HISTORY,
     NEVER,
     OVERFLOW,
-    SERIES,
     TALLIES,
-    UNTOUCHED,
+    ContextRows,
     Rows,
 )
+from islet.engine.state import EngineState, Ruled
 from islet.model.alerts import AlertChange
-from islet.model.batch import ReadingRow, readings_batch
 from islet.model.time import DAY_US, HOUR_US
 
-_ALL_BITS: Final = 0xFFFFFFFF
-_CACHE_LINE: Final = 64
+_NO_ROWS: Final = np.empty(0, np.int64)
+_CONTEXT: Final = ("time_us", "column", "amount")
 
 
 @dataclass(kw_only=True, slots=True)
 class Output:
     """What a step or a tick gave.
 
-    `history`: readings too old to revise anything (or of a time the ring no longer holds); they are in the log and
-    the store, but raise no alert. `conflicts`: a known (device, time) with another value; the first one stays.
-    `overflows`: readings for which the ring was too short to be exact (the setting `ring_readings`).
+    `history`: rows too old to revise anything; they are in the log and the store, but raise no alert. `history_rows`
+    and `context_history_rows` say which rows of the batches they are, so that the stretch can be evaluated from the
+    store. `conflicts`: a known (device, time) with another value; the first one stays. `overflows`: evaluations that
+    could not see their whole window, and readings beyond what is kept of one series.
     """
 
     said: Changes
@@ -54,6 +53,8 @@ class Output:
     conflicts: int = 0
     history: int = 0
     overflows: int = 0
+    history_rows: NDArray[np.int64] = field(default_factory=lambda: _NO_ROWS)
+    context_history_rows: NDArray[np.int64] = field(default_factory=lambda: _NO_ROWS)
 
     @property
     def changes(self) -> list[AlertChange]:
@@ -62,158 +63,119 @@ class Output:
 
     @property
     def causes(self) -> list[int]:
-        """Per change, the row of the batch behind it; -1 where it was the time."""
+        """Per change, the row of the batch behind it; -1 where it was the time (or something that people did)."""
         causes: list[int] = self.said.rows.tolist()
         return causes
 
 
-class EngineState:
-    """All that the engine remembers: `ring_readings` entries a patient, and who has which number."""
+def step(
+    state: EngineState,
+    readings: pa.RecordBatch | None,
+    reference: Reference,
+    plan: Ruled,
+    context: pa.RecordBatch | None = None,
+) -> Output:
+    """Take in readings and what people did; changes `state`.
 
-    def __init__(self, *, ring_readings: int, lateness_us: int, grace_us: int = 0) -> None:
-        """`ring_readings`: at least 4; see the setting. `lateness_us`: how far behind the newest still revises.
-        `grace_us`: how long after a reading came in nobody is called silent."""
-        if ring_readings < 4:
-            raise ValueError(f"ring_readings: expected at least 4; got {ring_readings}")
-        self.lateness_us = lateness_us
-        self.grace_us = grace_us
-        self.now_us = NEVER  # the last tick
-        self.rule_names: tuple[str, ...] = ()
-        self.reference = Reference(otherwise=0)
-        self.patients = Ids()
-        self.devices = Ids()
-        self.pairs = Pairs(self.patients, self.devices)
-        self.series = _zeros(0, SERIES)
-        self.rings = _zeros((0, ring_readings), ENTRY)
-        self.base_onset = np.zeros((0, 0), np.int64)
+    Readings: columns patient, device, time_us, glucose_tenths (a whole number from 0 to 65,535 in the stream's fixed
+    point, whatever it measures), and received_at_us where they are from a log; n rows in log order. Context: columns
+    patient, device, time_us, column (a number of `CONTEXT_COLUMNS` of `islet.engine.program`) and amount (fixed
+    point); it counts as there before the readings of the same step.
 
-    def adopt(self, plan: Plan, reference: Reference) -> None:
-        """Work by this plan and reference from now on. Bits follow their rule's name; a new rule begins with nothing."""
-        names = tuple(rule.name for rule in plan.rules)
-        if names != self.rule_names:
-            self._move_bits(names)
-            self.rule_names = names
-            self.reference = Reference(otherwise=-1)  # masks are by bit: none of the old ones holds
-        if reference is not self.reference and reference != self.reference:
-            self.reference = reference
-            self._enable(0)
-        self.reference = reference
-
-    def make_series(self, before: int) -> None:
-        """A series for each patient that is new; there were `before`."""
-        count = len(self.patients)
-        if count > len(self.series):
-            self.reserve(max(count, 2 * len(self.series)))
-        if count > before:
-            self._enable(before)
-
-    def reserve(self, patients: int) -> None:
-        """Room for that many patients."""
-        known = len(self.series)
-        series = _zeros(patients, SERIES)
-        series["newest_us"] = NEVER
-        series["evicted_us"] = NEVER
-        series["received_us"] = NEVER
-        series["touched"] = UNTOUCHED
-        rings = _zeros((patients, self.rings.shape[1]), ENTRY)
-        base_onset = np.zeros((patients, len(self.rule_names)), np.int64)
-        series[:known], base_onset[:known] = self.series, self.base_onset
-        rings.view(np.uint8)[:known] = self.rings.view(np.uint8)  # as bytes; NumPy copies records field by field
-        self.series, self.rings, self.base_onset = series, rings, base_onset
-
-    def _enable(self, begin: int) -> None:
-        """Set the rules that look at the patients from number `begin` on."""
-        enabled = self.series["enabled"][: len(self.patients)]
-        enabled[begin:] = self.reference.otherwise & _ALL_BITS
-        if self.reference.masks:
-            for number in range(begin, len(self.patients)):
-                enabled[number] = self.reference.mask(self.patients[number]) & _ALL_BITS
-
-    def _move_bits(self, names: Sequence[str]) -> None:
-        before = {name: bit for bit, name in enumerate(self.rule_names)}
-        moves = [(before[name], bit) for bit, name in enumerate(names) if name in before]
-        for masks in (self.series["base_active"], self.rings["active"]):
-            moved = np.zeros_like(masks)
-            for old, new in moves:
-                moved |= (masks >> np.uint32(old) & np.uint32(1)) << np.uint32(new)
-            masks[...] = moved
-        base_onset = np.zeros((len(self.series), len(names)), np.int64)
-        for old, new in moves:
-            base_onset[:, new] = self.base_onset[:, old]
-        self.base_onset = base_onset
-
-
-def step(state: EngineState, readings: pa.RecordBatch, reference: Reference, plan: Plan) -> Output:
-    """Take in readings (columns patient, device, time_us, glucose_tenths; n rows in log order); changes `state`.
-
-    Linear in n; a late reading costs as much as the readings behind it in its ring. Evaluations use the rules that
-    `reference` enables now.
+    Linear in n; a late reading costs as much as its run has. Evaluations use the rules that `reference` enables now.
     """
     state.adopt(plan, reference)
     known = len(state.patients)
-    patients, devices = state.pairs.numbers(readings.column("patient"), readings.column("device"))
+    rows = _rows(state, readings)
+    context_rows = _context_rows(state, context)
     state.make_series(known)
-    rows = Rows(
-        patients=patients,
-        devices=devices,
-        times_us=_numbers(readings, "time_us", np.int64),
-        tenths=_numbers(readings, "glucose_tenths", np.int32),
-        received_us=_received(readings),
-    )
+    state.make_room(len(rows.times_us) + len(context_rows.times_us))
     tally = np.zeros(TALLIES, np.int64)
-    memory = (state.series, state.rings, state.base_onset, state.devices.hashes)
-    changes = advance(*memory, rows, plan.program, state.lateness_us, state.now_us, tally)
+    history = np.zeros(len(rows.times_us), np.bool_)
+    context_history = np.zeros(len(context_rows.times_us), np.bool_)
+    memory = (state.series, state.pool, state.heap, state.devices.hashes, state.profiles, state.bounds)
+    program = plan.program
+    state.pool, changes = advance(
+        *memory, context_rows, rows, program, windows_of(program), tally, context_history, history
+    )
     return Output(
-        said=Changes(changes, state.patients, state.devices, plan.rules),
-        readings=readings.num_rows,
+        said=Changes(changes, state.patients, state.devices, state.rules),
+        readings=len(history),
         evaluations=int(tally[EVALUATIONS]),
         duplicates=int(tally[DUPLICATE]),
         conflicts=int(tally[CONFLICT]),
         history=int(tally[HISTORY]),
         overflows=int(tally[OVERFLOW]),
+        history_rows=np.flatnonzero(history) if tally[HISTORY] else _NO_ROWS,
+        context_history_rows=np.flatnonzero(context_history) if tally[HISTORY] else _NO_ROWS,
     )
 
 
-def tick(state: EngineState, now_us: int, reference: Reference, plan: Plan) -> Output:
-    """Look at the time: silences that are long enough at `now_us` open. Changes `state`; time never goes back."""
+def tick(state: EngineState, now_us: int, reference: Reference, plan: Ruled) -> Output:
+    """Look at the time: silences that are long enough at `now_us` open, and alerts whose rule is no more end. Changes
+    `state`; time never goes back."""
     state.adopt(plan, reference)
     state.now_us = max(state.now_us, now_us)
-    patients = len(state.patients)
-    changes = fold_tick(state.series, state.rings, patients, plan.program.silence_us, state.now_us, state.grace_us)
-    return Output(said=Changes(changes, state.patients, state.devices, plan.rules))
+    memory = (state.series, state.pool, state.heap, state.devices.hashes, state.profiles, state.bounds)
+    silence_us = plan.program.silence_us
+    state.pool, changes = fold_tick(*memory, len(state.patients), silence_us, state.grace_us)
+    ended, rules = state.ended, state.rules
+    if ended:
+        state.ended = []
+        rules = (*rules, *dict.fromkeys(one.rule for one in ended))
+        numbers = {rule: place for place, rule in enumerate(rules) if place >= len(state.rules)}
+        more = np.empty((len(ended), CHANGE_WIDTH), np.int64)
+        for row, one in zip(more, ended, strict=True):
+            row[:] = CLEARED, numbers[one.rule], one.patient, one.onset_us, state.now_us, -1, 0, NEVER, -1
+        changes = np.concatenate([changes, more])
+    return Output(said=Changes(changes, state.patients, state.devices, rules))
 
 
-def _received(readings: pa.RecordBatch) -> NDArray[np.int64]:
-    """When the rows (n,) came in, as the log gives it; long ago for rows that are not from a log."""
+def _rows(state: EngineState, readings: pa.RecordBatch | None) -> Rows:
+    if readings is None:
+        return Rows(_NO_ROWS, _NO_ROWS, _column(_NO_ROWS), _column(np.empty(0, np.int32)), _column(_NO_ROWS))
+    patients, devices = state.pairs.numbers(readings.column("patient"), readings.column("device"))
     if "received_at_us" in readings.schema.names:
-        return _numbers(readings, "received_at_us", np.int64)
-    return _read_only(np.full(readings.num_rows, NEVER, np.int64))
+        received_us = _numbers(readings, "received_at_us", np.int64)
+    else:  # not from a log: long ago
+        received_us = _column(np.full(readings.num_rows, NEVER, np.int64))
+    times_us, values = _numbers(readings, "time_us", np.int64), _numbers(readings, "glucose_tenths", np.int32)
+    return Rows(patients, devices, times_us, values, received_us)
+
+
+def _context_rows(state: EngineState, context: pa.RecordBatch | None) -> ContextRows:
+    if context is None:
+        return ContextRows(_NO_ROWS, _NO_ROWS, *(_column(_NO_ROWS) for _ in _CONTEXT))
+    patients, devices = (
+        ids.numbers(context.column(name)) for ids, name in ((state.patients, "patient"), (state.devices, "device"))
+    )
+    return ContextRows(patients, devices, *(_numbers(context, name, np.int64) for name in _CONTEXT))
 
 
 def _numbers(readings: pa.RecordBatch, name: str, kind: type[Any]) -> NDArray[Any]:
     """A column (n,) of numbers, always of one type: a kernel is compiled for each type that it meets."""
     column: NDArray[Any] = readings.column(name).to_numpy(zero_copy_only=False)
-    return _read_only(column.astype(kind, copy=False))
+    return _column(column.astype(kind, copy=False))
 
 
-def _read_only(column: NDArray[Any]) -> NDArray[Any]:
+def _column(column: NDArray[Any]) -> NDArray[Any]:
+    column = column.view()
     column.flags.writeable = False
     return column
 
 
-def _zeros(shape: int | tuple[int, int], kind: np.dtype[np.void]) -> NDArray[np.void]:
-    """Zeros that begin with a cache line, so that no patient's series lies in two."""
-    size = int(np.prod(shape)) * kind.itemsize
-    memory = np.zeros(size + _CACHE_LINE, np.uint8)
-    begin = -memory.ctypes.data % _CACHE_LINE
-    return memory[begin : begin + size].view(kind).reshape(shape)
-
-
-def warm_up(plan: Plan) -> None:
+def warm_up(plan: Ruled) -> None:
     """Have the kernels compiled (or read from their cache) before the first reading needs them: a made-up patient's
     three readings, one of them late, and a look at the time."""
-    state = EngineState(ring_readings=4, lateness_us=HOUR_US)
-    everything = Reference(otherwise=_ALL_BITS)
+    state = EngineState(lateness_us=HOUR_US)
+    everything = Reference(otherwise=PatientReference(mask=(1 << MOST_RULES) - 1, parameters=(0,) * 64))
     for time_us in (0, 2 * HOUR_US, HOUR_US + 1):
-        step(state, readings_batch([ReadingRow("-", "-", time_us, 500, 50.0, 0, 0, 0)]), everything, plan)
+        step(state, _made_up(time_us), everything, plan)
     tick(state, DAY_US, everything, plan)
+    state.tidy()
+
+
+def _made_up(time_us: int) -> pa.RecordBatch:
+    return pa.record_batch(
+        {"patient": ["-"], "device": ["-"], "time_us": [time_us], "glucose_tenths": pa.array([500], pa.int32())}
+    )

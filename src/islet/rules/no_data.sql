@@ -1,9 +1,20 @@
 /*
 name = "no_data"
-title = "No data for 20 minutes"
+title = "No data"
+description = "No reading has come for 20 minutes; ends with the next one."
 severity = "technical"
 enabled = "all"
-sources = ["20 minutes is when common sensors tell their wearer of signal loss; it is four missed 5-minute readings."]
+audience = ["patient"]
+switch_off = "clinician"
+sources = [
+  "20 minutes is when common sensors tell their wearer of signal loss; it is four missed 5-minute readings.",
+]
+
+[titles]
+zh-CN = "无数据"
+
+[descriptions]
+zh-CN = "20 分钟没有收到读数；收到下一个读数时结束。"
 */
 SELECT patient, device, ts
 FROM last_readings

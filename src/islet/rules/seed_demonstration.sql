@@ -1,9 +1,20 @@
 /*
 name = "seed_demonstration"
-title = "Demonstration: above 115, or above 105 on average over 10 minutes"
+title = "Demonstration rule"
+description = "Glucose is above 115 mg/dL, or its average of 10 minutes above 105. Has no clinical meaning."
 severity = "notice"
 enabled = "tags:simulated"
-sources = ["The rule of the demonstration that Islet grew from. It has no clinical meaning and is off for real patients."]
+audience = ["operator"]
+switch_off = "administrator"
+sources = [
+  "The rule of the demonstration that Islet grew from. It has no clinical meaning and is off for real patients.",
+]
+
+[titles]
+zh-CN = "演示规则"
+
+[descriptions]
+zh-CN = "血糖高于 115 mg/dL，或 10 分钟平均值高于 105。无临床意义。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM (

@@ -12,7 +12,6 @@ from starlette.routing import Route
 
 from islet.access.decide import Action
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound, OffsetExpired
-from islet.model.time import Now
 from islet.model.units import MG_DL_PER_MMOL_L
 from islet.web.context import WebContext
 from islet.web.languages import LANGUAGES, language_of, words
@@ -109,11 +108,12 @@ def render(
         "viewer": viewer,
         "role": spoken.text(ROLES.get(viewer.user.role, "")) if viewer else "",
         "operations": viewer is not None and viewer.may(Action.VIEW_OPERATIONS),
+        "rules": context.rules is not None and viewer is not None and viewer.may(Action.READ_RULES),
         "here": request.url.path,
         "data": "",
     }
     if viewer is not None and data is not None:
-        shared["data"] = script_json(_page_data(viewer, language, context.now, context.speed) | data)
+        shared["data"] = script_json(_page_data(context, viewer, language) | data)
     html = spoken.templates.get_template(template).render(shared | values)
     return HTMLResponse(html, status)
 
@@ -123,14 +123,15 @@ def script_json(content: object) -> str:
     return _encode(content).decode().replace("<", "\\u003c")
 
 
-def _page_data(viewer: Viewer, language: str, now: Now, speed: float) -> dict[str, object]:
+def _page_data(context: WebContext, viewer: Viewer, language: str) -> dict[str, object]:
+    titles = {} if context.rules is None else context.rules.current().titles(language)
     return {
-        "clock": {"now_us": now(), "speed": speed},
+        "clock": {"now_us": context.now(), "speed": context.speed},
         "language": language,
         "unit": viewer.user.unit,
         "mg_dl_per_mmol_l": MG_DL_PER_MMOL_L,
         "user": viewer.user.name,
-        "texts": for_scripts(words(language).text),
+        "texts": for_scripts(words(language).text) | {f"rule.{name}": title for name, title in titles.items()},
     }
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from islet.engine.rulebook import RuleBook
 from islet.log.base import Append, CursorMove, Log
 from islet.model.time import Now
 from islet.notify.queue import Undeliverable
@@ -40,6 +41,8 @@ class WebContext:
     session_h: float = 12.0
     undeliverable: Callable[[], Sequence[Undeliverable]] | None = None
     """Messages that were given up, where this process sends them."""
+    rules: RuleBook | None = None
+    """Which rules there are and what is set; without it there are no pages about them."""
 
     def after_us(self, wall_s: float) -> int:
         """The platform's instant `wall_s` seconds of the wall's clock from now.

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from islet.access.decide import Action
+from islet.engine.standing import Place
 from islet.errors import NotFound
 from islet.model.people import Patient
 from islet.model.time import DAY_US, from_us, iso
@@ -16,6 +17,7 @@ from islet.model.topics import Topic
 from islet.store.base import Document
 from islet.web.answers import page, render
 from islet.web.context import WebContext
+from islet.web.rule_cards import own_cards
 from islet.web.sessions import Viewer
 from islet.web.snapshot import alerts_snapshot, list_snapshot, patient_snapshot
 
@@ -57,7 +59,12 @@ def patient(context: WebContext, request: Request, viewer: Viewer) -> Response:
         "time_zone": _known_zone(one.time_zone),
         "may_acknowledge": viewer.may(Action.ACKNOWLEDGE, one.id),
     }
-    return render(context, request, viewer, "patient.html", {"patient": one, "chart_hours": CHART_HOURS}, data=data)
+    values = {
+        "patient": one,
+        "chart_hours": CHART_HOURS,
+        "own_rules": None if context.rules is None else own_cards(context, request, viewer, Place.one(one)),
+    }
+    return render(context, request, viewer, "patient.html", values, data=data)
 
 
 def alerts(context: WebContext, request: Request, viewer: Viewer) -> Response:

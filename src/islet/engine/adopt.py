@@ -1,0 +1,200 @@
+"""What has to be walked through for all patients, between steps: rules that change places or go, and tidying up."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from islet.engine.context import EVENT
+from islet.engine.context import HEADER as CONTEXT_HEADER
+from islet.engine.kernel import kernel, part
+from islet.engine.pool import UNIT, UNITS, allocate, grown, has_room, long_at, size_for
+from islet.engine.runs import device_number, leave, let_go, pack, unpack
+from islet.engine.series import (
+    FOREVER,
+    MOST_DEVICES,
+    MOST_READINGS,
+    NEVER,
+    SEVERAL,
+    UNTOLD,
+    WIDE,
+    Bounds,
+    Entries,
+    Series,
+)
+from islet.engine.told import END, MOST_EPISODES, ONSET, RULE, TOLD, keep, recall
+from islet.engine.told import WIDTH as EPISODE_WIDTH
+
+
+@kernel
+def move_rules(
+    series: NDArray[np.void],
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    patients: int,
+    places: NDArray[np.int64],
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Give rule i the bit places[i]; -1: it is no more. The pool, and the told episodes that ran of those that are no
+    more (n, 3): rule, patient, onset."""
+    known = np.empty((MOST_EPISODES, EPISODE_WIDTH), np.int64)
+    ended = np.empty((64, 3), np.int64)
+    n = 0
+    for patient in range(patients):
+        one = series[patient]
+        if not has_room(pool, heap):
+            pool = grown(pool)
+        count = recall(one, pool, known)
+        active, untold, stay = 0, False, 0
+        for k in range(count):
+            rule, runs = known[k, RULE], known[k, END] == FOREVER
+            place = places[rule]
+            if place >= 0:
+                for column in range(EPISODE_WIDTH):
+                    known[stay, column] = known[k, column]
+                known[stay, RULE] = place
+                stay += 1
+                if runs:
+                    active |= 1 << place
+                    untold = untold or not known[k, TOLD]
+            elif runs and known[k, TOLD]:
+                if n == len(ended):
+                    larger = np.empty((2 * n, 3), np.int64)
+                    for i in range(n):
+                        for column in range(3):
+                            larger[i, column] = ended[i, column]
+                    ended = larger
+                ended[n, 0] = rule
+                ended[n, 1] = patient
+                ended[n, 2] = known[k, ONSET]
+                n += 1
+        if count:
+            keep(one, pool, heap, known, stay, NEVER)
+        one.active = active
+        one.flags = one.flags | UNTOLD if untold else one.flags & ~UNTOLD
+    return pool, ended[:n]
+
+
+@part
+def _sort(known: NDArray[np.int64], count: int) -> None:
+    """By rule and onset; there are few."""
+    for k in range(1, count):
+        place = k
+        while place > 0 and (known[place - 1, RULE], known[place - 1, ONSET]) > (
+            known[place, RULE],
+            known[place, ONSET],
+        ):
+            for column in range(EPISODE_WIDTH):
+                other = known[place, column]
+                known[place, column] = known[place - 1, column]
+                known[place - 1, column] = other
+            place -= 1
+
+
+@part
+def _number_devices(
+    one: Series, pool: NDArray[np.uint32], entries: Entries, numbers: NDArray[np.int64], places: NDArray[np.int64]
+) -> int:
+    """Have the devices of the entries stand in the table in the order of their numbers, and only those that there are;
+    fill in the numbers. How many there are."""
+    devices = 0
+    for k in range(one.count):
+        number = device_number(one, pool, entries.devices[k])
+        place = devices
+        while place > 0 and numbers[place - 1] >= number:
+            place -= 1
+        if place == devices or numbers[place] != number:
+            for other in range(devices, place, -1):
+                numbers[other] = numbers[other - 1]
+            numbers[place] = number
+            devices += 1
+    for k in range(one.count):
+        number = device_number(one, pool, entries.devices[k])
+        place = 0
+        while numbers[place] != number:
+            place += 1
+        places[k] = place
+    for k in range(one.count):
+        place = k
+        while (
+            place > 0
+            and entries.times_us[place - 1] == entries.times_us[k]
+            and entries.values[place - 1] == entries.values[k]
+            and entries.devices[place - 1] > places[k]
+        ):
+            entries.devices[place] = entries.devices[place - 1]
+            place -= 1
+        entries.devices[place] = places[k]
+    return devices
+
+
+@kernel
+def tidy(
+    series: NDArray[np.void],
+    pool: NDArray[np.uint32],
+    patients: int,
+    bounds: Bounds,
+    ranks: NDArray[np.uint64],
+    into: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+) -> NDArray[np.uint32]:
+    """Everything that is still needed, in the order of the patients, in another pool (`into` with an empty heap, or a
+    larger one): blocks no larger than they have to be, devices in the order of the run."""
+    size = MOST_READINGS + 1
+    entries = Entries(np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64))
+    known = np.empty((MOST_EPISODES, EPISODE_WIDTH), np.int64)
+    numbers = np.empty(MOST_DEVICES, np.int64)
+    places = np.empty(size, np.int64)
+    for patient in range(patients):
+        if not has_room(into, heap):
+            into = grown(into)
+        one = series[patient]
+        old_us = one.newest_us - bounds.lateness_us
+        if one.run:
+            let_go(one, pool, one.newest_us - bounds.horizon_us, ranks)
+            unpack(one, pool, 0, entries)
+            devices = _number_devices(one, pool, entries, numbers, places)
+            if devices > 1:
+                unit = allocate(into, heap, size_for(1 + devices))
+                for k in range(UNIT * UNITS[size_for(1 + devices)]):
+                    into[unit * UNIT + k] = 0
+                into[unit * UNIT] = devices | size_for(1 + devices) << 16
+                for k in range(devices):
+                    into[unit * UNIT + 1 + k] = numbers[k]
+                one.device = unit
+                one.flags |= SEVERAL
+            elif devices == 1:
+                one.device = numbers[0]
+                one.flags &= ~SEVERAL
+            begin = int(one.run) * UNIT
+            left_us, value, device = long_at(pool, begin), np.int64(pool[begin + 2]), np.int64(pool[begin + 3])
+            one.run = 0
+            pack(one, into, heap, entries, int(one.count))
+            leave(one, into, left_us, value, device)
+            begin = int(one.run) * UNIT + 4 + (one.count << (one.flags & WIDE))
+            for k in range(begin, int(one.run) * UNIT + UNITS[one.size] * UNIT):
+                into[k] = 0
+        if one.episodes:
+            count = recall(one, pool, known)
+            _sort(known, count)
+            one.episodes = 0
+            keep(one, into, heap, known, count, old_us)
+            if one.episodes:
+                begin = int(one.episodes) * UNIT
+                for k in range(2 + 4 * np.int64(into[begin]), UNITS[into[begin + 1]] * UNIT):
+                    into[begin + k] = 0
+        if one.context:
+            begin = int(one.context) * UNIT
+            count = np.int64(pool[begin])
+            gone = 0
+            while gone < count and long_at(pool, begin + CONTEXT_HEADER + EVENT * gone) < old_us - bounds.context_us:
+                gone += 1
+            one.context = 0
+            if count > gone:
+                words = CONTEXT_HEADER + EVENT * (count - gone)
+                unit = allocate(into, heap, size_for(words))
+                at = unit * UNIT
+                into[at] = count - gone
+                into[at + 1] = size_for(words)
+                for k in range(EVENT * (count - gone)):
+                    into[at + CONTEXT_HEADER + k] = pool[begin + CONTEXT_HEADER + EVENT * gone + k]
+                for k in range(words, UNITS[size_for(words)] * UNIT):
+                    into[at + k] = 0
+    return into

@@ -1,0 +1,126 @@
+"""Aggregates over windows, made of the sums that the kernel gathers.
+
+An average stays a sum over a count, a variance and a slope stay fractions of sums; what has no value (the variance of
+one reading, the slope within one instant, the average of no events) is NULL, as in SQL.
+"""
+
+from typing import Final
+
+from islet.engine.code import Code, Gathered
+from islet.engine.program import (
+    AGES,
+    AGES_SQUARED,
+    AGES_VALUES,
+    CONTEXT,
+    CONTEXT_SCALE,
+    COUNT,
+    FIRST,
+    LAST,
+    MAX,
+    MIN,
+    PREVIOUS,
+    PREVIOUS_AGE,
+    SPAN,
+    SQUARES,
+    SUM,
+    VALUE,
+)
+from islet.engine.scalars import Scalar
+from islet.engine.sql import Window
+from islet.engine.tables import CONTEXT_HIGH, MOST_VALUES, Context, Named, Quantity
+from islet.model.time import SECOND_US
+
+_ONE_VALUE: Final = {"min": MIN, "max": MAX, "first": FIRST, "last": LAST}
+_LONGEST_AGO_S: Final = 100 * 366 * 86_400
+
+
+def write_window(window: Window, code: Code) -> Scalar:
+    """The scalar of an aggregate. Raises TooLarge."""
+    over = window.over
+    if isinstance(over, Context):
+        return _of_events(window, over, code)
+    if over == Named("time_min"):
+        return _minutes(window, code)
+    if over is None or window.aggregate == "count":
+        return Scalar(_count(window, code))
+    assert isinstance(over, Quantity)
+    low, high = over.stream.low, over.stream.high
+    scale = over.stream.scale
+    if window.aggregate == "lag":
+        none = code.equal(_age_of_previous(code), code.constant(-1))
+        return Scalar(code.input(Gathered(VALUE, PREVIOUS, 0), low, high), scale, missing=none)
+    if window.aggregate in _ONE_VALUE:
+        aggregate = _ONE_VALUE[window.aggregate]
+        return Scalar(code.input(Gathered(VALUE, aggregate, window.window_us), low, high), scale)
+    total = code.input(Gathered(VALUE, SUM, window.window_us), 0, MOST_VALUES * high)
+    if window.aggregate == "sum":
+        return Scalar(total, scale)
+    if window.aggregate == "avg":
+        return Scalar(total, scale, _count(window, code))
+    if window.aggregate == "slope":
+        return _slope(window, total, high, scale, code)
+    return _variance(window, total, high, scale, code)
+
+
+def _count(window: Window, code: Code) -> int:
+    return code.input(Gathered(VALUE, COUNT, window.window_us), 1, MOST_VALUES)
+
+
+def _variance(window: Window, total: int, high: int, scale: int, code: Code) -> Scalar:
+    """(n Σv² - (Σv)²) / (n (n - 1)); NULL for one value."""
+    count = _count(window, code)
+    squares = code.input(Gathered(VALUE, SQUARES, window.window_us), 0, MOST_VALUES * high * high)
+    spread = code.subtract(code.multiply(count, squares), code.multiply(total, total))
+    code.within(spread, 0, MOST_VALUES * MOST_VALUES * high * high // 4)
+    pairs = code.multiply(count, code.add(count, code.constant(-1)))
+    alone = code.equal(count, code.constant(1))
+    return Scalar(spread, scale * scale, pairs, alone, root=window.aggregate == "stddev_samp")
+
+
+def _slope(window: Window, total: int, high: int, scale: int, code: Code) -> Scalar:
+    """The least squares slope per minute; NULL where all values are of one instant.
+
+    Over ages x in seconds, which run backwards: 60 (Σx Σv - n Σxv) / (n Σx² - (Σx)²).
+    """
+    longest = window.window_us // SECOND_US
+    count = _count(window, code)
+    ages = code.input(Gathered(VALUE, AGES, window.window_us), 0, MOST_VALUES * longest)
+    squared = code.input(Gathered(VALUE, AGES_SQUARED, window.window_us), 0, MOST_VALUES * longest**2)
+    products = code.input(Gathered(VALUE, AGES_VALUES, window.window_us), 0, MOST_VALUES * longest * high)
+    spread = code.subtract(code.multiply(count, squared), code.multiply(ages, ages))
+    code.within(spread, 0, MOST_VALUES**2 * longest**2 // 4)
+    rise = code.subtract(code.multiply(ages, total), code.multiply(count, products))
+    most = MOST_VALUES**2 * longest * high // 4
+    code.within(rise, -most, most)
+    shared = 10 if scale % 10 == 0 else 1
+    number = code.multiply(rise, code.constant(60 // shared))
+    return Scalar(number, scale // shared, spread, code.equal(spread, code.constant(0)))
+
+
+def _minutes(window: Window, code: Code) -> Scalar:
+    """Minutes since the first value of the window, or since the previous value."""
+    if window.aggregate == "lag":
+        age = _age_of_previous(code)
+        return Scalar(age, 60, missing=code.equal(age, code.constant(-1)))
+    longest = window.window_us // SECOND_US
+    return Scalar(code.input(Gathered(VALUE, SPAN, window.window_us), 0, longest), 60)
+
+
+def _age_of_previous(code: Code) -> int:
+    return code.input(Gathered(VALUE, PREVIOUS_AGE, 0), -1, _LONGEST_AGO_S)
+
+
+def _of_events(window: Window, over: Context, code: Code) -> Scalar:
+    """An aggregate of the events of a window, of which there may be none."""
+    source, most = CONTEXT + over.place, CONTEXT_HIGH[over.place]
+    count = code.input(Gathered(source, COUNT, window.window_us), 0, MOST_VALUES)
+    if window.aggregate == "count":
+        return Scalar(count)
+    none = code.equal(count, code.constant(0))
+    scale = CONTEXT_SCALE[over.place]
+    if window.aggregate in ("sum", "avg"):
+        total = code.input(Gathered(source, SUM, window.window_us), 0, most)
+        average = window.aggregate == "avg"
+        return Scalar(total, scale, count if average else None, none, zero_if_missing=not average)
+    one = code.input(Gathered(source, _ONE_VALUE[window.aggregate], window.window_us), 0, most // MOST_VALUES)
+    return Scalar(one, scale, missing=none)

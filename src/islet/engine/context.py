@@ -1,0 +1,217 @@
+"""Context: what people did beside the stream (meals, insulin, exercise), kept for those of whom there is any.
+
+A patient's block in the pool: how many, and the size class, then four words an event, ascending by time, amount,
+device and column, which all together are its identity: the same event again changes nothing, and several of one instant
+all count. Events enter the windows of readings from their instant on; those readings that
+are there already and that a late reading could still revise are evaluated again.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from islet.engine.kernel import inlined, making_part, part
+from islet.engine.pool import UNIT, UNITS, allocate, give_back, grown, has_room, long_at, put_long, size_for
+from islet.engine.program import (
+    AGES,
+    AGES_SQUARED,
+    AGES_VALUES,
+    COUNT,
+    FIRST,
+    LAST,
+    MAX,
+    MIN,
+    SPAN,
+    SQUARES,
+    SUM,
+)
+from islet.engine.runs import entry_us
+from islet.engine.series import (
+    ACCEPTED,
+    DUPLICATE,
+    HISTORY,
+    NEVER,
+    OVERFLOW,
+    UNTOUCHED,
+    Bounds,
+    ContextRows,
+    Series,
+)
+from islet.model.time import SECOND_US
+
+HEADER: Final = 2
+EVENT: Final = 4
+"""Words: time (two), name (two): amount (31 bits), device (30), column (2)."""
+MOST_EVENTS: Final = 1_024
+"""Of one patient; of more the oldest are forgotten, and counted."""
+_LARGEST_AMOUNT: Final = 2**31 - 1
+_AMOUNT_SHIFT: Final = 32
+_DEVICE_SHIFT: Final = 2
+_COLUMN: Final = 3
+
+
+@inlined
+def events_of(one: Series, pool: NDArray[np.uint32]) -> int:
+    """How many events are known of the patient."""
+    return np.int64(pool[int(one.context) * UNIT]) if one.context else 0
+
+
+@part
+def _first_not_before(pool: NDArray[np.uint32], begin: int, count: int, time_us: int, event: int) -> int:
+    place = count
+    while place > 0:
+        at = begin + EVENT * (place - 1)
+        there_us = long_at(pool, at)
+        if there_us < time_us or (there_us == time_us and long_at(pool, at + 2) < event):
+            break
+        place -= 1
+    return place
+
+
+@part
+def _make_room(
+    one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], count: int, old_us: int, tally: NDArray[np.int64]
+) -> int:
+    """Room for one more event; those before `old_us` are forgotten. How many stay."""
+    if not one.context:
+        unit = allocate(pool, heap, 0)
+        pool[unit * UNIT] = 0
+        pool[unit * UNIT + 1] = 0
+        one.context = unit
+        return 0
+    begin = int(one.context) * UNIT
+    size = np.int64(pool[begin + 1])
+    if HEADER + EVENT * (count + 1) <= UNITS[size] * UNIT:
+        return count
+    gone = 0
+    while gone < count and long_at(pool, begin + HEADER + EVENT * gone) < old_us:
+        gone += 1
+    if gone == 0 and count == MOST_EVENTS:
+        tally[OVERFLOW] += 1
+        gone = 1
+    stay = EVENT * (count - gone)
+    into, larger = begin, size
+    if gone == 0:
+        larger = size_for(HEADER + EVENT * (count + 1))
+        unit = allocate(pool, heap, larger)
+        into = unit * UNIT
+    for k in range(stay):
+        pool[into + HEADER + k] = pool[begin + HEADER + EVENT * gone + k]
+    pool[into] = count - gone
+    pool[into + 1] = larger
+    if gone == 0:
+        give_back(pool, heap, int(one.context), size)
+        one.context = into // UNIT
+    return count - gone
+
+
+@part
+def _touch(one: Series, pool: NDArray[np.uint32], from_us: int) -> bool:
+    """Have the readings from that instant on evaluated again; whether there are any."""
+    if one.newest_us < from_us or one.count == 0:
+        return False
+    first = int(one.count)
+    while first > 0 and entry_us(one, pool, first - 1) >= from_us:
+        first -= 1
+    if one.first == UNTOUCHED or first < one.first:
+        one.first = first
+    return True
+
+
+@making_part
+def insert_context(
+    series: NDArray[np.void],
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    rows: ContextRows,
+    start: int,
+    stop: int,
+    bounds: Bounds,
+    touched: NDArray[np.int64],
+    tally: NDArray[np.int64],
+    history: NDArray[np.bool_],
+) -> tuple[NDArray[np.uint32], int]:
+    """Take rows from `start` to `stop`; (the pool, how many patients are in `touched`).
+
+    An event later than the lateness bound still enters the windows of what comes, but the readings before the bound
+    are not evaluated again: its row is marked as history.
+    """
+    n_touched = 0
+    for row in range(start, stop):
+        patient = rows.patients[row]
+        one = series[patient]
+        time_us = rows.times_us[row]
+        amount = min(max(rows.amounts[row], 0), _LARGEST_AMOUNT)
+        event = amount << _AMOUNT_SHIFT | rows.devices[row] << _DEVICE_SHIFT | rows.columns[row]
+        late_us = one.newest_us - bounds.lateness_us if one.newest_us != NEVER else NEVER
+        old_us = late_us - bounds.context_us if one.newest_us != NEVER else NEVER
+        if time_us < late_us:
+            history[row] = True
+            tally[HISTORY] += 1
+        if time_us < old_us:
+            continue
+        count = events_of(one, pool)
+        begin = int(one.context) * UNIT + HEADER
+        place = _first_not_before(pool, begin, count, time_us, event)
+        at = begin + EVENT * place
+        if place < count and long_at(pool, at) == time_us and long_at(pool, at + 2) == event:
+            tally[DUPLICATE] += 1
+            continue
+        if not has_room(pool, heap):
+            pool = grown(pool)
+        stay = _make_room(one, pool, heap, count, old_us, tally)
+        place = max(place - (count - stay), 0)
+        begin = int(one.context) * UNIT + HEADER
+        for k in range(EVENT * stay - 1, EVENT * place - 1, -1):
+            pool[begin + k + EVENT] = pool[begin + k]
+        at = begin + EVENT * place
+        put_long(pool, at, time_us)
+        put_long(pool, at + 2, event)
+        pool[begin - HEADER] = stay + 1
+        tally[ACCEPTED] += 1
+        untouched = one.first == UNTOUCHED
+        if _touch(one, pool, max(time_us, late_us)):
+            one.row = -1
+            if untouched:
+                touched[n_touched] = patient
+                n_touched += 1
+    return pool, n_touched
+
+
+@part
+def gather_context(
+    one: Series, pool: NDArray[np.uint32], column: int, from_us: int, t_us: int, found: NDArray[np.int64]
+) -> None:
+    """Fill `found` (AGGREGATES,) with those of the column's events in [from_us, t_us]; zeros where there are none."""
+    for k in range(len(found)):
+        found[k] = 0
+    if not one.context:
+        return
+    begin = int(one.context) * UNIT + HEADER
+    n = 0
+    place = events_of(one, pool)
+    while place > 0:
+        place -= 1
+        at = begin + EVENT * place
+        time_us = long_at(pool, at)
+        if time_us < from_us:
+            return
+        event = long_at(pool, at + 2)
+        if time_us > t_us or event & _COLUMN != column:
+            continue
+        amount = event >> _AMOUNT_SHIFT
+        age = np.int64(np.uint64(t_us - time_us) // np.uint64(SECOND_US))
+        found[SUM] += amount
+        found[COUNT] += 1
+        found[MIN] = amount if n == 0 else min(found[MIN], amount)
+        found[MAX] = max(found[MAX], amount)
+        found[FIRST] = amount
+        if n == 0:
+            found[LAST] = amount
+        found[SQUARES] += amount * amount
+        found[AGES] += age
+        found[AGES_SQUARED] += age * age
+        found[AGES_VALUES] += age * amount
+        found[SPAN] = age
+        n += 1

@@ -1,0 +1,60 @@
+"""Rules on whole tables, by DuckDB: history rules as they run, and for the others what the kernel has to agree with.
+
+DuckDB is not a dependency of the platform's core (extra `islet[oracle]`), so it is imported when it is first asked.
+It gets no file, no network and no setting: a rule is somebody's text.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import pyarrow as pa
+
+from islet.errors import RuleRefused, SettingError
+
+_CLOSED: Final = (
+    "SET TimeZone = 'UTC'",
+    "SET autoinstall_known_extensions = false",
+    "SET autoload_known_extensions = false",
+    "SET python_enable_replacements = false",
+    "SET enable_external_access = false",
+    "SET lock_configuration = true",
+)
+
+DAYS: Final = """
+SELECT patient, CAST(local_ts AS DATE) AS day, MAX(ts) AS ts, COUNT(*) AS readings,
+  LEAST(COUNT(DISTINCT EXTRACT(HOUR FROM local_ts) * 12 + FLOOR(EXTRACT(MINUTE FROM local_ts) / 5)) / 2.88, 100)
+    AS active_percent,
+  AVG(glucose_mg_dl) AS mean_mg_dl,
+  100.0 * COUNT(*) FILTER (glucose_mg_dl < 70) / COUNT(*) AS tbr_percent,
+  100.0 * COUNT(*) FILTER (glucose_mg_dl BETWEEN 70 AND 180) / COUNT(*) AS tir_percent,
+  100.0 * COUNT(*) FILTER (glucose_mg_dl > 180) / COUNT(*) AS tar_percent
+FROM readings GROUP BY patient, CAST(local_ts AS DATE)
+"""
+"""The table `days`, made of `readings`: what a patient's local day was like. `active_percent`: in how many of its
+5-minute slots there is a reading; tir, tbr and tar: the share of readings from 70 to 180 mg/dL, below, and above
+(doi:10.2337/dci19-0028). `ts` is the day's last reading."""
+
+
+def run(sql: str, tables: Mapping[str, pa.Table]) -> list[tuple[Any, ...]]:
+    """The rows (n) that the rule's SELECT gives over these tables; instants are UTC without a zone.
+
+    `days` is made where it is not given and there are `readings`. Raises RuleRefused where DuckDB cannot run it.
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise SettingError("rules over the history need DuckDB: install islet[oracle]") from None
+    connection = duckdb.connect()
+    try:
+        for name, table in tables.items():
+            connection.register(name, table)
+        if "readings" in tables and "days" not in tables:
+            connection.execute(f"CREATE TEMP VIEW days AS {DAYS}")
+        for statement in _CLOSED:
+            connection.execute(statement)
+        rows: list[tuple[Any, ...]] = connection.execute(sql).fetchall()
+        return rows
+    except duckdb.Error as error:
+        raise RuleRefused(f"DuckDB: {str(error).splitlines()[0]}", line=1) from None
+    finally:
+        connection.close()

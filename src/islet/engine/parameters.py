@@ -1,0 +1,220 @@
+"""Which rules look at whom, with which limits: the rule as shipped, then deployment, group and patient.
+
+Each layer may switch a rule on or off and set its parameters within their range. The patient's setting wins over the
+group's, the group's over the deployment's. Of several groups one that is on wins over one that is off, and the last
+value set counts. A rule that nobody may switch off stays on for all whom it looks at as shipped, whatever is stored.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct, structs
+
+from islet.engine.frontmatter import Parameter, Rule
+from islet.engine.reference import PatientReference, Reference
+from islet.engine.rules import Plan, StreamPlan
+from islet.engine.zones import zone_table
+from islet.errors import BadInput
+from islet.model.people import Patient, Role
+
+Layer = Literal["deployment", "group", "patient"]
+Origin = Literal["rule", "deployment", "group", "patient"]
+
+_MAY_SWITCH_OFF: Final[Mapping[str, tuple[Role, ...]]] = {
+    "nobody": (),
+    "administrator": (Role.ADMINISTRATOR,),
+    "clinician": (Role.ADMINISTRATOR, Role.CLINICIAN),
+    "patient": (Role.ADMINISTRATOR, Role.CLINICIAN, Role.PATIENT),
+}
+_TARGET_SCALE: Final = 10  # of Patient.low_mg_dl and high_mg_dl
+
+
+class Override(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one person set for one rule at one layer; a later one for the same rule and layer replaces it.
+
+    `of`: the tag of the group or the id of the patient; empty for the deployment. `enabled` None and a parameter that
+    is not named leave it to the layer above. `author` and `set_us`: who, and when (µs since 1970).
+    """
+
+    rule: str
+    layer: Layer
+    of: Annotated[str, Meta(max_length=64)] = ""
+    enabled: bool | None = None
+    parameters: dict[str, float] = {}
+    author: str
+    set_us: int
+
+
+def check_override(override: Override, plan: Plan, role: Role) -> None:
+    """Raises BadInput, with a reason that can be shown, unless someone of this role may set this."""
+    rule = next((rule for rule in plan.rules if rule.name == override.rule), None)
+    if rule is None:
+        raise BadInput(f"there is no rule {override.rule!r}", reason="rule")
+    if (override.layer == "deployment") != (override.of == ""):
+        raise BadInput("expected the tag of a group or the id of a patient, and none for the deployment", reason="of")
+    if override.enabled is False and role not in _MAY_SWITCH_OFF[rule.switch_off]:
+        who = (
+            "nobody can switch it off" if rule.switch_off == "nobody" else f"only a {rule.switch_off} can switch it off"
+        )
+        raise BadInput(f"{rule.title}: {who}", reason="switch_off")
+    for name, value in override.parameters.items():
+        if name not in rule.parameters:
+            known = ", ".join(rule.parameters) or "none"
+            raise BadInput(f"{rule.title}: unknown parameter {name!r}; there are {known}", reason="parameter")
+        try:
+            rule.parameters[name].integer(value)
+        except ValueError as error:
+            raise BadInput(f"{rule.title}, {name}: {error}", reason="parameter_range") from None
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The overrides in force, by whom they are for: "" is the deployment, "#tag" a group, others are patients."""
+
+    by_whom: Mapping[str, tuple[Override, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, overrides: Iterable[Override]) -> "Layers":
+        """The last of each rule and layer, from any number of overrides in any order."""
+        last: dict[tuple[str, str], Override] = {}
+        for one in sorted(overrides, key=lambda one: (one.set_us, one.author)):
+            last[_whom(one), one.rule] = one
+        by_whom: dict[str, list[Override]] = {}
+        for (whom, _), one in sorted(last.items()):
+            by_whom.setdefault(whom, []).append(one)
+        return cls({whom: tuple(found) for whom, found in by_whom.items()})
+
+
+NO_LAYERS: Final = Layers()
+
+
+def _whom(override: Override) -> str:
+    return f"#{override.of}" if override.layer == "group" else override.of
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """What holds for one patient: rules (name: on or off) and parameters (name: value), and the layer that each comes
+    from; "rule" is the rule as shipped."""
+
+    enabled: dict[str, bool]
+    enabled_by: dict[str, Origin]
+    values: dict[str, float]
+    set_by: dict[str, Origin]
+
+
+def resolved(plan: Plan, layers: Layers, patient: Patient) -> Resolved:
+    """The rules that look at a patient, and all parameters."""
+    rules = {rule.name: rule for rule in plan.rules}
+    enabled = {name: rule.applies_to(patient.tags) for name, rule in rules.items()}
+    values = {name: parameter.default for name, parameter in plan.parameters.items()}
+    enabled_by: dict[str, Origin] = dict.fromkeys(enabled, "rule")
+    set_by: dict[str, Origin] = dict.fromkeys(values, "rule")
+    groups = [one for tag in set(patient.tags) for one in layers.by_whom.get(f"#{tag}", ())]
+    for found in (layers.by_whom.get("", ()), _merged(groups), layers.by_whom.get(patient.id, ())):
+        for one in found:
+            if one.rule not in rules:
+                continue  # a rule that is no longer there
+            stays = rules[one.rule].switch_off == "nobody" and rules[one.rule].applies_to(patient.tags)
+            if one.enabled is not None and not stays:
+                enabled[one.rule], enabled_by[one.rule] = one.enabled, one.layer
+            for name, value in one.parameters.items():
+                if name in rules[one.rule].parameters:
+                    values[name], set_by[name] = _within(plan.parameters[name], value), one.layer
+    return Resolved(enabled, enabled_by, values, set_by)
+
+
+def _merged(groups: Sequence[Override]) -> list[Override]:
+    """The overrides of several groups in the order in which they apply: as they were set, then again those that are on."""
+    in_order = sorted(groups, key=lambda one: (one.set_us, one.author, one.of))
+    return [*in_order, *(structs.replace(one, parameters={}) for one in in_order if one.enabled)]
+
+
+def _within(parameter: Parameter, value: float) -> float:
+    """The value; the nearest that is allowed where a new version of the rule no longer allows it."""
+    return round(min(max(value, parameter.min), parameter.max), parameter.decimals)
+
+
+def references(
+    plan: Plan, layers: Layers, patients: Iterable[Patient], *, time_zone: str = "UTC"
+) -> dict[str, Reference]:
+    """Per stream, what the engine has to know of each patient. Only those who differ from a patient of whom nothing
+    is known (no tags, no profile, `time_zone`, the default target range) are named; linear in the patients."""
+    nobody = Patient(id="", time_zone=time_zone)
+    makers = {name: _Maker(plan, ready, layers, nobody) for name, ready in plan.streams.items()}
+    for patient in patients:
+        for maker in makers.values():
+            maker.take(patient)
+    return {name: maker.reference() for name, maker in makers.items()}
+
+
+class _Maker:
+    """The reference of one stream while it is made. Patients of whom the same is known share one record."""
+
+    def __init__(self, plan: Plan, ready: StreamPlan, layers: Layers, nobody: Patient) -> None:
+        self._plan, self._ready, self._layers = plan, ready, layers
+        self._tags = _tags_that_matter(plan, layers)
+        self._local = ready.program.local_minute >= 0
+        self._profiles = {p.removeprefix("profile=") for p in ready.parameters if p.startswith("profile=")}
+        self._target = [p for p in ("low_mg_dl", "high_mg_dl") if p in ready.parameters]
+        self._zones = {"UTC": 0}
+        self._alike: dict[object, PatientReference] = {}
+        self._named: dict[str, PatientReference] = {}
+        self._otherwise = self._make(nobody)
+
+    def take(self, patient: Patient) -> None:
+        if patient.id in self._layers.by_whom:
+            found = self._make(patient)
+        else:
+            alike = self._key(patient)
+            known = self._alike.get(alike)
+            found = self._alike[alike] = self._make(patient) if known is None else known
+        if found != self._otherwise:
+            self._named[patient.id] = found
+
+    def reference(self) -> Reference:
+        zones = zone_table(list(self._zones))
+        return Reference(version=self._version(), otherwise=self._otherwise, patients=self._named, zones=zones)
+
+    def _key(self, patient: Patient) -> object:
+        """What tells patients without an override of their own apart."""
+        tags = self._tags.intersection(patient.tags) if patient.tags else frozenset[str]()
+        profile = patient.profile if patient.profile in self._profiles else ""
+        target = tuple(getattr(patient, name) for name in self._target)
+        return tags, profile, target, patient.time_zone if self._local else ""
+
+    def _make(self, patient: Patient) -> PatientReference:
+        found = resolved(self._plan, self._layers, patient)
+        mask = sum(1 << bit for bit, rule in enumerate(self._ready.rules) if found.enabled[rule.name])
+        zone = self._zones.setdefault(patient.time_zone, len(self._zones)) if self._local else 0
+        parameters = tuple(self._integer(name, found.values, patient) for name in self._ready.parameters)
+        return PatientReference(mask=mask, parameters=parameters, zone=zone)
+
+    def _integer(self, name: str, values: Mapping[str, float], patient: Patient) -> int:
+        if name.startswith("profile="):
+            return int(patient.profile == name.removeprefix("profile="))
+        if name in ("low_mg_dl", "high_mg_dl"):
+            return int(getattr(patient, name)) * _TARGET_SCALE
+        return self._plan.parameters[name].integer(values[name])
+
+    def _version(self) -> str:
+        """A digest of all that is in the reference and of the rules that its bits and columns stand for."""
+        digest = blake2b(digest_size=16)
+        digest.update(repr(([rule.name for rule in self._ready.rules], self._ready.parameters)).encode())
+        digest.update(repr((self._otherwise, list(self._zones))).encode())
+        shown = {id(one): repr(one) for one in self._named.values()}
+        for patient in sorted(self._named):
+            digest.update(f"{patient}={shown[id(self._named[patient])]};".encode())
+        return digest.hexdigest()
+
+
+def _tags_that_matter(plan: Plan, layers: Layers) -> frozenset[str]:
+    """The tags by which rules or groups tell patients apart."""
+    ruled = {tag for rule in plan.rules if rule.enabled.startswith("tags:") for tag in _tags(rule)}
+    return frozenset(ruled | {whom[1:] for whom in layers.by_whom if whom.startswith("#")})
+
+
+def _tags(rule: Rule) -> list[str]:
+    return rule.enabled.removeprefix("tags:").split(",")

@@ -1,0 +1,40 @@
+"""What the engine knows of patients beside their values: which rules look at them, their limits, their zone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+NO_ZONES: Final[NDArray[np.int64]] = np.zeros((1, 1, 2), np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PatientReference:
+    """One patient: the bits of the rules that look at them, their parameters, and the number of their time zone.
+
+    `parameters`: integers in fixed point, in the order of the plan's parameter columns.
+    """
+
+    mask: int
+    parameters: tuple[int, ...] = ()
+    zone: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """All patients of one stream's plan; `otherwise` for those not named. Replaced as a whole when something changes.
+
+    `zones` (z, k, 2): per time zone, ascending, from when on (µs since 1970, UTC) the local clock is how far ahead
+    (µs); the first row holds for all time before too. Rows beyond a zone's last are copies of it. Number 0 is UTC.
+    Two references with the same `version` are the same.
+    """
+
+    version: str = ""
+    otherwise: PatientReference
+    patients: Mapping[str, PatientReference] = field(default_factory=dict)
+    zones: NDArray[np.int64] = field(default_factory=lambda: NO_ZONES, compare=False)
+
+    def of(self, patient: str) -> PatientReference:
+        return self.patients.get(patient, self.otherwise)

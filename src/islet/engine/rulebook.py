@@ -1,0 +1,220 @@
+"""The rule book of an installation: the rules that are shipped, those of its own, and what people set, ready for use.
+
+Everything is made anew when somebody changes the registry, by any process, and is the same object until then; so a
+change needs no restart. A rule of the installation's own that cannot be planned is left out, says why, and stops none
+of the others. Every change has its line in the audit trail.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+import structlog
+from msgspec import Struct
+
+from islet.engine.parameters import NO_LAYERS, Layer, Layers, Override, check_override, references
+from islet.engine.reference import PatientReference, Reference
+from islet.engine.rules import Plan, Rule, check_rule, load_rules, plan, read_rule
+from islet.errors import AlreadyExists, BadInput, NotFound, RuleRefused
+from islet.model.people import Patient, Role
+from islet.store.base import EntryKind, Registry
+
+_log = structlog.get_logger("islet.engine")
+
+_NOBODY: Final = Reference(otherwise=PatientReference(mask=0))
+
+
+class OwnRule(Struct, frozen=True, kw_only=True):
+    """The body of an EntryKind.RULE; its id is the rule's name."""
+
+    sql: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Broken:
+    """A rule of the installation's own that is left out, and why; the reason names the line."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """All that is in force at one time. `own`: the installation's own rules (name to text), also those left out."""
+
+    plan: Plan
+    references: Mapping[str, Reference]
+    own: Mapping[str, str] = field(default_factory=dict)
+    broken: tuple[Broken, ...] = ()
+    overrides: tuple[Override, ...] = ()
+    layers: Layers = NO_LAYERS
+
+    def rule(self, name: str) -> Rule:
+        """Raises NotFound."""
+        for rule in self.plan.rules:
+            if rule.name == name:
+                return rule
+        raise NotFound(f"there is no rule {name!r}; `islet rules list` shows all")
+
+    def reference(self, quantity: str) -> Reference:
+        """Of one stream. Nobody is looked at where no rule asks for the stream."""
+        return self.references.get(quantity, _NOBODY)
+
+    def override(self, rule: str, layer: Layer, of: str = "") -> Override | None:
+        """What is set for a rule at one place."""
+        found = (one for one in self.overrides if (one.rule, one.layer, one.of) == (rule, layer, of))
+        return next(found, None)
+
+    def titles(self, language: str = "en") -> dict[str, str]:
+        """The title of each rule by its name, in a language, or in English where there is no other."""
+        return {rule.name: rule.titles.get(language, rule.title) for rule in self.plan.rules}
+
+
+class RuleBook:
+    """Reads and changes the rules of one registry. Any thread may call it."""
+
+    def __init__(self, registry: Registry, shipped: Sequence[Rule] | None = None) -> None:
+        """`shipped`: the rules that this version comes with, by default. Raises RuleRefused when one cannot be planned."""
+        self._registry = registry
+        self._rules_shipped = tuple(load_rules() if shipped is None else shipped)
+        self.shipped: Final = frozenset(rule.name for rule in self._rules_shipped)
+        self._making = threading.Lock()
+        self._made: tuple[int, Rules] | None = None
+        self._patients: list[Patient] = []
+
+    def current(self) -> Rules:
+        """What is in force now: the same object until something changes. Costs one question to the registry."""
+        made, version = self._made, self._registry.version
+        if made is not None and made[0] == version:
+            return made[1]
+        with self._making:
+            made, version = self._made, self._registry.version  # first: what changes while we read makes it another
+            if made is None or made[0] != version:
+                made = self._made = (version, self._make(None if made is None else made[1]))
+            return made[1]
+
+    def add(self, text: str, *, by: str, at_us: int) -> Rule:
+        """Take a rule into the book, or another text of one of its own. Raises RuleRefused, and AlreadyExists for the
+        name of a rule that is shipped."""
+        rule = read_rule(text)
+        if rule.name in self.shipped:
+            raise AlreadyExists(f"{rule.name!r} is a rule that is shipped; choose another name")
+        rules = self.current()
+        check_rule(rule, rules.plan.rules)
+        self._check_rest(rules, {**rules.own, rule.name: text})
+        self._registry.put_entry(EntryKind.RULE, rule.name, msgspec.json.encode(OwnRule(sql=text)), by=by, at_us=at_us)
+        return rule
+
+    def remove(self, name: str, *, by: str, at_us: int) -> None:
+        """Take a rule of the installation's own out, with all that was set for it. Raises NotFound, and RuleRefused
+        where another rule needs it."""
+        rules = self.current()
+        if name not in rules.own:
+            why = "is shipped; switch it off instead" if name in self.shipped else "is not in the book"
+            raise NotFound(f"rule {name!r} {why}")
+        self._check_rest(rules, {own: text for own, text in rules.own.items() if own != name})
+        for one in rules.overrides:
+            if one.rule == name:
+                self._registry.put_entry(EntryKind.RULE_SETTING, _place(one), None, by=by, at_us=at_us)
+        self._registry.put_entry(EntryKind.RULE, name, None, by=by, at_us=at_us)
+
+    def set(self, override: Override, role: Role) -> None:
+        """Put this in the place of what is set there; an override that says nothing takes it away. By someone of this
+        role, who may change things there at all (`islet.access.decide`). Raises BadInput, or NotFound for a patient."""
+        rules = self.current()
+        check_override(override, rules.plan, role)
+        if role is Role.PATIENT and rules.rule(override.rule).switch_off != "patient":
+            raise BadInput("this rule is not one that patients change", reason="switch_off")
+        if override.layer == "patient" and self._registry.patient(override.of) is None:
+            raise NotFound("there is no such patient")
+        before = rules.override(override.rule, override.layer, override.of)
+        said = (override.enabled, override.parameters)
+        if said == ((None, {}) if before is None else (before.enabled, before.parameters)):
+            return
+        body = None if said == (None, {}) else msgspec.json.encode(override)
+        place, by, at_us = _place(override), override.author, override.set_us
+        self._registry.put_entry(EntryKind.RULE_SETTING, place, body, by=by, at_us=at_us)
+
+    def _check_rest(self, rules: Rules, own: Mapping[str, str]) -> None:
+        """Raises RuleRefused when these own rules would leave one out that is not left out now."""
+        left_out = {one.name for one in rules.broken}
+        for one in _planned(self._rules_shipped, own)[1]:
+            if one.name not in left_out:
+                raise RuleRefused(f"then {one.name} would not work any more: {one.reason}", line=1)
+
+    def _make(self, before: Rules | None) -> Rules:
+        own = _own(self._registry.entries(EntryKind.RULE))
+        overrides = _overrides(self._registry.entries(EntryKind.RULE_SETTING))
+        patients = self._registry.patients()
+        if before is not None and own == before.own:
+            if overrides == before.overrides and patients == self._patients:
+                return before  # something else changed
+            planned, broken = before.plan, before.broken
+        else:
+            planned, broken = _planned(self._rules_shipped, own)
+            for one in broken:
+                _log.error("rule_left_out", rule=one.name)  # the reason, which the list shows, may quote the rule
+        self._patients = patients
+        layers = Layers.of(overrides)
+        return Rules(
+            plan=planned,
+            references=references(planned, layers, patients),
+            own=own,
+            broken=broken,
+            overrides=overrides,
+            layers=layers,
+        )
+
+
+def _planned(shipped: Sequence[Rule], own: Mapping[str, str]) -> tuple[Plan, tuple[Broken, ...]]:
+    """The plan of all rules that can be planned together, and the own ones that cannot. A rule may need one of any
+    name, so those that were refused are tried again for as long as one more works."""
+    taken, refused = list(shipped), dict[str, str]()
+    waiting, tried = dict(own), -1
+    while waiting and len(waiting) != tried:
+        tried = len(waiting)
+        for name, text in list(waiting.items()):
+            try:
+                taken.append(_checked(name, text, taken))
+                del waiting[name]
+            except RuleRefused as error:
+                refused[name] = str(error)
+    while True:
+        try:
+            ready = plan(taken)
+        except RuleRefused as error:  # each can be planned, but they are too many
+            if len(taken) == len(shipped):
+                raise
+            refused[taken.pop().name] = str(error)
+        else:
+            left_out = sorted(own.keys() - _names(taken[len(shipped) :]))
+            return ready, tuple(Broken(name=name, reason=refused[name]) for name in left_out)
+
+
+def _checked(name: str, text: str, beside: Sequence[Rule]) -> Rule:
+    rule = read_rule(text)
+    if rule.name in _names(beside):
+        raise RuleRefused(f"there is another rule {rule.name!r} already", line=1)
+    if rule.name != name:
+        raise RuleRefused(f"it is kept as {name!r} but calls itself {rule.name!r}", line=1)
+    check_rule(rule, beside)
+    return rule
+
+
+def _names(rules: Iterable[Rule]) -> set[str]:
+    return {rule.name for rule in rules}
+
+
+def _own(entries: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: msgspec.json.decode(body, type=OwnRule).sql for name, body in entries.items()}
+
+
+def _overrides(entries: Mapping[str, bytes]) -> tuple[Override, ...]:
+    return tuple(msgspec.json.decode(body, type=Override) for body in entries.values())
+
+
+def _place(override: Override) -> str:
+    """Where an override is kept: one rule has one at each place."""
+    return f"{override.layer}:{override.of}:{override.rule}"

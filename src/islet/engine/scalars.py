@@ -1,0 +1,191 @@
+"""Numbers of a rule while it is planned: exact fractions of int64, NULL kept apart.
+
+A scalar is number / (per * over), or its square root: `per` is a positive constant, `over` a value that is positive
+wherever the scalar is not NULL. Comparisons multiply crosswise instead of dividing, so nothing is ever rounded.
+"""
+
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import gcd
+
+from islet.engine.code import Code
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """`missing`: a flag that is true where the scalar is NULL; None: it never is. `zero_if_missing`: the number is 0
+    there. `root`: the square root is meant."""
+
+    number: int
+    per: int = 1
+    over: int | None = None
+    missing: int | None = None
+    zero_if_missing: bool = False
+    root: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """Three-valued truth: where it is true, and where it is false; `no` None: wherever it is not true."""
+
+    yes: int
+    no: int | None = None
+
+
+def constant(code: Code, value: Fraction) -> Scalar:
+    return Scalar(code.constant(value.numerator), value.denominator)
+
+
+def constant_of(code: Code, scalar: Scalar) -> Fraction | None:
+    """The fraction that a scalar always is; None where it varies."""
+    number = code.number(scalar.number)
+    fixed = number is not None and scalar.over is None and scalar.missing is None
+    return Fraction(number, scalar.per) if fixed and number is not None else None
+
+
+def added(code: Code, left: Scalar, right: Scalar, *, minus: bool = False) -> Scalar:
+    a, b, per, over = _common(code, left, right)
+    number = code.subtract(a, b) if minus else code.add(a, b)
+    return Scalar(number, per, over, any_missing(code, left, right))
+
+
+def multiplied(code: Code, left: Scalar, right: Scalar) -> Scalar:
+    missing = any_missing(code, left, right)
+    over = left.over if right.over is None else right.over
+    if left.over is not None and right.over is not None:
+        over = code.multiply(left.over, right.over)
+    factor = constant_of(code, right)
+    if factor is not None:  # reduced, so that multiples and parts of one thing stay the same thing
+        shared = gcd(factor.numerator, left.per)
+        number = code.multiply(left.number, code.constant(factor.numerator // shared))
+        return Scalar(number, left.per // shared * factor.denominator, over, missing)
+    return Scalar(code.multiply(left.number, right.number), left.per * right.per, over, missing)
+
+
+def absolute(code: Code, value: Scalar) -> Scalar:
+    return replace(value, number=code.absolute(value.number))
+
+
+def chosen(code: Code, flag: int, one: Scalar, other: Scalar) -> Scalar:
+    """`one` where the flag is true, `other` elsewhere."""
+    one, other = _positive(code, one), _positive(code, other)
+    a, b, per, over = _common(code, one, other)
+    number = code.add(b, code.multiply(flag, code.subtract(a, b)))
+    ends = [*code.bounds[a], *code.bounds[b]]
+    if code.number(number) is None:
+        code.within(number, min(ends), max(ends))
+    left, right = one.missing, other.missing
+    if left is None and right is None:
+        return Scalar(number, per, over)
+    no = code.constant(0)
+    missing = code.either(
+        code.both(flag, no if left is None else left), code.but_not(no if right is None else right, flag)
+    )
+    return Scalar(number, per, over, missing)
+
+
+def filled(code: Code, value: Scalar, other: Scalar) -> Scalar:
+    """`other` where the value is NULL."""
+    if value.missing is None:
+        return value
+    if value.zero_if_missing and constant_of(code, other) == 0:
+        return replace(value, missing=None)
+    return chosen(code, value.missing, other, replace(_positive(code, value), missing=None))
+
+
+def greater(code: Code, left: Scalar, right: Scalar) -> Flag:
+    """left > right."""
+    if left.root or right.root:
+        return _of_roots(code, left, right, equal=False)
+    a, b, _, _ = _common(code, left, right)
+    return known_where(code, code.greater(a, b), any_missing(code, left, right))
+
+
+def at_least(code: Code, left: Scalar, right: Scalar) -> Flag:
+    """left >= right."""
+    if left.root or right.root:
+        return _of_roots(code, left, right, equal=True)
+    a, b, _, _ = _common(code, left, right)
+    return known_where(code, code.at_least(a, b), any_missing(code, left, right))
+
+
+def equal(code: Code, left: Scalar, right: Scalar) -> Flag:
+    a, b, _, _ = _common(code, left, right)
+    return known_where(code, code.equal(a, b), any_missing(code, left, right))
+
+
+def any_missing(code: Code, left: Scalar, right: Scalar) -> int | None:
+    """The flag that is true where one of the two is NULL."""
+    if left.missing is None or right.missing is None:
+        return right.missing if left.missing is None else left.missing
+    return code.either(left.missing, right.missing)
+
+
+def known_where(code: Code, flag: int, missing: int | None) -> Flag:
+    """The flag, neither true nor false where something is missing."""
+    if missing is None:
+        return Flag(flag)
+    return Flag(code.but_not(flag, missing), code.but_not(code.negated(flag), missing))
+
+
+def negated(code: Code, flag: Flag) -> Flag:
+    return Flag(false_of(code, flag), None if flag.no is None else flag.yes)
+
+
+def both(code: Code, left: Flag, right: Flag) -> Flag:
+    yes = code.both(left.yes, right.yes)
+    if left.no is None and right.no is None:
+        return Flag(yes)
+    return Flag(yes, code.either(false_of(code, left), false_of(code, right)))
+
+
+def either(code: Code, left: Flag, right: Flag) -> Flag:
+    yes = code.either(left.yes, right.yes)
+    if left.no is None and right.no is None:
+        return Flag(yes)
+    return Flag(yes, code.both(false_of(code, left), false_of(code, right)))
+
+
+def false_of(code: Code, flag: Flag) -> int:
+    """Where the flag is false."""
+    return code.negated(flag.yes) if flag.no is None else flag.no
+
+
+def _positive(code: Code, value: Scalar) -> Scalar:
+    """The same scalar with an `over` that is positive even where it is NULL, and something else is chosen."""
+    if value.over is None or value.missing is None:
+        return value
+    return replace(value, over=code.add(value.over, value.missing))
+
+
+def _of_roots(code: Code, left: Scalar, right: Scalar, *, equal: bool) -> Flag:
+    """left > right, or left >= right, where one side or both are square roots."""
+    missing = any_missing(code, left, right)
+    one, other = _squared(code, left), _squared(code, right)
+    a, b, _, _ = _common(code, one, other)
+    flag = code.at_least(a, b) if equal else code.greater(a, b)
+    zero = code.constant(0)
+    if left.root and not right.root:
+        flag = code.either(code.greater(zero, right.number), flag)
+    if right.root and not left.root:
+        flag = code.but_not(flag, code.greater(zero, left.number))
+    return known_where(code, flag, missing)
+
+
+def _squared(code: Code, value: Scalar) -> Scalar:
+    """What a square root is the root of; the square of anything else."""
+    return replace(value, root=False) if value.root else multiplied(code, value, value)
+
+
+def _common(code: Code, left: Scalar, right: Scalar) -> tuple[int, int, int, int | None]:
+    """The numbers of both over one denominator: (left, right, per, over)."""
+    shared = gcd(left.per, right.per)
+    a = code.multiply(left.number, code.constant(right.per // shared))
+    b = code.multiply(right.number, code.constant(left.per // shared))
+    over = left.over if right.over is None else right.over
+    if left.over != right.over:
+        a = a if right.over is None else code.multiply(a, right.over)
+        b = b if left.over is None else code.multiply(b, left.over)
+        if left.over is not None and right.over is not None:
+            over = code.multiply(left.over, right.over)
+    return a, b, left.per // shared * right.per, over

@@ -1,0 +1,150 @@
+"""All streams of some patients: entries of the log in, changes of alerts out.
+
+A stream (glucose, pulse, battery …) is a state, a plan and a reference of its own; this keeps them side by side, so that
+a driver (embedded, Spark) has one thing to feed, to save and to load. Pure, like `step`.
+"""
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from islet.engine.quantities import GLUCOSE, QUANTITIES, context, values
+from islet.engine.reference import PatientReference, Reference
+from islet.engine.rules import Plan
+from islet.engine.snapshot import dump, load
+from islet.engine.state import EngineState
+from islet.engine.step import Output, step, tick, warm_up
+from islet.errors import LogDamaged
+from islet.model.batch import int64_column
+from islet.model.topics import Topic
+
+TOPICS: Final = (Topic.GLUCOSE_READINGS, Topic.VITALS, Topic.DEVICE_READINGS, Topic.CARE_EVENTS)
+"""What a shard takes in."""
+
+_NOBODY: Final = Reference(otherwise=PatientReference(mask=0))
+
+
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """What a batch of entries, or a look at the time, gave: an output for each stream that had anything to do."""
+
+    outputs: Sequence[Output]
+    received_us: Sequence[NDArray[np.int64]] = ()
+    """Per output, when the entries behind its changes were received; nothing for those that the time caused."""
+
+    @property
+    def says_nothing(self) -> bool:
+        return not any(len(output.said) for output in self.outputs)
+
+    def documents(self) -> pa.RecordBatch:
+        """The changes (n,) as rows for the alerts topic; only where there are any."""
+        batches = [output.said.documents() for output in self.outputs if len(output.said)]
+        return batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+
+
+class Shard:
+    """The streams of some patients. `plan` and `references` (by quantity) are replaced as a whole by `adopt`."""
+
+    def __init__(self, plan: Plan, references: Mapping[str, Reference], *, lateness_us: int, grace_us: int = 0) -> None:
+        self._limits = {"lateness_us": lateness_us, "grace_us": grace_us}
+        self._states: dict[str, EngineState] = {}
+        self.adopt(plan, references)
+
+    def adopt(self, plan: Plan, references: Mapping[str, Reference]) -> None:
+        """Work by these from now on. Alerts of rules that are no more end with the next tick."""
+        self.plan, self.references = plan, references
+        for quantity, one in plan.streams.items():
+            state = self._states.setdefault(quantity, EngineState(**self._limits))
+            state.adopt(one, references.get(quantity, _NOBODY))
+
+    def take_in(self, entries: Mapping[Topic, pa.RecordBatch]) -> Taken:
+        """Entries by topic, in log order, as the log gives them (received_at_us included)."""
+        outputs, received = list[Output](), list[NDArray[np.int64]]()
+        acts = entries.get(Topic.CARE_EVENTS)
+        given = context(acts) if acts is not None else None
+        for quantity, batch in self._values(entries).items():
+            stream = self.plan.streams.get(quantity)
+            if stream is None:
+                continue
+            said = given if quantity == GLUCOSE else None
+            reference = self.references.get(quantity, _NOBODY)
+            output = step(self._states[quantity], batch, reference, stream, said)
+            outputs.append(output)
+            if batch is not None and len(output.said):
+                rows = output.said.rows
+                received.append(int64_column(batch, "received_at_us")[rows[rows >= 0]])
+        return Taken(outputs=outputs, received_us=received)
+
+    def _values(self, entries: Mapping[Topic, pa.RecordBatch]) -> dict[str, pa.RecordBatch | None]:
+        """The values of each stream that has any; glucose also where only people did something."""
+        found: dict[str, pa.RecordBatch | None] = {}
+        if Topic.GLUCOSE_READINGS in entries or Topic.CARE_EVENTS in entries:
+            found[GLUCOSE] = entries.get(Topic.GLUCOSE_READINGS)
+        for topic in {QUANTITIES[quantity] for quantity in self.plan.streams if quantity != GLUCOSE}:
+            if topic in entries:
+                found |= values(entries[topic])
+        return found
+
+    def tick(self, now_us: int) -> Taken:
+        """Look at the time: silences open, and alerts of rules that are no more end."""
+        outputs = [
+            tick(self._states[quantity], now_us, self.references.get(quantity, _NOBODY), stream)
+            for quantity, stream in self.plan.streams.items()
+        ]
+        return Taken(outputs=outputs)
+
+    @property
+    def now_us(self) -> int:
+        """The instant of the last tick."""
+        return max(state.now_us for state in self._states.values())
+
+    @property
+    def patients(self) -> int:
+        """How many patients have had a reading of glucose."""
+        return len(self._states[GLUCOSE].patients)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the streams use."""
+        return sum(state.nbytes for state in self._states.values())
+
+    def dump(self) -> bytes:
+        """The streams between two steps."""
+        streams = {quantity: dump(state) for quantity, state in self._states.items()}
+        return msgspec.msgpack.encode(_Saved(rules=_digest(self.plan), streams=streams))
+
+    def load(self, data: bytes) -> bool:
+        """Go on from what was dumped; streams that it does not have begin with nothing. Whether the rules are still
+        the same: then the references are those of then, until `adopt`.
+
+        Raises LogDamaged for bytes that are not a dump of this version.
+        """
+        try:
+            saved = msgspec.msgpack.decode(data, type=_Saved)
+        except msgspec.MsgspecError as error:
+            raise LogDamaged(f"the engine's snapshot does not decode: {type(error).__name__}") from None
+        self._states |= {quantity: load(blob, **self._limits) for quantity, blob in saved.streams.items()}
+        same = saved.rules == _digest(self.plan)
+        if same:
+            self.references = {quantity: state.reference for quantity, state in self._states.items()}
+        self.adopt(self.plan, self.references)
+        return same
+
+    def warm_up(self) -> None:
+        """Have the kernels compiled, or read from their cache, before the first entry needs them."""
+        warm_up(self.plan.streams[GLUCOSE])
+
+
+class _Saved(msgspec.Struct, frozen=True, kw_only=True):
+    rules: str
+    streams: dict[str, bytes]
+
+
+def _digest(plan: Plan) -> str:
+    """The same for the same rules."""
+    texts = "\0".join(rule.sql for one in plan.streams.values() for rule in one.rules)
+    return blake2b(texts.encode(), digest_size=16).hexdigest()

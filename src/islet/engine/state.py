@@ -1,0 +1,197 @@
+"""All that the engine remembers of one stream."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from islet.engine.adopt import move_rules, tidy
+from islet.engine.evaluate import own_window_us
+from islet.engine.frontmatter import Rule
+from islet.engine.ids import Ids, Pairs
+from islet.engine.pool import END, GIVEN_BACK, UNIT, new_heap
+from islet.engine.program import Program
+from islet.engine.reference import PatientReference, Reference
+from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Profiles
+from islet.model.alerts import Severity
+
+_CACHE_LINE: Final = 64
+_WORDS_A_PATIENT: Final = 16
+_NOBODY: Final = Reference(otherwise=PatientReference(mask=0))
+
+
+class Ruled(Protocol):
+    """What a state needs of a plan of one stream (`islet.engine.rules.StreamPlan`)."""
+
+    @property
+    def rules(self) -> tuple[Rule, ...]: ...
+
+    @property
+    def program(self) -> Program: ...
+
+
+class RuleName(NamedTuple):
+    """A rule as the state remembers it: enough to end its alerts when it is no more."""
+
+    name: str
+    severity: Severity
+
+
+class Ended(NamedTuple):
+    """An alert that ran when its rule was taken out of the plan; the next tick says that it is over."""
+
+    rule: RuleName
+    patient: int
+    onset_us: int
+
+
+class EngineState:
+    """Series, pool and ids. Whoever changes it between steps keeps to `adopt` and `tidy`."""
+
+    def __init__(self, *, lateness_us: int, grace_us: int = 0) -> None:
+        """`lateness_us`: how far behind the newest a reading still revises. `grace_us`: how long after a reading came
+        in nobody is called silent."""
+        self.lateness_us = lateness_us
+        self.grace_us = grace_us
+        self.now_us = NEVER  # the last tick
+        self.window_us = 0  # how far back values and context matter, by the plan
+        self.context_us = 0
+        self.rules: tuple[RuleName, ...] = ()
+        self.ended: list[Ended] = []
+        self.reference = _NOBODY
+        self._parameters = 0  # columns that the plan asks for
+        self._profile_of: dict[str, int] = {}
+        self.profiles = _profiles([_NOBODY.otherwise], _NOBODY, 0)
+        self.patients = Ids()
+        self.devices = Ids()
+        self.pairs = Pairs(self.patients, self.devices)
+        self.series: NDArray[np.void] = aligned(0, SERIES)
+        self.pool: NDArray[np.uint32] = aligned(UNIT, np.dtype(np.uint32))
+        self.heap = new_heap()
+
+    @property
+    def bounds(self) -> Bounds:
+        return Bounds(self.lateness_us, self.window_us + self.lateness_us, self.context_us, self.now_us)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that is used, the ids included."""
+        own = SERIES.itemsize * len(self.patients) + 4 * UNIT * int(self.heap[END])
+        return own + self.patients.nbytes + self.devices.nbytes + self.pairs.nbytes
+
+    def adopt(self, plan: Ruled, reference: Reference) -> None:
+        """Work by this plan and reference from now on. Bits follow their rule's name; a new rule begins with nothing;
+        alerts of a rule that is no more end with the next tick."""
+        rules = tuple(RuleName(rule.name, rule.severity) for rule in plan.rules)
+        if rules != self.rules:
+            self._move_rules(rules)
+        self.window_us = own_window_us(plan.program)
+        self.context_us = plan.program.context_us
+        if max(self.window_us, self.context_us) + self.lateness_us > LONGEST_HORIZON_US:
+            raise ValueError(f"windows and lateness: expected at most {LONGEST_HORIZON_US} µs together")
+        parameters = int(plan.program.parameters[:, 0].max(initial=-1)) + 1
+        if reference is not self.reference or parameters > self.profiles.parameters.shape[1]:
+            changed = not _same(reference, self.reference) or parameters > self.profiles.parameters.shape[1]
+            self.reference = reference
+            if changed:
+                self._parameters = parameters
+                self._look_up_profiles(0)
+
+    def make_series(self, before: int) -> None:
+        """A series for each patient that is new; there were `before`."""
+        count = len(self.patients)
+        if count > len(self.series):
+            self.reserve(max(count, len(self.series) + len(self.series) // 4))
+        if count > before:
+            self._look_up_profiles(before)
+
+    def reserve(self, patients: int) -> None:
+        """Room for that many patients."""
+        known = len(self.series)
+        series = aligned(patients, SERIES)
+        fresh = series[known:]
+        for name in ("newest_us", "received_us"):
+            fresh[name] = NEVER
+        fresh["first"] = UNTOUCHED
+        series.view(np.uint8)[: known * SERIES.itemsize] = self.series.view(np.uint8)  # NumPy copies records by field
+        self.series = series
+        self._make_room(_WORDS_A_PATIENT * (patients - len(self.patients)))
+
+    def make_room(self, rows: int) -> None:
+        """Room in the pool for what that many rows usually need; a kernel makes more when it has to."""
+        if self.heap[END] * UNIT + UNIT * rows > len(self.pool):
+            self._make_room(UNIT * rows)
+
+    def tidy(self) -> None:
+        """Forget what is not needed any more, and put what stays side by side."""
+        live = int(self.heap[END] - self.heap[GIVEN_BACK]) * UNIT
+        self._tidy(live + live // 8)
+
+    def _make_room(self, words: int) -> None:
+        used = int(self.heap[END]) * UNIT
+        if self.heap[GIVEN_BACK] * UNIT >= used // 8:
+            self._tidy(used + words - int(self.heap[GIVEN_BACK]) * UNIT)
+        else:
+            pool = aligned(max(used + words, used + used // 8), np.dtype(np.uint32))
+            pool[:used] = self.pool[:used]
+            self.pool = pool
+
+    def _tidy(self, words: int) -> None:
+        heap = new_heap()
+        into: NDArray[np.uint32] = aligned(words, np.dtype(np.uint32))
+        ranks = self.devices.hashes
+        self.pool = tidy(self.series, self.pool, len(self.patients), self.bounds, ranks, into, heap)
+        self.heap = heap
+
+    def _move_rules(self, rules: tuple[RuleName, ...]) -> None:
+        place_of = {rule.name: place for place, rule in enumerate(rules)}
+        places = np.array([place_of.get(rule.name, -1) for rule in self.rules], np.int64)
+        self.pool, ended = move_rules(self.series, self.pool, self.heap, len(self.patients), places)
+        self.ended += [Ended(self.rules[rule], patient, onset) for rule, patient, onset in ended.tolist()]
+        self.rules = rules
+
+    def _look_up_profiles(self, begin: int) -> None:
+        """Set the profiles of the patients from number `begin` on."""
+        reference = self.reference
+        if begin == 0:
+            rows = list(dict.fromkeys([reference.otherwise, *reference.patients.values()]))
+            number = {row: place for place, row in enumerate(rows)}
+            self._profile_of = {patient: number[row] for patient, row in reference.patients.items()}
+            self.profiles = _profiles(rows, reference, self._parameters)
+        mine = self.series["profile"][begin : len(self.patients)]
+        if not self._profile_of:
+            mine[:] = 0
+            return
+        texts = self.patients.texts(np.arange(begin, len(self.patients)))
+        mine[:] = [self._profile_of.get(text, 0) for text in texts]
+
+
+def _profiles(rows: Sequence[PatientReference], reference: Reference, parameters: int) -> Profiles:
+    """The kernels' table. Raises ValueError where a rule would look at a patient of whom a parameter is missing."""
+    width = max([parameters, *(len(row.parameters) for row in rows)])
+    if any(row.mask and len(row.parameters) < width for row in rows):
+        raise ValueError(f"reference: expected {width} parameters for each patient at whom a rule looks")
+    rows = [replace(row, parameters=(*row.parameters, *[0] * (width - len(row.parameters)))) for row in rows]
+    return Profiles(
+        np.array([row.mask for row in rows], np.int64),
+        np.array([row.parameters for row in rows], np.int64).reshape(len(rows), width),
+        np.array([row.zone for row in rows], np.int64),
+        np.ascontiguousarray(reference.zones, np.int64),
+    )
+
+
+def _same(one: Reference, other: Reference) -> bool:
+    """Whether they say the same; those with a version are known by it."""
+    if one.version and other.version:
+        return one.version == other.version
+    return one == other and np.array_equal(one.zones, other.zones)
+
+
+def aligned(count: int, kind: "np.dtype[np.void] | np.dtype[np.uint32]") -> "NDArray[np.void] | NDArray[np.uint32]":
+    """Zeros that begin with a cache line, so that no patient's series lies in two."""
+    size = count * kind.itemsize
+    memory = np.zeros(size + _CACHE_LINE, np.uint8)
+    begin = -memory.ctypes.data % _CACHE_LINE
+    return memory[begin : begin + size].view(kind)

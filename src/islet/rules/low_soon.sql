@@ -1,0 +1,26 @@
+/*
+name = "low_soon"
+title = "Low soon"
+description = "Glucose is still above the low alarm limit and foretold to be below it within 20 minutes."
+severity = "notice"
+enabled = "all"
+audience = ["patient"]
+switch_off = "patient"
+clear = "glucose_mg_dl < low_alarm_mg_dl OR glucose_in_20_min_mg_dl >= low_alarm_mg_dl + 10"
+worsens = "low"
+sources = [
+  "20 minutes: as urgent_low_soon. A notice that pages nobody is our choice: forecasts are wrong more often than readings.",
+  "Clear 10 mg/dL above the limit: our choice, twice the hysteresis of low, because forecasts move more.",
+]
+
+[titles]
+zh-CN = "即将低血糖"
+
+[descriptions]
+zh-CN = "血糖仍高于低血糖报警限值，但预测 20 分钟内将低于该值。"
+*/
+SELECT patient, device, ts, glucose_mg_dl
+FROM forecasts
+JOIN patients USING (patient)
+WHERE glucose_mg_dl >= low_alarm_mg_dl
+  AND (glucose_in_10_min_mg_dl < low_alarm_mg_dl OR glucose_in_20_min_mg_dl < low_alarm_mg_dl)

@@ -1,0 +1,125 @@
+"""What the language means: DuckDB runs each text on the whole history; the planned program has to agree on every row."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from islet.engine.program import CONTEXT_COLUMNS
+from islet.engine.rules import Rule, plan, read_rule
+from tests.rules.asked import by_duckdb
+from tests.rules.slowly import breaches
+from tests.rules.streams import Event, Stream, Value, tables
+
+_FRONT = '/*\nname = "{}"\ntitle = "Tried"\nseverity = "notice"\n{}*/\n'
+_LIMITS = (
+    "[parameters.limit_mg_dl]\ndefault = 100\nmin = 60\nmax = 400\n"
+    "[parameters.factor]\ndefault = 1.25\nmin = -2\nmax = 2\ndecimals = 2\n"
+)
+
+
+def _over(minutes: int) -> str:
+    return (
+        f"OVER (PARTITION BY patient ORDER BY ts RANGE BETWEEN INTERVAL '{minutes}' MINUTE PRECEDING AND CURRENT ROW)"
+    )
+
+
+_SLOPE = f"REGR_SLOPE(glucose_mg_dl, time_min) {_over(20)} AS slope"
+_ELAPSED = f"time_min - MIN(time_min) {_over(20)} AS elapsed_min"  # DuckDB's slope through one instant is NaN, not NULL
+_LAG = "OVER (PARTITION BY patient ORDER BY ts)"
+
+
+def _tried(conditions: dict[str, tuple[str, ...]], table: str, columns: str) -> list[Rule]:
+    rules = []
+    for number, (condition, windows) in enumerate(conditions.items()):
+        inner = ", ".join([columns, *windows])
+        sql = (
+            f"SELECT patient, device, ts FROM (SELECT {inner} FROM {table} JOIN patients USING (patient)) AS recent "
+            f"WHERE {condition}"
+        )
+        rules.append(read_rule(_FRONT.format(f"tried_{number}", "" if number else _LIMITS) + sql))
+    return rules
+
+
+_READING_RULES = _tried(
+    {
+        "glucose_mg_dl < 70.05 OR glucose_mg_dl * 1.1 > 120.3": (),
+        "glucose_mg_dl / 3 > 33.3 AND NOT glucose_mg_dl IN (104.9, 105, 110)": (),
+        "average > 105.5 AND NOT lowest < 80": (f"AVG(glucose_mg_dl) {_over(10)} AS average", f"MIN(glucose_mg_dl) {_over(60)} AS lowest"),
+        "n >= 3 AND highest - lowest >= 20.5": (f"COUNT(*) {_over(10)} AS n", f"MAX(glucose_mg_dl) {_over(10)} AS highest", f"MIN(glucose_mg_dl) {_over(10)} AS lowest"),
+        "total BETWEEN 200 AND 310.1 OR total = 100": (f"SUM(glucose_mg_dl) {_over(10)} AS total",),
+        "short - long > 2 OR glucose_mg_dl * 2 <> short + long": (f"AVG(glucose_mg_dl) {_over(10)} AS short", f"AVG(glucose_mg_dl) {_over(60)} AS long"),
+        "-glucose_mg_dl < -3 * 35 AND n > 2 OR (glucose_mg_dl <= 55)": (f"COUNT(glucose_mg_dl) {_over(60)} AS n",),
+        "glucose_mg_dl > limit_mg_dl * factor OR profile = 'pregnancy' AND glucose_mg_dl > 79": (),
+        "profile NOT IN ('pregnancy', 'older') AND glucose_mg_dl * factor < glucose_mg_dl - 20": (),
+        "CASE WHEN profile = 'pregnancy' THEN limit_mg_dl ELSE high_mg_dl - 50 END < average": (f"AVG(glucose_mg_dl) {_over(10)} AS average",),
+        "CASE WHEN spread > 100 THEN 1 WHEN glucose_mg_dl > 100 THEN 2.5 ELSE factor END >= 1.5": (f"VAR_SAMP(glucose_mg_dl) {_over(30)} AS spread",),
+        "deviation > 12.5": (f"STDDEV_SAMP(glucose_mg_dl) {_over(30)} AS deviation",),
+        "NOT deviation > 12.5": (f"STDDEV_SAMP(glucose_mg_dl) {_over(30)} AS deviation",),
+        "2 * deviation <= glucose_mg_dl - 80 OR deviation IS NULL": (f"STDDEV_SAMP(glucose_mg_dl) {_over(30)} AS deviation",),
+        "slope > 1.3 AND elapsed_min > 0.005": (_SLOPE, _ELAPSED),
+        "NOT (slope < 0.7) AND elapsed_min > 0.005 OR glucose_mg_dl < 60": (_SLOPE, _ELAPSED),
+        "elapsed_min > 0.005 AND ABS(slope) < 1.3 AND glucose_mg_dl + 20 * slope > 100": (_SLOPE, _ELAPSED),
+        "elapsed_min >= 17.505 AND last - first > 3.003 * elapsed_min": (f"time_min - MIN(time_min) {_over(20)} AS elapsed_min", f"FIRST_VALUE(glucose_mg_dl) {_over(20)} AS first", f"LAST_VALUE(glucose_mg_dl) {_over(20)} AS last"),
+        "ABS(glucose_mg_dl - previous) > 5.003 * since_min": (f"LAG(glucose_mg_dl) {_LAG} AS previous", f"time_min - LAG(time_min) {_LAG} AS since_min"),
+        "NOT (previous > 100) OR since_min > 40.004": (f"LAG(glucose_mg_dl) {_LAG} AS previous", f"time_min - LAG(time_min) {_LAG} AS since_min"),
+        "(previous IS NULL AND glucose_mg_dl > 60) OR NOT since_min > 10.004": (f"LAG(glucose_mg_dl) {_LAG} AS previous", f"time_min - LAG(time_min) {_LAG} AS since_min"),
+        "EXTRACT(HOUR FROM local_ts) BETWEEN 1 AND 2 AND glucose_mg_dl < 100": (),
+        "EXTRACT(HOUR FROM local_ts) * 60 + EXTRACT(MINUTE FROM local_ts) >= 121 AND glucose_mg_dl > 60": (),
+        "twice AND glucose_mg_dl > 60": (f"2 * MAX(glucose_mg_dl) {_over(30)} > 3 * MIN(glucose_mg_dl) {_over(30)} AS twice",),
+    },
+    "readings",
+    "patient, device, ts, local_ts, time_min, glucose_mg_dl, profile, limit_mg_dl, factor, high_mg_dl",
+)  # fmt: skip
+
+_TIMELINE_RULES = _tried(
+    {
+        "carbs > 30.5 AND glucose_mg_dl > 60": (f"SUM(carbs_g) {_over(30)} AS carbs",),
+        "NOT carbs > 30.5 AND glucose_mg_dl IS NOT NULL": (f"SUM(carbs_g) {_over(30)} AS carbs",),
+        "COALESCE(carbs, 0) = 0 AND n > 1 AND NOT glucose_mg_dl IS NULL": (f"SUM(carbs_g) {_over(30)} AS carbs", f"COUNT(glucose_mg_dl) {_over(10)} AS n"),
+        "meals > 1 AND boluses = 0 AND glucose_mg_dl > 0.5": (f"COUNT(carbs_g) {_over(60)} AS meals", f"COUNT(bolus_u) {_over(90)} AS boluses"),
+        "most - least > 10 AND glucose_mg_dl < 105": (f"MAX(carbs_g) {_over(60)} AS most", f"MIN(carbs_g) {_over(60)} AS least"),
+        "bolus * 10 > average AND glucose_mg_dl > 1 AND n > 1 AND slope < 0.0301": (f"SUM(bolus_u) {_over(60)} AS bolus", f"AVG(carbs_g) {_over(60)} AS average", f"REGR_SLOPE(glucose_mg_dl, time_min) {_over(30)} AS slope", f"COUNT(glucose_mg_dl) {_over(30)} AS n"),
+        "(exercise IS NULL OR basal * 2.5 > exercise) AND glucose_mg_dl < limit_mg_dl": (f"SUM(exercise_min) {_over(60)} AS exercise", f"AVG(basal_u) {_over(60)} AS basal"),
+        "COALESCE(average, 20) > 19.9 AND glucose_mg_dl > 1": (f"AVG(carbs_g) {_over(30)} AS average",),
+    },
+    "timeline",
+    "patient, device, ts, local_ts, time_min, glucose_mg_dl, profile, limit_mg_dl",
+)  # fmt: skip
+
+_PLANS = {"readings": plan(_READING_RULES), "timeline": plan(_TIMELINE_RULES)}
+
+# Seconds that are no multiple of anything: a slope then never lies exactly on a limit, where a float would have to guess.
+_MINUTES = st.tuples(st.integers(0, 120), st.sampled_from([0, 7, 13, 29, 41, 59])).map(lambda at: at[0] + at[1] / 60)
+_VALUES = st.lists(
+    st.builds(
+        Value,
+        _MINUTES,
+        st.sampled_from([55.0, 60.1, 69.9, 70.0, 70.1, 79.9, 80.0, 100.0, 104.9, 105.0, 105.1, 110.0, 115.1, 240.0]),
+        st.sampled_from(["p1", "p2"]),
+    ),
+    max_size=60,
+    unique_by=lambda v: (round(v.us / 1_000_000), v.patient),
+)
+_EVENTS = st.lists(
+    st.builds(Event, _MINUTES, st.sampled_from(CONTEXT_COLUMNS), st.sampled_from([0.0, 2.5, 10.0, 30.5, 45.0])),
+    max_size=12,
+)
+_STREAMS = st.builds(
+    Stream,
+    _VALUES,
+    _EVENTS,
+    patients=st.fixed_dictionaries(
+        {
+            "p1": st.fixed_dictionaries({"limit_mg_dl": st.sampled_from([60, 99.9, 100, 400]), "factor": st.sampled_from([-2, 0, 1.01])}),
+            "p2": st.fixed_dictionaries({"profile": st.sampled_from(["", "pregnancy", "older"])}),
+        }
+    ),
+    time_zone=st.sampled_from(["UTC", "Europe/Vienna", "America/St_Johns"]),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("table", _PLANS)
+@given(stream=_STREAMS)
+@settings(deadline=None, max_examples=10)
+def test_a_program_flags_what_duckdb_flags(table: str, stream: Stream) -> None:
+    assert breaches(_PLANS[table], stream) == by_duckdb(_PLANS[table], tables(stream, _PLANS[table]))
