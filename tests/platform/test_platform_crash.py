@@ -18,15 +18,16 @@ import pytest
 from islet.access.sas import ConnectionString
 from islet.agent.mqtt_client import Address, FaithfulClient
 from islet.app import opened_registry, opened_store, wall_us
-from islet.engine.embedded import reference_for
+from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rules import load_rules, plan
-from islet.engine.step import EngineState, step
+from islet.engine.shard import Shard
 from islet.model.alerts import Alert, fold
 from islet.model.batch import RECEIVED, ReadingRow, readings_batch
 from islet.model.codec import encode_event
 from islet.model.events import Reading
 from islet.model.people import Patient
 from islet.model.time import HOUR_US, MINUTE_US, from_us
+from islet.model.topics import Topic
 from islet.provision import ensure_worn
 from islet.settings import Settings, load
 from tests.platform.process import PlatformProcess
@@ -65,17 +66,17 @@ def undisturbed(
 ) -> set[tuple[object, ...]]:
     """The alerts of an engine that takes everything in at once and is never stopped."""
     rules = plan(load_rules())
-    reference = reference_for(patients, rules)
-    state = EngineState(ring_readings=settings.ring_readings, lateness_us=round(settings.lateness_min * MINUTE_US))
-    state.adopt(rules, reference)
+    lateness_us = round(settings.lateness_min * MINUTE_US)
+    shard = Shard(rules, references(rules, NO_LAYERS, patients), lateness_us=lateness_us)
     alerts: dict[str, Alert | None] = {}
     for patient, readings in days.items():
         rows = [ReadingRow(patient, f"{patient}-cgm", t, v * 10, float(v), 0, 0, 0) for t, v in readings]
         batch = readings_batch(rows)
         received = pa.array(np.full(batch.num_rows, received_us))
         given = pa.RecordBatch.from_arrays([*batch.columns, received], schema=batch.schema.append(RECEIVED))
-        for change in step(state, given, reference, rules).changes:
-            alerts[change.id] = fold(alerts.get(change.id), change, 0)
+        for output in shard.take_in({Topic.GLUCOSE_READINGS: given}).outputs:
+            for change in output.changes:
+                alerts[change.id] = fold(alerts.get(change.id), change, 0)
     return {essence(alert) for alert in alerts.values() if alert is not None and not alert.retracted}
 
 
