@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from islet.decode.telemetry import warm_up as warm_up_decoder
+from islet.engine.quantities import GLUCOSE
 from islet.engine.rules import load_rules, plan
 from islet.engine.step import warm_up
 from islet.simulate import make_population, tick
@@ -21,7 +22,7 @@ def decode() -> None:
 
 def engine() -> None:
     """Of the engine."""
-    warm_up(plan(load_rules()))
+    warm_up(plan(load_rules()).streams[GLUCOSE])
 
 
 def simulate() -> None:

@@ -43,7 +43,7 @@ def live(rng: np.random.Generator, patient: str, days: int) -> Days:
     late = rng.random(len(minutes)) < 0.02
     arrives_us[late] += rng.integers(10, 840, int(late.sum())) * 1_000_000
     for begin in np.flatnonzero(rng.random(len(minutes)) < every / (2 * _DAY_MIN)):  # the phone is offline
-        end = min(begin + int(rng.integers(2, 300 // every)), len(minutes) - 1)
+        end = min(int(begin) + int(rng.integers(2, 300 // every)), len(minutes) - 1)
         back_us = time_us[end] + HOUR_US // 60
         order = rng.choice(["forward", "newest first", "live first"])
         rank = np.arange(end - begin) if order == "forward" else np.arange(end - begin)[::-1]

@@ -1,7 +1,8 @@
 """Streams for the engine's tests: readings as one sees them (minutes, mg/dL), and the table that alerts fold into."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 
@@ -15,6 +16,7 @@ from islet.model.batch import ReadingRow, readings_batch
 from islet.model.time import MINUTE_US
 
 LATENESS_MIN = 15
+NOBODY: Final[Mapping[str, int]] = MappingProxyType({})
 NAMES = ("high", "low", "no_data", "seed_demonstration", "urgent_low")
 RULES = tuple(rule for rule in load_rules() if rule.name in NAMES)
 
@@ -33,7 +35,7 @@ def mask(tags: Iterable[str], of: StreamPlan = SHIPPED) -> int:
     return sum(1 << bit for bit, rule in enumerate(of.rules) if rule.applies_to(tags))
 
 
-def looking_at(otherwise: int, *, of: StreamPlan = SHIPPED, **patients: int) -> Reference:
+def looking_at(otherwise: int, patients: Mapping[str, int] = NOBODY, *, of: StreamPlan = SHIPPED) -> Reference:
     """A reference with these masks, and the limits as shipped."""
     limits = tuple(LIMITS[name] for name in of.parameters)
     named = {patient: PatientReference(mask=mask, parameters=limits) for patient, mask in patients.items()}

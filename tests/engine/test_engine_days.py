@@ -5,6 +5,7 @@ More on demand: ISLET_PATIENT_DAYS=10000 (as in CI) and ISLET_DAYS_SEED.
 
 import os
 import random
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,7 +27,7 @@ DAYS_EACH = 20
 
 def batch_of(people: list[Days], from_us: int, to_us: int) -> pa.RecordBatch | None:
     """What arrives in that time, of everybody, in order of arrival."""
-    columns: list[list[object]] = [[], [], [], [], []]
+    columns: list[list[Any]] = [[], [], [], [], []]
     for one in people:
         first, last = np.searchsorted(one.arrives_us, (from_us, to_us)).tolist()
         columns[0] += one.arrives_us[first:last].tolist()

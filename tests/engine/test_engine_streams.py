@@ -70,7 +70,7 @@ def test_the_seed_rule_opens_on_the_average_of_10_minutes_ends_included() -> Non
 
 
 def test_the_seed_rule_is_off_for_real_patients() -> None:
-    engine = Engine(reference=looking_at(mask(()), toy=mask({"simulated"})))
+    engine = Engine(reference=looking_at(mask(()), {"toy": mask({"simulated"})}))
     engine.read(Point(0, 200, patient="p1"), Point(0, 200, patient="toy"))
     assert list(engine.episodes()) == ["seed_demonstration~toy@0"]
 
@@ -172,7 +172,7 @@ def test_a_rule_can_be_switched_off_for_a_patient_while_its_silence_lasts() -> N
     engine = Engine()
     engine.read(Point(0, 90))
     engine.tick(25)
-    engine.reference = looking_at(REAL_PATIENTS.otherwise.mask, p1=0)
+    engine.reference = looking_at(REAL_PATIENTS.otherwise.mask, {"p1": 0})
     assert short(engine.tick(30).changes) == [("cleared", "no_data", 20, 30)]
     engine.reference = REAL_PATIENTS
     assert short(engine.tick(31).changes) == [("opened", "no_data", 20, 20)]
@@ -241,7 +241,7 @@ def test_the_documents_of_changes_are_their_records_in_the_log_s_words() -> None
 
 
 def test_patients_for_whom_a_windows_rule_is_off_do_not_change_those_for_whom_it_is_on() -> None:
-    both = Engine(reference=looking_at(mask(()), **{f"toy{n}": mask({"simulated"}) for n in range(0, 300, 2)}))
+    both = Engine(reference=looking_at(mask(()), {f"toy{n}": mask({"simulated"}) for n in range(0, 300, 2)}))
     alone = Engine(reference=EVERYTHING)
     for minute in (0, 5, 10):
         points = [Point(minute, 95 + (7 * n + minute) % 22, patient=f"toy{n}") for n in range(300)]

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from islet.engine.context import EVENT
 from islet.engine.context import HEADER as CONTEXT_HEADER
-from islet.engine.kernel import kernel, part
+from islet.engine.kernel import Int, kernel, part
 from islet.engine.pool import UNIT, UNITS, allocate, grown, has_room, long_at, size_for
 from islet.engine.runs import device_number, leave, let_go, pack, unpack
 from islet.engine.series import (
@@ -29,7 +29,7 @@ def move_rules(
     series: NDArray[np.void],
     pool: NDArray[np.uint32],
     heap: NDArray[np.int64],
-    patients: int,
+    patients: Int,
     places: NDArray[np.int64],
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Give rule i the bit places[i]; -1: it is no more. The pool, and the told episodes that ran of those that are no
@@ -73,7 +73,7 @@ def move_rules(
 
 
 @part
-def _sort(known: NDArray[np.int64], count: int) -> None:
+def _sort(known: NDArray[np.int64], count: Int) -> None:
     """By rule and onset; there are few."""
     for k in range(1, count):
         place = k
@@ -91,7 +91,7 @@ def _sort(known: NDArray[np.int64], count: int) -> None:
 @part
 def _number_devices(
     one: Series, pool: NDArray[np.uint32], entries: Entries, numbers: NDArray[np.int64], places: NDArray[np.int64]
-) -> int:
+) -> Int:
     """Have the devices of the entries stand in the table in the order of their numbers, and only those that there are;
     fill in the numbers. How many there are."""
     devices = 0
@@ -129,7 +129,7 @@ def _number_devices(
 def tidy(
     series: NDArray[np.void],
     pool: NDArray[np.uint32],
-    patients: int,
+    patients: Int,
     bounds: Bounds,
     ranks: NDArray[np.uint64],
     into: NDArray[np.uint32],

@@ -9,7 +9,7 @@ from islet.engine.context import insert_context
 from islet.engine.episodes import CHANGE_WIDTH, MOST_WORKED_ON, fold, new_desk
 from islet.engine.evaluate import Windows, evaluate, work_table
 from islet.engine.insert import insert
-from islet.engine.kernel import kernel
+from islet.engine.kernel import Int, kernel
 from islet.engine.program import Program
 from islet.engine.series import EVALUATIONS, MOST_READINGS, Bounds, ContextRows, Entries, Profiles, Rows
 from islet.engine.told import WIDTH as EPISODE_WIDTH
@@ -47,9 +47,10 @@ def advance(
     desk = new_desk(MOST_READINGS + 1)
     known = np.empty((MOST_WORKED_ON, EPISODE_WIDTH), np.int64)
     changes = np.empty((64, CHANGE_WIDTH), np.int64)
-    n = 0
+    n: Int = 0
     touched = np.empty(_BLOCK_ROWS, np.int64)
-    row, context_row = 0, 0
+    row: Int = 0
+    context_row: Int = 0
     while context_row < len(context.times_us) or row < len(rows.times_us):
         if context_row < len(context.times_us):
             stop = min(context_row + _BLOCK_ROWS, len(context.times_us))

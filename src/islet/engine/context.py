@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import inlined, making_part, part
+from islet.engine.kernel import Int, inlined, making_part, part
 from islet.engine.pool import UNIT, UNITS, allocate, give_back, grown, has_room, long_at, put_long, size_for
 from islet.engine.program import (
     AGES,
@@ -52,13 +52,13 @@ _COLUMN: Final = 3
 
 
 @inlined
-def events_of(one: Series, pool: NDArray[np.uint32]) -> int:
+def events_of(one: Series, pool: NDArray[np.uint32]) -> Int:
     """How many events are known of the patient."""
     return np.int64(pool[int(one.context) * UNIT]) if one.context else 0
 
 
 @part
-def _first_not_before(pool: NDArray[np.uint32], begin: int, count: int, time_us: int, event: int) -> int:
+def _first_not_before(pool: NDArray[np.uint32], begin: Int, count: Int, time_us: Int, event: Int) -> Int:
     place = count
     while place > 0:
         at = begin + EVENT * (place - 1)
@@ -71,8 +71,8 @@ def _first_not_before(pool: NDArray[np.uint32], begin: int, count: int, time_us:
 
 @part
 def _make_room(
-    one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], count: int, old_us: int, tally: NDArray[np.int64]
-) -> int:
+    one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], count: Int, old_us: Int, tally: NDArray[np.int64]
+) -> Int:
     """Room for one more event; those before `old_us` are forgotten. How many stay."""
     if not one.context:
         unit = allocate(pool, heap, 0)
@@ -81,7 +81,7 @@ def _make_room(
         one.context = unit
         return 0
     begin = int(one.context) * UNIT
-    size = np.int64(pool[begin + 1])
+    size: Int = np.int64(pool[begin + 1])
     if HEADER + EVENT * (count + 1) <= UNITS[size] * UNIT:
         return count
     gone = 0
@@ -91,7 +91,8 @@ def _make_room(
         tally[OVERFLOW] += 1
         gone = 1
     stay = EVENT * (count - gone)
-    into, larger = begin, size
+    into: Int = begin
+    larger = size
     if gone == 0:
         larger = size_for(HEADER + EVENT * (count + 1))
         unit = allocate(pool, heap, larger)
@@ -107,7 +108,7 @@ def _make_room(
 
 
 @part
-def _touch(one: Series, pool: NDArray[np.uint32], from_us: int) -> bool:
+def _touch(one: Series, pool: NDArray[np.uint32], from_us: Int) -> bool:
     """Have the readings from that instant on evaluated again; whether there are any."""
     if one.newest_us < from_us or one.count == 0:
         return False
@@ -125,13 +126,13 @@ def insert_context(
     pool: NDArray[np.uint32],
     heap: NDArray[np.int64],
     rows: ContextRows,
-    start: int,
-    stop: int,
+    start: Int,
+    stop: Int,
     bounds: Bounds,
     touched: NDArray[np.int64],
     tally: NDArray[np.int64],
     history: NDArray[np.bool_],
-) -> tuple[NDArray[np.uint32], int]:
+) -> tuple[NDArray[np.uint32], Int]:
     """Take rows from `start` to `stop`; (the pool, how many patients are in `touched`).
 
     An event later than the lateness bound still enters the windows of what comes, but the readings before the bound
@@ -181,7 +182,7 @@ def insert_context(
 
 @part
 def gather_context(
-    one: Series, pool: NDArray[np.uint32], column: int, from_us: int, t_us: int, found: NDArray[np.int64]
+    one: Series, pool: NDArray[np.uint32], column: Int, from_us: Int, t_us: Int, found: NDArray[np.int64]
 ) -> None:
     """Fill `found` (AGGREGATES,) with those of the column's events in [from_us, t_us]; zeros where there are none."""
     for k in range(len(found)):

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import inlined, kernel, making_part
+from islet.engine.kernel import Int, inlined, kernel, making_part
 from islet.engine.pool import UNIT, grown, has_room
 from islet.engine.program import Program
 from islet.engine.runs import device_number, entry_us, last_of_instant, left_us, unpack
@@ -47,7 +47,7 @@ class Desk(NamedTuple):
 
 
 @making_part
-def new_desk(readings: int) -> Desk:
+def new_desk(readings: Int) -> Desk:
     return Desk(
         np.zeros(readings, np.int64),
         np.empty((readings + 2, EPISODE_WIDTH), np.int64),
@@ -57,7 +57,7 @@ def new_desk(readings: int) -> Desk:
 
 @making_part
 def _said(
-    changes: NDArray[np.int64], n: int, kind: int, rule: int, patient: int, onset: int, at: int, row: int
+    changes: NDArray[np.int64], n: Int, kind: Int, rule: Int, patient: Int, onset: Int, at: Int, row: Int
 ) -> NDArray[np.int64]:
     """`changes` with one more at n, about no reading; a larger array when it was full."""
     if n == len(changes):
@@ -80,8 +80,8 @@ def _said(
 
 @making_part
 def _difference(
-    changes: NDArray[np.int64], n: int, rule: int, patient: int, row: int, desk: Desk, n_old: int, n_new: int
-) -> tuple[NDArray[np.int64], int]:
+    changes: NDArray[np.int64], n: Int, rule: Int, patient: Int, row: Int, desk: Desk, n_old: Int, n_new: Int
+) -> tuple[NDArray[np.int64], Int]:
     """Say what makes the told episodes of `new` of those of `old`, both ascending and without overlap."""
     old, new = desk.old, desk.new
     i = 0
@@ -119,7 +119,7 @@ def _difference(
 
 
 @inlined
-def _begin(episodes: NDArray[np.int64], n: int, rule: int, onset: int, told: int, device: int, value: int) -> int:
+def _begin(episodes: NDArray[np.int64], n: Int, rule: Int, onset: Int, told: Int, device: Int, value: Int) -> Int:
     """One more episode at n, without an end yet; how many there are now."""
     episodes[n, RULE] = rule
     episodes[n, ONSET] = onset
@@ -135,17 +135,17 @@ def _begin(episodes: NDArray[np.int64], n: int, rule: int, onset: int, told: int
 def _activity(
     one: Series,
     entries: Entries,
-    enabled: int,
-    running: int,
+    enabled: Int,
+    running: Int,
     breach: NDArray[np.int64],
     clear: NDArray[np.int64],
-    done: int,
-    reading_bits: int,
+    done: Int,
+    reading_bits: Int,
     active_at: NDArray[np.int64],
-) -> int:
+) -> Int:
     """Fill `active_at` for the touched entries; the rules that are active at any of them."""
-    ever = 0
-    active = running
+    ever: Int = 0
+    active: Int = running
     first = int(one.first)
     place = first
     while place < one.count:
@@ -171,14 +171,14 @@ def _reading_episodes(
     pool: NDArray[np.uint32],
     ranks: NDArray[np.uint64],
     entries: Entries,
-    rule: int,
-    sustained_us: int,
-    before_us: int,
+    rule: Int,
+    sustained_us: Int,
+    before_us: Int,
     breach: NDArray[np.int64],
-    done: int,
+    done: Int,
     desk: Desk,
-    n_new: int,
-) -> int:
+    n_new: Int,
+) -> Int:
     """Fill in the episodes of one rule as they are over the touched entries; the one that was running is there."""
     new = desk.new
     now = n_new
@@ -222,14 +222,14 @@ def _silences(
     ranks: NDArray[np.uint64],
     entries: Entries,
     wanted: bool,
-    rule: int,
-    length_us: int,
-    now_us: int,
+    rule: Int,
+    length_us: Int,
+    now_us: Int,
     desk: Desk,
-    n_old: int,
-) -> int:
+    n_old: Int,
+) -> Int:
     """Fill in the silences behind the touched entries and the one before them, as they are."""
-    n_new = 0
+    n_new: Int = 0
     ran = n_old > 0 and desk.old[n_old - 1, END] == FOREVER
     place = int(one.first) - 1
     if place < 0 and left_us(one, pool) == NEVER:
@@ -258,7 +258,7 @@ def _silences(
 
 @inlined
 def _nothing_to_say(
-    one: Series, pool: NDArray[np.uint32], enabled: int, breach: int, clear: int, reading_bits: int, shortest_us: int
+    one: Series, pool: NDArray[np.uint32], enabled: Int, breach: Int, clear: Int, reading_bits: Int, shortest_us: Int
 ) -> bool:
     """The usual case in a few instructions: one new reading at the end, which turns no rule on or off and follows and
     leaves no silence. Then it is settled here; otherwise nothing is changed."""
@@ -275,8 +275,8 @@ def _nothing_to_say(
 
 @inlined
 def _old_of(
-    desk: Desk, known: NDArray[np.int64], n_known: int, rule: int, silence: bool, from_us: int, before_us: int
-) -> int:
+    desk: Desk, known: NDArray[np.int64], n_known: Int, rule: Int, silence: bool, from_us: Int, before_us: Int
+) -> Int:
     """Fill in the episodes of one rule that may change: those that a touched instant can lie in, or ends."""
     n_old = 0
     for k in range(n_known):
@@ -292,14 +292,14 @@ def _old_of(
 @inlined
 def _settle(
     known: NDArray[np.int64],
-    n_known: int,
-    rule: int,
+    n_known: Int,
+    rule: Int,
     silence: bool,
-    from_us: int,
-    before_us: int,
+    from_us: Int,
+    before_us: Int,
     desk: Desk,
-    n_new: int,
-) -> int:
+    n_new: Int,
+) -> Int:
     """The known episodes with the new ones of one rule in the place of those that could change; how many."""
     stay = 0
     for k in range(n_known):
@@ -331,8 +331,8 @@ def fold(
     known: NDArray[np.int64],
     entries: Entries,
     changes: NDArray[np.int64],
-    n: int,
-) -> tuple[NDArray[np.uint32], NDArray[np.int64], int]:
+    n: Int,
+) -> tuple[NDArray[np.uint32], NDArray[np.int64], Int]:
     """The pool; `changes` with those that follow from the evaluations (as `evaluate` orders them) from place
     n on, and how many there are now. Nothing is touched after."""
     bits = program.reading_bits
@@ -356,7 +356,8 @@ def fold(
         from_us = entries.times_us[one.first]
         before_us = entries.times_us[one.first - 1] if one.first > 0 else left_us(one, pool)
         n_known = recall(one, pool, known)
-        running, relevant = 0, 0
+        running: Int = 0
+        relevant: Int = 0
         for k in range(n_known):
             bit = 1 << known[k, RULE]
             if known[k, END] >= from_us or bit & silences:
@@ -371,7 +372,7 @@ def fold(
                 continue
             length_us = program.silence_us[rule]
             n_old = _old_of(desk, known, n_known, rule, length_us > 0, from_us, before_us)
-            n_new = 0
+            n_new: Int = 0
             if length_us > 0:
                 wanted = (enabled >> rule) & 1 != 0
                 n_new = _silences(one, pool, ranks, entries, wanted, rule, length_us, bounds.now_us, desk, n_old)
@@ -406,9 +407,9 @@ def fold_tick(
     ranks: NDArray[np.uint64],
     profiles: Profiles,
     bounds: Bounds,
-    patients: int,
+    patients: Int,
     silence_us: NDArray[np.int64],
-    grace_us: int,
+    grace_us: Int,
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """The pool, and the changes (n, CHANGE_WIDTH) that follow from the time alone: silences behind the newest readings
     that are long enough by now, and an end for those that run although their rule has been switched off for the

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from islet.engine.context import gather_context
 from islet.engine.foretell import LOOKS_BACK_US, foretell
 from islet.engine.interpret import run
-from islet.engine.kernel import inlined, making_part, part
+from islet.engine.kernel import Int, inlined, making_part, part
 from islet.engine.pool import UNIT
 from islet.engine.program import AGES, AGGREGATES, CONTEXT, FORECAST, PREVIOUS, PREVIOUS_AGE, SPAN, SQUARES, Program
 from islet.engine.runs import entry_us, left_us, unpack_since
@@ -68,7 +68,7 @@ def work_table(program: Program) -> NDArray[np.int64]:
 
 
 @part
-def _weigh(entries: Entries, begin: int, end: int, t_us: int, found: NDArray[np.int64]) -> None:
+def _weigh(entries: Entries, begin: Int, end: Int, t_us: Int, found: NDArray[np.int64]) -> None:
     """Add the squares and ages of entries [begin, end) to what was found."""
     for k in range(np.uint64(begin), np.uint64(end)):
         value = entries.values[k]
@@ -80,7 +80,7 @@ def _weigh(entries: Entries, begin: int, end: int, t_us: int, found: NDArray[np.
 
 
 @part
-def _previous(one: Series, pool: NDArray[np.uint32], entries: Entries, place: int, found: NDArray[np.int64]) -> None:
+def _previous(one: Series, pool: NDArray[np.uint32], entries: Entries, place: Int, found: NDArray[np.int64]) -> None:
     """The value of the last instant before that of the entry, and how long ago that was."""
     t_us = entries.times_us[place]
     k = place
@@ -101,15 +101,15 @@ def _gather(
     one: Series,
     pool: NDArray[np.uint32],
     entries: Entries,
-    place: int,
-    end: int,
-    enabled: int,
+    place: Int,
+    end: Int,
+    enabled: Int,
     program: Program,
     windows: Windows,
     found: NDArray[np.int64],
     work: NDArray[np.int64],
-    column: int,
-) -> int:
+    column: Int,
+) -> Int:
     """Write the features at the entry into its column of the work table; the entries before place `end` are those of
     its instant or before. The earliest instant that a window over the run looked for and could not see, else NEVER."""
     t_us = entries.times_us[np.uint64(place)]
@@ -153,7 +153,7 @@ def _gather(
 
 
 @part
-def _local_minute(profiles: Profiles, profile: int, t_us: int) -> int:
+def _local_minute(profiles: Profiles, profile: Int, t_us: Int) -> Int:
     """The minute of the local day."""
     zone = profiles.zones[profiles.zone_of[profile]]
     low, high = 0, len(zone)  # the row that holds is in [low, high)
@@ -163,7 +163,8 @@ def _local_minute(profiles: Profiles, profile: int, t_us: int) -> int:
             low = middle
         else:
             high = middle
-    return (t_us + zone[low, 1]) % DAY_US // MINUTE_US
+    ahead_us: Int = zone[low, 1]
+    return (t_us + ahead_us) % DAY_US // MINUTE_US
 
 
 @making_part
@@ -174,7 +175,7 @@ def evaluate(
     program: Program,
     windows: Windows,
     profiles: Profiles,
-    longest_us: int,
+    longest_us: Int,
     work: NDArray[np.int64],
     filled: NDArray[np.int64],
     entries: Entries,

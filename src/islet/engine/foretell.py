@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from islet.engine.kernel import part
+from islet.engine.kernel import Int, part
 from islet.engine.series import MOST_VALUE, Entries
 from islet.model.time import MINUTE_US, SECOND_US
 
@@ -25,7 +25,7 @@ _DAMPED_S: Final = 1_800
 
 
 @part
-def foretell(entries: Entries, end: int, ahead_us: int) -> int:
+def foretell(entries: Entries, end: Int, ahead_us: Int) -> Int:
     """The value that far ahead of the last entry before place `end`, by the entries of the 20 minutes before it."""
     now_us = entries.times_us[end - 1]
     value = entries.values[end - 1]

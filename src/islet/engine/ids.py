@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from islet.engine.kernel import inlined, kernel, part, prefetch
+from islet.engine.kernel import Int, inlined, kernel, part, prefetch
 
 _WORD: Final = 8
 _AHEAD: Final = 32
@@ -121,7 +121,7 @@ class Ids:
 
     def _look_up(self, texts: Texts, found: NDArray[np.int64]) -> None:
         table = self.table(len(found), int(texts.ends[-1]) - int(texts.ends[0]))
-        self._count = _look_up(table, self._count, texts, _BITS_OF_BYTES, found)
+        self._count = int(_look_up(table, self._count, texts, _BITS_OF_BYTES, found))
 
 
 class Pairs:
@@ -153,19 +153,19 @@ class Pairs:
         self, patients: Texts, devices: Texts, patients_found: NDArray[np.int64], devices_found: NDArray[np.int64]
     ) -> None:
         count = len(patients_found)
-        tables = [
-            ids.table(count, int(texts.ends[-1]) - int(texts.ends[0]))
-            for ids, texts in ((self._patients, patients), (self._devices, devices))
-        ]
+        known_patients = self._patients.table(count, int(patients.ends[-1]) - int(patients.ends[0]))
+        known_devices = self._devices.table(count, int(devices.ends[-1]) - int(devices.ends[0]))
         room = len(self._patients) + count
         if room > len(self._usual):
             known = self._usual
             self._usual = np.full(max(room, len(known) + len(known) // 2), -1, np.int32)
             self._usual[: len(known)] = known
         counts = len(self._patients), len(self._devices)
-        self._patients._count, self._devices._count = _look_up_pairs(
-            *tables, *counts, self._usual, patients, devices, _BITS_OF_BYTES, patients_found, devices_found
-        )
+        n_patients, n_devices = _look_up_pairs(
+            known_patients, known_devices, *counts, self._usual, patients, devices, _BITS_OF_BYTES,
+            patients_found, devices_found,
+        )  # fmt: skip
+        self._patients._count, self._devices._count = int(n_patients), int(n_devices)
 
 
 def texts_of(ids: "pa.Array[Any]") -> Texts:
@@ -204,12 +204,12 @@ def _grown(array: NDArray[_T], size: int) -> NDArray[_T]:
 
 
 @inlined
-def _put(slots: NDArray[np.uint64], at: int, value: np.uint64, number: int) -> None:
+def _put(slots: NDArray[np.uint64], at: Int, value: np.uint64, number: Int) -> None:
     slots[at] = (value >> _HALF) << _HALF | np.uint64(number + 1)
 
 
 @kernel
-def _place(slots: NDArray[np.uint64], hashes: NDArray[np.uint64], count: int) -> None:
+def _place(slots: NDArray[np.uint64], hashes: NDArray[np.uint64], count: Int) -> None:
     """Put all numbers into an empty table."""
     for number in range(count):
         at = np.int64(hashes[number] & np.uint64(len(slots) - 1))
@@ -219,7 +219,7 @@ def _place(slots: NDArray[np.uint64], hashes: NDArray[np.uint64], count: int) ->
 
 
 @inlined
-def _hash(words: NDArray[np.uint64], begin: int, length: int, bits: NDArray[np.uint64]) -> np.uint64:
+def _hash(words: NDArray[np.uint64], begin: Int, length: Int, bits: NDArray[np.uint64]) -> np.uint64:
     value = np.uint64(length) * _MIX_2
     at = begin
     end = begin + length
@@ -232,7 +232,7 @@ def _hash(words: NDArray[np.uint64], begin: int, length: int, bits: NDArray[np.u
 
 @inlined
 def _same(
-    words: NDArray[np.uint64], begin: int, others: NDArray[np.uint64], start: int, length: int, bits: NDArray[np.uint64]
+    words: NDArray[np.uint64], begin: Int, others: NDArray[np.uint64], start: Int, length: Int, bits: NDArray[np.uint64]
 ) -> bool:
     k = 0
     while k < length:
@@ -244,7 +244,7 @@ def _same(
 
 
 @inlined
-def _is(table: Table, number: int, texts: Texts, row: int, bits: NDArray[np.uint64]) -> bool:
+def _is(table: Table, number: Int, texts: Texts, row: Int, bits: NDArray[np.uint64]) -> bool:
     """Whether the row's text is the id with that number."""
     at, known = np.uint64(row), np.uint64(number)
     begin, start = np.int64(texts.ends[at]), table.ends[known]
@@ -253,7 +253,7 @@ def _is(table: Table, number: int, texts: Texts, row: int, bits: NDArray[np.uint
 
 
 @inlined
-def _candidate(slots: NDArray[np.uint64], value: np.uint64) -> int:
+def _candidate(slots: NDArray[np.uint64], value: np.uint64) -> Int:
     """The number of the first id whose half of a hash is this one's; -1 where there is none. To look ahead with."""
     mask = np.uint64(len(slots) - 1)
     at = value & mask
@@ -265,7 +265,7 @@ def _candidate(slots: NDArray[np.uint64], value: np.uint64) -> int:
 
 
 @part
-def _number(table: Table, count: int, texts: Texts, row: int, value: np.uint64, bits: NDArray[np.uint64]) -> int:
+def _number(table: Table, count: Int, texts: Texts, row: Int, value: np.uint64, bits: NDArray[np.uint64]) -> Int:
     """The number of the row's text; `count`, and it has been added, where it was not known."""
     at = np.int64(value & np.uint64(len(table.slots) - 1))
     while table.slots[at]:
@@ -287,7 +287,7 @@ def _number(table: Table, count: int, texts: Texts, row: int, value: np.uint64, 
 
 @inlined
 def _announce(
-    table: Table, texts: Texts, first: int, last: int, bits: NDArray[np.uint64], values: NDArray[np.uint64]
+    table: Table, texts: Texts, first: Int, last: Int, bits: NDArray[np.uint64], values: NDArray[np.uint64]
 ) -> None:
     """Hash the next rows, and have their slots brought into the cache."""
     mask = np.uint64(len(table.slots) - 1)
@@ -299,7 +299,7 @@ def _announce(
 
 
 @kernel
-def _look_up(table: Table, count: int, texts: Texts, bits: NDArray[np.uint64], found: NDArray[np.int64]) -> int:
+def _look_up(table: Table, count: Int, texts: Texts, bits: NDArray[np.uint64], found: NDArray[np.int64]) -> Int:
     """Fill `found`; new ids are added. How many ids there are now."""
     values = np.empty(_AHEAD, np.uint64)
     for first in range(0, len(found), _AHEAD):
@@ -315,15 +315,15 @@ def _look_up(table: Table, count: int, texts: Texts, bits: NDArray[np.uint64], f
 def _look_up_pairs(
     patients: Table,
     devices: Table,
-    count: int,
-    device_count: int,
+    count: Int,
+    device_count: Int,
     usual: NDArray[np.int32],
     texts: Texts,
     device_texts: Texts,
     bits: NDArray[np.uint64],
     found: NDArray[np.int64],
     devices_found: NDArray[np.int64],
-) -> tuple[int, int]:
+) -> tuple[Int, Int]:
     """Fill `found` and `devices_found`; new ids are added. How many of each there are now."""
     values = np.empty(_AHEAD, np.uint64)
     likely = np.empty(_AHEAD, np.int64)
@@ -338,10 +338,9 @@ def _look_up_pairs(
             prefetch(patients.ends, (number,))
             prefetch(usual, (number,))
         for k in range(count_here):
-            device = max(np.int64(usual[np.uint64(likely[k])]), 0)
-            likely_devices[k] = device
+            likely_devices[k] = max(np.int64(usual[np.uint64(likely[k])]), np.int64(0))
             prefetch(patients.words, (patients.ends[np.uint64(likely[k])],))
-            prefetch(devices.ends, (device,))
+            prefetch(devices.ends, (likely_devices[k],))
         for k in range(count_here):
             prefetch(devices.words, (devices.ends[np.uint64(likely_devices[k])],))
         for row in range(first, last):
@@ -351,7 +350,7 @@ def _look_up_pairs(
                 number = _number(patients, count, texts, row, values[row - first], bits)
                 count += number == count
             found[at] = number
-            device = np.int64(usual[np.uint64(number)])
+            device: Int = np.int64(usual[np.uint64(number)])
             if device < 0 or not _is(devices, device, device_texts, row, bits):
                 begin = np.int64(device_texts.ends[row])
                 value = _hash(device_texts.words, begin, np.int64(device_texts.ends[row + 1]) - begin, bits)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import inlined, making_part, part, prefetch
+from islet.engine.kernel import Int, inlined, making_part, part, prefetch
 from islet.engine.pool import UNIT, grown, has_room, put_long
 from islet.engine.runs import (
     add_device,
@@ -45,7 +45,7 @@ at a time."""
 
 
 @inlined
-def _announce(series: NDArray[np.void], pool: NDArray[np.uint32], patients: NDArray[np.int64], first: int) -> None:
+def _announce(series: NDArray[np.void], pool: NDArray[np.uint32], patients: NDArray[np.int64], first: Int) -> None:
     """Have the next patients' series, and the newest and the oldest entry of their runs, brought into the cache."""
     last = min(first + AHEAD, len(patients))
     for k in range(np.uint64(first), np.uint64(last)):
@@ -64,10 +64,10 @@ def _append(
     one: Series,
     pool: NDArray[np.uint32],
     ranks: NDArray[np.uint64],
-    horizon_us: int,
-    device: int,
-    time_us: int,
-    value: int,
+    horizon_us: Int,
+    device: Int,
+    time_us: Int,
+    value: Int,
 ) -> bool:
     """The usual case: the newest reading, from a device that is known, where there is room or nothing waits that what
     is old would be needed for. Else nothing is done that matters."""
@@ -97,12 +97,12 @@ def _append(
 
 
 @part
-def _find(entries: Entries, count: int, time_us: int, value: int, device: int) -> tuple[int, int]:
+def _find(entries: Entries, count: Int, time_us: Int, value: Int, device: Int) -> tuple[Int, Int]:
     """Where the reading belongs among the entries, and where one of that time and device is already, else -1."""
     place = count
     while place > 0 and entries.times_us[place - 1] > time_us:
         place -= 1
-    known = -1
+    known: Int = -1
     k = place
     while k > 0 and entries.times_us[k - 1] == time_us:
         k -= 1
@@ -114,7 +114,7 @@ def _find(entries: Entries, count: int, time_us: int, value: int, device: int) -
 
 
 @part
-def _put(entries: Entries, count: int, place: int, time_us: int, value: int, device: int) -> int:
+def _put(entries: Entries, count: Int, place: Int, time_us: Int, value: Int, device: Int) -> Int:
     """Make room at `place` and write the entry; the first place of its instant."""
     for k in range(count, place, -1):
         entries.times_us[k] = entries.times_us[k - 1]
@@ -135,12 +135,12 @@ def _take(
     heap: NDArray[np.int64],
     ranks: NDArray[np.uint64],
     bounds: Bounds,
-    device: int,
-    time_us: int,
-    value: int,
+    device: Int,
+    time_us: Int,
+    value: Int,
     tally: NDArray[np.int64],
     entries: Entries,
-) -> int:
+) -> Int:
     """Any case but the usual one. What became of the row: a tally, or -1: what waits has to be evaluated before."""
     newest_us = max(one.newest_us, time_us)
     if time_us < newest_us - bounds.horizon_us:
@@ -159,10 +159,10 @@ def _take(
     old_us = newest_us - bounds.horizon_us
     if one.count >= MOST_READINGS:
         old_us = max(old_us, entries.times_us[0] + 1)
-    if one.count and entries.times_us[0] < old_us:
-        if one.first != UNTOUCHED and one.count >= _GATHERED:
-            return -1
-    if one.first == UNTOUCHED and one.count and entries.times_us[0] < old_us:
+    old = one.count != 0 and entries.times_us[0] < old_us
+    if old and one.first != UNTOUCHED and one.count >= _GATHERED:
+        return -1
+    if old and one.first == UNTOUCHED:
         if old_us > newest_us - bounds.horizon_us:
             tally[OVERFLOW] += 1
             if time_us < old_us:
@@ -193,14 +193,14 @@ def insert(
     heap: NDArray[np.int64],
     ranks: NDArray[np.uint64],
     rows: Rows,
-    start: int,
-    stop: int,
+    start: Int,
+    stop: Int,
     bounds: Bounds,
     touched: NDArray[np.int64],
     tally: NDArray[np.int64],
     history: NDArray[np.bool_],
     entries: Entries,
-) -> tuple[NDArray[np.uint32], int, int]:
+) -> tuple[NDArray[np.uint32], Int, Int]:
     """Take rows from `start` on; (the pool, the row to go on with, how many patients are in `touched`).
 
     Stops early where going on would push out an entry that has not been evaluated yet.
@@ -215,7 +215,7 @@ def insert(
         one = series[np.uint64(patient)]
         untouched = one.first == UNTOUCHED
         if _append(one, pool, ranks, bounds.horizon_us, device, time_us, value):
-            found = ACCEPTED
+            found: Int = ACCEPTED
         else:
             if not has_room(pool, heap):
                 pool = grown(pool)

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import part
+from islet.engine.kernel import Int, part
 from islet.engine.program import Program
 
 # left and right are registers
@@ -40,10 +40,10 @@ NOT: Final = 17
 def run(
     program: Program,
     work: NDArray[np.int64],
-    columns: int,
+    columns: Int,
     breach: NDArray[np.int64],
     clear: NDArray[np.int64],
-    n: int,
+    n: Int,
 ) -> None:
     """Do the program for the first `columns` of the work table; the masks go to places n and following.
 
@@ -112,7 +112,7 @@ def run(
 
 
 @part
-def _seldom(kind: int, a: int, b: int, to: int, work: NDArray[np.int64], columns: int) -> None:
+def _seldom(kind: Int, a: Int, b: Int, to: Int, work: NDArray[np.int64], columns: Int) -> None:
     """The instructions that few rules need."""
     for c in range(columns):
         if kind == DIVIDE_NUMBER:

@@ -17,6 +17,9 @@ _types: Any = numba.core.types
 _ir: Any = _cgutils.ir
 _njit: Any = numba.njit  # its stubs lack two options
 
+Int = int | np.int64
+"""A whole number in a kernel: to machine code they are one, to Python's type checker two."""
+
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 

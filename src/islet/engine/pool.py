@@ -10,10 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import inlined, making_part, part
+from islet.engine.kernel import Int, inlined, making_part, part
 
 UNIT: Final = 8
-UNITS: Final = np.array([1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1025])
+UNITS: Final[NDArray[np.int64]] = np.array(
+    [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1025], np.int64
+)
 """Units of each size class; the last one holds the longest run."""
 
 END: Final = 0
@@ -32,7 +34,7 @@ def new_heap() -> NDArray[np.int64]:
 
 
 @part
-def size_for(words: int) -> int:
+def size_for(words: Int) -> Int:
     """The smallest size class that holds that many words."""
     size = 0
     while UNITS[size] * UNIT < words:
@@ -43,7 +45,7 @@ def size_for(words: int) -> int:
 @inlined
 def has_room(pool: NDArray[np.uint32], heap: NDArray[np.int64]) -> bool:
     """Whether what a row or a series may need at once is there: a block of each kind."""
-    return (heap[END] + _ROOM) * UNIT <= len(pool)
+    return bool((heap[END] + _ROOM) * UNIT <= len(pool))
 
 
 @making_part
@@ -56,9 +58,9 @@ def grown(pool: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 @part
-def allocate(pool: NDArray[np.uint32], heap: NDArray[np.int64], size: int) -> int:
+def allocate(pool: NDArray[np.uint32], heap: NDArray[np.int64], size: Int) -> Int:
     """The unit where a new block of that size begins. Whoever calls has seen to it that there is room."""
-    unit = heap[FREE + size]
+    unit: Int = heap[FREE + size]
     if unit:
         heap[FREE + size] = pool[unit * UNIT]
         heap[GIVEN_BACK] -= UNITS[size]
@@ -69,21 +71,21 @@ def allocate(pool: NDArray[np.uint32], heap: NDArray[np.int64], size: int) -> in
 
 
 @part
-def give_back(pool: NDArray[np.uint32], heap: NDArray[np.int64], unit: int, size: int) -> None:
+def give_back(pool: NDArray[np.uint32], heap: NDArray[np.int64], unit: Int, size: Int) -> None:
     pool[unit * UNIT] = heap[FREE + size]
     heap[FREE + size] = unit
     heap[GIVEN_BACK] += UNITS[size]
 
 
 @inlined
-def long_at(pool: NDArray[np.uint32], at: int) -> int:
+def long_at(pool: NDArray[np.uint32], at: Int) -> Int:
     """The signed 64-bit number in two words."""
     place = np.uint64(at)  # an index without a sign: it need not be looked at whether it counts from the end
     return np.int64(pool[place]) | (np.int64(pool[place + _ONE]) << 32)
 
 
 @inlined
-def put_long(pool: NDArray[np.uint32], at: int, value: int) -> None:
+def put_long(pool: NDArray[np.uint32], at: Int, value: Int) -> None:
     place = np.uint64(at)
     pool[place] = value & 0xFFFFFFFF
     pool[place + _ONE] = (value >> 32) & 0xFFFFFFFF

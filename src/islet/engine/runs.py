@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import inlined, part
+from islet.engine.kernel import Int, inlined, part
 from islet.engine.pool import UNIT, UNITS, allocate, give_back, long_at, put_long, size_for
 from islet.engine.series import (
     MOST_DEVICES,
@@ -34,20 +34,20 @@ _ONE: Final = np.uint64(1)
 
 
 @inlined
-def capacity(one: Series) -> int:
+def capacity(one: Series) -> Int:
     """How many entries the run has room for."""
-    words = UNITS[one.size] * UNIT - RUN_HEADER
+    words: Int = UNITS[one.size] * UNIT - RUN_HEADER
     return words >> 1 if one.flags & WIDE else words
 
 
 @inlined
-def left_us(one: Series, pool: NDArray[np.uint32]) -> int:
+def left_us(one: Series, pool: NDArray[np.uint32]) -> Int:
     """When the last reading was that has left the run; NEVER where none has."""
     return long_at(pool, int(one.run) * UNIT)
 
 
 @inlined
-def entry_us(one: Series, pool: NDArray[np.uint32], place: int) -> int:
+def entry_us(one: Series, pool: NDArray[np.uint32], place: Int) -> Int:
     """The time of one entry."""
     at = int(one.run) * UNIT + RUN_HEADER
     if one.flags & WIDE:
@@ -56,7 +56,7 @@ def entry_us(one: Series, pool: NDArray[np.uint32], place: int) -> int:
 
 
 @inlined
-def unpack(one: Series, pool: NDArray[np.uint32], begin: int, entries: Entries) -> None:
+def unpack(one: Series, pool: NDArray[np.uint32], begin: Int, entries: Entries) -> None:
     """Fill in the entries of the run from place `begin` on."""
     at = np.uint64(int(one.run) * UNIT + RUN_HEADER)
     base_us = one.base_us
@@ -75,7 +75,7 @@ def unpack(one: Series, pool: NDArray[np.uint32], begin: int, entries: Entries) 
 
 
 @inlined
-def unpack_since(one: Series, pool: NDArray[np.uint32], from_us: int, entries: Entries) -> None:
+def unpack_since(one: Series, pool: NDArray[np.uint32], from_us: Int, entries: Entries) -> None:
     """Fill in times and values of the entries from that instant on, and of the one before them."""
     begin = int(one.first)
     at = int(one.run) * UNIT + RUN_HEADER
@@ -101,7 +101,7 @@ def unpack_since(one: Series, pool: NDArray[np.uint32], from_us: int, entries: E
 
 
 @part
-def _fits_one_word(base_us: int, entries: Entries, count: int) -> bool:
+def _fits_one_word(base_us: Int, entries: Entries, count: Int) -> bool:
     for k in range(count):
         age_us = entries.times_us[k] - base_us
         if age_us >= NARROW_TIMES * NARROW_UNIT_US or age_us % NARROW_UNIT_US:
@@ -112,7 +112,7 @@ def _fits_one_word(base_us: int, entries: Entries, count: int) -> bool:
 
 
 @part
-def pack(one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], entries: Entries, count: int) -> None:
+def pack(one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], entries: Entries, count: Int) -> None:
     """Write the first `count` entries (at least one) as the series' run, in a block that is large enough."""
     base_us = entries.times_us[0]
     narrow = _fits_one_word(base_us, entries, count)
@@ -143,7 +143,7 @@ def pack(one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], entries
 
 
 @inlined
-def packed_age(one: Series, age_us: int, value: int, device: int) -> int:
+def packed_age(one: Series, age_us: Int, value: Int, device: Int) -> Int:
     """The entry, that much after the base, as the run has them; -1 where it does not fit."""
     if one.flags & WIDE:
         if age_us >= WIDE_TIMES:
@@ -156,7 +156,7 @@ def packed_age(one: Series, age_us: int, value: int, device: int) -> int:
 
 
 @part
-def leave(one: Series, pool: NDArray[np.uint32], time_us: int, value: int, device: int) -> None:
+def leave(one: Series, pool: NDArray[np.uint32], time_us: Int, value: Int, device: Int) -> None:
     """Note the last reading that has left the run."""
     at = int(one.run) * UNIT
     put_long(pool, at, time_us)
@@ -165,7 +165,7 @@ def leave(one: Series, pool: NDArray[np.uint32], time_us: int, value: int, devic
 
 
 @part
-def let_go(one: Series, pool: NDArray[np.uint32], before_us: int, ranks: NDArray[np.uint64]) -> int:
+def let_go(one: Series, pool: NDArray[np.uint32], before_us: Int, ranks: NDArray[np.uint64]) -> Int:
     """Have the entries of before that instant leave the run, at most all; how many did. The base moves along."""
     gone = 0
     while gone < one.count and entry_us(one, pool, gone) < before_us:
@@ -193,8 +193,8 @@ def let_go(one: Series, pool: NDArray[np.uint32], before_us: int, ranks: NDArray
 
 @part
 def last_of_instant(
-    one: Series, pool: NDArray[np.uint32], place: int, ranks: NDArray[np.uint64]
-) -> tuple[int, int, int]:
+    one: Series, pool: NDArray[np.uint32], place: Int, ranks: NDArray[np.uint64]
+) -> tuple[Int, Int, Int]:
     """Time, value and device of an entry that is the last of its instant; of several devices that showed that value
     the one whose rank is lowest, so that it does not matter which came first."""
     at = int(one.run) * UNIT + RUN_HEADER
@@ -217,7 +217,7 @@ def last_of_instant(
 
 
 @inlined
-def device_number(one: Series, pool: NDArray[np.uint32], place: int) -> int:
+def device_number(one: Series, pool: NDArray[np.uint32], place: Int) -> Int:
     """The device at that place of the series' table."""
     if one.flags & SEVERAL:
         return np.int64(pool[int(one.device) * UNIT + 1 + place])
@@ -225,7 +225,7 @@ def device_number(one: Series, pool: NDArray[np.uint32], place: int) -> int:
 
 
 @inlined
-def device_place(one: Series, pool: NDArray[np.uint32], device: int) -> int:
+def device_place(one: Series, pool: NDArray[np.uint32], device: Int) -> Int:
     """The place of the device in the series' table, -1 where it has none."""
     if not one.flags & SEVERAL:
         return 0 if one.device == device else -1
@@ -237,7 +237,7 @@ def device_place(one: Series, pool: NDArray[np.uint32], device: int) -> int:
 
 
 @part
-def add_device(one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], device: int, entries: Entries) -> int:
+def add_device(one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], device: Int, entries: Entries) -> Int:
     """A place in the table for a device that has none: the first one that no entry (unpacked) uses, or a new one.
     -1 where MOST_DEVICES are in use."""
     if one.count == 0 and not one.flags & SEVERAL:
@@ -249,8 +249,9 @@ def add_device(one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], d
         pool[unit * UNIT + 1] = one.device
         one.device = unit
         one.flags |= SEVERAL
-    at = int(one.device) * UNIT
-    count, size = np.int64(pool[at] & 0xFFFF), np.int64(pool[at] >> 16)
+    at: Int = int(one.device) * UNIT
+    count: Int = np.int64(pool[at] & 0xFFFF)
+    size: Int = np.int64(pool[at] >> 16)
     place = 0
     while place < count:
         used = False

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from islet.engine.kernel import Int
 from islet.model.time import SECOND_US
 
 SERIES: Final = np.dtype(
@@ -31,20 +32,20 @@ SERIES: Final = np.dtype(
 class Series(Protocol):
     """A record of SERIES, as the type checker sees it."""
 
-    base_us: int  # what the packed times of the run count from
-    newest_us: int
-    received_us: int  # when the last reading came in, by our clock
-    active: int  # rules whose episode (or silence) runs behind the newest reading
-    profile: int  # the patient's row in `Profiles`
-    row: int  # the row of the batch that touched it last
-    run: int  # unit of the pool; as the next two: 0, nothing there
-    episodes: int
-    context: int
-    device: int  # the only device of the run, or the unit of the table of several
-    count: int  # readings in the run
-    first: int  # first reading to be evaluated again, UNTOUCHED where there is none
-    size: int  # size class of the run
-    flags: int
+    base_us: Int  # what the packed times of the run count from
+    newest_us: Int
+    received_us: Int  # when the last reading came in, by our clock
+    active: Int  # rules whose episode (or silence) runs behind the newest reading
+    profile: Int  # the patient's row in `Profiles`
+    row: Int  # the row of the batch that touched it last
+    run: Int  # unit of the pool; as the next two: 0, nothing there
+    episodes: Int
+    context: Int
+    device: Int  # the only device of the run, or the unit of the table of several
+    count: Int  # readings in the run
+    first: Int  # first reading to be evaluated again, UNTOUCHED where there is none
+    size: Int  # size class of the run
+    flags: Int
 
 
 WIDE: Final = 1

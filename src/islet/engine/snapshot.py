@@ -111,7 +111,7 @@ def _ends(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _packed(column: NDArray[Any]) -> _Column:
     raw = np.ascontiguousarray(column).view(np.uint8).reshape(-1)
-    data = pa.compress(raw, codec="zstd", asbytes=True)
+    data = pa.compress(raw.data, codec="zstd", asbytes=True)
     return _Column(column.dtype.str, raw.nbytes, data)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from islet.engine.program import Program
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Profiles
 from islet.model.alerts import Severity
+
+_T = TypeVar("_T", bound=np.generic)
 
 _CACHE_LINE: Final = 64
 _WORDS_A_PATIENT: Final = 16
@@ -189,7 +191,7 @@ def _same(one: Reference, other: Reference) -> bool:
     return one == other and np.array_equal(one.zones, other.zones)
 
 
-def aligned(count: int, kind: "np.dtype[np.void] | np.dtype[np.uint32]") -> "NDArray[np.void] | NDArray[np.uint32]":
+def aligned(count: int, kind: np.dtype[_T]) -> NDArray[_T]:
     """Zeros that begin with a cache line, so that no patient's series lies in two."""
     size = count * kind.itemsize
     memory = np.zeros(size + _CACHE_LINE, np.uint8)

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import inlined, part
+from islet.engine.kernel import Int, inlined, part
 from islet.engine.pool import UNIT, UNITS, allocate, give_back, long_at, put_long, size_for
 from islet.engine.series import Series
 
@@ -27,7 +27,7 @@ and its last active instant."""
 
 
 @inlined
-def recall(one: Series, pool: NDArray[np.uint32], known: NDArray[np.int64]) -> int:
+def recall(one: Series, pool: NDArray[np.uint32], known: NDArray[np.int64]) -> Int:
     """Fill in the episodes (n, WIDTH) as they were kept; how many there are, at most MOST_EPISODES."""
     if not one.episodes:
         return 0
@@ -47,7 +47,7 @@ def recall(one: Series, pool: NDArray[np.uint32], known: NDArray[np.int64]) -> i
 
 @part
 def keep(
-    one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], known: NDArray[np.int64], count: int, old_us: int
+    one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], known: NDArray[np.int64], count: Int, old_us: Int
 ) -> None:
     """Keep those of the first `count` episodes that end at `old_us` or after it (of too many, the last ones)."""
     stay = 0
