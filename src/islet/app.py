@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from islet.access.passwords import hash_password
+from islet.decode.telemetry import warm_up as decoder_warm_up
 from islet.engine.backfill import BackfillFollower
 from islet.engine.clocks import ClockWatch
 from islet.engine.embedded import EmbeddedEngine
@@ -191,7 +192,7 @@ class Platform:
             page_max_age_min=self.settings.page_max_age_min,
             notify_give_up_h=self.settings.notify_give_up_h,
             rng=random.Random(secrets.randbits(64)),
-            texts=texts_in(words(self.settings.notify_language).text),
+            texts=texts_in(words(self.settings.notify_language).text, self._rule_title),
         )
         seen, ends, tidied_s = 0, tuple[int, ...](), 0.0
 
@@ -208,6 +209,10 @@ class Platform:
 
         self.workers.append(Worker("notify", tell, after=outbox.close))
         self.metrics.watch(CountsCollector("outbox", "Messages by state.", outbox.counts, grows=False))
+
+    def _rule_title(self, name: str) -> str:
+        """As it is called in messages; by the rule book of the moment."""
+        return self.rules.current().title(name, self.settings.notify_language)
 
     def _watch(self) -> None:
         self.metrics.watch(LogCollector(self.log, self._cursors))
@@ -281,6 +286,7 @@ class Platform:
 
     async def _open_gateway(self, stack: contextlib.AsyncExitStack) -> list[BaseRoute]:
         settings = self.settings
+        await asyncio.to_thread(decoder_warm_up)
         soon = asyncio.get_running_loop().call_soon_threadsafe
         intake = Intake(self.commit, soon, future_us=round(settings.future_min * MINUTE_US))
         authenticator = Authenticator(self.registry, settings.hub_name, wall_us)

@@ -125,6 +125,18 @@ def test_a_broken_rule_is_left_out_says_why_and_stops_no_other(registry: SqliteR
     assert now.rule("low").title != "low"
 
 
+def test_all_that_can_raise_an_alert_has_a_title_in_both_languages(book: RuleBook) -> None:
+    book.add(text("mine"), by="wang", at_us=1)
+    now = book.current()
+    for language in ("en", "zh-CN"):
+        titles = now.titles(language)
+        assert titles.keys() == {rule.name for rule in now.plan.rules} | {"device_clock", "pattern_change"}
+        chinese = {name for name, title in titles.items() if any("一" <= letter <= "鿿" for letter in title)}
+        assert chinese == (titles.keys() - {"mine"} if language == "zh-CN" else set())
+    assert now.title("device_clock", "zh-CN") == "设备时钟错误"
+    assert now.title("of_last_year", "zh-CN") == "Of last year"
+
+
 def test_rules_beyond_what_one_stream_can_hold_are_left_out_one_by_one(
     registry: SqliteRegistry, book: RuleBook
 ) -> None:

@@ -15,6 +15,7 @@ from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
 from islet.notify.base import Delivered, Message, Notifier, Outcome
 from islet.notify.outbox import Outbox
+from islet.notify.texts import Texts
 
 KEY = bytes(range(32))
 NOW = 1_790_000_000_000_000
@@ -85,7 +86,9 @@ def append(log: MemoryLog, *changes: AlertChange) -> None:
     log.commit([Commit(received_at_us=NOW, appends=[Append(topic=Topic.ALERTS, batch=documents_batch(rows))])])
 
 
-def outbox(path: Path, *notifiers: Notifier, give_up_h: float = 24.0, patience_s: float = 5.0) -> Outbox:
+def outbox(
+    path: Path, *notifiers: Notifier, give_up_h: float = 24.0, patience_s: float = 5.0, texts: Texts | None = None
+) -> Outbox:
     return Outbox(
         path / "store.db",
         KEY,
@@ -93,6 +96,7 @@ def outbox(path: Path, *notifiers: Notifier, give_up_h: float = 24.0, patience_s
         page_max_age_min=30.0,
         notify_give_up_h=give_up_h,
         rng=Random(1),
+        texts=texts,
         patience_s=patience_s,
     )
 

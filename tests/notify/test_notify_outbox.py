@@ -2,8 +2,10 @@
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from msgspec import structs
 
 from islet.log.base import Append, Commit
 from islet.log.memory import MemoryLog
@@ -96,6 +98,27 @@ def test_only_the_chosen_severities_page(tmp_path: Path, log: MemoryLog, severit
     append(log, change("opened", severity=severity), change("cleared", severity=severity))
     box.take_in(log, NOW)
     assert box.deliver_due(NOW) == 2 * sent
+
+
+def test_an_alert_found_in_the_past_pages_nobody_however_young_it_is(tmp_path: Path, log: MemoryLog) -> None:
+    channel = ListChannel()
+    box = outbox(tmp_path, channel)
+    kinds: tuple[Literal["opened", "cleared", "retracted"], ...] = ("opened", "cleared", "opened", "retracted")
+    append(log, *(structs.replace(change(kind), retrospective=True) for kind in kinds))
+    assert box.take_in(log, NOW) == 0
+    assert box.deliver_due(NOW) == 0
+    assert box.counts() == {"pending": 0, "sent": 0, "not_sent": 0, "undeliverable": 0}
+
+
+def test_a_rule_is_called_what_the_rule_book_calls_it(tmp_path: Path, log: MemoryLog) -> None:
+    from islet.notify.texts import texts_in
+
+    channel = ListChannel()
+    box = outbox(tmp_path, channel, texts=texts_in(titles=lambda rule: f"the title of {rule}"))
+    append(log, change("opened", rule="mine"))
+    box.take_in(log, NOW)
+    box.deliver_due(NOW)
+    assert [message.title for message in channel.received] == ["the title of mine"]
 
 
 def test_urgent_messages_go_before_warnings(tmp_path: Path, log: MemoryLog) -> None:

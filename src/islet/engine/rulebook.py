@@ -17,6 +17,7 @@ from msgspec import Struct
 from islet.engine.parameters import NO_LAYERS, Layer, Layers, Override, check_override, references
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.rules import Plan, Rule, check_rule, load_rules, plan, read_rule
+from islet.engine.titles import titles_in
 from islet.errors import AlreadyExists, BadInput, NotFound, RuleRefused
 from islet.model.people import Patient, Role
 from islet.store.base import EntryKind, Registry
@@ -68,8 +69,13 @@ class Rules:
         return next(found, None)
 
     def titles(self, language: str = "en") -> dict[str, str]:
-        """The title of each rule by its name, in a language, or in English where there is no other."""
-        return {rule.name: rule.titles.get(language, rule.title) for rule in self.plan.rules}
+        """The title of all that can raise an alert, by its name, in a language, or in English where there is no other."""
+        ruled = {rule.name: rule.titles.get(language, rule.title) for rule in self.plan.rules}
+        return titles_in(language) | ruled
+
+    def title(self, name: str, language: str = "en") -> str:
+        """Of one; a rule that is no more has no other title than its name."""
+        return self.titles(language).get(name) or name.replace("_", " ").capitalize()
 
 
 class RuleBook:

@@ -98,7 +98,9 @@ class Outbox:
             return None
 
     def _take_in_change(self, change: AlertChange, now_us: int) -> int:
-        if change.change == "acknowledged" or (change.change == "opened" and change.severity not in self._severities):
+        if change.change == "acknowledged" or change.retrospective:
+            return 0  # what was found in the past never pages anybody as if it were now
+        if change.change == "opened" and change.severity not in self._severities:
             return 0
         if change.change == "retracted":
             being_sent = {row.alert for row, _ in self._sending.values()}

@@ -12,6 +12,9 @@ from islet.model.time import MINUTE_US, iso
 Texts = Callable[[AlertChange], tuple[str, str]]
 """Title and text for a change; the outbox is given one."""
 
+Titles = Callable[[str], str]
+"""What people call a rule, by its name, in the messages' language."""
+
 Translate = Callable[[str], str]
 """A catalogue: the sentence in the reader's language (`gettext`); an unknown sentence comes back as it is."""
 
@@ -28,7 +31,7 @@ TITLES: Final = {
     "no_data": _("No data"),
     "seed_demonstration": _("Demonstration rule"),
 }
-"""The title of each shipped rule; other rules are called by their name."""
+"""The title of a rule where nobody gives another; the rest are called by their name."""
 
 SENTENCES: Final = {
     "opened": _("{title}: alert for patient {patient} since {since}. Open the portal."),
@@ -40,7 +43,7 @@ SENTENCES: Final = {
 }
 
 
-def texts_in(translate: Translate = _) -> Texts:
+def texts_in(translate: Translate = _, titles: Titles | None = None) -> Texts:
     """The standard texts in the catalogue's language. Times are UTC to the minute, and say so.
 
     >>> change = AlertChange(change="opened", rule="low", patient="p-7", onset_us=0, at_us=0)
@@ -49,7 +52,8 @@ def texts_in(translate: Translate = _) -> Texts:
     """
 
     def texts(change: AlertChange) -> tuple[str, str]:
-        title = translate(TITLES.get(change.rule, change.rule.replace("_", " ")))
+        plain = TITLES.get(change.rule, change.rule.replace("_", " "))
+        title = translate(plain) if titles is None else titles(change.rule)
         sentence = translate(SENTENCES[change.change])
         return title, sentence.format(title=title, patient=change.patient, since=_minute(change.onset_us))
 
