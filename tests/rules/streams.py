@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from math import floor
@@ -91,7 +91,10 @@ def history(stream: Stream, plan: Plan, today: int) -> dict[str, pa.Table]:
     quantity = pa.array([v.value for v in stream.values], pa.float64()).cast(pa.decimal128(9, 1))
     readings = _table([_row(v, stream.time_zone) for v in stream.values]).append_column(stream.quantity, quantity)
     day = BEGIN.date() + timedelta(days=today)
+    end = datetime.combine(day + timedelta(days=1), time(), tzinfo=ZoneInfo(stream.time_zone)).astimezone(UTC)
+    ends = pa.array([end.replace(tzinfo=None)] * len(stream.names()), pa.timestamp("us"))
     patients = _patients(stream, plan).append_column("today", pa.array([day] * len(stream.names()), pa.date32()))
+    patients = patients.append_column("day_end_ts", ends)
     return {"readings": readings, "patients": patients}
 
 

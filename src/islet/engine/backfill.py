@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 
 from islet.engine.embedded import Commits
+from islet.engine.titles import WITHOUT_FILE
 from islet.errors import OffsetExpired
 from islet.log.base import Append, CursorMove, Log, Slice
 from islet.model.alerts import Alert, AlertChange, Severity
@@ -155,7 +156,7 @@ class BackfillFollower:
         known = [
             alert
             for alert in self._store.alerts([patient], limit=_MOST_ALERTS)
-            if alert.cleared_us is None or alert.cleared_us >= stretch.from_us
+            if alert.rule not in WITHOUT_FILE and (alert.cleared_us is None or alert.cleared_us >= stretch.from_us)
         ]
         last_us = newest[0].time_us - self._lateness_us
         inside = [e for e in episodes if e.onset_us <= last_us and (e.end_us or last_us) >= stretch.from_us]

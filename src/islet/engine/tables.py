@@ -123,5 +123,6 @@ FORECAST_HIGH: Final = 65_535
 """A forecast lies between 0 and this, in tenths of mg/dL."""
 
 HISTORY_TABLES: Final = ("readings", "care_events", "vitals", "patients", "days", "clock")
-"""What a rule with `every` may read, whole. `patients` has `today` as well: the patient's last complete local day, a
-DATE; `clock` one row with `now_ts`; `days` is made of `readings` (`islet.engine.oracle.DAYS`)."""
+"""What a rule with `every` may read: the last days of everybody (`islet.engine.history_tables`). `patients` has `today`
+as well: the patient's last complete local day, a DATE, and `day_end_ts`, the instant at which it ended; `clock` one row
+with `now_ts`; `days` is made of `readings` (`islet.engine.oracle.DAYS`)."""

@@ -27,7 +27,7 @@ zh-CN = "传感器佩戴不足"
 [descriptions]
 zh-CN = "14 天内传感器有数据的时间少于 70 %。"
 */
-SELECT patients.patient AS patient, CAST(MAX(today) + 1 AS TIMESTAMP) AS ts
+SELECT patients.patient AS patient, MAX(day_end_ts) AS ts
 FROM patients
 JOIN days ON days.patient = patients.patient AND days.day <= patients.today
 GROUP BY patients.patient

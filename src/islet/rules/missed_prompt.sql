@@ -27,7 +27,7 @@ zh-CN = "测量次数少于约定"
 [descriptions]
 zh-CN = "昨天的读数少于约定次数。适用于自行测量者。"
 */
-SELECT patients.patient AS patient, CAST(today + 1 AS TIMESTAMP) AS ts
+SELECT patients.patient AS patient, day_end_ts AS ts
 FROM patients
 LEFT JOIN days ON days.patient = patients.patient AND days.day = patients.today
 WHERE COALESCE(days.readings, 0) < agreed_readings

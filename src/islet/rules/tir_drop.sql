@@ -27,7 +27,7 @@ zh-CN = "目标范围时间下降"
 [descriptions]
 zh-CN = "近 14 天目标范围内时间比之前 14 天下降 15 个百分点及以上。"
 */
-SELECT patients.patient AS patient, CAST(MAX(today) + 1 AS TIMESTAMP) AS ts
+SELECT patients.patient AS patient, MAX(day_end_ts) AS ts
 FROM patients
 JOIN days ON days.patient = patients.patient AND days.day <= patients.today AND days.day > patients.today - 28
 GROUP BY patients.patient
