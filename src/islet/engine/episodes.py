@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from islet.engine.kernel import Int, inlined, kernel, making_part
 from islet.engine.pool import UNIT, grown, has_room
 from islet.engine.program import Program
-from islet.engine.runs import device_number, entry_us, last_of_instant, left_us, unpack
+from islet.engine.runs import device_number, entry_us, last_of_instant, left_us, unpack, value_and_device
 from islet.engine.series import FOREVER, NEVER, UNTOLD, UNTOUCHED, Bounds, Entries, Profiles, Series
-from islet.engine.told import DEVICE, END, LAST, MOST_EPISODES, ONSET, RULE, TOLD, VALUE, keep, recall
+from islet.engine.told import DEVICE, END, LAST, MOST_EPISODES, ONSET, RULE, TOLD, VALUE, add, end, keep, recall
 from islet.engine.told import WIDTH as EPISODE_WIDTH
 
 OPENED: Final = 0
@@ -257,20 +257,48 @@ def _silences(
 
 
 @inlined
-def _nothing_to_say(
-    one: Series, pool: NDArray[np.uint32], enabled: Int, breach: Int, clear: Int, reading_bits: Int, shortest_us: Int
-) -> bool:
-    """The usual case in a few instructions: one new reading at the end, which turns no rule on or off and follows and
-    leaves no silence. Then it is settled here; otherwise nothing is changed."""
-    if one.first < 1 or one.first + 1 != one.count or one.flags & UNTOLD:
+def _is_simple(one: Series, pool: NDArray[np.uint32], turned: Int, slow: Int, shortest_us: Int) -> bool:
+    """Whether this is the usual case: one new reading at the end, which follows and leaves no silence and turns none
+    of the `slow` rules on or off, the silences among them."""
+    if one.first < 1 or one.first + 1 != one.count or one.flags & UNTOLD or turned & slow:
         return False
-    active = (breach & enabled) | (one.active & ~(clear | ~enabled) & reading_bits)
-    if active != one.active:  # this also holds where a silence was said behind the reading before
-        return False
-    if one.newest_us - entry_us(one, pool, one.first - 1) > shortest_us:
-        return False
-    one.first = UNTOUCHED
-    return True
+    return bool(one.newest_us - entry_us(one, pool, one.first - 1) <= shortest_us)
+
+
+@making_part
+def _turn(
+    one: Series,
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    patient: Int,
+    active: Int,
+    old_us: Int,
+    changes: NDArray[np.int64],
+    n: Int,
+) -> tuple[NDArray[np.int64], Int]:
+    """Open and end the episodes that the newest reading turns on and off: what `fold` does in that case, in few steps."""
+    turned = active ^ one.active
+    place = int(one.count) - 1
+    rule = 0
+    while turned >> rule:
+        if (turned >> rule) & 1 == 0:
+            rule += 1
+            continue
+        if (active >> rule) & 1:
+            value, device = value_and_device(one, pool, place)
+            add(one, pool, heap, rule, one.newest_us, old_us)
+            changes = _said(changes, n, OPENED, rule, patient, one.newest_us, one.newest_us, one.row)
+            changes[n, 5] = device
+            changes[n, 6] = value
+            n += 1
+        else:
+            onset_us = end(one, pool, rule, one.newest_us)
+            if onset_us != NEVER:
+                changes = _said(changes, n, CLEARED, rule, patient, onset_us, one.newest_us, one.row)
+                n += 1
+        rule += 1
+    one.active = active
+    return changes, n
 
 
 @inlined
@@ -337,17 +365,28 @@ def fold(
     n on, and how many there are now. Nothing is touched after."""
     bits = program.reading_bits
     rules = len(program.silence_us)
-    silences = 0
+    silences, slow = 0, 0
     shortest_us = FOREVER
     for rule in range(rules):
+        if program.sustained_us[rule] > 0:
+            slow |= 1 << rule
         if program.silence_us[rule] > 0:
             silences |= 1 << rule
+            slow |= 1 << rule
             shortest_us = min(shortest_us, program.silence_us[rule])
     done = 0
     for patient in touched:
         one = series[np.uint64(patient)]
         enabled = profiles.masks[np.uint64(one.profile)]
-        if _nothing_to_say(one, pool, enabled, breach[np.uint64(done)], clear[np.uint64(done)], bits, shortest_us):
+        breached, stays = breach[np.uint64(done)] & enabled, ~(clear[np.uint64(done)] | ~enabled) & bits
+        now_active = breached | (one.active & stays)
+        if _is_simple(one, pool, now_active ^ one.active, slow, shortest_us):
+            if now_active != one.active:
+                if not has_room(pool, heap):
+                    pool = grown(pool)
+                old_us = one.newest_us - bounds.lateness_us
+                changes, n = _turn(one, pool, heap, patient, now_active, old_us, changes, n)
+            one.first = UNTOUCHED
             done += 1
             continue
         if not has_room(pool, heap):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.engine.context import gather_context
-from islet.engine.foretell import LOOKS_BACK_US, foretell
+from islet.engine.foretell import LOOKS_BACK_US, foretold, slope
 from islet.engine.interpret import run
 from islet.engine.kernel import Int, inlined, making_part, part
 from islet.engine.pool import UNIT
@@ -115,6 +115,8 @@ def _gather(
     t_us = entries.times_us[np.uint64(place)]
     begin = end
     total, low, high = np.int64(0), np.int64(1 << 40), np.int64(0)
+    above: Int = 0
+    below: Int = 0
     if windows.weighed:
         for k in range(SQUARES, SPAN):
             found[k] = 0
@@ -124,7 +126,10 @@ def _gather(
         source, window_us = windows.table[w, 0], windows.table[w, 1]
         first, last = windows.table[w, 2], windows.table[w, 3]
         if source == FORECAST:
-            work[program.features[first, 3], column] = foretell(entries, end, window_us)
+            if below == 0:
+                above, below = slope(entries, end)
+            value = entries.values[np.uint64(end - 1)]
+            work[program.features[first, 3], column] = foretold(value, above, below, window_us)
             continue
         if source >= CONTEXT:
             gather_context(one, pool, source - CONTEXT, t_us - window_us, t_us, found)
@@ -132,9 +137,11 @@ def _gather(
             _previous(one, pool, entries, place, found)
         else:
             before = begin
-            while begin > 0 and entries.times_us[np.uint64(begin - 1)] >= t_us - window_us:
+            from_us = t_us - window_us
+            while begin > 0 and entries.times_us[np.uint64(begin - 1)] >= from_us:
                 begin -= 1
-                value = entries.values[np.uint64(begin)]
+            for k in range(np.uint64(begin), np.uint64(before)):  # a loop of its own, so that it is vectorised
+                value = entries.values[k]
                 total += value
                 low = min(low, value)
                 high = max(high, value)

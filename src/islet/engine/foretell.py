@@ -25,22 +25,32 @@ _DAMPED_S: Final = 1_800
 
 
 @part
-def foretell(entries: Entries, end: Int, ahead_us: Int) -> Int:
-    """The value that far ahead of the last entry before place `end`, by the entries of the 20 minutes before it."""
-    now_us = entries.times_us[end - 1]
-    value = entries.values[end - 1]
-    n, x, y, xx, xy = 0, 0, 0, 0, 0
-    k = end
-    while k > 0 and entries.times_us[k - 1] >= now_us - LOOKS_BACK_US:
-        k -= 1
-        age = (now_us - entries.times_us[k]) // SECOND_US
-        n += 1
+def slope(entries: Entries, end: Int) -> tuple[Int, Int]:
+    """The slope per second at the last entry before place `end`, by the entries of the 20 minutes before it, as a
+    fraction: what is above the line and, positive, what is below it."""
+    now_us = entries.times_us[np.uint64(end - 1)]
+    value = entries.values[np.uint64(end - 1)]
+    from_us = now_us - LOOKS_BACK_US
+    begin = end
+    while begin > 0 and entries.times_us[np.uint64(begin - 1)] >= from_us:
+        begin -= 1
+    n = end - begin
+    if n < _LEAST_VALUES or now_us - entries.times_us[np.uint64(begin)] < _LEAST_SPAN_S * SECOND_US:
+        return 0, 1
+    x, y, xx, xy = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    for k in range(np.uint64(begin), np.uint64(end)):
+        age = np.int64(np.uint64(now_us - entries.times_us[k]) // np.uint64(SECOND_US))
+        more = entries.values[k] - value
         x += age
-        y += entries.values[k] - value
+        y += more
         xx += age * age
-        xy += age * (entries.values[k] - value)
-    if n < _LEAST_VALUES or (now_us - entries.times_us[k]) // SECOND_US < _LEAST_SPAN_S:
-        return np.int64(value)
+        xy += age * more
+    return x * y - n * xy, n * xx - x * x
+
+
+@part
+def foretold(value: Int, above: Int, below: Int, ahead_us: Int) -> Int:
+    """The value that far ahead of a value with that slope."""
     ahead = ahead_us // SECOND_US
-    gained = (x * y - n * xy) * (ahead * _DAMPED_S // (ahead + _DAMPED_S)) // (n * xx - x * x)
-    return np.int64(min(max(value + gained, 0), MOST_VALUE))
+    gained = above * (ahead * _DAMPED_S // (ahead + _DAMPED_S)) // below
+    return min(max(value + gained, 0), MOST_VALUE)

@@ -216,6 +216,17 @@ def last_of_instant(
     return entry_us(one, pool, place), value, device
 
 
+@part
+def value_and_device(one: Series, pool: NDArray[np.uint32], place: Int) -> tuple[Int, Int]:
+    """What one entry says, and by which device."""
+    at = int(one.run) * UNIT + RUN_HEADER
+    if one.flags & WIDE:
+        packed = long_at(pool, at + 2 * place)
+        return (packed >> WIDE_VALUE_SHIFT) & 0xFFFF, device_number(one, pool, packed & (MOST_DEVICES - 1))
+    packed = np.int64(pool[at + place])
+    return (packed >> NARROW_VALUE_SHIFT) & (NARROW_VALUES - 1), device_number(one, pool, packed & (NARROW_DEVICES - 1))
+
+
 @inlined
 def device_number(one: Series, pool: NDArray[np.uint32], place: Int) -> Int:
     """The device at that place of the series' table."""

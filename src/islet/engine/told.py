@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from islet.engine.kernel import Int, inlined, part
 from islet.engine.pool import UNIT, UNITS, allocate, give_back, long_at, put_long, size_for
-from islet.engine.series import Series
+from islet.engine.series import FOREVER, NEVER, Series
 
 HEADER: Final = 2
 EPISODE: Final = 4
@@ -75,3 +75,58 @@ def keep(
             put_long(pool, at, known[k, ONSET] << 7 | known[k, RULE] << 1 | known[k, TOLD])
             put_long(pool, at + 2, known[k, END])
             at += EPISODE
+
+
+@part
+def add(one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], rule: Int, onset_us: Int, old_us: Int) -> None:
+    """One more episode, which runs and has been told; it begins after all others of its rule. Where there is no room,
+    those that ended before `old_us` are forgotten first."""
+    if not one.episodes:
+        unit = allocate(pool, heap, 0)
+        pool[unit * UNIT] = 0
+        pool[unit * UNIT + 1] = 0
+        one.episodes = unit
+    begin: Int = int(one.episodes) * UNIT
+    count: Int = np.int64(pool[begin])
+    size: Int = np.int64(pool[begin + 1])
+    if HEADER + EPISODE * (count + 1) > UNITS[size] * UNIT:
+        count = _forget(pool, begin, count, old_us)
+    if HEADER + EPISODE * (count + 1) > UNITS[size] * UNIT:
+        larger = size_for(HEADER + EPISODE * (count + 1))
+        unit = allocate(pool, heap, larger)
+        for k in range(HEADER + EPISODE * count):
+            pool[unit * UNIT + k] = pool[begin + k]
+        give_back(pool, heap, int(one.episodes), size)
+        one.episodes = unit
+        begin = unit * UNIT
+        pool[begin + 1] = larger
+    at = begin + HEADER + EPISODE * count
+    put_long(pool, at, onset_us << 7 | rule << 1 | 1)
+    put_long(pool, at + 2, FOREVER)
+    pool[begin] = count + 1
+
+
+@part
+def _forget(pool: NDArray[np.uint32], begin: Int, count: Int, old_us: Int) -> Int:
+    """Close the ranks over those that ended before `old_us` (of too many, the first one); how many stay."""
+    stay: Int = 0
+    for k in range(count == MOST_EPISODES, count):
+        at = begin + HEADER + EPISODE * k
+        if long_at(pool, at + 2) < old_us:
+            continue
+        for word in range(EPISODE):
+            pool[begin + HEADER + EPISODE * stay + word] = pool[at + word]
+        stay += 1
+    return stay
+
+
+@part
+def end(one: Series, pool: NDArray[np.uint32], rule: Int, end_us: Int) -> Int:
+    """Have the rule's episode that runs end; its onset, NEVER where it is among those that were too many."""
+    begin = int(one.episodes) * UNIT
+    for k in range(np.int64(pool[begin])):
+        at = begin + HEADER + EPISODE * k
+        if long_at(pool, at + 2) == FOREVER and (long_at(pool, at) >> 1) & 63 == rule:
+            put_long(pool, at + 2, end_us)
+            return long_at(pool, at) >> 7
+    return NEVER
