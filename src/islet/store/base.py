@@ -14,6 +14,7 @@ from msgspec import Struct
 from islet.access.audit import AuditLine
 from islet.log.base import Slice
 from islet.model.alerts import Alert
+from islet.model.hours import Hours
 from islet.model.people import Device, Patient, User
 from islet.model.series import Series
 from islet.model.topics import Topic
@@ -57,6 +58,10 @@ class Store(Protocol):
 
     def series(self, patient: str, from_us: int, to_us: int) -> Series:
         """The patient's readings with from_us <= time < to_us, CGM and capillary, one per instant."""
+
+    def hours(self, patient: str, from_us: int, to_us: int, offset_us: int = 0) -> Hours:
+        """The patient's readings with from_us <= time < to_us, summed by the hour of a clock that is `offset_us` ahead of
+        UTC. For those who look at everybody: about 0.1 ms a patient and day."""
 
     def latest(self, patients: Sequence[str] | None = None) -> list[Latest]:
         """The newest reading of each patient (all patients where None); those without one are absent."""
