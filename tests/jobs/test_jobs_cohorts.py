@@ -1,7 +1,5 @@
 """The nightly grouping reads the store, and keeps what it finds."""
 
-from importlib.util import find_spec
-
 import msgspec
 import numpy as np
 import pytest
@@ -11,7 +9,6 @@ from islet.jobs.cohorts import CohortsJob
 from islet.jobs.people import looked_at
 from islet.model.people import Patient
 from islet.patterns.cohorts import Cohorts
-from tests.conftest import Missing
 from tests.jobs.clinic import Clinic
 
 CLOCK = np.arange(24)
@@ -27,9 +24,7 @@ def found(clinic: Clinic, before: bytes | None = None) -> tuple[Cohorts, dict[st
     return msgspec.json.decode(finding.result, type=Cohorts), dict(finding.counts)
 
 
-def test_people_are_grouped_by_the_hours_of_their_own_clock(clinic: Clinic, missing: Missing) -> None:
-    if find_spec("scipy") is None:
-        missing("SciPy")
+def test_people_are_grouped_by_the_hours_of_their_own_clock(clinic: Clinic) -> None:
     rng = np.random.default_rng(0)
     for i in range(24):
         shape = (MORNING, np.roll(MORNING, -8), np.full(24, 120.0))[i % 3]  # as it is in UTC

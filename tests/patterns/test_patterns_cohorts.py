@@ -1,14 +1,11 @@
 """People with days alike are in one cohort, which keeps its label; a day that fits nowhere is said to."""
 
-from importlib.util import find_spec
-
 import msgspec
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from islet.patterns.cohorts import LEAST_PEOPLE, Cohorts, find_cohorts
-from tests.conftest import Missing
 
 CLOCK = np.arange(24)
 KINDS = {
@@ -17,12 +14,6 @@ KINDS = {
     "low_night": 140 - 72 * np.exp(-((CLOCK - 3) ** 2) / 8),
     "high_all_day": np.full(24, 225.0),
 }
-
-
-@pytest.fixture(autouse=True)
-def scipy(missing: Missing) -> None:
-    if find_spec("scipy") is None:
-        missing("SciPy")
 
 
 def town(seed: int, each: int = 20, kinds: tuple[str, ...] = tuple(KINDS)) -> dict[str, NDArray[np.float64]]:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from islet.model.hours import HOURS
 from islet.patterns.cohort_names import shape_name
+from islet.patterns.pairs import least_pairs
 from islet.patterns.partition import best_partition
 
 LEAST_PEOPLE: Final = 20
@@ -149,17 +150,14 @@ def _centroids(days: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[
 
 
 def _ids(centroids: NDArray[np.float64], yesterday: Cohorts) -> tuple[list[int], int]:
-    """The id of each centroid: that of yesterday's cohort which it continues, by the assignment with the least sum of
-    distances (Kuhn 1955, doi:10.1002/nav.3800020109), or a new one; and the next id that is free."""
+    """The id of each centroid: that of yesterday's cohort which it continues, by the pairs with the least sum of
+    distances, or a new one; and the next id that is free."""
     ids, next_id = dict[int, int](), yesterday.next_id
     if yesterday.cohorts:
-        from scipy.optimize import linear_sum_assignment
-
-        old = np.array([one.centroid for one in yesterday.cohorts])
-        apart = _apart(centroids, old)
-        for label, place in zip(*linear_sum_assignment(apart), strict=True):
+        apart = _apart(centroids, np.array([one.centroid for one in yesterday.cohorts]))
+        for label, place in least_pairs(np.minimum(apart, _SAME_MG_DL)):  # those that went and came may not disturb
             if apart[label, place] <= _SAME_MG_DL:
-                ids[int(label)] = yesterday.cohorts[place].id
+                ids[label] = yesterday.cohorts[place].id
     for label in np.argsort(centroids.mean(axis=1), kind="stable").tolist():
         if label not in ids:
             ids[label], next_id = next_id, next_id + 1

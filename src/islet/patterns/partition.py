@@ -1,8 +1,9 @@
 """Points in groups: k-means for 2 to MOST_GROUPS of them, and the silhouette (Rousseeuw 1987,
-doi:10.1016/0377-0427(87)90125-7) to choose how many there are.
+doi:10.1016/0377-0427(87)90125-7) to choose how many there are. NumPy only: see docs/decisions/0021-cohorts-in-numpy.md.
 """
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,58 +19,56 @@ _LOYALTY: Final = 0.02
 """Another number of groups than before has to be better by so much."""
 
 
+class Groups(NamedTuple):
+    """Centres (k, d), and the label (n,) of the nearest one for each point."""
+
+    centres: NDArray[np.float64]
+    labels: NDArray[np.int64]
+
+    def within(self, features: NDArray[np.float64]) -> float:
+        """The sum of squared distances of the points (n, d) from their centres: what k-means makes small."""
+        return float(((features - self.centres[self.labels]) ** 2).sum())
+
+
 def best_partition(features: NDArray[np.float64], old: NDArray[np.float64]) -> tuple[NDArray[np.int64], float]:
     """The label (n,) of each point of `features` (n, d) in the partition with the best silhouette, and that silhouette;
     `old` are the centres (m, d) of before. All points the same: one group, silhouette 0."""
-    from scipy.spatial.distance import cdist  # scipy is loaded here: it takes half a second, and only jobs need it
-
     rng = np.random.default_rng(_SEED)
-    sample = np.sort(rng.permutation(len(features))[:_SAMPLE])
-    distances = cdist(features[sample], features[sample])
+    sample = features[chosen := np.sort(rng.permutation(len(features))[:_SAMPLE])]
+    distances = np.sqrt(squares(sample, sample))
     best = np.zeros(len(features), np.int64)
     best_score, best_silhouette = -np.inf, 0.0
     for k in range(2, min(MOST_GROUPS, len(np.unique(features, axis=0))) + 1):
-        labels = _k_means(features, _starts(features[sample], k, rng, old))
-        silhouette = _silhouette(distances, labels[sample])
-        score = silhouette + (_LOYALTY if k == len(old) else 0.0)
+        found = [k_means(sample, start, _ITERATIONS) for start in _starts(sample, k, rng, old)]
+        least = min((one for one in found if one is not None), key=lambda one: one.within(sample), default=None)
+        if least is None:
+            continue
+        whole = k_means(features, least.centres, _LAST_ITERATIONS)
+        labels = nearest(features, least.centres) if whole is None else whole.labels
+        found_silhouette = silhouette(distances, labels[chosen])
+        score = found_silhouette + (_LOYALTY if k == len(old) else 0.0)
         if score > best_score:
-            best, best_score, best_silhouette = labels, score, silhouette
+            best, best_score, best_silhouette = labels, score, found_silhouette
     return best, best_silhouette
 
 
-def _starts(
-    sample: NDArray[np.float64], k: int, rng: np.random.Generator, old: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Good centres (k, d) to begin with: the best of those of before, where there were as many, and of some starts by
-    k-means++ (Arthur and Vassilvitskii 2007), each after Lloyd's iteration on the sample."""
-    from scipy.cluster.vq import ClusterError, kmeans2
-
-    starts: list[NDArray[np.float64] | int] = [old] if len(old) == k else []
-    best, least = sample[:1], np.inf
-    for start in [*starts, *[k] * _STARTS]:
-        minit = "++" if isinstance(start, int) else "matrix"
-        try:
-            centres, labels = kmeans2(sample, start, iter=_ITERATIONS, minit=minit, missing="raise", rng=rng)
-        except ClusterError:  # a group lost all its members on the way
-            continue
-        within = float(((sample - centres[labels]) ** 2).sum())
-        if within < least:
-            best, least = centres, within
-    return best
+def k_means(features: NDArray[np.float64], centres: NDArray[np.float64], iterations: int) -> Groups | None:
+    """Groups of `features` (n, d) after Lloyd's iteration from `centres` (k, d), until nothing changes or for so many
+    rounds; None where a group loses all its members on the way."""
+    labels = nearest(features, centres)
+    for _ in range(iterations):
+        belongs = (labels[:, None] == np.arange(len(centres))).astype(np.float64)
+        sizes = belongs.sum(axis=0)
+        if not sizes.all():
+            return None
+        centres = (belongs.T @ features) / sizes[:, None]
+        before, labels = labels, nearest(features, centres)
+        if np.array_equal(before, labels):
+            break
+    return Groups(centres, labels) if len(np.unique(labels)) == len(centres) else None
 
 
-def _k_means(features: NDArray[np.float64], starts: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The labels (n,) after Lloyd's iteration from these centres; at the first ones, where a group loses all members."""
-    from scipy.cluster.vq import ClusterError, kmeans2, vq
-
-    try:
-        labels = kmeans2(features, starts, iter=_LAST_ITERATIONS, minit="matrix", missing="raise")[1]
-    except ClusterError:
-        labels = vq(features, starts)[0]
-    return np.asarray(labels, np.int64)
-
-
-def _silhouette(distances: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+def silhouette(distances: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
     """The mean silhouette of points with these mutual distances (n, n) and labels (n,); those alone in their group
     count 0, as Rousseeuw has it."""
     groups, label = np.unique(labels, return_inverse=True)
@@ -83,3 +82,31 @@ def _silhouette(distances: NDArray[np.float64], labels: NDArray[np.int64]) -> fl
     outside = np.where(belongs, np.inf, sums / sizes).min(axis=1)
     silhouettes = (outside - inside) / np.maximum(np.maximum(inside, outside), 1e-12)
     return float(np.where(own > 1, silhouettes, 0.0).mean())
+
+
+def squares(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The squared distance (n, k) of each of `points` (n, d) from each of `centres` (k, d); its error is that of the
+    squared lengths, so that equal points may be some 1e-15 of that apart."""
+    lengths = (points**2).sum(axis=1)[:, None] + (centres**2).sum(axis=1)
+    return np.asarray(np.maximum(lengths - 2.0 * (points @ centres.T), 0.0), np.float64)
+
+
+def nearest(points: NDArray[np.float64], centres: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The label (n,) of the nearest of `centres` (k, d) for each of `points` (n, d); of equals the first."""
+    return np.asarray(squares(points, centres).argmin(axis=1), np.int64)
+
+
+def _starts(
+    sample: NDArray[np.float64], k: int, rng: np.random.Generator, old: NDArray[np.float64]
+) -> Iterator[NDArray[np.float64]]:
+    """Centres (k, d) to begin with: those of before, where there were as many, and some of k-means++ (Arthur and
+    Vassilvitskii 2007), which takes points far from those that it has with the chance of their squared distance."""
+    if len(old) == k:
+        yield old
+    for _ in range(_STARTS):
+        centres = sample[rng.integers(len(sample))][None, :]
+        while len(centres) < k:
+            far = squares(sample, centres).min(axis=1)
+            chance = far / far.sum() if far.any() else None
+            centres = np.vstack([centres, sample[rng.choice(len(sample), p=chance)]])
+        yield centres
