@@ -4,9 +4,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from islet.jobs.changes import RULE, ChangesJob
+from islet.jobs.changes import ChangesJob
 from islet.jobs.shipped import shipped
-from islet.model.alerts import Severity, alert_id
+from islet.model.alerts import PATTERN_CHANGE, Severity, alert_id
 from islet.model.runs import decode_kept
 from islet.model.time import DAY_US, HOUR_US
 from islet.patterns.watch import PatternChange, PatternChanges
@@ -39,8 +39,8 @@ def test_a_change_is_an_alert_dated_by_the_midnight_of_its_onset(clinic: Clinic)
     night(clinic)
     (alert,) = clinic.alerts()
     onset = LAST_DAY - 6
-    assert alert.id == alert_id(RULE, "anna", onset * DAY_US)
-    assert (alert.severity, alert.active) == (Severity.NOTICE, True)
+    assert alert.id == alert_id(PATTERN_CHANGE, "anna", onset * DAY_US)
+    assert (alert.severity, alert.active, alert.retrospective) == (Severity.NOTICE, True, True)
     change = kept(clinic)["anna"]
     assert kept(clinic).keys() == {"anna"}
     assert change.evidence[0].metric == "mean_mg_dl"

@@ -22,7 +22,15 @@ def opened_schedule(settings: Settings) -> Iterator[Schedule]:
     with opened_log(settings) as log, opened_store(settings) as store, opened_registry(settings) as registry:
         now = clock(settings.speed, log.newest_received_us())
         with closing(GroupCommit(log, now, wait_s=0.0)) as commit:
-            yield shipped(store, registry, commit, now, alone=lambda: only_one(settings.data_dir, ["jobs"]))
+            yield shipped(
+                store,
+                registry,
+                commit,
+                now,
+                zone=settings.jobs_time_zone,
+                hour=settings.jobs_hour,
+                alone=lambda: only_one(settings.data_dir, ["jobs"]),
+            )
 
 
 @click.group()

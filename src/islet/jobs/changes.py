@@ -1,4 +1,5 @@
-"""The job `changes`: whose days have changed, against their own past; each change is an alert of severity notice."""
+"""The job `changes`: whose days have changed, against their own past; each change is an alert of severity notice, and
+retrospective: it began days ago, and nobody is paged for it."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final
@@ -8,7 +9,7 @@ from msgspec import structs
 
 from islet.jobs.base import Finding, Progress
 from islet.jobs.people import local_hours, looked_at, yesterday, zone_of
-from islet.model.alerts import AlertChange, Severity
+from islet.model.alerts import PATTERN_CHANGE, AlertChange, Severity
 from islet.model.people import Patient
 from islet.patterns.changes import LOOK_BACK_DAYS
 from islet.patterns.days import daily
@@ -16,7 +17,6 @@ from islet.patterns.local_time import clock_us
 from islet.patterns.watch import PatternChange, PatternChanges, watched
 from islet.store.base import Registry, Store
 
-RULE: Final = "pattern_change"
 _decoder: Final = msgspec.json.Decoder(PatternChanges)
 _MOST_ALERTS: Final = 100_000
 
@@ -63,7 +63,7 @@ class ChangesJob:
         (and late readings came in between): one change is one alert."""
         new = [id for id, change in found.items() if change.open and not _is_open(known.get(id))]
         alerts = self._store.alerts(new, active_only=True, limit=_MOST_ALERTS) if new else []
-        onsets = {alert.patient: alert.onset_us for alert in alerts if alert.rule == RULE and alert.active}
+        onsets = {alert.patient: alert.onset_us for alert in alerts if alert.rule == PATTERN_CHANGE and alert.active}
         said = {id: structs.replace(found[id], onset_us=onset_us) for id, onset_us in onsets.items()}
         return found | said
 
@@ -86,9 +86,10 @@ def _is_open(change: PatternChange | None) -> bool:
 def _change(what: str, patient: str, onset_us: int, at_us: int) -> AlertChange:
     return AlertChange(
         change="opened" if what == "opened" else "cleared",
-        rule=RULE,
+        rule=PATTERN_CHANGE,
         patient=patient,
         onset_us=onset_us,
         at_us=at_us,
         severity=Severity.NOTICE,
+        retrospective=True,
     )

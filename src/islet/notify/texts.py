@@ -26,6 +26,7 @@ TITLES: Final = {
     "low": _("Low glucose"),
     "high": _("High glucose"),
     "no_data": _("No data"),
+    "pattern_change": _("Days have changed"),
     "seed_demonstration": _("Demonstration rule"),
 }
 """The title of each shipped rule; other rules are called by their name."""

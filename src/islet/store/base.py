@@ -7,7 +7,7 @@ A store has two halves. `Store` is derived from the log and can be rebuilt. `Reg
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
@@ -113,6 +113,10 @@ class EntryKind(StrEnum):
     """What a job found last (cohorts, anomalies); id is the job's name."""
 
 
+UNSAID: Final = frozenset({EntryKind.JOB})
+"""What they hold is the platform's own, and health data: the audit trail says that they changed, not from what to what."""
+
+
 class Registry(Protocol):
     """What people entered. Writes are durable (FULL sync) when they return."""
 
@@ -160,7 +164,7 @@ class Registry(Protocol):
 
     def put_entry(self, kind: EntryKind, id: str, body: bytes | None, *, by: str, at_us: int) -> None:
         """Keep it (None: remove it), with a line in the audit trail, both or neither. Nothing happens where nothing
-        changes."""
+        changes. The bodies are in that line but for those UNSAID."""
 
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:
         """A line in the audit trail for an act that changes no entry."""
