@@ -8,6 +8,7 @@ from msgspec import Struct
 from islet.model.runs import Kept, Run, encode_kept
 from islet.patterns.changes import Evidence
 from islet.patterns.cohorts import Cohort, Cohorts, Member
+from islet.patterns.summaries import Summaries, Summary
 from islet.patterns.watch import PatternChange, PatternChanges
 from islet.store.base import EntryKind
 from tests.web.portal import Site
@@ -33,6 +34,16 @@ def last_night(site: Site, people: Sequence[str], *, odd: Sequence[str] = (), ch
     )
     change = PatternChange(onset_day=ONSET_DAY, found_day=ONSET_DAY + 6, evidence=(evidence,))
     keep(site, "changes", PatternChanges(changes=dict.fromkeys(changed, change)))
+    keep(site, "summaries", Summaries(people={id: summary(120.0 + 30 * i) for i, id in enumerate(people)}))
+
+
+def summary(mg_dl: float, *, tir_percent: float = 0.0) -> Summary:
+    """A fortnight about a mean, without readings in its middle; time in range falls with the mean if it is not given."""
+    line = tuple(None if 5 < i < 9 else mg_dl + i for i in range(13))
+    tir = tir_percent or max(0.0, 250.0 - mg_dl) / 1.5
+    return Summary(
+        mean_mg_dl=mg_dl, cv_percent=33.4, tir_percent=tir, tbr_percent=1.6, worn_percent=78.0, moving_mg_dl=line
+    )
 
 
 def keep(site: Site, job: str, result: Struct) -> None:

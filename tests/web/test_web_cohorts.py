@@ -4,13 +4,15 @@ import re
 
 import pytest
 
-from islet.model.people import Role
+from islet.model.people import Patient, Role
 from islet.model.runs import Kept, Run, encode_kept
 from islet.patterns.cohort_names import NAMES
 from islet.patterns.cohorts import Cohorts, Member
+from islet.patterns.summaries import Summaries
 from islet.store.base import EntryKind
-from islet.web import cohorts
-from tests.web.night import cohort, keep, last_night
+from islet.web import cohorts, comparison
+from islet.web.languages import words
+from tests.web.night import cohort, keep, last_night, summary
 from tests.web.portal import Site
 
 
@@ -92,6 +94,43 @@ async def test_long_lists_say_how_many_more_there_are(site: Site, monkeypatch: p
     assert "Ada Example" in page
     assert "Ben Example" not in page
     assert "and 1 more" in page
+
+
+async def test_people_are_side_by_side_in_the_order_that_is_asked_for(site: Site) -> None:
+    last_night(site, ["p-1", "p-2", "gone"])
+    admin = site.client("admin")
+    worst_first = side_by_side((await admin.get("/cohorts?by=mean")).text)
+    assert (
+        "Middle of all 77 % 2 % 135 mg/dL 33 % 78 % Ben Example 67 % 2 % 150 mg/dL 33 % 78 % 162 mg/dL" in worst_first
+    )
+    assert re.search("Ben Example .* Ada Example 87 % ", worst_first)
+    assert re.search("Ada .* Ben", side_by_side((await admin.get("/cohorts?by=worn")).text))
+    nonsense = await admin.get("/cohorts?by=__class__")
+    assert re.search('aria-sort="ascending"><a href="/cohorts[?]by=tir', nonsense.text)
+    assert re.search("Ben .* Ada", side_by_side(nonsense.text))
+
+
+async def test_side_by_side_are_ones_own_patients_and_their_own_middle(site: Site) -> None:
+    last_night(site, ["p-1", "p-2"])
+    nurse = side_by_side((await site.client("nurse").get("/cohorts")).text)
+    assert "Middle of all 87 % 2 % 120 mg/dL" in nurse
+    assert "Ben" not in nurse
+    stranger = site.client("stranger")
+    site.add_user("stranger", Role.CLINICIAN)
+    assert "Side by side" not in (await stranger.get("/cohorts")).text
+
+
+def side_by_side(page: str) -> str:
+    """The words of the comparison."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page[page.index('id="side-by-side"') :]))
+
+
+def test_a_moving_average_has_gaps_where_it_is_not_known(site: Site) -> None:
+    people = {"p-1": Patient(id="p-1")}
+    keep(site, "summaries", Summaries(people={"p-1": summary(120.0)}))
+    (row,) = comparison.comparison(site.registry, people, words("en"), "mmol/L", "").rows
+    assert row.latest == "7.3 mmol/L"
+    assert [command[0] for command in row.line.split() if command[0].isalpha()] == ["M", *"LLLLL", "M", *"LLL"]
 
 
 def test_every_name_and_metric_has_its_words() -> None:

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from islet.jobs.changes import ChangesJob
 from islet.jobs.cohorts import CohortsJob
 from islet.jobs.schedule import Commits, Schedule
+from islet.jobs.summaries import SummariesJob
 from islet.model.time import Now
 from islet.store.base import Registry, Store
 
@@ -27,5 +28,5 @@ def shipped(
     alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Schedule:
     """All shipped jobs, each night at `hour` in `zone` (arguments as of Schedule)."""
-    jobs = (ChangesJob(store, registry), CohortsJob(store, registry))
+    jobs = (ChangesJob(store, registry), CohortsJob(store, registry), SummariesJob(store, registry))
     return Schedule(jobs, registry, commit, now, zone=ZoneInfo(zone), hour=hour, stopping=stopping, alone=alone)

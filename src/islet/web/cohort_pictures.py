@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from islet.model.hours import HOURS
-from islet.model.units import glucose_in
 from islet.patterns.cohort_names import PARTS
 from islet.patterns.cohorts import Cohort
+from islet.web.nights import shown
 
 WIDTH: Final = 300
 HEIGHT: Final = 140
@@ -42,10 +42,10 @@ def picture(cohort: Cohort, unit: str) -> Picture:
         band=f"M{' L'.join([*upper, *reversed(lower)])}Z",
         line=f"M{' L'.join(_points(cohort.centroid))}",
         target=(_y(high), round(_y(low) - _y(high), 1)),
-        ticks_y=tuple((_y(value), _text(unit, value)) for value in (low, high, 250.0)),
+        ticks_y=tuple((_y(value), shown(unit, value)) for value in (low, high, 250.0)),
         ticks_x=tuple((_x(hour), f"{hour:02d}") for hour in range(0, HOURS + 1, 6)),
         rows=tuple(_rows(cohort, unit)),
-        parts={part: _text(unit, _mean(cohort.centroid[start:end])) for part, (start, end) in PARTS.items()},
+        parts={part: shown(unit, _mean(cohort.centroid[start:end])) for part, (start, end) in PARTS.items()},
     )
 
 
@@ -61,7 +61,7 @@ def _points(values: Sequence[float]) -> Iterator[str]:
 def _rows(cohort: Cohort, unit: str) -> Iterator[tuple[str, str, str, str]]:
     columns = zip(cohort.centroid, cohort.lower, cohort.upper, strict=True)
     for hour, (centre, lower, upper) in enumerate(columns):
-        yield f"{hour:02d}:00", _text(unit, centre), _text(unit, lower), _text(unit, upper)
+        yield f"{hour:02d}:00", shown(unit, centre), shown(unit, lower), shown(unit, upper)
 
 
 def _x(hour: float) -> float:
@@ -75,7 +75,3 @@ def _y(mg_dl: float) -> float:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _text(unit: str, mg_dl: float) -> str:
-    return f"{glucose_in(unit, mg_dl):.{0 if unit == 'mg/dL' else 1}f}"

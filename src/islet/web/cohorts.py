@@ -1,5 +1,5 @@
-"""The page of cohorts: who has days alike, who fits nowhere, whose days have changed. For clinicians; of their own
-patients alone."""
+"""The page of cohorts: who has days alike, who fits nowhere, whose days have changed, and everybody side by side. For
+clinicians; of their own patients alone."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -7,26 +7,24 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final
 
-import msgspec
 from babel import Locale
-from babel.dates import format_date, format_skeleton
+from babel.dates import format_skeleton
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from islet.access.decide import Action
 from islet.model.people import Patient
-from islet.model.runs import Kept, decode_kept
-from islet.model.time import from_us
-from islet.model.units import glucose_in
 from islet.patterns.changes import Evidence
 from islet.patterns.cohorts import Cohort, Cohorts, Member
 from islet.patterns.watch import PatternChanges
-from islet.store.base import EntryKind, Registry
+from islet.store.base import Registry
 from islet.web.answers import page, render
 from islet.web.cohort_pictures import Picture, picture
+from islet.web.comparison import comparison
 from islet.web.context import WebContext
 from islet.web.languages import Words, language_of, words
+from islet.web.nights import day_text, found, people_of, shown
 from islet.web.sessions import Viewer
 
 SHOWN_PEOPLE: Final = 300
@@ -101,37 +99,24 @@ def cohorts(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """Cohorts, outliers and changes, as last night's jobs found them, of the viewer's patients."""
     viewer.require(Action.VIEW_COHORTS)
     spoken = words(language_of(request, viewer.user))
-    people = _people(context.registry, viewer)
-    kept = _kept(context.registry, "cohorts")
-    found = Cohorts() if kept is None or kept.done_us is None else msgspec.json.decode(kept.result, type=Cohorts)
-    members = {id: member for id, member in found.members.items() if id in people}
+    people = people_of(context.registry, viewer)
+    night, day = found(context.registry, "cohorts", Cohorts)
+    members = {id: member for id, member in night.members.items() if id in people}
     unit = viewer.user.unit
-    names = _names(found.cohorts, spoken)
+    names = _names(night.cohorts, spoken)
     odd = sorted(((one.distance_mg_dl, id) for id, one in members.items() if one.outlier), reverse=True)
     values = {
-        "cards": [_card(one, names[one.id], members, people, unit) for one in found.cohorts],
+        "cards": [_card(one, names[one.id], members, people, unit) for one in night.cohorts],
         "odd": [_odd(people[id], members[id], names, unit) for _, id in odd[:SHOWN_PEOPLE]],
         "odd_more": max(0, len(odd) - SHOWN_PEOPLE),
         "changed": _changed(context.registry, people, spoken, unit)[:SHOWN_PEOPLE],
         "total": len(people),
         "grouped": len(members),
-        "night": _day(spoken, from_us(kept.done_us).date()) if kept is not None and kept.done_us is not None else "",
-        "apart": spoken.text(_apart(found.silhouette)),
+        "night": day_text(spoken, day),
+        "apart": spoken.text(_apart(night.silhouette)),
+        "table": comparison(context.registry, people, spoken, unit, request.query_params.get("by", "")),
     }
     return render(context, request, viewer, "cohorts.html", values, data={})
-
-
-def _people(registry: Registry, viewer: Viewer) -> dict[str, Patient]:
-    """The patients whom the viewer may see."""
-    audience = viewer.audience
-    if audience is None:
-        return {patient.id: patient for patient in registry.patients()}
-    return {id: patient for id in sorted(audience) if (patient := registry.patient(id)) is not None}
-
-
-def _kept(registry: Registry, job: str) -> Kept | None:
-    body = registry.entry(EntryKind.JOB, job)
-    return None if body is None else decode_kept(body)
 
 
 def _names(cohorts: Sequence[Cohort], spoken: Words) -> dict[int, str]:
@@ -150,23 +135,20 @@ def _card(cohort: Cohort, name: str, members: Mapping[str, Member], people: Mapp
     return Card(
         name=name,
         count=len(mine),
-        mean=_shown(unit, sum(cohort.centroid) / len(cohort.centroid)),
+        mean=shown(unit, sum(cohort.centroid) / len(cohort.centroid)),
         picture=picture(cohort, unit),
         people=[people[id] for _, id in mine[:SHOWN_PEOPLE]],
     )
 
 
 def _odd(patient: Patient, member: Member, names: Mapping[int, str], unit: str) -> Odd:
-    return Odd(patient=patient, name=names[member.cohort], distance=_shown(unit, member.distance_mg_dl))
+    return Odd(patient=patient, name=names[member.cohort], distance=shown(unit, member.distance_mg_dl))
 
 
 def _changed(registry: Registry, people: Mapping[str, Patient], spoken: Words, unit: str) -> list[Changed]:
     """The open changes, the newest first."""
-    kept = _kept(registry, "changes")
-    if kept is None or kept.done_us is None:
-        return []
-    found = msgspec.json.decode(kept.result, type=PatternChanges).changes
-    mine = [(change.onset_day, id, change) for id, change in found.items() if change.open and id in people]
+    changes = found(registry, "changes", PatternChanges)[0].changes
+    mine = [(change.onset_day, id, change) for id, change in changes.items() if change.open and id in people]
     return [
         Changed(
             patient=people[id],
@@ -181,16 +163,8 @@ def _changed(registry: Registry, people: Mapping[str, Patient], spoken: Words, u
 
 def _amount(one: Evidence, unit: str) -> str:
     if one.metric == "mean_mg_dl":
-        return f"{_shown(unit, one.before)} → {_shown(unit, one.after)} {unit}"
+        return f"{shown(unit, one.before)} → {shown(unit, one.after)} {unit}"
     return f"{one.before:.0f} → {one.after:.0f} {'h' if one.metric == 'worn_h' else '%'}"
-
-
-def _shown(unit: str, mg_dl: float) -> str:
-    return f"{glucose_in(unit, mg_dl):.{0 if unit == 'mg/dL' else 1}f}"
-
-
-def _day(spoken: Words, day: date) -> str:
-    return format_date(day, "medium", locale=Locale.parse(spoken.language, sep="-"))
 
 
 def _short_day(spoken: Words, day: date) -> str:
