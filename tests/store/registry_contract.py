@@ -112,7 +112,10 @@ class RegistryContract:
     def test_what_a_job_found_is_kept_but_not_in_the_audit_trail(self, registry: Registry) -> None:
         registry.put_entry(EntryKind.JOB, "cohorts", b'{"centroid":[104.5]}', by="islet", at_us=7)
         registry.put_entry(EntryKind.JOB, "cohorts", None, by="islet", at_us=8)
-        assert [(one.action, one.before, one.after) for one in registry.audit()] == [("added", "", ""), ("removed", "", "")]
+        assert [(one.action, one.before, one.after) for one in registry.audit()] == [
+            ("added", "", ""),
+            ("removed", "", ""),
+        ]
 
     def test_the_version_grows_with_patients_devices_and_users_only(self, registry: Registry) -> None:
         versions = [registry.version]

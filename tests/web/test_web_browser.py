@@ -269,6 +269,17 @@ def test_a_cohorts_day_is_a_picture_with_its_words_a_table_and_its_people(ward: 
     expect(page.locator("h1")).to_have_text("Ada Example")
 
 
+def test_people_side_by_side_are_ordered_by_the_column_that_is_chosen(ward: Site, open_page: Open) -> None:
+    page = open_page("/cohorts", "admin", width=390)
+    table = page.locator(".comparison")
+    expect(table.locator("tbody tr").nth(1)).to_contain_text("Ben Example")
+    table.get_by_role("link", name="Hours with readings").click()
+    expect(table.locator("[aria-sort]")).to_have_text("Hours with readings")
+    expect(table.locator("tbody tr").nth(1)).to_contain_text("Ada Example")
+    expect(table).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
 def test_three_hundred_people_in_cohorts_fit_on_a_telephone(ward: Site, open_page: Open) -> None:
     people = [f"bed-{i:03d}-north-wing" for i in range(300)]
     for id in people:
