@@ -27,6 +27,7 @@ from islet.gateways.certificates import ensure_certificates, server_ssl_context
 from islet.gateways.http import routes as device_routes
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
+from islet.jobs.shipped import shipped
 from islet.log.base import CursorMove, Log
 from islet.log.group_commit import GroupCommit
 from islet.log.keys import data_key
@@ -55,6 +56,7 @@ _log = structlog.get_logger("islet.app")
 _CLOCK_WARNING_US = 5 * MINUTE_US  # data of a demonstration served at life's speed, or the machine's clock is wrong
 _IDLE_S = 0.25
 _NOTIFY_PACE_S = 0.02
+_JOBS_LOOK_S = 1.0
 _STORE_PACE_S = 0.1  # the portal's live values come from the log; the store may be this far behind
 
 
@@ -151,6 +153,30 @@ class Platform:
 
         self._cursors = follower.cursors
         self.workers += [Worker("store", follow), Worker("housekeeping", keep_house)]
+        self._add_jobs()
+
+    def _add_jobs(self) -> None:
+        settings, known = self.settings, self.log.end(Topic.GLUCOSE_READINGS)
+        schedule = shipped(
+            self.store,
+            self.registry,
+            self.commit,
+            self.now,
+            zone=settings.jobs_time_zone,
+            hour=settings.jobs_hour,
+            stopping=self._stopping.is_set,
+            alone=lambda: only_one(settings.data_dir, ["jobs"]),
+        )
+
+        def look() -> None:
+            applied = self.store.applied(Topic.GLUCOSE_READINGS, self.log.partitions)
+            behind = any(done < end for done, end in zip(applied, known, strict=True))
+            if behind or not schedule.run_due():  # days that the store has not read yet would be days without a sensor
+                self._pause(_JOBS_LOOK_S)
+
+        self.workers.append(Worker("jobs", look))
+        self.metrics.watch(CountsCollector("jobs", "Nightly jobs that were done, and that failed.", schedule.counts))
+        self.metrics.watch(CountsCollector("jobs_now", "What nightly jobs are doing.", schedule.gauges, grows=False))
 
     def _add_engine(self) -> None:
         engine = EmbeddedEngine(

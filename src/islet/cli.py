@@ -1,4 +1,4 @@
-"""The command `islet`: serve, demo, simulate, replay, check, store, users, patients, devices, rules,
+"""The command `islet`: serve, demo, simulate, replay, check, store, users, patients, devices, rules, jobs,
 audit, hub, certs, settings."""
 
 import asyncio
@@ -129,9 +129,9 @@ def show_settings(settings: Settings) -> None:
 
 
 def _add_rooms() -> None:
-    from islet.commands import audit, people, rules, storage
+    from islet.commands import audit, jobs, people, rules, storage
 
-    groups = (people.users, people.patients, people.devices, people.hub, rules.rules, audit.audit)
+    groups = (people.users, people.patients, people.devices, people.hub, rules.rules, jobs.jobs, audit.audit)
     for group in (*groups, storage.store, storage.certs):
         main.add_command(group)
 

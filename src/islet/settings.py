@@ -10,6 +10,7 @@ from dataclasses import Field, dataclass, field, fields
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final, get_type_hints
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from islet.errors import SettingError
 
@@ -19,8 +20,10 @@ _CHOICES: Final = {
     "log_format": ("json", "text"),
     "notify_language": ("en", "zh-CN"),
 }
-_MAY_BE_ZERO: Final = frozenset({"commit_wait_ms", "lateness_min", "future_min", "silence_grace_s", "page_max_age_min"})
-_MOST: Final = {"partitions": 1024, "retention_days": 36_500}
+_MAY_BE_ZERO: Final = frozenset(
+    {"commit_wait_ms", "lateness_min", "future_min", "silence_grace_s", "page_max_age_min", "jobs_hour"}
+)
+_MOST: Final = {"partitions": 1024, "retention_days": 36_500, "jobs_hour": 23}
 _MOST_OF_ANY: Final = 1_000_000  # more is a slip in the unit, and would not fit a column of microseconds one day
 
 
@@ -97,6 +100,9 @@ class Settings:
         24.0, "h", "After this long without success a message becomes visibly undeliverable."
     )
 
+    jobs_hour: int = _setting(3, "h", "The hour of the night, 0 to 23, at which nightly jobs begin.")
+    jobs_time_zone: str = _setting("UTC", "", "The time zone of that hour; each patient's day is that of their own.")
+
     session_h: float = _setting(12.0, "h", "How long a log-in lasts.")
     speed: float = _setting(
         1.0, "×", "The platform's clock runs this many times faster than the wall's; for demonstrations and tests."
@@ -139,6 +145,10 @@ def checked(settings: Settings) -> Settings:
     for name, allowed in _CHOICES.items():
         if getattr(settings, name) not in allowed:
             raise SettingError(f"setting {name}: expected one of {', '.join(allowed)}")
+    try:
+        ZoneInfo(settings.jobs_time_zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise SettingError("setting jobs_time_zone: expected a time zone such as Europe/Vienna") from None
     for setting in fields(settings):
         value = getattr(settings, setting.name)
         if isinstance(value, int | float):

@@ -5,12 +5,13 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from islet.engine.backfill import BackfillFollower, Episode, differences
 from islet.log.base import Append
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
-from islet.model.alerts import Alert, AlertChange, Severity
+from islet.model.alerts import PATTERN_CHANGE, Alert, AlertChange, Severity
 from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
 from islet.model.codec import encode_change
 from islet.model.time import MINUTE_US
@@ -194,6 +195,12 @@ def test_what_is_wanted_and_what_was_said_make_the_difference() -> None:
         ("retracted", 200, 200),
     ]
     assert all(c.retrospective for c in changes)
+
+
+def test_what_a_nightly_job_has_said_is_none_of_its_business() -> None:
+    job = structs.replace(said(100, 110, retrospective=True), rule=PATTERN_CHANGE)
+    assert differences("anna", [], [job], from_us=us(90)) == []
+    assert differences("anna", [], [structs.replace(job, rule="low")], from_us=us(90)) != []
 
 
 def test_a_feed_that_is_always_behind_is_looked_at_and_left(night: Night) -> None:

@@ -38,6 +38,9 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
         ("roles = [1]", "roles: expected a list of words"),
         ("roles = []", "roles: expected at least one of gateway"),
         ('log_level = "loud"', "log_level: expected one of debug"),
+        ("jobs_hour = 24", "jobs_hour: expected at most 23 h"),
+        ('jobs_time_zone = "Mars"', "jobs_time_zone: expected a time zone"),
+        ('jobs_time_zone = "../etc"', "jobs_time_zone: expected a time zone"),
         ("retention_days =", "not valid TOML"),
     ],
 )

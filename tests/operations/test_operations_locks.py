@@ -17,6 +17,15 @@ def test_a_second_engine_on_the_same_data_is_refused_and_told_why(tmp_path: Path
         pass
 
 
+def test_a_job_by_hand_is_refused_while_another_runs(tmp_path: Path) -> None:
+    with (
+        only_one(tmp_path, ["jobs"]),
+        pytest.raises(IsletError, match="jobs already runs"),
+        only_one(tmp_path, ["jobs"]),
+    ):
+        pass
+
+
 def test_gateways_and_pages_may_be_many(tmp_path: Path) -> None:
     with only_one(tmp_path, ["gateway", "web"]), only_one(tmp_path, ["gateway", "web"]):
         pass

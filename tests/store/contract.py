@@ -109,6 +109,28 @@ class StoreContract:
         assert one.glucose_tenths.tolist() == [880, 770]
         assert one.time_us.tolist() == [MINUTE_US, 2 * MINUTE_US]
 
+    def test_hours_are_sums_by_the_hour_of_the_clock_that_is_asked_for(self, store: Store) -> None:
+        rows = [
+            reading("anna", minute, mg_dl) for minute, mg_dl in ((-1, 60), (29, 70), (31, 180), (59, 181), (120, 90))
+        ]
+        store.apply([glucose([*rows, reading("berta", 5, 300)])])
+        one = store.hours("anna", -60 * MINUTE_US, 120 * MINUTE_US, offset_us=30 * MINUTE_US)
+        assert one.hour.tolist() == [0, 1]
+        assert one.readings.tolist() == [2, 2]
+        assert one.sum_tenths.tolist() == [1300, 3610]
+        assert one.sum_squares.tolist() == [600**2 + 700**2, 1800**2 + 1810**2]
+        assert (one.below_70.tolist(), one.above_180.tolist()) == ([1, 0], [0, 1])
+        assert store.hours("anna", -60 * MINUTE_US, 0).hour.tolist() == [-1]
+        assert len(store.hours("nobody", 0, FOR_EVER)) == 0
+        assert one.hour.dtype == one.sum_squares.dtype == np.int64
+
+    def test_hours_are_classified_in_the_unit_that_was_sent(self, store: Store) -> None:
+        values = [3.8, 3.9, 10.0, 10.1]
+        rows = [ReadingRow("anna", "meter", i, round(v * 180.156), v, 1, 0, 0) for i, v in enumerate(values)]
+        store.apply([glucose(rows)])
+        one = store.hours("anna", 0, FOR_EVER)
+        assert (one.readings.tolist(), one.below_70.tolist(), one.above_180.tolist()) == ([4], [1], [1])
+
     def test_low_and_high_of_the_sensor_are_kept(self, store: Store) -> None:
         store.apply([glucose([reading("anna", 1, 40, range=-1), reading("anna", 2, 400, range=1)])])
         assert store.series("anna", 0, FOR_EVER).range.tolist() == [-1, 1]

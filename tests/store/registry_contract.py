@@ -109,6 +109,14 @@ class RegistryContract:
         assert first_broken(lines) is None
         assert registry.audit(after=2, limit=1) == lines[2:3]
 
+    def test_what_a_job_found_is_kept_but_not_in_the_audit_trail(self, registry: Registry) -> None:
+        registry.put_entry(EntryKind.JOB, "cohorts", b'{"centroid":[104.5]}', by="islet", at_us=7)
+        registry.put_entry(EntryKind.JOB, "cohorts", None, by="islet", at_us=8)
+        assert [(one.action, one.before, one.after) for one in registry.audit()] == [
+            ("added", "", ""),
+            ("removed", "", ""),
+        ]
+
     def test_the_version_grows_with_patients_devices_and_users_only(self, registry: Registry) -> None:
         versions = [registry.version]
         registry.put_patient(Patient(id="anna"))

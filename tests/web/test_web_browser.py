@@ -15,6 +15,7 @@ from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
 from islet.model.units import MG_DL_PER_MMOL_L, glucose_in
 from tests.conftest import Missing
+from tests.web.night import last_night
 from tests.web.portal import PASSWORD, Site
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ QUIET = (
     "--no-sandbox --headless --disable-gpu --disable-background-networking "
     "--disable-component-update --disable-sync --no-first-run"
 )
-PAGES = ("/", "/patients/p-1", "/alerts", "/operations")
+PAGES = ("/", "/patients/p-1", "/alerts", "/cohorts", "/operations")
 Open = Callable[..., Page]
 
 
@@ -60,6 +61,7 @@ def ward(site: Site) -> Site:
     site.add_document(Topic.CARE_EVENTS, "p-1", "insulin", '{"type":"insulin","dose_u":4.5}', minutes=75)
     site.add_document(Topic.CARE_EVENTS, "p-1", "exercise", '{"type":"exercise","duration_min":30}', minutes=60)
     site.open_alert("seed_demonstration", "p-1", Severity.NOTICE, minutes=40, mg_dl=118)
+    last_night(site, ["p-1", "p-2"], odd=["p-2"], changed=["p-1"])
     return site
 
 
@@ -253,6 +255,45 @@ def test_the_choice_of_hours_stays_on_one_line(ward: Site, open_page: Open, lang
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def test_a_cohorts_day_is_a_picture_with_its_words_a_table_and_its_people(ward: Site, open_page: Open) -> None:
+    page = open_page("/cohorts", "admin", width=360)
+    cohort = page.locator("article", has_text="Steady")
+    name = "Steady: mean 120 mg/dL; night 120, morning 120, afternoon 120, evening 120"
+    expect(cohort.get_by_role("img", name=name)).to_be_visible()
+    cohort.get_by_text("Show as a table").click()
+    expect(cohort.locator("tbody tr")).to_have_count(24)
+    expect(cohort.locator("tbody tr").first).to_have_text(re.compile(r"00:00\s*120\s*110–130"))
+    cohort.get_by_text("Patients", exact=True).click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    cohort.get_by_role("link", name="Ada Example").click()
+    expect(page.locator("h1")).to_have_text("Ada Example")
+
+
+def test_people_side_by_side_are_ordered_by_the_column_that_is_chosen(ward: Site, open_page: Open) -> None:
+    page = open_page("/cohorts", "admin", width=390)
+    table = page.locator(".comparison")
+    expect(table.locator("tbody tr").nth(1)).to_contain_text("Ben Example")
+    table.get_by_role("link", name="Hours with readings").click()
+    expect(table.locator("[aria-sort]")).to_have_text("Hours with readings")
+    expect(table.locator("tbody tr").nth(1)).to_contain_text("Ada Example")
+    expect(table).to_be_in_viewport()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_three_hundred_people_in_cohorts_fit_on_a_telephone(ward: Site, open_page: Open) -> None:
+    people = [f"bed-{i:03d}-north-wing" for i in range(300)]
+    for id in people:
+        ward.add_patient(id)
+    last_night(ward, people, odd=people[:40], changed=people[:100])
+    page = open_page("/cohorts", "admin", width=360)
+    for summary in page.locator("article summary").all():
+        summary.click()
+    expect(page.locator(".members li")).to_have_count(260)
+    for width in (360, 768, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_of_alerts_with_one_onset_the_urgent_one_is_listed_first(ward: Site, open_page: Open) -> None:
     ward.open_alert("low", "p-1", Severity.WARNING)
     ward.open_alert("urgent_low", "p-1", Severity.URGENT)
@@ -273,7 +314,7 @@ def test_axe_finds_nothing_on_any_page(ward: Site, open_page: Open, scheme: str,
         if path != "/login":
             page.context.add_cookies([{"name": "islet_session", "value": ward.token("admin"), "url": page.url}])
             page.goto(path)
-        if path not in ("/login", "/operations"):
+        if path not in ("/login", "/cohorts", "/operations"):
             live(page)
         page.evaluate(AXE.read_text())
         found = page.evaluate("(options) => axe.run(options).then((result) => result.violations)", options)

@@ -13,6 +13,7 @@ from islet.model.people import Role
 from islet.model.topics import Topic
 from islet.web.languages import LANGUAGES, catalogue_path, words
 from islet.web.texts import SCRIPTS, for_scripts
+from tests.web.night import last_night
 from tests.web.portal import Site
 
 WEB = Path(islet.web.__file__).parent
@@ -89,10 +90,13 @@ class _Shown(HTMLParser):
             self.words.add(data.strip())
 
 
-@pytest.mark.parametrize("path", ["/login", "/", "/patients/p-1", "/alerts", "/operations", "/patients/none"])
+@pytest.mark.parametrize(
+    "path", ["/login", "/", "/patients/p-1", "/alerts", "/cohorts", "/operations", "/patients/none"]
+)
 async def test_a_chinese_page_shows_no_english(site: Site, path: str) -> None:
     site.add_user("guanli", Role.ADMINISTRATOR, language="zh-CN")
     site.add_patient("p-1", "甲")
+    last_night(site, ["p-1"], odd=["p-1"], changed=["p-1"])
     client = site.client("" if path == "/login" else "guanli")
     shown = _Shown()
     shown.feed((await client.get(path, headers={"accept-language": "zh-CN"})).text)

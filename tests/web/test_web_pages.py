@@ -10,7 +10,7 @@ from islet.model.time import HOUR_US
 from islet.model.topics import Topic
 from tests.web.portal import Site
 
-PAGES = ("/", "/patients/p-1", "/alerts", "/operations")
+PAGES = ("/", "/patients/p-1", "/alerts", "/cohorts", "/operations")
 JSON = ("/api/clock", "/api/patients", "/api/alerts", "/api/patients/p-1/series", "/api/log/alerts", "/live")
 
 

@@ -14,6 +14,7 @@ class Action(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     SEND_EVENTS = "send_events"
     CONSUME_LOG = "consume_log"
+    VIEW_COHORTS = "view_cohorts"
     VIEW_OPERATIONS = "view_operations"
     READ_RULES = "read_rules"
     SET_PATIENT_RULES = "set_patient_rules"
@@ -40,6 +41,7 @@ _OWN_PATIENTS = {
             Action.CONSUME_LOG,
             Action.READ_RULES,
             Action.SET_PATIENT_RULES,
+            Action.VIEW_COHORTS,
         }
     ),
     Role.CARE_PARTNER: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE}),

@@ -17,7 +17,7 @@ from islet.engine.embedded import Commits
 from islet.engine.titles import WITHOUT_FILE
 from islet.errors import OffsetExpired
 from islet.log.base import Append, CursorMove, Log, Slice
-from islet.model.alerts import Alert, AlertChange, Severity
+from islet.model.alerts import PATTERN_CHANGE, Alert, AlertChange, Severity
 from islet.model.batch import int64_column
 from islet.model.codec import change_documents
 from islet.model.time import DAY_US, MINUTE_US, SECOND_US, Now
@@ -190,10 +190,11 @@ def differences(
 ) -> list[AlertChange]:
     """What has to be said so that the retrospective alerts are the episodes that touch no alert of the time itself.
 
-    `known`: the patient's alerts, not retracted. Retrospective ones that end before `from_us` are left alone.
+    `known`: the patient's alerts, not retracted. Retrospective ones that end before `from_us`, and
+    those of nightly jobs, are left alone.
     """
     said_then = [alert for alert in known if not alert.retrospective]
-    said_later = {(alert.rule, alert.onset_us): alert for alert in known if alert.retrospective}
+    said_later = {(one.rule, one.onset_us): one for one in known if one.retrospective and one.rule != PATTERN_CHANGE}
     wanted = {(e.rule, e.onset_us): e for e in episodes if e.end_us is not None and not _touches_any(e, said_then)}
     changes: list[AlertChange] = []
     for key, episode in wanted.items():

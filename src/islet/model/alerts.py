@@ -6,9 +6,12 @@ gives the table of alerts. Clearing (the engine saw it end) and acknowledging (a
 """
 
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct, structs
+
+PATTERN_CHANGE: Final = "pattern_change"
+"""The one rule that is not the engine's: a nightly job finds somebody's days changed. Always retrospective."""
 
 
 class Severity(StrEnum):
@@ -31,7 +34,7 @@ class AlertChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     `at_us` is the instant of the fact in the device's clock (for `acknowledged`: of the click, in ours).
     `retracted`: a late reading showed that this episode never was, or began at another time; `replaced_by` then
     names the alert that takes its place, and inherits its acknowledgement. `retrospective`: found in readings that
-    came hours late; it is history, and nobody is paged for it.
+    came hours late, or by a nightly job; it is history, and nobody is paged for it.
     """
 
     change: Literal["opened", "cleared", "retracted", "acknowledged"]

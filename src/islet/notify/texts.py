@@ -29,6 +29,7 @@ TITLES: Final = {
     "low": _("Low glucose"),
     "high": _("High glucose"),
     "no_data": _("No data"),
+    "pattern_change": _("Days have changed"),
     "seed_demonstration": _("Demonstration rule"),
 }
 """The title of a rule where nobody gives another; the rest are called by their name."""

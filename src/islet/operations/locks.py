@@ -9,8 +9,9 @@ from typing import Final
 
 from islet.errors import IsletError
 
-SINGLE: Final = ("engine", "store", "notify")
-"""Two engines would say everything twice, two notifiers would page twice; gateways and pages may be many."""
+SINGLE: Final = ("engine", "store", "notify", "jobs")
+"""Two engines would say everything twice, two notifiers would page twice; gateways and pages may be many. `jobs` is held
+while a nightly job runs, by the platform or by hand."""
 
 
 @contextlib.contextmanager

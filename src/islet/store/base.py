@@ -7,13 +7,14 @@ A store has two halves. `Store` is derived from the log and can be rebuilt. `Reg
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from islet.access.audit import AuditLine
 from islet.log.base import Slice
 from islet.model.alerts import Alert
+from islet.model.hours import Hours
 from islet.model.people import Device, Patient, User
 from islet.model.series import Series
 from islet.model.topics import Topic
@@ -57,6 +58,10 @@ class Store(Protocol):
 
     def series(self, patient: str, from_us: int, to_us: int) -> Series:
         """The patient's readings with from_us <= time < to_us, CGM and capillary, one per instant."""
+
+    def hours(self, patient: str, from_us: int, to_us: int, offset_us: int = 0) -> Hours:
+        """The patient's readings with from_us <= time < to_us, summed by the hour of a clock that is `offset_us` ahead of
+        UTC. For those who look at everybody: about 0.1 ms a patient and day."""
 
     def latest(self, patients: Sequence[str] | None = None) -> list[Latest]:
         """The newest reading of each patient (all patients where None); those without one are absent."""
@@ -108,6 +113,10 @@ class EntryKind(StrEnum):
     """What a job found last (cohorts, anomalies); id is the job's name."""
 
 
+UNSAID: Final = frozenset({EntryKind.JOB})
+"""What they hold is the platform's own, and health data: the audit trail says that they changed, not from what to what."""
+
+
 class Registry(Protocol):
     """What people entered. Writes are durable (FULL sync) when they return."""
 
@@ -155,7 +164,7 @@ class Registry(Protocol):
 
     def put_entry(self, kind: EntryKind, id: str, body: bytes | None, *, by: str, at_us: int) -> None:
         """Keep it (None: remove it), with a line in the audit trail, both or neither. Nothing happens where nothing
-        changes."""
+        changes. The bodies are in that line but for those UNSAID."""
 
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:
         """A line in the audit trail for an act that changes no entry."""

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.log.base import Slice
-from islet.model.batch import int64_column
+from islet.model.batch import UNIT_CODES, int64_column
+from islet.model.hours import COLUMNS, Hours, hours_of
 from islet.model.series import Series
+from islet.model.time import HOUR_US
 from islet.store.base import Latest
 
 TABLES: Final = """
@@ -47,6 +49,14 @@ _SERIES: Final = """
 SELECT time_us, glucose_tenths, range, device FROM reading
 WHERE patient = (SELECT id FROM reading_patient WHERE name = ?) AND time_us >= ? AND time_us < ?
 ORDER BY time_us
+"""
+_HOURS: Final = f"""
+SELECT (time_us + ?4 - (((time_us + ?4) % {HOUR_US}) + {HOUR_US}) % {HOUR_US}) / {HOUR_US} AS hour, count(*),
+    sum(glucose_tenths), sum(glucose_tenths * glucose_tenths),
+    sum(CASE unit WHEN {UNIT_CODES.index("mmol/L")} THEN value < 3.9 ELSE glucose_tenths < 700 END),
+    sum(CASE unit WHEN {UNIT_CODES.index("mmol/L")} THEN value > 10.0 ELSE glucose_tenths > 1800 END)
+FROM reading WHERE patient = (SELECT id FROM reading_patient WHERE name = ?1) AND time_us >= ?2 AND time_us < ?3
+GROUP BY hour ORDER BY hour
 """
 _LATEST: Final = """
 SELECT p.name, d.name, r.time_us, r.glucose_tenths, r.range, q.time_us, q.glucose_tenths
@@ -126,6 +136,12 @@ def series(reader: apsw.Connection, patient: str, from_us: int, to_us: int) -> S
         glucose_tenths=np.array(tenths, np.int32)[first],
         range=np.array(range_, np.int8)[first],
     )
+
+
+def hours(reader: apsw.Connection, patient: str, from_us: int, to_us: int, offset_us: int) -> Hours:
+    """The patient's readings with from_us <= time < to_us, summed by the hour of time + offset_us."""
+    rows = reader.execute(_HOURS, (patient, from_us, to_us, offset_us)).fetchall()
+    return hours_of(np.array(rows, np.int64).reshape(-1, len(COLUMNS)))
 
 
 def latest(reader: apsw.Connection, patients: Sequence[str] | None) -> list[Latest]:

@@ -13,7 +13,7 @@ from islet.access.audit import FIRST_SEAL, AuditLine, sealed
 from islet.errors import AlreadyExists, NotFound
 from islet.log.connection import Readers, open_database, plain_errors, transaction
 from islet.model.people import Device, Patient, User
-from islet.store.base import EntryKind
+from islet.store.base import UNSAID, EntryKind
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS registered (
@@ -147,7 +147,8 @@ class SqliteRegistry:
             else:
                 self._writer.execute("INSERT OR REPLACE INTO registered VALUES (?, ?, ?)", (kind, id, body))
             action = "removed" if body is None else "added" if before is None else "changed"
-            self._note(at_us, by, action, kind, id, _text(before), _text(body))
+            texts = ("", "") if kind in UNSAID else (_text(before), _text(body))
+            self._note(at_us, by, action, kind, id, *texts)
             self._changed()
 
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from islet.log.base import Slice
 from islet.log.connection import Readers, open_database, plain_errors, transaction
 from islet.model.alerts import Alert
+from islet.model.hours import Hours
 from islet.model.series import Series
 from islet.model.topics import Topic
 from islet.store import alerts, documents, readings
@@ -82,6 +83,10 @@ class SqliteStore:
     def series(self, patient: str, from_us: int, to_us: int) -> Series:
         with self._readers.one() as reader:
             return readings.series(reader, patient, from_us, to_us)
+
+    def hours(self, patient: str, from_us: int, to_us: int, offset_us: int = 0) -> Hours:
+        with self._readers.one() as reader:
+            return readings.hours(reader, patient, from_us, to_us, offset_us)
 
     def latest(self, patients: Sequence[str] | None = None) -> list[Latest]:
         with self._readers.one() as reader:

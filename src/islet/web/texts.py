@@ -16,6 +16,7 @@ RULES: Final = {
     "low": _("Low glucose"),
     "high": _("High glucose"),
     "no_data": _("No data"),
+    "pattern_change": _("Days have changed"),
     "seed_demonstration": _("Demonstration rule"),
 }
 SEVERITIES: Final = {

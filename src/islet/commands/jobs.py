@@ -1,0 +1,72 @@
+"""`islet jobs`: what is done once a night, and doing it now."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import click
+
+from islet.app import clock, opened_log, opened_registry, opened_store
+from islet.jobs.schedule import Schedule
+from islet.jobs.shipped import shipped
+from islet.log.group_commit import GroupCommit
+from islet.model.runs import Run
+from islet.model.time import iso
+from islet.operations import logs
+from islet.operations.locks import only_one
+from islet.settings import Settings
+
+
+@contextmanager
+def opened_schedule(settings: Settings) -> Iterator[Schedule]:
+    """The jobs of a data directory; a platform may run on it meanwhile."""
+    with opened_log(settings) as log, opened_store(settings) as store, opened_registry(settings) as registry:
+        now = clock(settings.speed, log.newest_received_us())
+        with closing(GroupCommit(log, now, wait_s=0.0)) as commit:
+            yield shipped(
+                store,
+                registry,
+                commit,
+                now,
+                zone=settings.jobs_time_zone,
+                hour=settings.jobs_hour,
+                alone=lambda: only_one(settings.data_dir, ["jobs"]),
+            )
+
+
+@click.group()
+def jobs() -> None:
+    """Work that is done once a night over everybody."""
+
+
+@jobs.command("list")
+@click.pass_obj
+def list_jobs(settings: Settings) -> None:
+    """Name, what it does, how the last run went, and when the next one is due."""
+    with opened_schedule(settings) as schedule:
+        for one in schedule.status():
+            click.echo(f"{one.name}\t{one.sentence}\t{said(one.run)}\tnext {iso(one.next_due_us)}")
+
+
+@jobs.command("run")
+@click.argument("name")
+@click.pass_obj
+def run_job(settings: Settings, name: str) -> None:
+    """Do it now, whenever it is due. Refused while another job runs."""
+    logs.configure("error", "text")
+    with opened_schedule(settings) as schedule:
+        run = schedule.run(name)
+    click.echo(said(run))
+    if run.outcome == "failed":
+        raise click.ClickException(f"the job {name} failed ({run.error}); the log of this command says more")
+
+
+def said(run: Run | None) -> str:
+    """How a run went, in a few words.
+
+    >>> said(None)
+    'never ran'
+    """
+    if run is None:
+        return "never ran"
+    counts = ", ".join(f"{count} {what}" for what, count in run.counts.items())
+    return f"{run.outcome} {iso(run.ended_us)} {run.error or counts}".strip()

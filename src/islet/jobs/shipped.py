@@ -1,0 +1,32 @@
+"""The jobs that Islet comes with, on a schedule."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from islet.jobs.changes import ChangesJob
+from islet.jobs.cohorts import CohortsJob
+from islet.jobs.schedule import Commits, Schedule
+from islet.jobs.summaries import SummariesJob
+from islet.model.time import Now
+from islet.store.base import Registry, Store
+
+HOUR: Final = 3
+"""Of the night, when most days are over and few alarms are due."""
+
+
+def shipped(
+    store: Store,
+    registry: Registry,
+    commit: Commits,
+    now: Now,
+    *,
+    zone: str = "UTC",
+    hour: int = HOUR,
+    stopping: Callable[[], bool] = lambda: False,
+    alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Schedule:
+    """All shipped jobs, each night at `hour` in `zone` (arguments as of Schedule)."""
+    jobs = (ChangesJob(store, registry), CohortsJob(store, registry), SummariesJob(store, registry))
+    return Schedule(jobs, registry, commit, now, zone=ZoneInfo(zone), hour=hour, stopping=stopping, alone=alone)

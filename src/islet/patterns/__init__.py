@@ -1,0 +1,1 @@
+"""Pure: what days and people have in common, and what has changed; each finding comes with its evidence."""
