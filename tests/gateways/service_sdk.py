@@ -8,7 +8,7 @@ import sys
 try:
     from azure.iot.hub import IoTHubRegistryManager
     from azure.iot.hub.models import CloudToDeviceMethod, ExportImportDevice, QuerySpecification, Twin, TwinProperties
-    from msrest.exceptions import HttpOperationError  # type: ignore[import-not-found]
+    from msrest.exceptions import HttpOperationError
 except ImportError:
     sys.exit(77)
 

@@ -1,15 +1,8 @@
-"""Microsoft's own SDKs for Node, unmodified: devices over MQTT, WebSocket and HTTPS, services over HTTPS.
-
-Installed by `npm install azure-iot-device azure-iot-device-mqtt azure-iot-device-http azure-iothub` in build/node-sdk.
-"""
+"""Microsoft's own SDKs for Node, unmodified: devices over MQTT, WebSocket and HTTPS, services over HTTPS."""
 
 import asyncio
-import json
-import os
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,58 +11,20 @@ from islet.model.topics import Topic
 from islet.store.devices_base import Command
 from tests.conftest import Missing
 from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub
+from tests.gateways.node_sdk import Script, require_node
 
 HOST = "127.0.0.86"  # an address of its own: the SDKs' ports are fixed
 PATIENCE_S = 30.0
-_HERE = Path(__file__).parent
-_MODULES = _HERE.parent.parent / "build/node-sdk/node_modules"
 
 
 @pytest.fixture
 async def hub(missing: Missing, tmp_path: Path) -> AsyncIterator[Hub]:
-    if shutil.which("node") is None or not (_MODULES / "azure-iot-device-mqtt").is_dir():
-        missing("the IoT Hub SDK for Node in build/node-sdk")
+    require_node(missing)
     for port in (MQTT_PORT, HTTPS_PORT):
         if not can_bind(HOST, port):
             missing(f"a free {HOST}:{port}")
     async with opened_hub(HOST, tmp_path) as hub:
         yield hub
-
-
-class Script:
-    """A script of ours that runs in Node."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    @classmethod
-    async def started(cls, hub: Hub, name: str, *arguments: str) -> "Script":
-        environment = {
-            **os.environ,
-            "NODE_PATH": str(_MODULES),
-            "NODE_EXTRA_CA_CERTS": str(hub.certificates.authority),
-            "NODE_NO_WARNINGS": "1",
-        }
-        pipe = asyncio.subprocess.PIPE
-        path = str(_HERE / "node" / name)
-        process = await asyncio.create_subprocess_exec(
-            "node", path, *arguments, env=environment, stdout=pipe, stderr=pipe
-        )
-        return cls(process)
-
-    async def said(self) -> Any:
-        """What it says on its next line."""
-        assert self._process.stdout is not None and self._process.stderr is not None
-        line = await self._process.stdout.readline()
-        assert line, (await self._process.stderr.read()).decode()
-        return json.loads(line)
-
-    async def ended(self) -> int:
-        return await self._process.wait()
-
-    def kill(self) -> None:
-        if self._process.returncode is None:
-            self._process.kill()
 
 
 @pytest.mark.parametrize("transport", ["mqtt", "mqtt-ws", "http"])

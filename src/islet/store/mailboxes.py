@@ -204,7 +204,7 @@ def _locked(writer: apsw.Connection, to: Address, lock_token: str, now_us: int) 
 
 
 def _end_all(writer: apsw.Connection, query: str, values: tuple[object, ...], outcome: Outcome, now_us: int) -> int:
-    numbers: list[Any] = writer.execute(query, values).fetchall()  # type: ignore[arg-type]
+    numbers: list[Any] = writer.execute(query, values).fetchall()
     for (number,) in numbers:
         _end(writer, number, outcome, now_us)
     return len(numbers)
