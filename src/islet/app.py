@@ -23,6 +23,7 @@ from islet.engine.lookback import evaluation
 from islet.engine.rulebook import RuleBook
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
 from islet.gateways.certificates import ensure_certificates, server_ssl_context
+from islet.gateways.client_certificates import take_client_certificates
 from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
 from islet.gateways.intake import Intake
@@ -300,7 +301,9 @@ class Platform:
         mqtt = MqttServer(intake, authenticator, exchange)
         stack.push_async_callback(mqtt.stop)
         if settings.mqtt_tls_port:
-            await mqtt.listen(settings.host, settings.mqtt_tls_port, server_ssl_context(self.certificates))
+            tls = server_ssl_context(self.certificates)
+            take_client_certificates(tls, authenticator)
+            await mqtt.listen(settings.host, settings.mqtt_tls_port, tls)
         if settings.mqtt_plain_port:
             await mqtt.listen(settings.host, settings.mqtt_plain_port)
         self.metrics.watch(CountsCollector("intake", "Events taken in, refused and failed.", intake.counts))

@@ -19,6 +19,7 @@ from islet.decode.mqtt import Parser
 from islet.decode.mqtt_packets import Connack, Connect, Packet, Publish, Will, encode
 from islet.errors import AlreadyExists, NotFound
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
+from islet.gateways.client_certificates import take_client_certificates
 from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
@@ -53,6 +54,7 @@ class DictRegistry:
         self._patients: dict[str, Patient] = {}
         self._devices: dict[str, Device] = {}
         self._secrets: dict[str, str] = {}
+        self._entries: dict[tuple[EntryKind, str], bytes] = {}
 
     def patients(self) -> list[Patient]:
         return list(self._patients.values())
@@ -87,6 +89,9 @@ class DictRegistry:
             raise NotFound(id)
         self.version += 1
 
+    def knows_thumbprint(self, thumbprint: str) -> bool:
+        return any(thumbprint in (one.primary_thumbprint, one.secondary_thumbprint) for one in self._devices.values())
+
     def users(self) -> list[User]:
         return []
 
@@ -115,13 +120,16 @@ class DictRegistry:
         self._secrets[name] = value
 
     def entries(self, kind: EntryKind) -> dict[str, bytes]:
-        return {}
+        return {id: body for (one, id), body in self._entries.items() if one is kind}
 
     def entry(self, kind: EntryKind, id: str) -> bytes | None:
-        return None
+        return self._entries.get((kind, id))
 
     def put_entry(self, kind: EntryKind, id: str, body: bytes | None, *, by: str, at_us: int) -> None:
-        raise NotImplementedError
+        self._entries.pop((kind, id), None)
+        if body is not None:
+            self._entries[kind, id] = body
+        self.version += 1
 
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None: ...
 
@@ -194,6 +202,8 @@ class Door:
             contextlib.closing(SqliteDevices(Path(directory) / "store.db", bytes(32))) as devices,
         ):
             door = cls(wall_now, hub, most_bytes, registry or DictRegistry(), devices, turnstile)
+            if tls is not None:
+                take_client_certificates(tls, door.authenticator)
             try:
                 door.port = await door.mqtt.listen(host, port, tls)
                 yield door

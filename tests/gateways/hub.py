@@ -59,9 +59,9 @@ class Hub:
 async def opened_hub(host: str, directory: Path) -> AsyncIterator[Hub]:
     """MQTT on 8883; HTTPS and WebSocket on 443."""
     certificates = ensure_certificates(directory, host, wall_now())
-    tls = server_ssl_context(certificates)
+    mqtt_tls, tls = server_ssl_context(certificates), server_ssl_context(certificates)
     async with (
-        Door.opened(wall_now=wall_now, hub=host, host=host, port=MQTT_PORT, tls=tls) as door,
+        Door.opened(wall_now=wall_now, hub=host, host=host, port=MQTT_PORT, tls=mqtt_tls) as door,
         listening(door, host, HTTPS_PORT, tls),
     ):
         yield Hub(host, door, certificates)

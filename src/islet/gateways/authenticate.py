@@ -2,14 +2,16 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import structs
 
 from islet.access.decide import Action, decide
 from islet.access.sas import POLICIES, Admission, admit, new_key
+from islet.access.x509 import PeerCertificate, admit_certificate
 from islet.decode.iothub import Identity, parse_identity
 from islet.errors import AccessDenied, BadInput, NotFound, ProtocolError
+from islet.gateways.authorities import read_authorities
 from islet.model.people import Device, Role
 from islet.model.time import Now
 from islet.store.base import Registry
@@ -52,7 +54,8 @@ class Authenticator:
         self.wall_now = wall_now
         self._registry = registry
         self._modules = modules
-        self._version = -1
+        self._version = self._authorities_version = -1
+        self._authorities: Mapping[str, bytes] = {}
         self._devices: dict[str, Device] = {}
 
     @property
@@ -77,12 +80,31 @@ class Authenticator:
         """The devices of those ids as the registry has them now, None where there is none. From any thread."""
         return {device: self._registry.device(device) for device in ids}
 
-    def admit_device(self, identity: Identity, token: str) -> tuple[Device, Admission]:
-        """The device that `token` speaks for, or that a policy with DeviceConnect acts for.
+    def knows_certificate(self, thumbprints: Iterable[str]) -> bool:
+        """Whether a device is registered with one of these thumbprints."""
+        return any(self._registry.knows_thumbprint(one) for one in thumbprints)
+
+    def authorities(self) -> Mapping[str, bytes]:
+        """The certificates (DER) of those who may sign devices', by SHA-256 thumbprint."""
+        version = self._registry.version
+        if version != self._authorities_version:
+            self._authorities = read_authorities(self._registry)
+            self._authorities_version = version
+        return self._authorities
+
+    def admit_device(
+        self, identity: Identity, token: str, peer: PeerCertificate | None = None
+    ) -> tuple[Device, Admission]:
+        """The device that `token` (or, without one, the certificate) speaks for, or that a policy with DeviceConnect
+        acts for.
 
         Raises AccessDenied.
         """
         device = self.device(identity.device)
+        if peer is not None and not token:
+            admission = self._admit_peer(identity, device, peer)
+            assert device is not None
+            return device, admission
         admission = self._admit(token, identity.path, self._with_keys(device, identity))
         principal = admission.principal
         if principal.kind is not Role.DEVICE and not decide(principal, Action.SEND_EVENTS).allowed:
@@ -90,6 +112,22 @@ class Authenticator:
         if device is None:  # a policy may be told; a stranger was refused before
             raise AccessDenied("the device is not registered")
         return device, admission
+
+    def _admit_peer(self, identity: Identity, device: Device | None, peer: PeerCertificate) -> Admission:
+        if self._module(identity) is not None:
+            raise AccessDenied("the module has keys of its own")
+        admission = admit_certificate(peer, device, self.authorities())
+        if self.wall_now() >= admission.expires_us:
+            raise AccessDenied("the certificate has expired")
+        return admission
+
+    def is_still(self, device: Device, peer: PeerCertificate) -> bool:
+        """Whether the device's certificate, by which it was let in, is one that is trusted now."""
+        try:
+            admit_certificate(peer, device, self.authorities())
+        except AccessDenied:
+            return False
+        return True
 
     def admit_request(self, device_id: str, token: str) -> tuple[Identity, Device]:
         """The same for a device that asks over HTTPS. Raises BadInput for an id that is none, and AccessDenied."""

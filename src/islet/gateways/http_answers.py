@@ -85,6 +85,13 @@ def device_answer(device: Device, *, connected: bool, pending: int = 0) -> Respo
     return JSONResponse(body, headers={"ETag": f'"{device.etag}"'})
 
 
+def thumbprints_json(device: Device) -> dict[str, str | None]:
+    return {
+        "primaryThumbprint": device.primary_thumbprint or None,
+        "secondaryThumbprint": device.secondary_thumbprint or None,
+    }
+
+
 def device_json(device: Device, *, connected: bool, pending: int = 0) -> dict[str, object]:
     """A device as the registry API shows it; `patient` is ours."""
     return {
@@ -99,9 +106,9 @@ def device_json(device: Device, *, connected: bool, pending: int = 0) -> dict[st
         "lastActivityTime": NEVER if device.last_seen_us is None else iso(device.last_seen_us),
         "cloudToDeviceMessageCount": pending,
         "authentication": {
-            "symmetricKey": {"primaryKey": device.primary_key, "secondaryKey": device.secondary_key},
-            "x509Thumbprint": {"primaryThumbprint": None, "secondaryThumbprint": None},
-            "type": "sas",
+            "symmetricKey": {"primaryKey": device.primary_key or None, "secondaryKey": device.secondary_key or None},
+            "x509Thumbprint": thumbprints_json(device),
+            "type": device.authentication,
         },
         "capabilities": {"iotEdge": False},
         "patient": device.patient,

@@ -124,6 +124,8 @@ class ModuleEndpoints:
 
 
 def _changed(module: Module, body: _Body) -> Module:
+    if body.authentication is not None and body.authentication.type != "sas":
+        raise BadInput("authentication: expected the type sas for a module", reason="schema")
     keys = (body.authentication and body.authentication.symmetric_key) or Keys()
     return structs.replace(
         module,

@@ -15,14 +15,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from islet.access.decide import Action, decide
-from islet.access.sas import is_key
+from islet.access.sas import is_key, new_key
+from islet.access.x509 import parse_thumbprint
 from islet.decode.iothub import DEVICE_ID
 from islet.errors import AccessDenied, AlreadyExists, BadInput, NotFound
 from islet.gateways.authenticate import Authenticator, new_device
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import PreconditionFailed, device_answer, device_json
 from islet.gateways.http_body import read_body
-from islet.model.people import Device
+from islet.model.people import AuthenticationKind, Device
 from islet.model.time import Now
 from islet.store.base import Registry
 
@@ -36,11 +37,19 @@ class Keys(Struct, rename="camel"):
     secondary_key: str | None = None
 
 
+class Thumbprints(Struct, rename="camel"):
+    """SHA-1 or SHA-256 in hexadecimal digits; None: there is none."""
+
+    primary_thumbprint: str | None = None
+    secondary_thumbprint: str | None = None
+
+
 class Authentication(Struct, rename="camel"):
     """How a device proves who it is."""
 
-    type: Literal["sas"] = "sas"
+    type: AuthenticationKind = "sas"
     symmetric_key: Keys | None = None
+    x509_thumbprint: Thumbprints | None = msgspec.field(name="x509Thumbprint", default=None)
 
 
 class DeviceBody(Struct, rename="camel"):
@@ -152,7 +161,6 @@ class RegistryEndpoints:
 
     def _changed(self, device: Device, body: DeviceBody) -> Device:
         """The device as the body wants it; keys and patient that the body does not name stay."""
-        keys = (body.authentication and body.authentication.symmetric_key) or Keys()
         patient = device.patient if body.patient is UNSET else body.patient
         if patient and self._registry.patient(patient) is None:
             raise BadInput("patient: expected one who is registered", reason="patient")
@@ -161,8 +169,7 @@ class RegistryEndpoints:
             patient=patient,
             enabled=body.status == "enabled",
             status_reason=body.status_reason or "",
-            primary_key=chosen_key(keys.primary_key, device.primary_key),
-            secondary_key=chosen_key(keys.secondary_key, device.secondary_key),
+            **_credentials(device, body.authentication),
             etag=base64.b64encode(secrets.token_bytes(8)).decode(),
         )
 
@@ -184,6 +191,32 @@ def check(authenticator: Authenticator, request: Request, path: str, action: Act
     decision = decide(admission.principal, action)
     if not decision.allowed:
         raise AccessDenied(decision.reason)
+
+
+def _credentials(device: Device, wanted: Authentication | None) -> dict[str, str]:
+    """Keys or thumbprints of the device, as the body wants them. Raises BadInput."""
+    if wanted is None:
+        return {}
+    if wanted.type == "sas":
+        keys = wanted.symmetric_key or Keys()
+        return {
+            "authentication": "sas",
+            "primary_key": chosen_key(keys.primary_key, device.primary_key or new_key()),
+            "secondary_key": chosen_key(keys.secondary_key, device.secondary_key or new_key()),
+            "primary_thumbprint": "",
+            "secondary_thumbprint": "",
+        }
+    given = (wanted.x509_thumbprint if wanted.type == "selfSigned" else None) or Thumbprints()
+    primary = parse_thumbprint(given.primary_thumbprint or "")
+    if wanted.type == "selfSigned" and not primary:
+        raise BadInput("x509Thumbprint: expected a primaryThumbprint for selfSigned", reason="schema")
+    return {
+        "authentication": wanted.type,
+        "primary_key": "",
+        "secondary_key": "",
+        "primary_thumbprint": primary,
+        "secondary_thumbprint": parse_thumbprint(given.secondary_thumbprint or ""),
+    }
 
 
 def chosen_key(wanted: str | None, present: str) -> str:

@@ -19,7 +19,7 @@ from islet.decode.iothub_twins import (
 from islet.errors import BadInput, NotFound
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.exchange import Exchange, client_id
-from islet.gateways.http_answers import NEVER, TooLarge
+from islet.gateways.http_answers import NEVER, TooLarge, thumbprints_json
 from islet.gateways.http_body import read_body
 from islet.gateways.mqtt_session import MOST_METHOD_BYTES
 from islet.model.people import Device
@@ -106,8 +106,8 @@ def twin_json(device: Device, twin: Twin, *, connected: bool, module: str = "", 
         "connectionState": "Connected" if connected else "Disconnected",
         "lastActivityTime": NEVER if device.last_seen_us is None else iso(device.last_seen_us),
         "cloudToDeviceMessageCount": pending,
-        "authenticationType": "sas",
-        "x509Thumbprint": {"primaryThumbprint": None, "secondaryThumbprint": None},
+        "authenticationType": device.authentication,
+        "x509Thumbprint": {**thumbprints_json(device)},
         "modelId": "",
         "capabilities": {"iotEdge": False},
         **service_twin(twin),

@@ -9,6 +9,7 @@ from typing import Protocol, cast
 
 import structlog
 
+from islet.access.x509 import PeerCertificate
 from islet.decode.iothub import (
     Identity,
     parse_identity,
@@ -39,6 +40,7 @@ from islet.decode.mqtt_packets import (
 from islet.decode.telemetry import NO_PROPERTIES, Arrival
 from islet.errors import AccessDenied, IsletError, ProtocolError
 from islet.gateways.authenticate import Authenticator
+from islet.gateways.client_certificates import peer_certificate
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt_session import Session, TelemetryOnly
 from islet.gateways.turnstile import Turnstile
@@ -88,6 +90,7 @@ class Connection(asyncio.Protocol):
         self._parser = Parser()
         self._identity: Identity | None = None
         self._will: Will | None = None
+        self._peer: PeerCertificate | None = None
         self._session: Session | TelemetryOnly = TelemetryOnly(self)
         self._topic = ""
         self._properties = NO_PROPERTIES
@@ -176,11 +179,13 @@ class Connection(asyncio.Protocol):
         if username.client_id != connect.client_id or username.host.lower() != authenticator.hub_name.lower():
             raise AccessDenied("the user name is for another hub or device")
         token = (connect.password or b"").decode(errors="replace")
-        device, admission = authenticator.admit_device(identity, token)
+        peer = None if token else peer_certificate(self._transport.get_extra_info("ssl_object"))
+        device, admission = authenticator.admit_device(identity, token, peer)
         if connect.will is not None:
             _will_properties(connect.will, identity)
         session = self._server.session(identity, device, self, clean=connect.clean_session)
         self._identity, self.device, self._will, self._session = identity, device, connect.will, session
+        self._peer = peer
         self._telemetry_topic = identity.telemetry_topic
         self._silence_s = min(1.5 * connect.keep_alive_s or LONGEST_SILENCE_S, LONGEST_SILENCE_S)  # [MQTT-3.1.2-24]
         self._watch_silence()
@@ -252,6 +257,8 @@ class Connection(asyncio.Protocol):
             self.close("the device was disabled or deleted")
         elif (device.primary_key, device.secondary_key) != (known.primary_key, known.secondary_key):
             self.close("the device has new keys")
+        elif self._peer is not None and not self._server.authenticator.is_still(device, self._peer):
+            self.close("the device has another certificate, or its authority is trusted no more")
         else:
             self.device = device
 
