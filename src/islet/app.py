@@ -24,6 +24,7 @@ from islet.engine.rulebook import RuleBook
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
 from islet.gateways.certificates import ensure_certificates, server_ssl_context
 from islet.gateways.client_certificates import take_client_certificates
+from islet.gateways.enrollments import Enrollments
 from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
 from islet.gateways.intake import Intake
@@ -298,11 +299,12 @@ class Platform:
         authenticator = Authenticator(self.registry, settings.hub_name, wall_us, self.devices)
         exchange = Exchange(self.devices, wall_us)
         stack.push_async_callback(exchange.close)
-        mqtt = MqttServer(intake, authenticator, exchange)
+        enrollments = Enrollments(self.registry, settings.id_scope, wall_us)
+        mqtt = MqttServer(intake, authenticator, exchange, enrollments=enrollments)
         stack.push_async_callback(mqtt.stop)
         if settings.mqtt_tls_port:
             tls = server_ssl_context(self.certificates)
-            take_client_certificates(tls, authenticator)
+            take_client_certificates(tls, authenticator, enrollments)
             await mqtt.listen(settings.host, settings.mqtt_tls_port, tls)
         if settings.mqtt_plain_port:
             await mqtt.listen(settings.host, settings.mqtt_plain_port)

@@ -20,6 +20,7 @@ from islet.decode.mqtt_packets import Connack, Connect, Packet, Publish, Will, e
 from islet.errors import AlreadyExists, NotFound
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
 from islet.gateways.client_certificates import take_client_certificates
+from islet.gateways.enrollments import Enrollments
 from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
@@ -35,6 +36,7 @@ from islet.store.devices import SqliteDevices
 from islet.store.devices_base import Address, Devices
 
 HUB = "hub.example"
+ID_SCOPE = "scope-1"
 NOW_US = 1_795_248_180_950_000  # 2026-11-21T08:03:00.95Z
 NOW_S = NOW_US // 1_000_000
 PATIENCE_S = 10.0
@@ -180,7 +182,8 @@ class Door:
         self.devices = devices
         self.exchange = Exchange(devices, wall_now)
         self.authenticator = Authenticator(self.registry, hub, wall_now, devices)
-        self.mqtt = MqttServer(self.intake, self.authenticator, self.exchange, turnstile)
+        self.enrollments = Enrollments(self.registry, ID_SCOPE, wall_now)
+        self.mqtt = MqttServer(self.intake, self.authenticator, self.exchange, turnstile, self.enrollments)
         self.port = 0
 
     @classmethod
@@ -203,7 +206,7 @@ class Door:
         ):
             door = cls(wall_now, hub, most_bytes, registry or DictRegistry(), devices, turnstile)
             if tls is not None:
-                take_client_certificates(tls, door.authenticator)
+                take_client_certificates(tls, door.authenticator, door.enrollments)
             try:
                 door.port = await door.mqtt.listen(host, port, tls)
                 yield door

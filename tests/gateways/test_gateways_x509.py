@@ -46,7 +46,7 @@ def trust(hub: Hub, authority: Issued, name: str = "factory") -> None:
 
 
 def client(hub: Hub, issued: Issued, directory: Path, id: str = "cgm-1") -> Any:
-    return IoTHubDeviceClient.create_from_x509_certificate(  # type: ignore[no-untyped-call]
+    return IoTHubDeviceClient.create_from_x509_certificate(
         x509=X509(*issued.files(directory)),  # type: ignore[no-untyped-call]
         hostname=hub.host,
         device_id=id,

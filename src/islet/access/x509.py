@@ -71,17 +71,30 @@ def read_peer(leaf: bytes, root: bytes | None) -> PeerCertificate:
         raise AccessDenied("the certificate cannot be read") from None
 
 
+def parse_certificate(content: bytes) -> bytes:
+    """The DER of a certificate, from PEM or DER. Raises BadInput."""
+    return _load(content).public_bytes(Encoding.DER)
+
+
 def read_authority(content: bytes) -> bytes:
     """The DER of a certificate that may sign devices', from PEM or DER. Raises BadInput."""
+    certificate = _load(content)
     try:
-        pem = content.lstrip().startswith(b"-----BEGIN")
-        certificate = x509.load_pem_x509_certificate(content) if pem else x509.load_der_x509_certificate(content)
         signs = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (ValueError, x509.ExtensionNotFound):
         signs = False
     if not signs:
-        raise BadInput("authority: expected the certificate of one (CA:TRUE), PEM or DER", reason="certificate")
+        raise BadInput("certificate: expected an authority's (CA:TRUE)", reason="certificate")
     return certificate.public_bytes(Encoding.DER)
+
+
+def _load(content: bytes) -> x509.Certificate:
+    try:
+        if content.lstrip().startswith(b"-----BEGIN"):
+            return x509.load_pem_x509_certificate(content)
+        return x509.load_der_x509_certificate(content)
+    except ValueError:
+        raise BadInput("certificate: expected one, PEM or DER", reason="certificate") from None
 
 
 def admit_certificate(peer: PeerCertificate, device: Device | None, authorities: Collection[str]) -> Admission:

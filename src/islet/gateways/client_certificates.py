@@ -7,7 +7,7 @@ certificate that is registered becomes a trust anchor before OpenSSL judges it. 
 
 import _ssl
 import ssl
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import structlog
@@ -34,8 +34,8 @@ class Trusted(Protocol):
         """The certificates of authorities (DER) by thumbprint."""
 
 
-def take_client_certificates(context: ssl.SSLContext, trusted: Trusted) -> None:
-    """Let the listener of `context` ask devices for a certificate, and take none, or one that `trusted` knows.
+def take_client_certificates(context: ssl.SSLContext, *trusted: Trusted) -> None:
+    """Let the listener of `context` ask devices for a certificate, and take none, or one that `trusted` know.
 
     That a handshake succeeded says that the device has the key of a certificate that is or was known here; whether it
     still is, and whose, is for `islet.access.x509` to say.
@@ -49,10 +49,10 @@ def take_client_certificates(context: ssl.SSLContext, trusted: Trusted) -> None:
 
 
 class _Anchors:
-    def __init__(self, context: ssl.SSLContext, trusted: Trusted) -> None:
+    def __init__(self, context: ssl.SSLContext, trusted: Sequence[Trusted]) -> None:
         self._context, self._trusted = context, trusted
         self._loaded: set[bytes] = set()
-        self._seen = -1
+        self._seen = [-1] * len(trusted)
 
     def see(self, _: object, direction: str, version: int, content: int, message: int, data: bytes) -> None:
         """A TLS message, before OpenSSL deals with it; of records only the header. Never raises."""
@@ -66,12 +66,16 @@ class _Anchors:
     def _look_at(self, leaf: bytes) -> None:
         if not leaf:
             return
-        if self._seen != (version := self._trusted.version):
-            for authority in self._trusted.authorities().values():
-                self._load(authority)
-            self._seen = version
-        if leaf not in self._loaded and _is_certificate(leaf) and self._trusted.knows_certificate(thumbprints(leaf)):
-            self._load(leaf)
+        versions = [one.version for one in self._trusted]
+        if self._seen != versions:
+            for one in self._trusted:
+                for authority in one.authorities().values():
+                    self._load(authority)
+            self._seen = versions
+        if leaf not in self._loaded and _is_certificate(leaf):
+            digests = thumbprints(leaf)
+            if any(one.knows_certificate(digests) for one in self._trusted):
+                self._load(leaf)
 
     def _load(self, certificate: bytes) -> None:
         if certificate not in self._loaded:

@@ -18,6 +18,7 @@ from islet.gateways.http_answers import Crowded, Handler, NotCommitted, endpoint
 from islet.gateways.http_body import read_body
 from islet.gateways.http_bulk import BulkEndpoint
 from islet.gateways.http_commands import DeviceCommands, ServiceCommands
+from islet.gateways.http_enrollments import EnrollmentEndpoints
 from islet.gateways.http_modules import ModuleEndpoints
 from islet.gateways.http_properties import read_properties
 from islet.gateways.http_query import QueryEndpoint
@@ -25,7 +26,7 @@ from islet.gateways.http_registry import RegistryEndpoints
 from islet.gateways.http_twins import TwinEndpoints
 from islet.gateways.intake import Intake
 from islet.model.time import Now
-from islet.store.base import Registry
+from islet.store.base import EntryKind, Registry
 
 BATCH_TYPE = "application/vnd.microsoft.iothub.json"
 
@@ -57,6 +58,8 @@ def routes(
     ]
     if exchange is not None:
         found += _exchange_paths(authenticator, registry, exchange)
+        for kind in (EntryKind.ENROLLMENT, EntryKind.ENROLLMENT_GROUP):
+            found += _enrollment_paths(EnrollmentEndpoints(authenticator, registry, now, kind))
     routes = [Route(path, endpoint(handler, now), methods=[method]) for method, path, handler in found]
     # some SDKs write the last slash, some do not
     routes += [Route(f"{path}/", endpoint(handler, now), methods=[method]) for method, path, handler in found]
@@ -88,6 +91,17 @@ def _exchange_paths(authenticator: Authenticator, registry: Registry, exchange: 
         ("POST", "/devices/query", query.query),
         *_twin_paths("/twins/{id}", twins),
         *_twin_paths("/twins/{id}/modules/{module}", twins),
+    ]
+
+
+def _enrollment_paths(enrollments: EnrollmentEndpoints) -> list[_Path]:
+    path = enrollments.path
+    return [
+        ("POST", f"{path}/query", enrollments.query),
+        ("PUT", f"{path}/{{id}}", enrollments.put),
+        ("GET", f"{path}/{{id}}", enrollments.get),
+        ("DELETE", f"{path}/{{id}}", enrollments.delete),
+        ("POST", f"{path}/{{id}}/attestationmechanism", enrollments.attestation),
     ]
 
 

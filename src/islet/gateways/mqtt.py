@@ -7,11 +7,16 @@ from random import SystemRandom
 
 import structlog
 
+from islet.access.x509 import PeerCertificate
 from islet.decode.iothub import Identity
+from islet.decode.iothub_dps import Registrant
+from islet.errors import AccessDenied
 from islet.gateways.authenticate import Authenticator
+from islet.gateways.enrollments import Enrollments
 from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt_connection import Connection
+from islet.gateways.mqtt_registration import Registration
 from islet.gateways.mqtt_session import Session, TelemetryOnly
 from islet.gateways.presence import Presence
 from islet.gateways.turnstile import Turnstile
@@ -38,13 +43,15 @@ class MqttServer:
         authenticator: Authenticator,
         exchange: Exchange | None = None,
         turnstile: Turnstile | None = None,
+        enrollments: Enrollments | None = None,
     ) -> None:
-        """Without an exchange, telemetry is all that is served."""
+        """Without an exchange, telemetry is all that is served; without enrollments, nobody registers themselves."""
         self.intake = intake
         self.authenticator = authenticator
         self.turnstile = turnstile or Turnstile(SystemRandom())
         self.refused = 0
         self._exchange = exchange
+        self._enrollments = enrollments
         self._presence = Presence() if exchange is None else exchange.presence
         self._open: set[Connection] = set()
         self._listeners: list[asyncio.Server] = []
@@ -119,6 +126,17 @@ class MqttServer:
             return TelemetryOnly(connection)
         address = self.authenticator.address(identity, device)
         return Session(self._exchange, identity, address, connection, clean=clean)
+
+    def registration(
+        self, registrant: Registrant, token: str, peer: PeerCertificate | None, connection: Connection
+    ) -> tuple[Registration, int]:
+        """What a connection gets that registers a device, and until when (µs). Raises AccessDenied."""
+        if self._exchange is None or self._enrollments is None:
+            raise AccessDenied("nobody can register here")
+        grant = self._enrollments.admit(registrant, token, peer)
+        hub_name = self.authenticator.hub_name
+        session = Registration(self._enrollments, self._exchange, hub_name, registrant.id, grant, connection)
+        return session, grant.expires_us
 
     def let_in(self, identity: Identity, session: Session | TelemetryOnly) -> None:
         """The connection has been let in; an older one of the same client goes."""

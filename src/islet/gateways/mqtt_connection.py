@@ -16,6 +16,7 @@ from islet.decode.iothub import (
     parse_properties,
     parse_username,
 )
+from islet.decode.iothub_dps import Registrant, is_registrant, parse_registrant
 from islet.decode.mqtt import Parser, UnacceptableLevel
 from islet.decode.mqtt_packets import (
     ACCEPTED,
@@ -55,6 +56,7 @@ WINDOW = 256
 """Messages of one connection that may wait for the log; then it is not read until half of them are through."""
 
 _NO_DEVICE = Device(id="")
+_NO_TOPIC = "\0/"  # of one that registers: no topic begins so [MQTT-1.5.3-2]
 
 _log = structlog.get_logger("islet.gateways.mqtt")
 
@@ -71,6 +73,9 @@ class Server(Protocol):
     @property
     def turnstile(self) -> Turnstile: ...
     def opened(self, connection: "Connection", /) -> None: ...
+    def registration(
+        self, registrant: Registrant, token: str, peer: PeerCertificate | None, connection: "Connection", /
+    ) -> tuple[TelemetryOnly, int]: ...
     def session(
         self, identity: Identity, device: Device, connection: "Connection", *, clean: bool
     ) -> Session | TelemetryOnly: ...
@@ -93,6 +98,7 @@ class Connection(asyncio.Protocol):
         self._peer: PeerCertificate | None = None
         self._session: Session | TelemetryOnly = TelemetryOnly(self)
         self._topic = ""
+        self._telemetry_topic = _NO_TOPIC
         self._properties = NO_PROPERTIES
         self._pending: deque[int] = deque()
         self._paused = self._choked = self._held = self._stopping = self._is_closed = False
@@ -161,13 +167,17 @@ class Connection(asyncio.Protocol):
             self.stop_reading()
             self._loop.call_later(refusal_s, self._refuse, UNAVAILABLE, "too many connect at once")
             return
+        registers = is_registrant(connect.username or "")
         try:
-            identity = parse_identity(connect.client_id)
+            identity = Identity(connect.client_id) if registers else parse_identity(connect.client_id)
         except ProtocolError as error:
             self._refuse(IDENTIFIER_REJECTED, str(error))
             return
         try:
-            self._let_in(identity, connect)
+            if registers:
+                self._let_register(identity, connect)
+            else:
+                self._let_in(identity, connect)
         except (AccessDenied, ProtocolError) as error:
             self._refuse(NOT_AUTHORISED, str(error))
         except (IsletError, OSError):  # the registry cannot be read; clients try again
@@ -178,8 +188,7 @@ class Connection(asyncio.Protocol):
         username = parse_username(connect.username or "")
         if username.client_id != connect.client_id or username.host.lower() != authenticator.hub_name.lower():
             raise AccessDenied("the user name is for another hub or device")
-        token = (connect.password or b"").decode(errors="replace")
-        peer = None if token else peer_certificate(self._transport.get_extra_info("ssl_object"))
+        token, peer = self._credential(connect)
         device, admission = authenticator.admit_device(identity, token, peer)
         if connect.will is not None:
             _will_properties(connect.will, identity)
@@ -187,17 +196,35 @@ class Connection(asyncio.Protocol):
         self._identity, self.device, self._will, self._session = identity, device, connect.will, session
         self._peer = peer
         self._telemetry_topic = identity.telemetry_topic
-        self._silence_s = min(1.5 * connect.keep_alive_s or LONGEST_SILENCE_S, LONGEST_SILENCE_S)  # [MQTT-3.1.2-24]
-        self._watch_silence()
-        self._watch_expiry(admission.expires_us)
+        self._watch(connect, admission.expires_us)
         self._server.let_in(identity, session)
         self.send(Connack(ACCEPTED, session.present))
         session.begin()
 
+    def _let_register(self, identity: Identity, connect: Connect) -> None:
+        registrant = parse_registrant(connect.username or "")
+        if registrant.id != connect.client_id or connect.will is not None:
+            raise AccessDenied("the client id is not the registration id, or there is a will")
+        token, peer = self._credential(connect)
+        self._session, expires_us = self._server.registration(registrant, token, peer, self)
+        self._identity = identity
+        self._watch(connect, expires_us)
+        self.send(Connack(ACCEPTED))
+
+    def _credential(self, connect: Connect) -> tuple[str, PeerCertificate | None]:
+        """The token, or without one the certificate, if there is one."""
+        token = (connect.password or b"").decode(errors="replace")
+        return token, None if token else peer_certificate(self._transport.get_extra_info("ssl_object"))
+
+    def _watch(self, connect: Connect, expires_us: int) -> None:
+        self._silence_s = min(1.5 * connect.keep_alive_s or LONGEST_SILENCE_S, LONGEST_SILENCE_S)  # [MQTT-3.1.2-24]
+        self._watch_silence()
+        self._watch_expiry(expires_us)
+
     def _take_publish(self, packet: Publish) -> None:
         """The parser gives the very same text again while the topic stays, so most messages need no look at it."""
         if packet.topic is not self._topic:
-            if packet.topic.startswith("$iothub/"):
+            if packet.topic.startswith(("$iothub/", "$dps/")):
                 self._session.take_request(packet)
                 if packet.packet_id:
                     self._acknowledge_in_turn(packet.packet_id)
