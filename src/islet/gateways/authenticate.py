@@ -43,6 +43,18 @@ def new_device(id: str, now_us: int, patient: str = "") -> Device:
     )
 
 
+def with_certificate(device: Device, thumbprint: str) -> Device:
+    """The device without keys: it comes with the certificate of that thumbprint, or ("") one of an authority."""
+    return structs.replace(
+        device,
+        authentication="selfSigned" if thumbprint else "certificateAuthority",
+        primary_key="",
+        secondary_key="",
+        primary_thumbprint=thumbprint,
+        secondary_thumbprint="",
+    )
+
+
 class Authenticator:
     """Checks tokens for the hub `hub_name`; `wall_now` is the wall's clock, which tokens are dated by.
 

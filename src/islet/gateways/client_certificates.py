@@ -2,7 +2,7 @@
 
 OpenSSL refuses a self-signed certificate unless it is itself a trust anchor, the registry has thumbprints only, and
 Python's ssl has no hook for a decision of one's own. So the Certificate message is looked at as it comes in: a
-certificate that is registered becomes a trust anchor before OpenSSL judges it. Docs: decisions/0012.
+certificate that is registered becomes a trust anchor before OpenSSL judges it. docs/decisions/0025 says why.
 """
 
 import _ssl

@@ -18,7 +18,7 @@ from islet.decode.iothub import DEVICE_ID
 from islet.decode.iothub_dps import Registrant
 from islet.decode.iothub_twins import JsonObject
 from islet.errors import AccessDenied, AlreadyExists, BadInput
-from islet.gateways.authenticate import new_device
+from islet.gateways.authenticate import new_device, with_certificate
 from islet.model.people import Device
 from islet.model.time import Now
 from islet.store.base import EntryKind, Registry
@@ -162,13 +162,15 @@ def read_enrollments(registry: Registry, kind: EntryKind) -> dict[str, Enrollmen
 
 
 def _with_credential(device: Device, grant: Grant) -> Device:
-    keys = (*grant.keys, "", "")
+    device = structs.replace(device, enrollment=grant.enrollment_id)
+    if grant.thumbprint:
+        return with_certificate(device, grant.thumbprint)
+    primary, secondary = grant.keys
     return structs.replace(
         device,
-        enrollment=grant.enrollment_id,
-        authentication="selfSigned" if grant.thumbprint else "sas",
-        primary_key=keys[0],
-        secondary_key=keys[1],
-        primary_thumbprint=grant.thumbprint,
+        authentication="sas",
+        primary_key=primary,
+        secondary_key=secondary,
+        primary_thumbprint="",
         secondary_thumbprint="",
     )
