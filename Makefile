@@ -13,7 +13,8 @@ demo: $(VENV)/.runtime src/islet/web/static/vendor/.built
 test: setup
 	$(BIN)/python -m pytest -n 3 --dist worksteal
 
-setup: $(VENV)/.dev src/islet/web/static/vendor/.built $(VENV)/.kernels
+CLIENTS := tests/gateways/node
+setup: $(VENV)/.dev src/islet/web/static/vendor/.built $(VENV)/.kernels $(CLIENTS)/node_modules/.installed
 
 lint: setup
 	$(BIN)/ruff check .
@@ -57,5 +58,9 @@ src/islet/web/static/vendor/.built: package-lock.json tools/assets.py $(wildcard
 	$(BIN)/python -m tools.assets
 	touch $@
 
+$(CLIENTS)/node_modules/.installed: $(CLIENTS)/package-lock.json tools/assets.py | $(VENV)/.runtime
+	$(BIN)/python -m tools.assets clients
+	touch $@
+
 clean:
-	rm -rf $(VENV) build node_modules src/islet/web/static/vendor .mypy_cache .ruff_cache
+	rm -rf $(VENV) build node_modules $(CLIENTS)/node_modules src/islet/web/static/vendor .mypy_cache .ruff_cache

@@ -24,10 +24,14 @@ from islet.engine.lookback import evaluation
 from islet.engine.rulebook import RuleBook
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
 from islet.gateways.certificates import ensure_certificates, server_ssl_context
+from islet.gateways.client_certificates import take_client_certificates
+from islet.gateways.enrollments import Enrollments
+from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
 from islet.jobs.shipped import shipped
+from islet.gateways.websocket import websocket_routes
 from islet.log.base import CursorMove, Log
 from islet.log.group_commit import GroupCommit
 from islet.log.keys import data_key
@@ -45,6 +49,7 @@ from islet.operations.routes import routes as operations_routes
 from islet.operations.workers import Worker
 from islet.settings import Settings
 from islet.store.base import Registry, Store
+from islet.store.devices_base import Devices
 from islet.store.follow import Follower
 from islet.web.app import middleware as web_middleware
 from islet.web.app import routes as web_routes
@@ -100,6 +105,14 @@ def opened_registry(settings: Settings) -> Iterator[Registry]:
         yield registry
 
 
+@contextlib.contextmanager
+def opened_devices(settings: Settings) -> Iterator[Devices]:
+    """Commands, twins and modules of a data directory's devices, made if they are not there."""
+    devices: Devices = plug("devices", "sqlite")(settings.data_dir / "store.db", data_key(settings, os.environ))
+    with contextlib.closing(devices):
+        yield devices
+
+
 def first_administrator(registry: Registry) -> str | None:
     """Make the first administrator if there is nobody yet; the password, to be shown once."""
     if registry.users():
@@ -112,8 +125,8 @@ def first_administrator(registry: Registry) -> str | None:
 class Platform:
     """All parts of one process, wired. `run` serves until `stop` is called, then drains."""
 
-    def __init__(self, settings: Settings, log: Log, store: Store, registry: Registry) -> None:
-        self.settings, self.log, self.store, self.registry = settings, log, store, registry
+    def __init__(self, settings: Settings, log: Log, store: Store, registry: Registry, devices: Devices) -> None:
+        self.settings, self.log, self.store, self.registry, self.devices = settings, log, store, registry, devices
         newest_us = log.newest_received_us()
         self.now = clock(settings.speed, newest_us)
         if newest_us > self.now() + _CLOCK_WARNING_US:
@@ -315,16 +328,22 @@ class Platform:
         await asyncio.to_thread(decoder_warm_up)
         soon = asyncio.get_running_loop().call_soon_threadsafe
         intake = Intake(self.commit, soon, future_us=round(settings.future_min * MINUTE_US))
-        authenticator = Authenticator(self.registry, settings.hub_name, wall_us)
-        mqtt = MqttServer(intake, authenticator)
+        authenticator = Authenticator(self.registry, settings.hub_name, wall_us, self.devices)
+        exchange = Exchange(self.devices, wall_us)
+        stack.push_async_callback(exchange.close)
+        enrollments = Enrollments(self.registry, settings.id_scope, wall_us)
+        mqtt = MqttServer(intake, authenticator, exchange, enrollments=enrollments)
         stack.push_async_callback(mqtt.stop)
         if settings.mqtt_tls_port:
-            await mqtt.listen(settings.host, settings.mqtt_tls_port, server_ssl_context(self.certificates))
+            tls = server_ssl_context(self.certificates)
+            take_client_certificates(tls, authenticator, enrollments)
+            await mqtt.listen(settings.host, settings.mqtt_tls_port, tls)
         if settings.mqtt_plain_port:
             await mqtt.listen(settings.host, settings.mqtt_plain_port)
         self.metrics.watch(CountsCollector("intake", "Events taken in, refused and failed.", intake.counts))
         self.metrics.watch(CountsCollector("mqtt", "Connected and refused devices.", mqtt.counts, grows=False))
-        return list(device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected))
+        paths = device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected, exchange)
+        return [*paths, *websocket_routes(mqtt)]
 
     async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
         settings = self.settings
@@ -379,8 +398,9 @@ def opened_platform(settings: Settings) -> Iterator[Platform]:
         opened_log(settings) as log,
         opened_store(settings) as store,
         opened_registry(settings) as registry,
+        opened_devices(settings) as devices,
     ):
-        yield Platform(settings, log, store, registry)
+        yield Platform(settings, log, store, registry, devices)
 
 
 def run_until_signal(platform: Platform, beside: Callable[[], Coroutine[None, None, None]] | None = None) -> None:

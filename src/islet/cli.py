@@ -129,10 +129,10 @@ def show_settings(settings: Settings) -> None:
 
 
 def _add_rooms() -> None:
-    from islet.commands import audit, jobs, people, rules, storage
+    from islet.commands import audit, authorities, jobs, people, rules, storage
 
     groups = (people.users, people.patients, people.devices, people.hub, rules.rules, jobs.jobs, audit.audit)
-    for group in (*groups, storage.store, storage.certs):
+    for group in (*groups, authorities.authorities, storage.store, storage.certs):
         main.add_command(group)
 
 

@@ -16,6 +16,9 @@ PLUGS: Final[dict[str, dict[str, str]]] = {
     "registry": {
         "sqlite": "islet.store.registry:SqliteRegistry",
     },
+    "devices": {
+        "sqlite": "islet.store.devices:SqliteDevices",
+    },
     "notifier": {
         "console": "islet.notify.console:ConsoleNotifier",
         "telegram": "islet.notify.telegram:TelegramNotifier",

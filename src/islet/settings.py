@@ -40,6 +40,11 @@ class Settings:
     hub_name: str = _setting(
         "localhost", "", "The host name that devices use; it is in their SAS tokens and in our certificate."
     )
+    id_scope: str = _setting(
+        "islet",
+        "",
+        "The ID scope with which devices register themselves (A-Z a-z 0-9 -), as at the provisioning service.",
+    )
     roles: tuple[str, ...] = _setting(
         ROLES, "", "Which roles this process runs; all of them in one process by default."
     )

@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import json
 import ssl
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any, Self
 
 from msgspec import structs
@@ -17,8 +19,12 @@ from islet.decode.mqtt import Parser
 from islet.decode.mqtt_packets import Connack, Connect, Packet, Publish, Will, encode
 from islet.errors import AlreadyExists, NotFound
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
+from islet.gateways.client_certificates import take_client_certificates
+from islet.gateways.enrollments import Enrollments
+from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
+from islet.gateways.turnstile import Turnstile
 from islet.log.base import Commit
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
@@ -26,8 +32,11 @@ from islet.model.people import Device, Patient, User
 from islet.model.time import MINUTE_US, Now
 from islet.model.topics import Topic
 from islet.store.base import EntryKind, Registry
+from islet.store.devices import SqliteDevices
+from islet.store.devices_base import Address, Devices
 
 HUB = "hub.example"
+ID_SCOPE = "scope-1"
 NOW_US = 1_795_248_180_950_000  # 2026-11-21T08:03:00.95Z
 NOW_S = NOW_US // 1_000_000
 PATIENCE_S = 10.0
@@ -47,6 +56,7 @@ class DictRegistry:
         self._patients: dict[str, Patient] = {}
         self._devices: dict[str, Device] = {}
         self._secrets: dict[str, str] = {}
+        self._entries: dict[tuple[EntryKind, str], bytes] = {}
 
     def patients(self) -> list[Patient]:
         return list(self._patients.values())
@@ -81,6 +91,9 @@ class DictRegistry:
             raise NotFound(id)
         self.version += 1
 
+    def knows_thumbprint(self, thumbprint: str) -> bool:
+        return any(thumbprint in (one.primary_thumbprint, one.secondary_thumbprint) for one in self._devices.values())
+
     def users(self) -> list[User]:
         return []
 
@@ -109,13 +122,16 @@ class DictRegistry:
         self._secrets[name] = value
 
     def entries(self, kind: EntryKind) -> dict[str, bytes]:
-        return {}
+        return {id: body for (one, id), body in self._entries.items() if one is kind}
 
     def entry(self, kind: EntryKind, id: str) -> bytes | None:
-        return None
+        return self._entries.get((kind, id))
 
     def put_entry(self, kind: EntryKind, id: str, body: bytes | None, *, by: str, at_us: int) -> None:
-        raise NotImplementedError
+        self._entries.pop((kind, id), None)
+        if body is not None:
+            self._entries[kind, id] = body
+        self.version += 1
 
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None: ...
 
@@ -144,9 +160,17 @@ class GatedLog(MemoryLog):
 
 
 class Door:
-    """Log, writer, registry, intake and MQTT server, wired as the platform wires them."""
+    """Log, writer, registry, device side, intake and MQTT server, wired as the platform wires them."""
 
-    def __init__(self, wall_now: Now, hub: str, most_bytes: int, registry: Registry) -> None:
+    def __init__(
+        self,
+        wall_now: Now,
+        hub: str,
+        most_bytes: int,
+        registry: Registry,
+        devices: Devices,
+        turnstile: Turnstile | None,
+    ) -> None:
         self.hub = hub
         self.log = GatedLog()
         self.writer = GroupCommit(self.log, lambda: NOW_US, wait_s=0.0)
@@ -155,8 +179,11 @@ class Door:
         ensure_policy_keys(self.registry)
         call_soon = asyncio.get_running_loop().call_soon_threadsafe
         self.intake = Intake(self.writer, call_soon, future_us=5 * MINUTE_US, most_bytes=most_bytes)
-        self.authenticator = Authenticator(self.registry, hub, wall_now)
-        self.mqtt = MqttServer(self.intake, self.authenticator)
+        self.devices = devices
+        self.exchange = Exchange(devices, wall_now)
+        self.authenticator = Authenticator(self.registry, hub, wall_now, devices)
+        self.enrollments = Enrollments(self.registry, ID_SCOPE, wall_now)
+        self.mqtt = MqttServer(self.intake, self.authenticator, self.exchange, turnstile, self.enrollments)
         self.port = 0
 
     @classmethod
@@ -171,15 +198,23 @@ class Door:
         tls: ssl.SSLContext | None = None,
         most_bytes: int = 1 << 26,
         registry: Registry | None = None,
+        turnstile: Turnstile | None = None,
     ) -> AsyncIterator[Self]:
-        door = cls(wall_now, hub, most_bytes, registry or DictRegistry())
-        try:
-            door.port = await door.mqtt.listen(host, port, tls)
-            yield door
-        finally:
-            door.log.gate.set()
-            await door.mqtt.stop()
-            await asyncio.to_thread(door.writer.close)
+        with (
+            tempfile.TemporaryDirectory() as directory,
+            contextlib.closing(SqliteDevices(Path(directory) / "store.db", bytes(32))) as devices,
+        ):
+            door = cls(wall_now, hub, most_bytes, registry or DictRegistry(), devices, turnstile)
+            if tls is not None:
+                take_client_certificates(tls, door.authenticator, door.enrollments)
+            try:
+                door.port = await door.mqtt.listen(host, port, tls)
+                yield door
+            finally:
+                door.log.gate.set()
+                await door.mqtt.stop()
+                await door.exchange.close()
+                await asyncio.to_thread(door.writer.close)
 
     def add_device(self, id: str = "cgm-1", patient: str = "p-1") -> Device:
         device = Device(
@@ -204,8 +239,12 @@ class Door:
     async def connected(self, device: Device, **options: Any) -> "Peer":
         peer = await self.peer()
         peer.send(hello(device, **options))
-        assert await peer.receive() == Connack(0)
+        answer = await peer.receive()
+        assert isinstance(answer, Connack) and answer.code == 0
         return peer
+
+    def address(self, device: Device) -> Address:
+        return Address(device.id, device.generation_id)
 
     def rows(self, topic: Topic) -> list[dict[str, object]]:
         rows: list[dict[str, object]] = []
@@ -229,6 +268,7 @@ def hello(
     will: Will | None = None,
     token: str = "",
     hub: str = HUB,
+    clean_session: bool = False,
 ) -> Connect:
     identity = Identity(device.id, module)
     token = token or make_token(f"{hub}/{identity.path}", key or device.primary_key, expires_s)
@@ -236,7 +276,7 @@ def hello(
         client_id=identity.client_id,
         username=f"{hub}/{identity.client_id}/?api-version=2021-04-12",
         password=token.encode(),
-        clean_session=False,
+        clean_session=clean_session,
         keep_alive_s=keep_alive_s,
         will=will,
     )

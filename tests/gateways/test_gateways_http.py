@@ -7,34 +7,14 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
 from islet.access.sas import make_token, new_key
-from islet.gateways.http import BATCH_TYPE, routes
+from islet.gateways.http import BATCH_TYPE
 from islet.model.topics import Topic
-from tests.gateways.door import HUB, NOW_S, NOW_US, Door, reading
+from tests.gateways.calls import VERSION, as_device, calls
+from tests.gateways.door import HUB, NOW_S, Door, reading
 
-VERSION = {"api-version": "2021-04-12"}
 EVENTS = "/devices/cgm-1/messages/events"
-
-
-@pytest.fixture
-async def http(door: Door) -> AsyncIterator[httpx.AsyncClient]:
-    """Calls as the hub's owner, unless a request says otherwise."""
-    app = Starlette(
-        routes=routes(door.intake, door.authenticator, door.registry, lambda: NOW_US, door.mqtt.is_connected)
-    )
-    transport = httpx.ASGITransport(app)
-    owner = {"Authorization": door.policy_token("iothubowner")}
-    async with httpx.AsyncClient(
-        transport=transport, base_url=f"https://{HUB}", params=VERSION, headers=owner
-    ) as client:
-        yield client
-
-
-def as_device(door: Door, id: str = "cgm-1") -> dict[str, str]:
-    device = door.registry.device(id) or door.add_device(id)
-    return {"Authorization": make_token(f"{HUB}/devices/{id}", device.primary_key, NOW_S + 60)}
 
 
 async def test_a_message_is_204_and_in_the_log(door: Door, http: httpx.AsyncClient) -> None:
@@ -100,20 +80,14 @@ async def test_a_body_of_256_kib_is_taken_and_one_byte_more_is_413(door: Door, h
 
 
 async def test_a_crowded_log_is_429(http: httpx.AsyncClient, door: Door) -> None:
-    async with Door.opened(most_bytes=100) as small:
-        app = Starlette(
-            routes=routes(small.intake, small.authenticator, small.registry, lambda: NOW_US, small.mqtt.is_connected)
-        )
-        async with httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="https://h", params=VERSION
-        ) as client:
-            small.log.gate.clear()
-            first = asyncio.create_task(client.post(EVENTS, content=reading(), headers=as_device(small)))
-            await asyncio.to_thread(small.log.entered.wait, 10)
-            second = await client.post(EVENTS, content=reading(), headers=as_device(small))
-            assert (second.status_code, second.headers["Retry-After"]) == (429, "1")
-            small.log.gate.set()
-            assert (await first).status_code == 204
+    async with Door.opened(most_bytes=100) as small, calls(small) as client:
+        small.log.gate.clear()
+        first = asyncio.create_task(client.post(EVENTS, content=reading(), headers=as_device(small)))
+        await asyncio.to_thread(small.log.entered.wait, 10)
+        second = await client.post(EVENTS, content=reading(), headers=as_device(small))
+        assert (second.status_code, second.headers["Retry-After"]) == (429, "1")
+        small.log.gate.set()
+        assert (await first).status_code == 204
 
 
 @pytest.mark.parametrize(

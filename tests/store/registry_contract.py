@@ -38,6 +38,14 @@ class RegistryContract:
         registry.delete_device("cgm-1")
         assert registry.device("cgm-1") is None
 
+    def test_a_thumbprint_is_known_while_a_device_is_registered_with_it(self, registry: Registry) -> None:
+        registry.create_device(Device(id="cgm-1", primary_thumbprint="A1", secondary_thumbprint="B1"))
+        registry.create_device(Device(id="cgm-2", primary_thumbprint="A1"))
+        registry.update_device(Device(id="cgm-1", primary_thumbprint="A2"))
+        assert [registry.knows_thumbprint(one) for one in ("A1", "B1", "A2", "")] == [True, False, True, False]
+        registry.delete_device("cgm-2")
+        assert [registry.knows_thumbprint(one) for one in ("A1", "A2")] == [False, True]
+
     def test_a_session_ends_with_its_time_its_user_or_a_log_out(self, registry: Registry) -> None:
         nurse = User(name="nurse", role=Role.CLINICIAN, password_hash="h", patients=("anna",))
         registry.put_user(nurse)

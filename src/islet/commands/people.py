@@ -10,11 +10,12 @@ from msgspec import structs
 from islet.access.decide import EVERYBODY
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import POLICIES, ConnectionString, format_connection_string
+from islet.access.x509 import parse_thumbprint
 from islet.app import opened_registry, wall_us
 from islet.commands.refusals import FiniteRange
 from islet.decode.iothub import DEVICE_ID
 from islet.errors import BadInput, NotFound
-from islet.gateways.authenticate import ensure_policy_keys, new_device, policy_secret
+from islet.gateways.authenticate import ensure_policy_keys, new_device, policy_secret, with_certificate
 from islet.model.people import Patient, Role, User, check_patient
 from islet.model.time import DAY_US
 from islet.settings import Settings, listed
@@ -198,17 +199,27 @@ def list_devices(registry: Registry) -> None:
 @devices.command("add")
 @click.argument("id")
 @click.option("--patient", default="", help="Whose device it is.")
+@click.option("--thumbprint", default="", help="It proves who it is with a certificate: SHA-1 or SHA-256 of it.")
+@click.option("--signed", is_flag=True, help="It proves who it is with a certificate of one of `islet authorities`.")
 @click.pass_obj
-def add_device(settings: Settings, id: str, patient: str) -> None:
+def add_device(settings: Settings, id: str, patient: str, thumbprint: str, signed: bool) -> None:
     """Register a device and print its connection string, once."""
+    if thumbprint and signed:
+        raise click.UsageError("--thumbprint and --signed are two ways; give one")
     if not DEVICE_ID.fullmatch(id) or "#" in id or "+" in id:  # IoT Hub's ids without MQTT's wildcards
         raise BadInput("device id: expected 1 to 128 of A-Z a-z 0-9 - . % _ * ? ! ( ) , = @ $ '", reason="device_id")
     with opened_registry(settings) as registry:
         if patient and registry.patient(patient) is None:
             raise NotFound(f"there is no patient {patient!r}; add them first with `islet patients add`")
         device = new_device(id, wall_us(), patient)
+        if thumbprint or signed:
+            device = with_certificate(device, parse_thumbprint(thumbprint))
         registry.create_device(device)
-    click.echo(format_connection_string(ConnectionString(host=settings.hub_name, device=id, key=device.primary_key)))
+    if device.primary_key:
+        told = ConnectionString(host=settings.hub_name, device=id, key=device.primary_key)
+        click.echo(format_connection_string(told))
+    else:
+        click.echo(f"HostName={settings.hub_name};DeviceId={id};x509=true")
 
 
 @devices.command("assign")

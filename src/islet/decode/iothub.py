@@ -18,6 +18,9 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 TWIN_GET = "$iothub/twin/GET/"
 TWIN_REPORT = "$iothub/twin/PATCH/properties/reported/"
 TWIN_RESPONSES = "$iothub/twin/res/#"
+DESIRED_CHANGES = "$iothub/twin/PATCH/properties/desired/#"
+METHODS = "$iothub/methods/POST/#"
+_METHOD_ANSWER = re.compile(r"\$iothub/methods/res/(-?[0-9]{1,9})/\?")
 
 
 class Identity(NamedTuple):
@@ -43,10 +46,13 @@ class Identity(NamedTuple):
     @property
     def filters(self) -> frozenset[str]:
         """The only topic filters that it may subscribe to."""
-        own = f"{self.path}/inputs/#" if self.module else f"{self.path}/messages/devicebound/#"
-        return frozenset(
-            (own, TWIN_RESPONSES, "$iothub/twin/PATCH/properties/desired/#", "$iothub/methods/POST/#"),
-        )
+        own = f"{self.path}/inputs/#" if self.module else self.commands
+        return frozenset((own, TWIN_RESPONSES, DESIRED_CHANGES, METHODS))
+
+    @property
+    def commands(self) -> str:
+        """The filter of what services send to it."""
+        return f"{self.path}/messages/devicebound/#"
 
 
 class Username(NamedTuple):
@@ -137,4 +143,36 @@ def request_id(topic: str) -> str:
         name, _, value = part.partition("=")
         if name in ("$rid", "%24rid") and value:
             return value
-    raise ProtocolError("twin: expected a request id, ?$rid=…")
+    raise ProtocolError("topic: expected a request id, ?$rid=…")
+
+
+def twin_response(status: int, rid: str, version: int | None = None) -> str:
+    """The topic of an answer to a twin request; with the version that a report made."""
+    return f"$iothub/twin/res/{status}/?$rid={rid}" + ("" if version is None else f"&$version={version}")
+
+
+def desired_topic(version: int) -> str:
+    """The topic on which a device is told of new desired properties."""
+    return f"$iothub/twin/PATCH/properties/desired/?$version={version}"
+
+
+def method_topic(name: str, rid: str) -> str:
+    """The topic of a method call."""
+    return f"$iothub/methods/POST/{quote(name, safe='')}/?$rid={rid}"
+
+
+def parse_method_answer(topic: str) -> tuple[int, str]:
+    """Status and request id of an answer to a method call. Raises ProtocolError.
+
+    >>> parse_method_answer("$iothub/methods/res/200/?$rid=7")
+    (200, '7')
+    """
+    answer = _METHOD_ANSWER.match(topic)
+    if answer is None:
+        raise ProtocolError("method: expected $iothub/methods/res/{status}/?$rid=…")
+    return int(answer[1]), request_id(topic)
+
+
+def command_topic(device: str, properties: Mapping[str, str]) -> str:
+    """The topic of a command to a device, its properties at the end."""
+    return f"devices/{device}/messages/devicebound/{format_properties(properties)}"

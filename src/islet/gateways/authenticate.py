@@ -1,15 +1,21 @@
 """Who is at the door: tokens of devices and hub policies against the registry."""
 
+import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from msgspec import structs
 
 from islet.access.decide import Action, decide
 from islet.access.sas import POLICIES, Admission, admit, new_key
-from islet.decode.iothub import Identity
-from islet.errors import AccessDenied
+from islet.access.x509 import PeerCertificate, admit_certificate
+from islet.decode.iothub import Identity, parse_identity
+from islet.errors import AccessDenied, BadInput, NotFound, ProtocolError
+from islet.gateways.authorities import read_authorities
 from islet.model.people import Device, Role
 from islet.model.time import Now
 from islet.store.base import Registry
+from islet.store.devices_base import Address, Module, Modules
 
 
 def policy_secret(policy: str) -> str:
@@ -37,17 +43,31 @@ def new_device(id: str, now_us: int, patient: str = "") -> Device:
     )
 
 
+def with_certificate(device: Device, thumbprint: str) -> Device:
+    """The device without keys: it comes with the certificate of that thumbprint, or ("") one of an authority."""
+    return structs.replace(
+        device,
+        authentication="selfSigned" if thumbprint else "certificateAuthority",
+        primary_key="",
+        secondary_key="",
+        primary_thumbprint=thumbprint,
+        secondary_thumbprint="",
+    )
+
+
 class Authenticator:
     """Checks tokens for the hub `hub_name`; `wall_now` is the wall's clock, which tokens are dated by.
 
     Devices are kept in memory until the registry's version changes. All methods but `look_up` belong to one thread.
     """
 
-    def __init__(self, registry: Registry, hub_name: str, wall_now: Now) -> None:
+    def __init__(self, registry: Registry, hub_name: str, wall_now: Now, modules: Modules | None = None) -> None:
         self.hub_name = hub_name
         self.wall_now = wall_now
         self._registry = registry
-        self._version = -1
+        self._modules = modules
+        self._version = self._authorities_version = -1
+        self._authorities: Mapping[str, bytes] = {}
         self._devices: dict[str, Device] = {}
 
     @property
@@ -72,13 +92,32 @@ class Authenticator:
         """The devices of those ids as the registry has them now, None where there is none. From any thread."""
         return {device: self._registry.device(device) for device in ids}
 
-    def admit_device(self, identity: Identity, token: str) -> tuple[Device, Admission]:
-        """The device that `token` speaks for, or that a policy with DeviceConnect acts for.
+    def knows_certificate(self, thumbprints: Iterable[str]) -> bool:
+        """Whether a device is registered with one of these thumbprints."""
+        return any(self._registry.knows_thumbprint(one) for one in thumbprints)
+
+    def authorities(self) -> Mapping[str, bytes]:
+        """The certificates (DER) of those who may sign devices', by SHA-256 thumbprint."""
+        version = self._registry.version
+        if version != self._authorities_version:
+            self._authorities = read_authorities(self._registry)
+            self._authorities_version = version
+        return self._authorities
+
+    def admit_device(
+        self, identity: Identity, token: str, peer: PeerCertificate | None = None
+    ) -> tuple[Device, Admission]:
+        """The device that `token` (or, without one, the certificate) speaks for, or that a policy with DeviceConnect
+        acts for.
 
         Raises AccessDenied.
         """
         device = self.device(identity.device)
-        admission = self._admit(token, identity.path, device)
+        if peer is not None and not token:
+            admission = self._admit_peer(identity, device, peer)
+            assert device is not None
+            return device, admission
+        admission = self._admit(token, identity.path, self._with_keys(device, identity))
         principal = admission.principal
         if principal.kind is not Role.DEVICE and not decide(principal, Action.SEND_EVENTS).allowed:
             raise AccessDenied("the policy may not act for devices")
@@ -86,9 +125,64 @@ class Authenticator:
             raise AccessDenied("the device is not registered")
         return device, admission
 
+    def _admit_peer(self, identity: Identity, device: Device | None, peer: PeerCertificate) -> Admission:
+        if self._module(identity) is not None:
+            raise AccessDenied("the module has keys of its own")
+        admission = admit_certificate(peer, device, self.authorities())
+        if self.wall_now() >= admission.expires_us:
+            raise AccessDenied("the certificate has expired")
+        return admission
+
+    def is_still(self, device: Device, peer: PeerCertificate) -> bool:
+        """Whether the device's certificate, by which it was let in, is one that is trusted now."""
+        try:
+            admit_certificate(peer, device, self.authorities())
+        except AccessDenied:
+            return False
+        return True
+
+    def admit_request(self, device_id: str, token: str) -> tuple[Identity, Device]:
+        """The same for a device that asks over HTTPS. Raises BadInput for an id that is none, and AccessDenied."""
+        try:
+            identity = parse_identity(device_id)
+        except ProtocolError as error:
+            raise BadInput(str(error), reason="device_id") from None
+        device, _ = self.admit_device(identity, token)
+        return identity, device
+
+    def address(self, identity: Identity, device: Device) -> Address:
+        """Where what is for that device or module is kept."""
+        module = self._module(identity)
+        return Address(device.id, module.generation_id if module else device.generation_id, identity.module)
+
+    def _module(self, identity: Identity) -> Module | None:
+        if not identity.module or self._modules is None:
+            return None
+        return self._modules.module(identity.device, identity.module)
+
+    def _with_keys(self, device: Device | None, identity: Identity) -> Device | None:
+        """The device with the keys that may sign: a registered module's own; a device speaks for its other modules."""
+        module = self._module(identity)
+        if device is None or module is None:
+            return device
+        return structs.replace(device, primary_key=module.primary_key, secondary_key=module.secondary_key)
+
     def admit_service(self, path: str, token: str) -> Admission:
         """Whom a hub policy's token for an endpoint ("devices/sensor-1") names. Raises AccessDenied."""
         return self._admit(token, path, None)
+
+    def check_service(self, path: str, token: str) -> None:
+        """Raises AccessDenied unless a hub policy's token for an endpoint has the right ServiceConnect: to send
+        commands, call methods and see and change twins."""
+        if "ServiceConnect" not in self.admit_service(path, token).principal.rights:
+            raise AccessDenied("the hub policy does not grant ServiceConnect")
+
+    async def registered(self, id: str) -> Device:
+        """The device as the registry has it now. Raises NotFound."""
+        device = await asyncio.to_thread(self._registry.device, id)
+        if device is None:
+            raise NotFound(f"Device with ID '{id}' is not registered.")
+        return device
 
     def _admit(self, token: str, path: str, device: Device | None) -> Admission:
         return admit(

@@ -1,8 +1,8 @@
-"""The front door for HTTPS: IoT Hub's device endpoints, and the routes of its registry."""
+"""The front door for HTTPS: IoT Hub's paths, and telemetry of devices."""
 
 import asyncio
 import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct, field
@@ -10,54 +10,107 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from islet.decode.iothub import parse_identity
 from islet.decode.telemetry import Arrival
-from islet.errors import BadInput, NotFound, ProtocolError
+from islet.errors import BadInput
 from islet.gateways.authenticate import Authenticator
+from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import Crowded, Handler, NotCommitted, endpoint
 from islet.gateways.http_body import read_body
+from islet.gateways.http_bulk import BulkEndpoint
+from islet.gateways.http_commands import DeviceCommands, ServiceCommands
+from islet.gateways.http_enrollments import EnrollmentEndpoints
+from islet.gateways.http_modules import ModuleEndpoints
+from islet.gateways.http_properties import read_properties
+from islet.gateways.http_query import QueryEndpoint
 from islet.gateways.http_registry import RegistryEndpoints
+from islet.gateways.http_twins import TwinEndpoints
 from islet.gateways.intake import Intake
-from islet.model.people import Device
 from islet.model.time import Now
-from islet.store.base import Registry
+from islet.store.base import EntryKind, Registry
 
 BATCH_TYPE = "application/vnd.microsoft.iothub.json"
-_SYSTEM_PROPERTIES = {
-    "iothub-messageid": "$.mid",
-    "iothub-correlationid": "$.cid",
-    "iothub-userid": "$.uid",
-    "iothub-contenttype": "$.ct",
-    "iothub-contentencoding": "$.ce",
-    "iothub-expiry": "$.exp",
-    "iothub-to": "$.to",
-}
-_APPLICATION_PREFIX = "iothub-app-"
 
 
 def routes(
-    intake: Intake, authenticator: Authenticator, registry: Registry, now: Now, is_connected: Callable[[str], bool]
+    intake: Intake,
+    authenticator: Authenticator,
+    registry: Registry,
+    now: Now,
+    is_connected: Callable[[str], bool],
+    exchange: Exchange | None = None,
 ) -> list[Route]:
-    """IoT Hub's paths for devices and for its registry; `is_connected` is the MQTT server's.
+    """IoT Hub's paths for devices and services; `is_connected` is the MQTT server's.
 
-    Made for the event loop that `intake` belongs to.
+    Made for the event loop that `intake` belongs to. Without an exchange there are no commands, twins and methods.
     """
     door = DeviceEndpoints(intake, authenticator)
-    identities = RegistryEndpoints(authenticator, registry, now, is_connected)
+    identities = RegistryEndpoints(authenticator, registry, now, is_connected, exchange)
+    bulk = BulkEndpoint(authenticator, identities)
+    found: list[_Path] = [
+        ("POST", "/devices/{id}/messages/events", door.post_events),
+        ("PUT", "/devices/{id}", identities.put),
+        ("GET", "/devices/{id}", identities.get),
+        ("DELETE", "/devices/{id}", identities.delete),
+        ("GET", "/devices", identities.list_devices),
+        ("POST", "/devices", bulk.post),
+        ("GET", "/statistics/devices", identities.device_statistics),
+        ("GET", "/statistics/service", identities.service_statistics),
+    ]
+    if exchange is not None:
+        found += _exchange_paths(authenticator, registry, exchange)
+        for kind in (EntryKind.ENROLLMENT, EntryKind.ENROLLMENT_GROUP):
+            found += _enrollment_paths(EnrollmentEndpoints(authenticator, registry, now, kind))
+    routes = [Route(path, endpoint(handler, now), methods=[method]) for method, path, handler in found]
+    # some SDKs write the last slash, some do not
+    routes += [Route(f"{path}/", endpoint(handler, now), methods=[method]) for method, path, handler in found]
+    return routes
 
-    def route(method: str, path: str, handler: Handler) -> Route:
-        return Route(path, endpoint(handler, now), methods=[method])
 
+_Path = tuple[str, str, Handler]
+
+
+def _exchange_paths(authenticator: Authenticator, registry: Registry, exchange: Exchange) -> list[_Path]:
+    own, commands = DeviceCommands(authenticator, exchange), ServiceCommands(authenticator, exchange)
+    twins, modules = TwinEndpoints(authenticator, exchange), ModuleEndpoints(authenticator, exchange)
+    query = QueryEndpoint(authenticator, registry, exchange)
     return [
-        route("POST", "/devices/{id}/messages/events", door.post_events),
-        route("GET", "/devices/{id}/messages/{box}", door.get_command),
-        route("PUT", "/devices/{id}", identities.put),
-        route("GET", "/devices/{id}", identities.get),
-        route("DELETE", "/devices/{id}", identities.delete),
-        route("GET", "/devices", identities.list_devices),
-        route("GET", "/devices/", identities.list_devices),  # the Node SDK writes it with a slash
-        route("GET", "/statistics/devices", identities.device_statistics),
-        route("GET", "/statistics/service", identities.service_statistics),
+        ("GET", "/devices/{id}/messages/{box}", own.receive),
+        ("DELETE", "/devices/{id}/messages/{box}/{lock_token}", own.finish),
+        ("POST", "/devices/{id}/messages/{box}/{lock_token}/abandon", own.abandon),
+        ("POST", "/messages/{box}", commands.send),
+        ("DELETE", "/devices/{id}/commands", commands.purge),
+        ("GET", "/devices/{id}/commands/dead", commands.list_dead),
+        ("POST", "/devices/{id}/commands/dead/{number:int}/resend", commands.resend),
+        ("GET", "/messages/{box}/feedback", commands.feedback),
+        ("DELETE", "/messages/{box}/feedback/{lock_token}", commands.complete_feedback),
+        ("POST", "/messages/{box}/feedback/{lock_token}/abandon", commands.abandon_feedback),
+        ("GET", "/devices/{id}/modules", modules.list_modules),
+        ("PUT", "/devices/{id}/modules/{module}", modules.put),
+        ("GET", "/devices/{id}/modules/{module}", modules.get),
+        ("DELETE", "/devices/{id}/modules/{module}", modules.delete),
+        ("POST", "/devices/query", query.query),
+        *_twin_paths("/twins/{id}", twins),
+        *_twin_paths("/twins/{id}/modules/{module}", twins),
+    ]
+
+
+def _enrollment_paths(enrollments: EnrollmentEndpoints) -> list[_Path]:
+    path = enrollments.path
+    return [
+        ("POST", f"{path}/query", enrollments.query),
+        ("PUT", f"{path}/{{id}}", enrollments.put),
+        ("GET", f"{path}/{{id}}", enrollments.get),
+        ("DELETE", f"{path}/{{id}}", enrollments.delete),
+        ("POST", f"{path}/{{id}}/attestationmechanism", enrollments.attestation),
+    ]
+
+
+def _twin_paths(path: str, twins: TwinEndpoints) -> list[_Path]:
+    return [
+        ("GET", path, twins.get),
+        ("PATCH", path, twins.patch),
+        ("PUT", path, twins.put),
+        ("POST", f"{path}/methods", twins.invoke),
     ]
 
 
@@ -78,32 +131,19 @@ class DeviceEndpoints:
 
     async def post_events(self, request: Request) -> Response:
         """204 once every message is in the log: as an event, or as a dead letter."""
-        device = self._admitted(request)
+        _, device = self._authenticator.admit_request(
+            request.path_params["id"], request.headers.get("authorization", "")
+        )
         if self._intake.crowded:
             raise Crowded("expected fewer messages at a time; try again in a second")
         content = await read_body(request)
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type == BATCH_TYPE:
-            messages = [(_payload(item), _properties(item.properties.items())) for item in _items(content)]
+            messages = [(_payload(item), read_properties(item.properties.items())) for item in _items(content)]
         else:
-            messages = [(content, _properties(request.headers.items()))]
+            messages = [(content, read_properties(request.headers.items()))]
         await self._committed([Arrival(device.id, device.patient, *message) for message in messages])
         return Response(status_code=204)
-
-    async def get_command(self, request: Request) -> Response:
-        """204: nothing waits for the device. SDKs spell the path in two ways."""
-        if request.path_params["box"].lower() != "devicebound":
-            raise NotFound("expected /messages/events or /messages/deviceBound")
-        self._admitted(request)
-        return Response(status_code=204)
-
-    def _admitted(self, request: Request) -> Device:
-        try:
-            identity = parse_identity(request.path_params["id"])
-        except ProtocolError as error:
-            raise BadInput(str(error), reason="device_id") from None
-        device, _ = self._authenticator.admit_device(identity, request.headers.get("authorization", ""))
-        return device
 
     async def _committed(self, arrivals: Sequence[Arrival]) -> None:
         """Wait until all are durable. Raises NotCommitted when one of them is not."""
@@ -142,15 +182,3 @@ def _payload(item: _Item) -> bytes:
         return base64.b64decode(item.body, validate=True)
     except ValueError:
         raise BadInput("batch: expected base64 in each body", reason="schema") from None
-
-
-def _properties(headers: Iterable[tuple[str, str]]) -> Mapping[str, str]:
-    """The message's properties among HTTP headers, by the names that MQTT has for them."""
-    properties = {}
-    for name, value in headers:
-        lower = name.lower()
-        if lower in _SYSTEM_PROPERTIES:
-            properties[_SYSTEM_PROPERTIES[lower]] = value
-        elif lower.startswith(_APPLICATION_PREFIX):
-            properties[name[len(_APPLICATION_PREFIX) :]] = value
-    return properties

@@ -8,8 +8,10 @@ from starlette.responses import JSONResponse, Response
 
 from islet.decode.iothub import is_api_version
 from islet.errors import AccessDenied, AlreadyExists, BadInput, IsletError, NotFound
+from islet.gateways.presence import NoAnswer, NotOnline
 from islet.model.people import Device
 from islet.model.time import Now, iso
+from islet.store.devices_base import EtagDiffers, LockLost, MailboxFull
 
 NEVER = "0001-01-01T00:00:00Z"
 Handler = Callable[[Request], Awaitable[Response]]
@@ -34,12 +36,17 @@ class NotCommitted(IsletError):
 _STATUS_AND_CODE: dict[type[IsletError], tuple[int, str]] = {
     BadInput: (400, "ArgumentInvalid"),
     AccessDenied: (401, "IotHubUnauthorizedAccess"),
+    MailboxFull: (403, "DeviceMaximumQueueDepthExceeded"),
+    NotOnline: (404, "DeviceNotOnline"),
     NotFound: (404, "DeviceNotFound"),
     AlreadyExists: (409, "DeviceAlreadyExists"),
     PreconditionFailed: (412, "PreconditionFailed"),
+    EtagDiffers: (412, "PreconditionFailed"),
+    LockLost: (412, "DeviceMessageLockLost"),
     TooLarge: (413, "MessageTooLarge"),
     Crowded: (429, "ThrottlingException"),
     NotCommitted: (503, "ServiceUnavailable"),
+    NoAnswer: (504, "GatewayTimeout"),
 }
 
 
@@ -72,12 +79,20 @@ def _error(error: IsletError, now_us: int) -> Response:
     return JSONResponse(body, status, headers)
 
 
-def device_answer(device: Device, *, connected: bool) -> Response:
+def device_answer(device: Device, *, connected: bool, pending: int = 0) -> Response:
     """One device, with its etag as a header as well."""
-    return JSONResponse(device_json(device, connected=connected), headers={"ETag": f'"{device.etag}"'})
+    body = device_json(device, connected=connected, pending=pending)
+    return JSONResponse(body, headers={"ETag": f'"{device.etag}"'})
 
 
-def device_json(device: Device, *, connected: bool) -> dict[str, object]:
+def thumbprints_json(device: Device) -> dict[str, str | None]:
+    return {
+        "primaryThumbprint": device.primary_thumbprint or None,
+        "secondaryThumbprint": device.secondary_thumbprint or None,
+    }
+
+
+def device_json(device: Device, *, connected: bool, pending: int = 0) -> dict[str, object]:
     """A device as the registry API shows it; `patient` is ours."""
     return {
         "deviceId": device.id,
@@ -89,11 +104,11 @@ def device_json(device: Device, *, connected: bool) -> dict[str, object]:
         "connectionStateUpdatedTime": NEVER,
         "statusUpdatedTime": NEVER,
         "lastActivityTime": NEVER if device.last_seen_us is None else iso(device.last_seen_us),
-        "cloudToDeviceMessageCount": 0,
+        "cloudToDeviceMessageCount": pending,
         "authentication": {
-            "symmetricKey": {"primaryKey": device.primary_key, "secondaryKey": device.secondary_key},
-            "x509Thumbprint": {"primaryThumbprint": None, "secondaryThumbprint": None},
-            "type": "sas",
+            "symmetricKey": {"primaryKey": device.primary_key or None, "secondaryKey": device.secondary_key or None},
+            "x509Thumbprint": thumbprints_json(device),
+            "type": device.authentication,
         },
         "capabilities": {"iotEdge": False},
         "patient": device.patient,

@@ -6,7 +6,7 @@ Paths, conditions and status codes are IoT Hub's. Ours is one field: `patient`, 
 import asyncio
 import base64
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import msgspec
@@ -15,34 +15,50 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from islet.access.decide import Action, decide
-from islet.access.sas import is_key
+from islet.access.sas import is_key, new_key
+from islet.access.x509 import parse_thumbprint
 from islet.decode.iothub import DEVICE_ID
 from islet.errors import AccessDenied, AlreadyExists, BadInput, NotFound
 from islet.gateways.authenticate import Authenticator, new_device
+from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import PreconditionFailed, device_answer, device_json
 from islet.gateways.http_body import read_body
-from islet.model.people import Device
+from islet.model.people import AuthenticationKind, Device
 from islet.model.time import Now
 from islet.store.base import Registry
 
 MOST_LISTED = 1000
 
 
-class _Keys(Struct, rename="camel"):
+class Keys(Struct, rename="camel"):
+    """Base64; None: as they are, or new ones."""
+
     primary_key: str | None = None
     secondary_key: str | None = None
 
 
-class _Authentication(Struct, rename="camel"):
-    type: Literal["sas"] = "sas"
-    symmetric_key: _Keys | None = None
+class Thumbprints(Struct, rename="camel"):
+    """SHA-1 or SHA-256 in hexadecimal digits; None: there is none."""
+
+    primary_thumbprint: str | None = None
+    secondary_thumbprint: str | None = None
 
 
-class _Body(Struct, rename="camel"):
+class Authentication(Struct, rename="camel"):
+    """How a device proves who it is."""
+
+    type: AuthenticationKind = "sas"
+    symmetric_key: Keys | None = None
+    x509_thumbprint: Thumbprints | None = msgspec.field(name="x509Thumbprint", default=None)
+
+
+class DeviceBody(Struct, rename="camel"):
+    """A device as services send it."""
+
     device_id: str
     status: Literal["enabled", "disabled"] = "enabled"
     status_reason: str | None = None
-    authentication: _Authentication | None = None
+    authentication: Authentication | None = None
     patient: str | UnsetType = UNSET
 
 
@@ -50,12 +66,18 @@ class RegistryEndpoints:
     """Handlers; each checks the caller's rights itself."""
 
     def __init__(
-        self, authenticator: Authenticator, registry: Registry, now: Now, is_connected: Callable[[str], bool]
+        self,
+        authenticator: Authenticator,
+        registry: Registry,
+        now: Now,
+        is_connected: Callable[[str], bool],
+        exchange: Exchange | None = None,
     ) -> None:
         self._authenticator = authenticator
         self._registry = registry
         self._now = now
         self._is_connected = is_connected
+        self._exchange = exchange
         self._writing = asyncio.Lock()
 
     async def put(self, request: Request) -> Response:
@@ -63,21 +85,18 @@ class RegistryEndpoints:
         device_id = _device_id(request)
         self._check(request, f"devices/{device_id}", Action.WRITE_REGISTRY)
         body = _parse(await read_body(request), device_id)
-        async with self._writing:
-            device = await asyncio.to_thread(self._put, device_id, body, request.headers.get("if-match"))
-        return self._answer(device)
+        return await self._answer(await self.put_device(body, request.headers.get("if-match")))
 
     async def get(self, request: Request) -> Response:
         device_id = _device_id(request)
         self._check(request, f"devices/{device_id}", Action.READ_REGISTRY)
-        return self._answer(await asyncio.to_thread(self._existing, device_id))
+        return await self._answer(await self._authenticator.registered(device_id))
 
     async def delete(self, request: Request) -> Response:
         """204; 412 when If-Match is there and names another version."""
         device_id = _device_id(request)
         self._check(request, f"devices/{device_id}", Action.WRITE_REGISTRY)
-        async with self._writing:
-            await asyncio.to_thread(self._delete, device_id, request.headers.get("if-match", "*"))
+        await self.delete_device(device_id, request.headers.get("if-match", "*"))
         return Response(status_code=204)
 
     async def list_devices(self, request: Request) -> Response:
@@ -87,7 +106,8 @@ class RegistryEndpoints:
         if not (top.isascii() and top.isdigit() and 1 <= int(top[:5]) <= MOST_LISTED):
             raise BadInput(f"top: expected a number from 1 to {MOST_LISTED}", reason="top")
         devices = await asyncio.to_thread(self._registry.devices)
-        return JSONResponse([self._json(device) for device in devices[: int(top)]])
+        pending = await self._pending()
+        return JSONResponse([self._json(device, pending) for device in devices[: int(top)]])
 
     async def device_statistics(self, request: Request) -> Response:
         self._check(request, "statistics/devices", Action.READ_REGISTRY)
@@ -105,13 +125,29 @@ class RegistryEndpoints:
         devices = await asyncio.to_thread(self._registry.devices)
         return JSONResponse({"connectedDeviceCount": sum(self._is_connected(device.id) for device in devices)})
 
-    def _check(self, request: Request, path: str, action: Action) -> None:
-        admission = self._authenticator.admit_service(path, request.headers.get("authorization", ""))
-        decision = decide(admission.principal, action)
-        if not decision.allowed:
-            raise AccessDenied(decision.reason)
+    async def put_device(self, body: DeviceBody, if_match: str | None) -> Device:
+        """The device as it is then, made where `if_match` is None. Raises AlreadyExists, NotFound, BadInput and
+        PreconditionFailed."""
+        async with self._writing:
+            return await asyncio.to_thread(self._put, body.device_id, body, if_match)
 
-    def _put(self, id: str, body: _Body, if_match: str | None) -> Device:
+    async def delete_device(self, id: str, if_match: str) -> None:
+        """With its commands, twins and modules. Raises NotFound and PreconditionFailed."""
+        async with self._writing:
+            await asyncio.to_thread(self._delete, id, if_match)
+        exchange = self._exchange
+        if exchange is not None:
+            await exchange.write(lambda: exchange.devices.forget(id))
+
+    def _check(self, request: Request, path: str, action: Action) -> None:
+        check(self._authenticator, request, path, action)
+
+    async def _pending(self) -> dict[str, int]:
+        if self._exchange is None:
+            return {}
+        return await self._exchange.write(self._exchange.devices.pending_commands)
+
+    def _put(self, id: str, body: DeviceBody, if_match: str | None) -> Device:
         known = self._registry.device(id)
         if if_match is None:
             if known is not None:
@@ -123,9 +159,8 @@ class RegistryEndpoints:
         self._registry.update_device(device)
         return device
 
-    def _changed(self, device: Device, body: _Body) -> Device:
+    def _changed(self, device: Device, body: DeviceBody) -> Device:
         """The device as the body wants it; keys and patient that the body does not name stay."""
-        keys = (body.authentication and body.authentication.symmetric_key) or _Keys()
         patient = device.patient if body.patient is UNSET else body.patient
         if patient and self._registry.patient(patient) is None:
             raise BadInput("patient: expected one who is registered", reason="patient")
@@ -134,8 +169,7 @@ class RegistryEndpoints:
             patient=patient,
             enabled=body.status == "enabled",
             status_reason=body.status_reason or "",
-            primary_key=_key(keys.primary_key, device.primary_key),
-            secondary_key=_key(keys.secondary_key, device.secondary_key),
+            **_credentials(device, body.authentication),
             etag=base64.b64encode(secrets.token_bytes(8)).decode(),
         )
 
@@ -143,17 +177,49 @@ class RegistryEndpoints:
         _matching(self._registry.device(id), id, if_match)
         self._registry.delete_device(id)
 
-    def _existing(self, id: str) -> Device:
-        return _found(self._registry.device(id), id)
+    async def _answer(self, device: Device) -> Response:
+        waiting = (await self._pending()).get(device.id, 0)
+        return device_answer(device, connected=self._is_connected(device.id), pending=waiting)
 
-    def _answer(self, device: Device) -> Response:
-        return device_answer(device, connected=self._is_connected(device.id))
-
-    def _json(self, device: Device) -> dict[str, object]:
-        return device_json(device, connected=self._is_connected(device.id))
+    def _json(self, device: Device, pending: Mapping[str, int]) -> dict[str, object]:
+        return device_json(device, connected=self._is_connected(device.id), pending=pending.get(device.id, 0))
 
 
-def _key(wanted: str | None, present: str) -> str:
+def check(authenticator: Authenticator, request: Request, path: str, action: Action) -> None:
+    """Raises AccessDenied unless the caller has a hub policy's token for that endpoint which grants the action."""
+    admission = authenticator.admit_service(path, request.headers.get("authorization", ""))
+    decision = decide(admission.principal, action)
+    if not decision.allowed:
+        raise AccessDenied(decision.reason)
+
+
+def _credentials(device: Device, wanted: Authentication | None) -> dict[str, str]:
+    """Keys or thumbprints of the device, as the body wants them. Raises BadInput."""
+    if wanted is None:
+        return {}
+    if wanted.type == "sas":
+        keys = wanted.symmetric_key or Keys()
+        return {
+            "authentication": "sas",
+            "primary_key": chosen_key(keys.primary_key, device.primary_key or new_key()),
+            "secondary_key": chosen_key(keys.secondary_key, device.secondary_key or new_key()),
+            "primary_thumbprint": "",
+            "secondary_thumbprint": "",
+        }
+    given = (wanted.x509_thumbprint if wanted.type == "selfSigned" else None) or Thumbprints()
+    primary = parse_thumbprint(given.primary_thumbprint or "")
+    if wanted.type == "selfSigned" and not primary:
+        raise BadInput("x509Thumbprint: expected a primaryThumbprint for selfSigned", reason="schema")
+    return {
+        "authentication": wanted.type,
+        "primary_key": "",
+        "secondary_key": "",
+        "primary_thumbprint": primary,
+        "secondary_thumbprint": parse_thumbprint(given.secondary_thumbprint or ""),
+    }
+
+
+def chosen_key(wanted: str | None, present: str) -> str:
     if not wanted:
         return present
     if not is_key(wanted):
@@ -176,17 +242,22 @@ def _found(device: Device | None, id: str) -> Device:
 
 def _device_id(request: Request) -> str:
     device_id: str = request.path_params["id"]
-    if not DEVICE_ID.fullmatch(device_id):
+    check_id(device_id)
+    return device_id
+
+
+def check_id(id: str) -> None:
+    """Raises BadInput for what is no id of a device or module."""
+    if not DEVICE_ID.fullmatch(id):
         raise BadInput(
             "device id: expected 1 to 128 characters of A-Z a-z 0-9 and - . + % _ # * ? ! ( ) , = @ $ '",
             reason="device_id",
         )
-    return device_id
 
 
-def _parse(content: bytes, id: str) -> _Body:
+def _parse(content: bytes, id: str) -> DeviceBody:
     try:
-        body = msgspec.json.decode(content, type=_Body)
+        body = msgspec.json.decode(content, type=DeviceBody)
     except msgspec.ValidationError as error:
         raise BadInput(f"device: {error}", reason="schema") from None
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -1,4 +1,7 @@
-"""One device's MQTT connection: lets it in, takes its telemetry, and acknowledges what the log has committed."""
+"""One device's MQTT connection: lets it in, takes its telemetry, and acknowledges what the log has committed.
+
+What services send to the device is its session's (`mqtt_session`).
+"""
 
 import asyncio
 from collections import deque
@@ -6,16 +9,14 @@ from typing import Protocol, cast
 
 import structlog
 
+from islet.access.x509 import PeerCertificate
 from islet.decode.iothub import (
-    TWIN_GET,
-    TWIN_REPORT,
-    TWIN_RESPONSES,
     Identity,
     parse_identity,
     parse_properties,
     parse_username,
-    request_id,
 )
+from islet.decode.iothub_dps import Registrant, is_registrant, parse_registrant
 from islet.decode.mqtt import Parser, UnacceptableLevel
 from islet.decode.mqtt_packets import (
     ACCEPTED,
@@ -29,10 +30,9 @@ from islet.decode.mqtt_packets import (
     Packet,
     Pingreq,
     Pingresp,
+    Puback,
     Publish,
-    Suback,
     Subscribe,
-    Unsuback,
     Unsubscribe,
     Will,
     encode,
@@ -41,7 +41,10 @@ from islet.decode.mqtt_packets import (
 from islet.decode.telemetry import NO_PROPERTIES, Arrival
 from islet.errors import AccessDenied, IsletError, ProtocolError
 from islet.gateways.authenticate import Authenticator
+from islet.gateways.client_certificates import peer_certificate
 from islet.gateways.intake import Intake
+from islet.gateways.mqtt_session import Session, TelemetryOnly
+from islet.gateways.turnstile import Turnstile
 from islet.model.people import Device
 
 CONNECT_WITHIN_S = 20.0
@@ -52,9 +55,8 @@ LONGEST_SESSION_S = 30 * 86_400.0
 WINDOW = 256
 """Messages of one connection that may wait for the log; then it is not read until half of them are through."""
 
-MOST_SUBSCRIPTIONS = 5
-_EMPTY_TWIN = b'{"desired":{"$version":1},"reported":{"$version":1}}'
 _NO_DEVICE = Device(id="")
+_NO_TOPIC = "\0/"  # of one that registers: no topic begins so [MQTT-1.5.3-2]
 
 _log = structlog.get_logger("islet.gateways.mqtt")
 
@@ -68,9 +70,18 @@ class Server(Protocol):
     def intake(self) -> Intake: ...
     @property
     def authenticator(self) -> Authenticator: ...
+    @property
+    def turnstile(self) -> Turnstile: ...
     def opened(self, connection: "Connection", /) -> None: ...
-    def connected_as(self, client_id: str, connection: "Connection", /) -> None: ...
-    def closed(self, client_id: str, connection: "Connection", /) -> None: ...
+    def registration(
+        self, registrant: Registrant, token: str, peer: PeerCertificate | None, connection: "Connection", /
+    ) -> tuple[TelemetryOnly, int]: ...
+    def session(
+        self, identity: Identity, device: Device, connection: "Connection", *, clean: bool
+    ) -> Session | TelemetryOnly: ...
+    def let_in(self, identity: Identity, session: Session | TelemetryOnly, /) -> None: ...
+    def gone(self, identity: Identity, session: Session | TelemetryOnly, /) -> None: ...
+    def closed(self, connection: "Connection", /) -> None: ...
 
 
 class Connection(asyncio.Protocol):
@@ -84,11 +95,13 @@ class Connection(asyncio.Protocol):
         self._parser = Parser()
         self._identity: Identity | None = None
         self._will: Will | None = None
-        self._filters: set[str] = set()
+        self._peer: PeerCertificate | None = None
+        self._session: Session | TelemetryOnly = TelemetryOnly(self)
         self._topic = ""
+        self._telemetry_topic = _NO_TOPIC
         self._properties = NO_PROPERTIES
         self._pending: deque[int] = deque()
-        self._paused = self._choked = self._stopping = self._is_closed = False
+        self._paused = self._choked = self._held = self._stopping = self._is_closed = False
         self._silence_s = LONGEST_SILENCE_S
         self._heard_s = 0.0
         self._silence: asyncio.TimerHandle | None = None
@@ -103,7 +116,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.close("the peer has gone")
-        self._server.closed(self._identity.client_id if self._identity else "", self)
+        self._server.closed(self)
 
     def pause_writing(self) -> None:
         self._choked = True
@@ -136,28 +149,38 @@ class Connection(asyncio.Protocol):
                 raise ProtocolError("MQTT: expected CONNECT first")
             self._take_connect(packet)
         elif isinstance(packet, Pingreq):
-            self._send(Pingresp())
+            self.send(Pingresp())
+        elif isinstance(packet, Puback):
+            self._session.acknowledged(packet.packet_id)
         elif isinstance(packet, Subscribe):
-            self._take_subscribe(packet)
+            self._session.subscribe(packet)
         elif isinstance(packet, Unsubscribe):
-            self._filters.difference_update(packet.filters)
-            self._send(Unsuback(packet.packet_id))
+            self._session.unsubscribe(packet)
         elif isinstance(packet, Disconnect):
             self.close("the device has said goodbye", will=False)
         else:  # a second CONNECT [MQTT-3.1.0-2], or what only a server may send
             raise ProtocolError("MQTT: expected a packet that a connected device may send")
 
     def _take_connect(self, connect: Connect) -> None:
+        refusal_s = self._server.turnstile.refusal_s(self._loop.time())
+        if refusal_s is not None:
+            self.stop_reading()
+            self._loop.call_later(refusal_s, self._refuse, UNAVAILABLE, "too many connect at once")
+            return
+        registers = is_registrant(connect.username or "")
         try:
-            identity = parse_identity(connect.client_id)
+            identity = Identity(connect.client_id) if registers else parse_identity(connect.client_id)
         except ProtocolError as error:
             self._refuse(IDENTIFIER_REJECTED, str(error))
             return
         try:
-            self._let_in(identity, connect)
+            if registers:
+                self._let_register(identity, connect)
+            else:
+                self._let_in(identity, connect)
         except (AccessDenied, ProtocolError) as error:
             self._refuse(NOT_AUTHORISED, str(error))
-        except IsletError:  # the registry cannot be read; clients try again
+        except (IsletError, OSError):  # the registry cannot be read; clients try again
             self._refuse(UNAVAILABLE, "the registry cannot be read")
 
     def _let_in(self, identity: Identity, connect: Connect) -> None:
@@ -165,30 +188,46 @@ class Connection(asyncio.Protocol):
         username = parse_username(connect.username or "")
         if username.client_id != connect.client_id or username.host.lower() != authenticator.hub_name.lower():
             raise AccessDenied("the user name is for another hub or device")
-        token = (connect.password or b"").decode(errors="replace")
-        device, admission = authenticator.admit_device(identity, token)
+        token, peer = self._credential(connect)
+        device, admission = authenticator.admit_device(identity, token, peer)
         if connect.will is not None:
             _will_properties(connect.will, identity)
-        self._identity, self.device, self._will = identity, device, connect.will
+        session = self._server.session(identity, device, self, clean=connect.clean_session)
+        self._identity, self.device, self._will, self._session = identity, device, connect.will, session
+        self._peer = peer
         self._telemetry_topic = identity.telemetry_topic
+        self._watch(connect, admission.expires_us)
+        self._server.let_in(identity, session)
+        self.send(Connack(ACCEPTED, session.present))
+        session.begin()
+
+    def _let_register(self, identity: Identity, connect: Connect) -> None:
+        registrant = parse_registrant(connect.username or "")
+        if registrant.id != connect.client_id or connect.will is not None:
+            raise AccessDenied("the client id is not the registration id, or there is a will")
+        token, peer = self._credential(connect)
+        self._session, expires_us = self._server.registration(registrant, token, peer, self)
+        self._identity = identity
+        self._watch(connect, expires_us)
+        self.send(Connack(ACCEPTED))
+
+    def _credential(self, connect: Connect) -> tuple[str, PeerCertificate | None]:
+        """The token, or without one the certificate, if there is one."""
+        token = (connect.password or b"").decode(errors="replace")
+        return token, None if token else peer_certificate(self._transport.get_extra_info("ssl_object"))
+
+    def _watch(self, connect: Connect, expires_us: int) -> None:
         self._silence_s = min(1.5 * connect.keep_alive_s or LONGEST_SILENCE_S, LONGEST_SILENCE_S)  # [MQTT-3.1.2-24]
         self._watch_silence()
-        self._watch_expiry(admission.expires_us)
-        self._server.connected_as(identity.client_id, self)
-        self._send(Connack(ACCEPTED))
-
-    def _take_subscribe(self, packet: Subscribe) -> None:
-        assert self._identity is not None
-        self._filters.update(text for text, _ in packet.filters)
-        if not self._filters <= self._identity.filters or len(self._filters) > MOST_SUBSCRIPTIONS:
-            raise ProtocolError("MQTT: expected one of the topic filters that IoT Hub has for this device")
-        self._send(Suback(packet.packet_id, tuple(min(qos, 1) for _, qos in packet.filters)))
+        self._watch_expiry(expires_us)
 
     def _take_publish(self, packet: Publish) -> None:
         """The parser gives the very same text again while the topic stays, so most messages need no look at it."""
         if packet.topic is not self._topic:
-            if packet.topic.startswith("$iothub/twin/"):
-                self._take_twin_request(packet)
+            if packet.topic.startswith(("$iothub/", "$dps/")):
+                self._session.take_request(packet)
+                if packet.packet_id:
+                    self._acknowledge_in_turn(packet.packet_id)
                 return
             self._properties = _properties(packet.topic, self._telemetry_topic)
             self._topic = packet.topic
@@ -199,20 +238,6 @@ class Connection(asyncio.Protocol):
         if crowded or len(self._pending) >= WINDOW:
             self._paused = True
             self._set_reading()
-
-    def _take_twin_request(self, packet: Publish) -> None:
-        """Twins are empty and keep nothing yet: GET succeeds, so that SDKs go on; a report is told 501."""
-        rid = request_id(packet.topic)
-        if packet.topic.startswith(TWIN_GET):
-            status, body = 200, _EMPTY_TWIN
-        elif packet.topic.startswith(TWIN_REPORT):
-            status, body = 501, b""
-        else:
-            raise ProtocolError("MQTT: expected one of IoT Hub's twin topics")
-        if packet.packet_id:
-            self._acknowledge_in_turn(packet.packet_id)
-        if TWIN_RESPONSES in self._filters:
-            self._send(Publish(f"$iothub/twin/res/{status}/?$rid={rid}", body))
 
     # --- acknowledgements ---
 
@@ -240,8 +265,15 @@ class Connection(asyncio.Protocol):
             self._paused = False
             self._set_reading()
 
-    def _send(self, packet: Packet) -> None:
-        self._transport.write(encode(packet))
+    def send(self, packet: Packet) -> None:
+        """Write it, unless the connection is closed."""
+        if not self._is_closed:
+            self._transport.write(encode(packet))
+
+    def hold(self, held: bool) -> None:
+        """Do not read from the device while `held`: it has more requests under way than it may."""
+        self._held = held
+        self._set_reading()
 
     # --- the end ---
 
@@ -252,6 +284,8 @@ class Connection(asyncio.Protocol):
             self.close("the device was disabled or deleted")
         elif (device.primary_key, device.secondary_key) != (known.primary_key, known.secondary_key):
             self.close("the device has new keys")
+        elif self._peer is not None and not self._server.authenticator.is_still(device, self._peer):
+            self.close("the device has another certificate, or its authority is trusted no more")
         else:
             self.device = device
 
@@ -267,6 +301,9 @@ class Connection(asyncio.Protocol):
         self._is_closed = True
         self._cancel(self._silence)
         self._cancel(self._expiry)
+        self._session.end()
+        if self._identity is not None:
+            self._server.gone(self._identity, self._session)
         if self._choked:  # the peer does not read; what is left to write would keep the socket for long
             self._transport.abort()
         else:
@@ -279,16 +316,18 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, code: int, reason: str) -> None:
         """Say no to CONNECT. No log line names the device: anyone can claim any name."""
+        if self._is_closed:
+            return
         self._server.refused += 1
         _log.info("refused", code=code, reason=reason)
-        self._send(Connack(code))
+        self.send(Connack(code))
         self.close(reason)
 
     def _watch_silence(self) -> None:
         """Close when nothing was heard for `_silence_s`, unless it is us who do not listen. One timer, which is moved
         on only when it fires."""
         left_s = self._heard_s + self._silence_s - self._loop.time()
-        if left_s <= 0 and not self._paused:
+        if left_s <= 0 and not (self._paused or self._held):
             self.close("the device is silent")
             return
         self._cancel(self._silence)
@@ -307,7 +346,7 @@ class Connection(asyncio.Protocol):
     def _set_reading(self) -> None:
         if self._is_closed or self._transport.is_closing():
             return
-        if self._paused or self._choked or self._stopping:
+        if self._paused or self._choked or self._held or self._stopping:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()

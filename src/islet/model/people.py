@@ -2,7 +2,7 @@
 
 import re
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -45,6 +45,9 @@ def check_patient(patient: Patient) -> None:
         raise BadInput("time zone: expected a name as Europe/Vienna (IANA time zones)", reason="time_zone") from None
 
 
+AuthenticationKind = Literal["sas", "selfSigned", "certificateAuthority"]
+
+
 class Device(Struct, frozen=True, kw_only=True):
     """A registered device. Keys are base64 of 32 random bytes, as IoT Hub's are."""
 
@@ -58,6 +61,12 @@ class Device(Struct, frozen=True, kw_only=True):
     secondary_key: str = ""
     created_us: int = 0
     last_seen_us: int | None = None
+    authentication: AuthenticationKind = "sas"
+    primary_thumbprint: str = ""
+    secondary_thumbprint: str = ""
+    """Of its certificate, for `selfSigned`: SHA-1 or SHA-256 in capital hexadecimal digits."""
+    enrollment: str = ""
+    """What provisioned it ("individual/…" or "group/…"), if anything did."""
 
 
 class User(Struct, frozen=True, kw_only=True):

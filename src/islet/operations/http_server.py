@@ -12,6 +12,7 @@ from starlette.applications import Starlette
 from islet.errors import SettingError
 
 _DRAIN_S = 5
+_MOST_SOCKET_BYTES = 1 << 20  # one message of a WebSocket
 
 
 class _Server(uvicorn.Server):
@@ -36,7 +37,8 @@ class HttpListener:
             server_header=False,
             proxy_headers=False,
             lifespan="off",
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=_MOST_SOCKET_BYTES,
             timeout_graceful_shutdown=_DRAIN_S,
             ssl_context_factory=None if tls is None else lambda *_: tls,
         )

@@ -109,6 +109,12 @@ class EntryKind(StrEnum):
     """Who is told of a patient's alarms, in which order (`islet.notify.policy`); "" is everybody's default."""
     SUBSCRIPTION = "subscription"
     """A browser that takes web push."""
+    AUTHORITY = "authority"
+    """A certificate authority of devices; id is the name that an operator gave, the body {"certificate": its DER}."""
+    ENROLLMENT = "enrollment"
+    """A device that may register itself (`islet.gateways.enrollments`); id is its registration id."""
+    ENROLLMENT_GROUP = "enrollment_group"
+    """Devices with a common key or authority that may."""
     JOB = "job"
     """What a job found last (cohorts, anomalies); id is the job's name."""
 
@@ -135,6 +141,9 @@ class Registry(Protocol):
 
     def delete_device(self, id: str) -> None:
         """Raises NotFound."""
+
+    def knows_thumbprint(self, thumbprint: str) -> bool:
+        """Whether a device is registered with that thumbprint."""
 
     def users(self) -> list[User]: ...
     def user(self, name: str) -> User | None: ...

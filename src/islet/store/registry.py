@@ -25,6 +25,10 @@ CREATE TABLE IF NOT EXISTS session (
     token_hash TEXT PRIMARY KEY, user TEXT NOT NULL, expires_us INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS secret (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS thumbprint (
+    thumbprint TEXT NOT NULL, device TEXT NOT NULL, PRIMARY KEY (thumbprint, device)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS thumbprint_by_device ON thumbprint (device);
 CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY, line BLOB NOT NULL) STRICT;
 """
 Record = TypeVar("Record", Patient, Device, User)
@@ -69,19 +73,27 @@ class SqliteRegistry:
             if self._has_device(device.id):
                 raise AlreadyExists(f"device {device.id!r} exists already; update it, or choose another id")
             self._put(device.id, device)
+            self._put_thumbprints(device)
 
     def update_device(self, device: Device) -> None:
         with self._transaction():
             if not self._has_device(device.id):
                 raise NotFound(f"device {device.id!r} is not registered")
             self._put(device.id, device)
+            self._put_thumbprints(device)
 
     def delete_device(self, id: str) -> None:
         with self._transaction():
             if not self._has_device(id):
                 raise NotFound(f"device {id!r} is not registered")
             self._writer.execute("DELETE FROM registered WHERE kind = 'device' AND id = ?", (id,))
+            self._writer.execute("DELETE FROM thumbprint WHERE device = ?", (id,))
             self._changed()
+
+    def knows_thumbprint(self, thumbprint: str) -> bool:
+        with self._readers.one() as reader:
+            query = "SELECT EXISTS (SELECT 1 FROM thumbprint WHERE thumbprint = ?)"
+            return bool(reader.execute(query, (thumbprint,)).get)
 
     def users(self) -> list[User]:
         return self._all(User)
@@ -202,6 +214,11 @@ class SqliteRegistry:
         values = (_KINDS[type(record)], id, msgspec.json.encode(record))
         self._writer.execute("INSERT OR REPLACE INTO registered VALUES (?, ?, ?)", values)
         self._changed()
+
+    def _put_thumbprints(self, device: Device) -> None:
+        self._writer.execute("DELETE FROM thumbprint WHERE device = ?", (device.id,))
+        for thumbprint in {device.primary_thumbprint, device.secondary_thumbprint} - {""}:
+            self._writer.execute("INSERT INTO thumbprint VALUES (?, ?)", (thumbprint, device.id))
 
     def _changed(self) -> None:
         self._writer.execute("UPDATE registry_version SET version = version + 1")

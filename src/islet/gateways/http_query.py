@@ -1,0 +1,98 @@
+"""Device queries over HTTPS, page by page."""
+
+import base64
+import binascii
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from islet.decode.iothub_query import Query, parse_query
+from islet.decode.iothub_twins import UNWRITTEN, JsonObject
+from islet.errors import BadInput
+from islet.gateways.authenticate import Authenticator
+from islet.gateways.exchange import Exchange
+from islet.gateways.http_body import read_body
+from islet.gateways.http_twins import twin_json
+from islet.store.base import Registry
+from islet.store.devices_base import Address
+
+_MOST_ITEMS: Final = 1000
+
+
+class _Asked(Struct):
+    query: str
+
+
+class QueryEndpoint:
+    """`POST /devices/query`."""
+
+    def __init__(self, authenticator: Authenticator, registry: Registry, exchange: Exchange) -> None:
+        self._authenticator = authenticator
+        self._registry = registry
+        self._exchange = exchange
+
+    async def query(self, request: Request) -> Response:
+        """200 with a page; the header `x-ms-continuation` is there when there is another one."""
+        self._authenticator.check_service("devices/query", request.headers.get("authorization", ""))
+        query = _parse(await read_body(request))
+        most = _most(request.headers.get("x-ms-max-item-count", ""))
+        after = _after(request.headers.get("x-ms-continuation", ""))
+        online = self._exchange.presence.online()
+        found = await self._exchange.write(
+            lambda: [one for one in self._documents(query.modules, online) if query.matches(one)]
+        )
+        if query.count:
+            return JSONResponse([{query.count: len(found)}], headers={"x-ms-item-type": "Raw"})
+        rest = [one for one in found if _place(one) > after]
+        headers = {"x-ms-item-type": "Raw" if query.columns else "Twin"}
+        if len(rest) > most:
+            headers["x-ms-continuation"] = base64.b64encode(_place(rest[most - 1]).encode()).decode()
+        return JSONResponse([query.shown(one) for one in rest[:most]], headers=headers)
+
+    def _documents(self, modules: bool, online: frozenset[str]) -> list[JsonObject]:
+        """The twins of all devices, or of all modules, in the order of their ids."""
+        store, twins = self._exchange.devices, self._exchange.devices.twins()
+        pending = store.pending_commands()
+        documents = []
+        for device in self._registry.devices():
+            if modules:
+                for module in store.modules(device.id):
+                    twin = twins.get(Address(device.id, module.generation_id, module.id), UNWRITTEN)
+                    connected = f"{device.id}/{module.id}" in online
+                    documents.append(twin_json(device, twin, connected=connected, module=module.id))
+            else:
+                twin = twins.get(Address(device.id, device.generation_id), UNWRITTEN)
+                waiting = pending.get(device.id, 0)
+                documents.append(twin_json(device, twin, connected=device.id in online, pending=waiting))
+        return documents
+
+
+def _place(document: JsonObject) -> str:
+    """Sorts as the documents do."""
+    return f"{document['deviceId']}\0{document.get('moduleId', '')}"
+
+
+def _parse(body: bytes) -> Query:
+    try:
+        asked = msgspec.json.decode(body, type=_Asked)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise BadInput('expected {"query": "SELECT …"}', reason="schema") from None
+    return parse_query(asked.query)
+
+
+def _most(text: str) -> int:
+    if not text:
+        return _MOST_ITEMS
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
+        raise BadInput("x-ms-max-item-count: expected a number above 0", reason="schema")
+    return min(int(text), _MOST_ITEMS)
+
+
+def _after(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        raise BadInput("x-ms-continuation: expected what an earlier page said", reason="schema") from None

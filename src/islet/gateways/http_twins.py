@@ -1,0 +1,140 @@
+"""Twins and methods over HTTPS, for services."""
+
+import asyncio
+
+import msgspec
+from msgspec import Struct, field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from islet.decode.iothub_twins import (
+    MOST_PROPERTY_BYTES,
+    Json,
+    JsonObject,
+    Twin,
+    parse_object,
+    parse_service_twin,
+    service_twin,
+)
+from islet.errors import BadInput, NotFound
+from islet.gateways.authenticate import Authenticator
+from islet.gateways.exchange import Exchange, client_id
+from islet.gateways.http_answers import NEVER, TooLarge, thumbprints_json
+from islet.gateways.http_body import read_body
+from islet.gateways.mqtt_session import MOST_METHOD_BYTES
+from islet.model.people import Device
+from islet.model.time import iso
+from islet.store.devices_base import Address
+
+_MOST_TWIN_BYTES = 4 * MOST_PROPERTY_BYTES  # with metadata, as a service that read it sends it back
+
+
+class _Call(Struct, rename="camel"):
+    """What a service asks of a device."""
+
+    method_name: str
+    payload: msgspec.Raw = msgspec.Raw(b"null")
+    answer_s: float = field(name="responseTimeoutInSeconds", default=30.0)
+    connect_s: float = field(name="connectTimeoutInSeconds", default=0.0)
+
+
+class TwinEndpoints:
+    """Handlers; each checks the caller's rights itself. A path with `module` is about a module."""
+
+    def __init__(self, authenticator: Authenticator, exchange: Exchange) -> None:
+        self._authenticator = authenticator
+        self._exchange = exchange
+
+    async def get(self, request: Request) -> Response:
+        device, of = await self._about(request)
+        return self._answer(device, of, await self._exchange.twin(of))
+
+    async def patch(self, request: Request) -> Response:
+        """200 with the twin, merged; 412 when If-Match names another version."""
+        return await self._change(request, whole=False)
+
+    async def put(self, request: Request) -> Response:
+        """200 with the twin; tags and desired properties that were sent take the place of the present ones."""
+        return await self._change(request, whole=True)
+
+    async def _change(self, request: Request, *, whole: bool) -> Response:
+        device, of = await self._about(request)
+        body = await read_body(request)
+        if len(body) > _MOST_TWIN_BYTES:
+            raise TooLarge(f"body: expected at most {_MOST_TWIN_BYTES} bytes")
+        wanted = parse_service_twin(parse_object(body))
+        etag = request.headers.get("if-match", "*").strip('"')
+        twin = await self._exchange.change_twin(of, wanted, whole=whole, etag=None if etag == "*" else etag)
+        return self._answer(device, of, twin)
+
+    async def invoke(self, request: Request) -> Response:
+        """200 with the device's own status and answer; 404 when it is not connected, 504 when it does not answer."""
+        _, of = await self._about(request)
+        call = _parse_call(await read_body(request))
+        status, answer = await self._exchange.invoke(
+            of, call.method_name, bytes(call.payload), answer_s=call.answer_s, connect_s=call.connect_s
+        )
+        return JSONResponse({"status": status, "payload": _shown(answer)})
+
+    async def _about(self, request: Request) -> tuple[Device, Address]:
+        id, module_id = request.path_params["id"], request.path_params.get("module", "")
+        path = f"twins/{id}/modules/{module_id}" if module_id else f"twins/{id}"
+        self._authenticator.check_service(path, request.headers.get("authorization", ""))
+        device = await self._authenticator.registered(id)
+        if not module_id:
+            return device, Address(device.id, device.generation_id)
+        module = await asyncio.to_thread(self._exchange.devices.module, id, module_id)
+        if module is None:
+            raise NotFound(f"Module with ID '{module_id}' is not registered.")
+        return device, Address(id, module.generation_id, module_id)
+
+    def _answer(self, device: Device, of: Address, twin: Twin) -> Response:
+        connected = self._exchange.presence.link(client_id(of)) is not None
+        body = twin_json(device, twin, connected=connected, module=of.module)
+        return JSONResponse(body, headers={"ETag": f'"{twin.etag}"'})
+
+
+def twin_json(device: Device, twin: Twin, *, connected: bool, module: str = "", pending: int = 0) -> JsonObject:
+    """A twin as services see it; with the parts of the identity that IoT Hub shows beside it."""
+    return {
+        "deviceId": device.id,
+        **({"moduleId": module} if module else {}),
+        "deviceEtag": device.etag,
+        "status": "enabled" if device.enabled else "disabled",
+        "statusReason": device.status_reason or None,
+        "statusUpdateTime": NEVER,
+        "connectionState": "Connected" if connected else "Disconnected",
+        "lastActivityTime": NEVER if device.last_seen_us is None else iso(device.last_seen_us),
+        "cloudToDeviceMessageCount": pending,
+        "authenticationType": device.authentication,
+        "x509Thumbprint": {**thumbprints_json(device)},
+        "modelId": "",
+        "capabilities": {"iotEdge": False},
+        **service_twin(twin),
+    }
+
+
+def _parse_call(body: bytes) -> _Call:
+    try:
+        call = msgspec.json.decode(body, type=_Call)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        raise BadInput("method: expected a JSON object with methodName", reason="schema") from None
+    if not 1 <= len(call.method_name) <= 100:
+        raise BadInput("methodName: expected 1 to 100 characters", reason="schema")
+    if not (5 <= call.answer_s <= 300 and 0 <= call.connect_s <= 300):
+        raise BadInput(
+            "method: expected responseTimeoutInSeconds from 5 to 300, connectTimeoutInSeconds from 0 to 300",
+            reason="schema",
+        )
+    if len(call.payload) > MOST_METHOD_BYTES:
+        raise TooLarge(f"payload: expected at most {MOST_METHOD_BYTES} bytes")
+    return call
+
+
+def _shown(answer: bytes) -> Json:
+    """A device answers with JSON or nothing; what is neither is shown as text."""
+    try:
+        shown: Json = msgspec.json.decode(answer) if answer else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return answer.decode(errors="replace")
+    return shown

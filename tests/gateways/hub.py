@@ -1,0 +1,98 @@
+"""A front door with TLS at the ports that official clients are fixed to, on a loopback address of its own."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+
+from islet.access.sas import ConnectionString, format_connection_string
+from islet.gateways.certificates import CertificatePaths, ensure_certificates, server_ssl_context
+from islet.gateways.http import routes
+from islet.gateways.websocket import websocket_routes
+from islet.model.people import Device
+from tests.gateways.door import Door
+
+MQTT_PORT = 8883
+HTTPS_PORT = 443
+
+
+def wall_now() -> int:
+    """Official clients date their tokens by the machine's clock."""
+    return time.time_ns() // 1000  # noqa: TID251
+
+
+def can_bind(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+class Hub:
+    """Door, certificates and addresses."""
+
+    def __init__(self, host: str, door: Door, certificates: CertificatePaths) -> None:
+        self.host, self.door, self.certificates = host, door, certificates
+
+    def device_text(self, device: Device, module: str = "", key: str = "") -> str:
+        """The connection string of a device or module."""
+        given = ConnectionString(host=self.host, device=device.id, module=module, key=key or device.primary_key)
+        return format_connection_string(given)
+
+    def service_text(self) -> str:
+        """The connection string of the hub's owner."""
+        key = self.door.registry.secret("policy/iothubowner")
+        assert key is not None
+        return format_connection_string(ConnectionString(host=self.host, policy="iothubowner", key=key))
+
+
+@contextlib.asynccontextmanager
+async def opened_hub(host: str, directory: Path) -> AsyncIterator[Hub]:
+    """MQTT on 8883; HTTPS and WebSocket on 443."""
+    certificates = ensure_certificates(directory, host, wall_now())
+    mqtt_tls, tls = server_ssl_context(certificates), server_ssl_context(certificates)
+    async with (
+        Door.opened(wall_now=wall_now, hub=host, host=host, port=MQTT_PORT, tls=mqtt_tls) as door,
+        listening(door, host, HTTPS_PORT, tls),
+    ):
+        yield Hub(host, door, certificates)
+
+
+@contextlib.asynccontextmanager
+async def listening(door: Door, host: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """The door's HTTP paths and its WebSocket on a port (0: a free one), which is given."""
+    paths = routes(door.intake, door.authenticator, door.registry, wall_now, door.mqtt.is_connected, door.exchange)
+    app = Starlette(routes=[*paths, *websocket_routes(door.mqtt)])
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        lifespan="off",
+        ws="websockets-sansio",
+        timeout_graceful_shutdown=1,
+        ssl_context_factory=None if tls is None else lambda *_: tls,
+    )
+    one = socket.create_server((host, port))
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[one]))
+    while not server.started and not serving.done():
+        await asyncio.sleep(0.005)
+    try:
+        yield one.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await serving
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield

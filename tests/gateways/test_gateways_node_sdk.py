@@ -1,0 +1,74 @@
+"""Microsoft's own SDKs for Node, unmodified: devices over MQTT, WebSocket and HTTPS, services over HTTPS."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from islet.decode.iothub_twins import ServiceTwin
+from islet.model.topics import Topic
+from islet.store.devices_base import Command
+from tests.conftest import Missing
+from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub
+from tests.gateways.node_sdk import Script, require_node
+
+HOST = "127.0.0.86"  # an address of its own: the SDKs' ports are fixed
+PATIENCE_S = 30.0
+
+
+@pytest.fixture
+async def hub(missing: Missing, tmp_path: Path) -> AsyncIterator[Hub]:
+    require_node(missing)
+    for port in (MQTT_PORT, HTTPS_PORT):
+        if not can_bind(HOST, port):
+            missing(f"a free {HOST}:{port}")
+    async with opened_hub(HOST, tmp_path) as hub:
+        yield hub
+
+
+@pytest.mark.parametrize("transport", ["mqtt", "mqtt-ws", "http"])
+async def test_the_sdk_for_node_is_served(hub: Hub, transport: str) -> None:
+    device = hub.door.add_device()
+    address, exchange = hub.door.address(device), hub.door.exchange
+    properties = {"$.mid": "m 1", "kind": "a/b c"}
+    await exchange.send(address, Command(body=b"buzz", properties=properties))
+    script = await Script.started(hub, "device.js", transport, hub.device_text(device), str(hub.certificates.authority))
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            assert await script.said() == {"sent": 3}
+            assert await script.said() == {"command": "buzz", "id": "m 1", "kind": "a/b c"}
+            if transport != "http":
+                assert await script.said() == {"ready": True}
+                answer = await exchange.invoke(address, "measure", b'{"a":1}', answer_s=5.0, connect_s=5.0)
+                assert answer == (201, b'{"got":{"a":1}}')
+                await exchange.change_twin(address, ServiceTwin(desired={"every_s": 60}))
+                assert [await script.said(), await script.said()] == [{"called": {"a": 1}}, {"every_s": 60}]
+                assert hub.door.devices.twin(address).reported.values == {"battery": 80}
+            assert await script.ended() == 0
+    finally:
+        script.kill()
+    assert hub.door.devices.pending_commands() == {}
+    assert [row["value"] for row in hub.door.rows(Topic.GLUCOSE_READINGS)] == [100, 101, 102]
+
+
+async def test_the_sdk_for_node_of_services_is_served(hub: Hub) -> None:
+    hub.door.add_device()
+    script = await Script.started(hub, "service.js", hub.service_text())
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            assert await script.said() == {
+                "made": "pump-1",
+                "again": 409,
+                "listed": ["cgm-1", "pump-1"],
+                "bulk": True,
+                "tags": {"ward": 4},
+                "desired": 60,
+                "found": ["cgm-1"],
+                "total": 4,
+                "method": 404,
+                "gone": 404,
+            }
+            assert await script.ended() == 0
+    finally:
+        script.kill()

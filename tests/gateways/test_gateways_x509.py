@@ -1,0 +1,162 @@
+"""Devices that prove with a certificate who they are: Microsoft's SDK over TLS, with thumbprints and authorities."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.iot.device import X509
+from azure.iot.device.aio import IoTHubDeviceClient
+from azure.iot.device.exceptions import ConnectionDroppedError, ConnectionFailedError, CredentialError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from islet.gateways.authorities import put_authority, remove_authority
+from islet.gateways.client_certificates import leaf_certificate
+from islet.model.people import Device
+from islet.model.topics import Topic
+from tests.conftest import Missing
+from tests.gateways.door import PATIENCE_S, reading
+from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub
+from tests.gateways.issued import Issued, issue
+
+HOST = "127.0.0.88"  # an address of its own: the SDK's port is fixed
+REFUSED = (CredentialError, ConnectionFailedError, ConnectionDroppedError)
+
+
+@pytest.fixture
+async def hub(missing: Missing, tmp_path: Path) -> AsyncIterator[Hub]:
+    for port in (MQTT_PORT, HTTPS_PORT):
+        if not can_bind(HOST, port):
+            missing(f"a free {HOST}:{port}")
+    async with opened_hub(HOST, tmp_path) as hub:
+        yield hub
+
+
+def register(hub: Hub, **fields: Any) -> Device:
+    device = Device(**{"id": "cgm-1", "patient": "p-1", "generation_id": "1", **fields})
+    hub.door.registry.create_device(device)
+    return device
+
+
+def trust(hub: Hub, authority: Issued, name: str = "factory") -> None:
+    put_authority(hub.door.registry, name, authority.pem, by="test", at_us=0)
+
+
+def client(hub: Hub, issued: Issued, directory: Path, id: str = "cgm-1") -> Any:
+    return IoTHubDeviceClient.create_from_x509_certificate(
+        x509=X509(*issued.files(directory)),  # type: ignore[no-untyped-call]
+        hostname=hub.host,
+        device_id=id,
+        server_verification_cert=hub.certificates.authority.read_text(),
+        connection_retry=False,
+        auto_connect=False,
+    )
+
+
+async def refused(hub: Hub, issued: Issued, directory: Path, id: str = "cgm-1") -> None:
+    sdk = client(hub, issued, directory, id)
+    try:
+        with pytest.raises(REFUSED):
+            await sdk.connect()
+    finally:
+        await sdk.shutdown()
+    assert hub.door.mqtt.connected == 0
+
+
+async def served(hub: Hub, issued: Issued, directory: Path) -> Any:
+    """The SDK, after a message of its was taken."""
+    sdk = client(hub, issued, directory)
+    await sdk.connect()
+    await sdk.send_message(reading().decode())
+    return sdk
+
+
+async def gone(sdk: Any) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while sdk.connected:
+            await asyncio.sleep(0.02)
+    await sdk.shutdown()
+
+
+async def test_the_sdk_is_served_by_the_thumbprint_of_its_own_certificate_until_that_is_another(
+    hub: Hub, tmp_path: Path
+) -> None:
+    first, second = issue("any name"), issue("any name")
+    register(hub, authentication="selfSigned", primary_thumbprint="", secondary_thumbprint=first.sha1.upper())
+    sdk = await served(hub, first, tmp_path)
+    assert len(hub.door.rows(Topic.GLUCOSE_READINGS)) == 1
+    hub.door.change_device("cgm-1", secondary_thumbprint=second.sha1.upper())
+    await gone(sdk)
+    await refused(hub, first, tmp_path)  # known to TLS since before, but not the device's any more
+    await (await served(hub, second, tmp_path)).shutdown()
+
+
+async def test_a_certificate_that_nobody_registered_ends_the_handshake(hub: Hub, tmp_path: Path) -> None:
+    register(hub, authentication="selfSigned", primary_thumbprint=issue("cgm-1").sha1.upper())
+    await refused(hub, issue("cgm-1"), tmp_path)
+    assert hub.door.mqtt.refused == 0  # it never came as far as CONNECT
+
+
+async def test_a_device_may_not_use_the_certificate_of_another(hub: Hub, tmp_path: Path) -> None:
+    mine, expired = issue("cgm-1"), issue("cgm-3", days=-1)
+    register(hub, authentication="selfSigned", primary_thumbprint=mine.sha1.upper())
+    register(hub, id="cgm-2", authentication="selfSigned", primary_thumbprint=issue("cgm-2").sha1.upper())
+    register(hub, id="cgm-3", authentication="selfSigned", primary_thumbprint=expired.sha1.upper())
+    hub.door.add_device("sas-1")
+    for id in ("cgm-2", "sas-1", "nobody"):
+        await refused(hub, mine, tmp_path, id)
+    assert hub.door.mqtt.refused == 3
+    await refused(hub, expired, tmp_path, "cgm-3")
+
+
+async def test_the_sdk_is_served_by_a_certificate_of_a_trusted_authority_until_that_is_trusted_no_more(
+    hub: Hub, tmp_path: Path
+) -> None:
+    root = issue("Factory", authority=True)
+    line = issue("Line 7", root, authority=True)
+    register(hub, authentication="certificateAuthority")
+    await refused(hub, issue("cgm-1", line), tmp_path)
+    trust(hub, root)
+    await refused(hub, issue("cgm-2", line), tmp_path)  # a certificate of the authority, but for another device
+    sdk = await served(hub, issue("cgm-1", line), tmp_path)
+    remove_authority(hub.door.registry, "factory", by="test", at_us=0)
+    await gone(sdk)
+    await refused(hub, issue("cgm-1", line), tmp_path)
+
+
+async def test_a_registered_certificate_does_not_make_its_device_an_authority(hub: Hub, tmp_path: Path) -> None:
+    """It is a trust anchor of TLS then, so that what it signs gets through the handshake."""
+    own = issue("cgm-2", authority=True)
+    register(hub, id="cgm-2", authentication="selfSigned", primary_thumbprint=own.sha1.upper())
+    register(hub, authentication="certificateAuthority")
+    trust(hub, issue("Factory", authority=True))
+    await (await served_as(hub, own, tmp_path, "cgm-2")).shutdown()
+    await refused(hub, issue("cgm-1", own), tmp_path)
+    assert hub.door.mqtt.refused == 1
+
+
+async def served_as(hub: Hub, issued: Issued, directory: Path, id: str) -> Any:
+    sdk = client(hub, issued, directory, id)
+    await sdk.connect()
+    return sdk
+
+
+async def test_a_token_is_still_what_a_device_without_certificate_comes_with(hub: Hub) -> None:
+    tls = ssl.create_default_context(cafile=str(hub.certificates.authority))
+    _, writer = await asyncio.open_connection(HOST, MQTT_PORT, ssl=tls)
+    writer.close()
+    sdk = IoTHubDeviceClient.create_from_connection_string(
+        hub.device_text(hub.door.add_device()),
+        server_verification_cert=hub.certificates.authority.read_text(),
+        connection_retry=False,
+    )
+    await sdk.connect()
+    await sdk.shutdown()
+
+
+@given(st.binary(max_size=64), st.sampled_from((0x0303, 0x0304)))
+def test_any_bytes_as_a_certificate_message_give_bytes(message: bytes, version: int) -> None:
+    assert leaf_certificate(message, version) in message
