@@ -36,7 +36,11 @@ class DaySpread:
 
 
 def day_spread(grid: Grid) -> DaySpread:
-    """All eight of each person."""
+    """All eight of each person.
+
+    >>> day_spread(day_grid(every(20, [90.0] * 73 + [110.0] * 72))).of_day_means.round(3).tolist()
+    [14.142]
+    """
     out = np.full((8, len(grid)), np.nan)
     _spreads(grid.glucose_mg_dl, grid.offsets, grid.step_min, out)
     return DaySpread(
@@ -57,6 +61,9 @@ def auc_mg_dl(grid: Grid) -> Floats:
 
     This is iglu's own definition; its R code puts points into wrong days (values differ by about 1 %), iglu-python
     pools all days.
+
+    >>> auc_mg_dl(day_grid(every(5, [100.0, 100.0, 110.0, 110.0]))).round(6).tolist()
+    [107.5]
     """
     out = np.full(len(grid), np.nan)
     _areas(grid.glucose_mg_dl, grid.offsets, grid.step_min, out)

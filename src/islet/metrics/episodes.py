@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.metrics.columns import Floats, ratio
+from islet.metrics.columns import Floats, ratio, sums
 from islet.metrics.grid import Grid
 from islet.metrics.kernel import kernel
 from islet.metrics.people import MINUTE_US
@@ -98,6 +98,10 @@ def episodes(
 
     They begin with at least `minutes` beyond it (`longer`: one step more), and end with `end_minutes` back. Times that
     are no multiple of a person's step are rounded up to one.
+
+    >>> found = episodes(day_grid(every(5, [100.0] * 6 + [60.0] * 3 + [100.0] * 6)), -70.0)
+    >>> found.minutes.tolist(), found.extreme_mg_dl.tolist()
+    ([15], [60.0])
     """
     step = np.maximum(grid.step_min, 1)
     needed = np.array([ceil(minutes / one + longer) for one in step.tolist()], np.int64)
@@ -120,18 +124,20 @@ def episodes(
 
 def summarised(found: Episodes, grid: Grid) -> EpisodeSummary:
     """Counts and means of each person's episodes."""
-    number = np.bincount(found.person, minlength=len(grid))
+    number = np.bincount(found.person, minlength=len(grid)).astype(np.int64)
     amount = number.astype(np.float64)
-    values = np.zeros(len(grid))
-    for index in range(len(grid)):
-        values[index] = np.count_nonzero(~np.isnan(grid.glucose_mg_dl[grid.offsets[index] : grid.offsets[index + 1]]))
-    minutes = ratio(np.bincount(found.person, found.minutes, len(grid)), amount)
+    values = sums(~np.isnan(grid.glucose_mg_dl), grid.offsets)
+    minutes = ratio(_per_person(found, found.minutes.astype(np.float64), grid), amount)
     return EpisodeSummary(
         count=number,
         per_day=ratio(amount, values * grid.step_min / 1440.0),
         mean_minutes=np.where(values > 0.0, np.nan_to_num(minutes), np.nan),
-        mean_mg_dl=ratio(np.bincount(found.person, found.mean_mg_dl, len(grid)), amount),
+        mean_mg_dl=ratio(_per_person(found, found.mean_mg_dl, grid), amount),
     )
+
+
+def _per_person(found: Episodes, values: Floats, grid: Grid) -> Floats:
+    return np.bincount(found.person, values, len(grid)).astype(np.float64)
 
 
 def _touched(outer: Episodes, inner: Episodes) -> NDArray[np.bool_]:

@@ -17,7 +17,11 @@ def grade_scores(glucose_mg_dl: Floats) -> Floats:
 
 
 def grade(people: People) -> Floats:
-    """Mean score (p,); NaN without readings."""
+    """Mean score (p,); NaN without readings.
+
+    >>> grade(every(5, [90.0])).round(3).tolist()
+    [0.008]
+    """
     return means(grade_scores(people.glucose_mg_dl), people.offsets)
 
 
@@ -36,7 +40,11 @@ def grade_eu_percent(people: People, *, low_mg_dl: float = 70.0, high_mg_dl: flo
 
 
 def grade_hyper_percent(people: People, *, above_mg_dl: float = 140.0) -> Floats:
-    """Share (p,) of the summed score that comes from values above a threshold, in percent."""
+    """Share (p,) of the summed score that comes from values above a threshold, in percent.
+
+    >>> grade_hyper_percent(every(5, [200.0, 200.0])).tolist()
+    [100.0]
+    """
     return _share(people, people.judged_mg_dl > above_mg_dl)
 
 

@@ -23,7 +23,11 @@ class Gri:
 
 
 def gri(people: People) -> Gri:
-    """The index of each person; NaN without readings. Source: Klonoff 2022, doi:10.1177/19322968221085273."""
+    """The index of each person; NaN without readings. Source: Klonoff 2022, doi:10.1177/19322968221085273.
+
+    >>> gri(every(5, [50.0, 60.0] + [100.0] * 18)).index.round(1).tolist()
+    [27.0]
+    """
     bands = shares(people)
     hypo = bands.very_low + 0.8 * bands.low
     hyper = bands.very_high + 0.5 * bands.high

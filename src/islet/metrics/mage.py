@@ -49,7 +49,13 @@ class Mage:
 
 
 def mage(people: People) -> Mage:
-    """All five kinds; NaN where no segment is long enough or nothing rises or falls by a standard deviation."""
+    """All five kinds; NaN where no segment is long enough or nothing rises or falls by a standard deviation.
+
+    >>> import numpy as np
+    >>> wave = 150.0 + 60.0 * np.sin(np.arange(576) * 2.0 * np.pi / 288.0)
+    >>> mage(every(5, wave.tolist())).minus.round(6).tolist()
+    [120.0]
+    """
     grid = day_grid(people, step_min=STEP_MIN)
     begins, ends, owner = _segments(grid.glucose_mg_dl, grid.offsets)
     plus, minus = np.full(len(begins), np.nan), np.full(len(begins), np.nan)
@@ -104,7 +110,7 @@ def _segments(
     begins, ends, owners = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
     number = 0
     for person in range(len(offsets) - 1):
-        last = np.int64(-1)
+        last = -1
         for point in range(offsets[person], offsets[person + 1]):
             if np.isnan(values[point]):
                 continue
@@ -148,7 +154,8 @@ def _turns(values: Floats) -> Floats:
     """The heights of the turning points (t,) of one segment, in order of time."""
     lead = _lead(values)
     crossings, up = np.empty(len(values) + 1, np.int64), np.empty(len(values) + 1, np.bool_)
-    crossings[0], up[0] = 0, lead[0] > 0.0
+    crossings[0] = 0
+    up[0] = lead[0] > 0.0
     number = 1
     for point in range(1, len(values)):
         here, before = lead[point], lead[point - 1]
@@ -160,7 +167,7 @@ def _turns(values: Floats) -> Floats:
             number += 1
     crossings[number] = len(values) - 1
     heights = np.empty(number)
-    begin = np.int64(0)
+    begin = 0
     for turn in range(number):
         best = begin
         for point in range(begin, crossings[turn + 1] + 1):

@@ -116,6 +116,16 @@ def people_of(
     )
 
 
+def every(step_min: float, glucose_mg_dl: Sequence[float], *, id: str = "") -> People:
+    """One person's readings in mg/dL at even steps, the first at midnight of 1970-01-01. For examples and tests.
+
+    >>> every(5, [100.0, 110.0]).counts.tolist()
+    [2]
+    """
+    clock_us = (np.arange(len(glucose_mg_dl)) * step_min * MINUTE_US).astype(np.int64)
+    return people_of([id] * len(glucose_mg_dl) or [], clock_us, np.array(glucose_mg_dl, np.float64))
+
+
 def person_of(series: Series, *, zone: tzinfo = UTC, id: str = "") -> People:
     """One person from their stored readings; days begin at midnight in `zone`. LOW and HIGH count with the sensor's
     limit. Values that were sent in mmol/L come back from tenths of mg/dL and are judged as mg/dL: use `people_of` with
@@ -141,7 +151,7 @@ def same_side_mg_dl(mmol_l: NDArray[np.float64]) -> NDArray[np.float64]:
     >>> same_side_mg_dl(np.array([3.8, 3.9, 10.0, 10.1])).round(1).tolist()
     [68.2, 70.0, 180.0, 181.8]
     """
-    return np.interp(mmol_l, _MMOL_L, _SAME_SIDE_MG_DL)
+    return np.asarray(np.interp(mmol_l, _MMOL_L, _SAME_SIDE_MG_DL), np.float64)
 
 
 def wall_clock_us(time_us: NDArray[np.int64], zone: tzinfo) -> NDArray[np.int64]:

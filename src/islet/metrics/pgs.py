@@ -19,6 +19,9 @@ def pgs(people: People) -> Floats:
     The sum of what variability (GVP), time in range, mean, and episodes a week below 54 and from 54 to 70 add.
     Episodes begin with 20 and end with 30 min. Source: Hirsch 2017, doi:10.1089/dia.2017.0080, with the constant
     0.81093 of R's iglu; iglu-python has 0.91093.
+
+    >>> pgs(every(5, [110.0] * 288)).round(3).tolist()
+    [4.913]
     """
     grid = day_grid(people.judged)
     found = consensus_episodes(grid, minutes=_BEGIN_MIN, end_minutes=_END_MIN)

@@ -16,17 +16,29 @@ from islet.metrics.people import People
 
 
 def below_percent(people: People, threshold_mg_dl: float) -> Floats:
-    """Share (p,) of readings below a threshold, in percent; NaN without readings."""
+    """Share (p,) of readings below a threshold, in percent; NaN without readings.
+
+    >>> below_percent(every(5, [69.0, 70.0, 100.0, 181.0]), 70.0).tolist()
+    [25.0]
+    """
     return 100.0 * means(people.judged_mg_dl < threshold_mg_dl, people.offsets)
 
 
 def above_percent(people: People, threshold_mg_dl: float) -> Floats:
-    """Share (p,) of readings above a threshold, in percent; NaN without readings."""
+    """Share (p,) of readings above a threshold, in percent; NaN without readings.
+
+    >>> above_percent(every(5, [69.0, 70.0, 180.0, 181.0]), 180.0).tolist()
+    [25.0]
+    """
     return 100.0 * means(people.judged_mg_dl > threshold_mg_dl, people.offsets)
 
 
 def in_range_percent(people: People, low_mg_dl: float, high_mg_dl: float) -> Floats:
-    """Share (p,) of readings from `low` to `high`, both included, in percent; NaN without readings."""
+    """Share (p,) of readings from `low` to `high`, both included, in percent; NaN without readings.
+
+    >>> in_range_percent(every(5, [69.0, 70.0, 180.0, 181.0]), 70.0, 180.0).tolist()
+    [50.0]
+    """
     judged = people.judged_mg_dl
     return 100.0 * means((judged >= low_mg_dl) & (judged <= high_mg_dl), people.offsets)
 

@@ -14,6 +14,9 @@ from islet.metrics.people import DAY_US, People
 def lbgi(people: People) -> Floats:
     """Low blood glucose index (p,): mean of 10 f² where f is below 0; NaN without readings. Up to 1.1 minimal, 2.5
     low, 5 moderate, above high.
+
+    >>> lbgi(every(5, [60.0, 200.0])).round(3).tolist()
+    [6.785]
     """
     return means(_risk(np.minimum(_f(people.glucose_mg_dl), 0.0)), people.offsets)
 
@@ -21,6 +24,9 @@ def lbgi(people: People) -> Floats:
 def hbgi(people: People) -> Floats:
     """High blood glucose index (p,): mean of 10 f² where f is above 0; NaN without readings. Up to 4.5 low, 9
     moderate, above high.
+
+    >>> hbgi(every(5, [60.0, 200.0])).round(3).tolist()
+    [5.802]
     """
     return means(_risk(np.maximum(_f(people.glucose_mg_dl), 0.0)), people.offsets)
 
@@ -29,6 +35,9 @@ def adrr(people: People) -> Floats:
     """Average daily risk range (p,): the greatest low risk plus the greatest high risk of each calendar day with
     readings, then the mean of days; NaN without readings. Below 20 low, to 40 moderate, above high. Days are those of
     the wall clock, however few readings they have.
+
+    >>> adrr(every(5, [60.0, 200.0])).round(3).tolist()
+    [25.175]
     """
     if len(people.glucose_mg_dl) == 0:
         return np.full(len(people), np.nan)

@@ -57,6 +57,9 @@ def active_percent(people: People) -> Floats:
     """Share (p,) in percent of the readings that a sensor at the median distance would have made from the first to
     the last: those expected, less what fits into gaps longer than that distance. Conventions of iglu's active_percent
     (doi:10.2337/dc17-1600), but with each person's own distance. NaN with fewer than two readings.
+
+    >>> active_percent(every(5, [100.0, 100.0, float("nan"), 100.0, 100.0, 100.0])).round(1).tolist()
+    [83.3]
     """
     step = steps_min(people)
     minutes = np.diff(people.clock_us) / MINUTE_US

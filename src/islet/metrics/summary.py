@@ -12,23 +12,38 @@ MAD_SCALE: Final = 1.4826
 
 
 def mean_mg_dl(people: People) -> Floats:
-    """Mean glucose (p,) in mg/dL; NaN without readings."""
+    """Mean glucose (p,) in mg/dL; NaN without readings.
+
+    >>> mean_mg_dl(every(5, [100.0, 110.0])).tolist()
+    [105.0]
+    """
     return means(people.glucose_mg_dl, people.offsets)
 
 
 def sd_mg_dl(people: People) -> Floats:
-    """Standard deviation of glucose (p,) in mg/dL, of a sample (n - 1); NaN with fewer than two readings."""
+    """Standard deviation of glucose (p,) in mg/dL, of a sample (n - 1); NaN with fewer than two readings.
+
+    >>> sd_mg_dl(every(5, [100.0, 110.0, 120.0])).tolist()
+    [10.0]
+    """
     return deviations(people.glucose_mg_dl, people.offsets)
 
 
 def cv_percent(people: People) -> Floats:
-    """Coefficient of variation (p,): 100 SD / mean. The consensus aims at 36 % or less (doi:10.2337/dc17-1600)."""
+    """Coefficient of variation (p,): 100 SD / mean. The consensus aims at 36 % or less (doi:10.2337/dc17-1600).
+
+    >>> cv_percent(every(5, [90.0, 100.0, 110.0])).tolist()
+    [10.0]
+    """
     return 100.0 * ratio(sd_mg_dl(people), mean_mg_dl(people))
 
 
 def quantile_mg_dl(people: People, share: float) -> Floats:
     """The glucose (p,) in mg/dL below which a share (0 to 1) of readings lies; linear between readings (Hyndman and
     Fan's type 7, doi:10.1080/00031305.1996.10473566, as R, NumPy and Excel have it). NaN without readings.
+
+    >>> quantile_mg_dl(every(5, [100.0, 110.0, 130.0, 90.0]), 0.5).tolist()
+    [105.0]
     """
     out = np.full(len(people), np.nan)
     some = people.counts > 0
@@ -46,7 +61,11 @@ def median_mg_dl(people: People) -> Floats:
 
 
 def iqr_mg_dl(people: People) -> Floats:
-    """Interquartile range (p,) in mg/dL; NaN without readings."""
+    """Interquartile range (p,) in mg/dL; NaN without readings.
+
+    >>> iqr_mg_dl(every(5, [100.0, 110.0, 120.0])).tolist()
+    [10.0]
+    """
     return quantile_mg_dl(people, 0.75) - quantile_mg_dl(people, 0.25)
 
 
@@ -56,7 +75,11 @@ def range_mg_dl(people: People) -> Floats:
 
 
 def mad_mg_dl(people: People) -> Floats:
-    """Median absolute deviation from the median (p,) in mg/dL, times MAD_SCALE; NaN without readings."""
+    """Median absolute deviation from the median (p,) in mg/dL, times MAD_SCALE; NaN without readings.
+
+    >>> mad_mg_dl(every(5, [100.0, 110.0, 140.0])).round(3).tolist()
+    [14.826]
+    """
     out = np.full(len(people), np.nan)
     for index, (rows, middle) in enumerate(zip(people.slices(), median_mg_dl(people), strict=True)):
         if people.counts[index]:
