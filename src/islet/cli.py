@@ -1,4 +1,4 @@
-"""The command `islet`: serve, demo, simulate, replay, check, store, users, patients, devices, rules,
+"""The command `islet`: serve, demo, simulate, replay, metrics, check, store, users, patients, devices, rules,
 audit, hub, certs, settings."""
 
 import asyncio
@@ -130,9 +130,10 @@ def show_settings(settings: Settings) -> None:
 
 def _add_rooms() -> None:
     from islet.commands import audit, people, rules, storage
+    from islet.commands.metrics import metrics
 
     groups = (people.users, people.patients, people.devices, people.hub, rules.rules, audit.audit)
-    for group in (*groups, storage.store, storage.certs):
+    for group in (*groups, storage.store, storage.certs, metrics):
         main.add_command(group)
 
 
