@@ -43,10 +43,8 @@ def read_rows(file: Path, *, zone: tzinfo, unit: str) -> Rows:
     Raises BadInput with file, line and column for what cannot be understood; then nothing of the file is used.
     """
     content = file.read_bytes()
-    if file.suffix.lower() in _WORKBOOKS:
-        return _workbook(content, file)
     try:
-        return _csv(content, zone, unit)
+        return _workbook(content, file) if file.suffix.lower() in _WORKBOOKS else _csv(content, zone, unit)
     except BadInput as error:
         raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
 
