@@ -50,7 +50,7 @@ $(VENV)/.dev: $(VENV)/.uv requirements/dev.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@ $(VENV)/.runtime
 
-$(VENV)/.kernels: $(wildcard src/islet/decode/*.py src/islet/engine/*.py src/islet/simulate/*.py) | $(VENV)/.dev
+$(VENV)/.kernels: $(wildcard src/islet/decode/*.py src/islet/engine/*.py src/islet/metrics/*.py src/islet/simulate/*.py) | $(VENV)/.dev
 	$(BIN)/python -m tools.kernels
 	touch $@
 

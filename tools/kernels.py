@@ -12,6 +12,8 @@ from islet.decode.telemetry import warm_up as warm_up_decoder
 from islet.engine.quantities import GLUCOSE
 from islet.engine.rules import load_rules, plan
 from islet.engine.step import warm_up
+from islet.metrics.people import every
+from islet.metrics.table import Material, measured
 from islet.simulate import make_population, tick
 
 
@@ -25,12 +27,24 @@ def engine() -> None:
     warm_up(plan(load_rules()).streams[GLUCOSE])
 
 
+def metrics() -> None:
+    """Of the metrics."""
+    material = Material(every(5, [100.0, 110.0]))
+    measured(material)
+    assert len(material.episodes.low) == 0
+
+
 def simulate() -> None:
     """Of the simulator."""
     tick(make_population(1, 1, start_us=0))
 
 
-ROOMS: Final[dict[str, Callable[[], None]]] = {"decode": decode, "engine": engine, "simulate": simulate}
+ROOMS: Final[dict[str, Callable[[], None]]] = {
+    "decode": decode,
+    "engine": engine,
+    "metrics": metrics,
+    "simulate": simulate,
+}
 
 
 def main() -> None:

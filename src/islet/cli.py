@@ -1,5 +1,4 @@
-"""The command `islet`: serve, demo, simulate, replay, check, store, users, patients, devices, rules, jobs,
-audit, hub, certs, settings."""
+"""The command `islet`: its options, serve and demo; every other command is a file of the room `commands`."""
 
 import asyncio
 import os
@@ -129,10 +128,22 @@ def show_settings(settings: Settings) -> None:
 
 
 def _add_rooms() -> None:
-    from islet.commands import audit, authorities, jobs, people, rules, storage
+    from islet.commands import audit, authorities, jobs, metrics, people, rules, storage
 
-    groups = (people.users, people.patients, people.devices, people.hub, rules.rules, jobs.jobs, audit.audit)
-    for group in (*groups, authorities.authorities, storage.store, storage.certs):
+    groups = [
+        people.users,
+        people.patients,
+        people.devices,
+        authorities.authorities,
+        people.hub,
+        rules.rules,
+        jobs.jobs,
+        audit.audit,
+        storage.store,
+        storage.certs,
+        metrics.metrics,
+    ]
+    for group in groups:
         main.add_command(group)
 
 

@@ -1,0 +1,134 @@
+"""Readings from files for `islet metrics`: a CSV of id, time and glucose, or a workbook that an importer understands."""
+
+from dataclasses import dataclass
+from datetime import tzinfo
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from islet.errors import BadInput
+from islet.menu import plug
+from islet.metrics.people import wall_clock_us
+from islet.model.events import Reading
+from islet.model.time import to_us
+
+_WORKBOOKS: Final = {".xls", ".xlsx"}
+_NAMES: Final = ("id", "time", "gl")
+_NOTHING: Final = ["", "NA", "NaN", "nan", "null", "NULL"]
+_ZONED: Final = r"\d(Z|[+-]\d\d:?\d\d)$"
+_BARE: Final = r"^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?$"
+_compute: Any = pc  # its stubs lack functions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows of a file in its order: whose (n,), wall clock in µs (n,), glucose (n,), NaN where there is none, in `unit`."""
+
+    ids: list[str]
+    clock_us: NDArray[np.int64]
+    glucose: NDArray[np.float64]
+    unit: str
+
+
+def read_rows(file: Path, *, zone: tzinfo, unit: str) -> Rows:
+    """The readings of a file. A CSV has the columns id, time and gl (others are left out), its glucose in `unit`.
+
+    Times without an offset are wall clock, as they are; times with one become the wall clock in `zone`.
+    Raises BadInput with file, line and column for what cannot be understood; then nothing of the file is used.
+    """
+    content = file.read_bytes()
+    try:
+        return _workbook(content, file) if file.suffix.lower() in _WORKBOOKS else _csv(content, zone, unit)
+    except BadInput as error:
+        raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
+
+
+def _workbook(content: bytes, file: Path) -> Rows:
+    """The sensor's readings of a workbook; capillary ones are left out. Workbooks say their own unit and offset."""
+    readings = [
+        event
+        for event in plug("importer", "shanghai")(content).events
+        if isinstance(event, Reading) and event.method == "cgm"
+    ]
+    offsets = [one.time.utcoffset() for one in readings]
+    shifts = [round(offset.total_seconds()) * 1_000_000 if offset else 0 for offset in offsets]
+    return Rows(
+        ids=[file.stem] * len(readings),
+        clock_us=np.array([to_us(one.time) + shift for one, shift in zip(readings, shifts, strict=True)], np.int64),
+        glucose=np.array([one.value for one in readings], np.float64),
+        unit="mg/dL",
+    )
+
+
+def _csv(content: bytes, zone: tzinfo, unit: str) -> Rows:
+    text = dict.fromkeys(_NAMES, pa.string())
+    convert = pyarrow.csv.ConvertOptions(column_types=text, include_columns=list(_NAMES), strings_can_be_null=False)
+    try:
+        table = pyarrow.csv.read_csv(BytesIO(content.removeprefix(b"\xef\xbb\xbf")), convert_options=convert)
+    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        if b"\x00" in content[:1000] or isinstance(error, pa.ArrowKeyError):
+            raise BadInput("line 1: expected the columns id, time, gl", reason="format") from None
+        raise BadInput(f"expected a CSV with the columns id, time, gl; {_plain(error)}", reason="format") from None
+    return Rows(
+        ids=[str(id) for id in table["id"].to_pylist()],
+        clock_us=_clock_us(table["time"].combine_chunks(), zone),
+        glucose=_glucose(table["gl"].combine_chunks()),
+        unit=unit,
+    )
+
+
+def _glucose(column: Any) -> NDArray[np.float64]:
+    blank = _compute.is_in(_compute.utf8_trim_whitespace(column), value_set=pa.array(_NOTHING))
+    filled = _compute.if_else(blank, "nan", _compute.utf8_trim_whitespace(column))
+    good = _compute.match_substring_regex(filled, r"^(nan|\d+(\.\d*)?|\.\d+)$")
+    _all_good(good, "gl", "a number above 0, such as 112 or 6.2 (or nothing)")
+    values: NDArray[np.float64] = filled.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    _all_good(pa.array((values > 0.0) | np.isnan(values)), "gl", "a number above 0")
+    return values
+
+
+def _clock_us(column: Any, zone: tzinfo) -> NDArray[np.int64]:
+    column = _compute.utf8_trim_whitespace(column)
+    zoned = _compute.match_substring_regex(column, _ZONED)
+    if len(column) and _compute.all(zoned).as_py():
+        instants = _cast(column, pa.timestamp("us", "UTC"))
+        order = np.argsort(instants, kind="stable")
+        clock = np.empty_like(instants)
+        clock[order] = wall_clock_us(instants[order], zone)
+        return clock
+    _all_good(
+        _compute.match_substring_regex(column, _BARE),
+        "time",
+        "a time such as 2024-03-04 07:05:00, all with an offset or none",
+    )
+    return _cast(column, pa.timestamp("us"))
+
+
+def _cast(column: Any, to: Any) -> NDArray[np.int64]:
+    try:
+        values: NDArray[np.int64] = column.cast(to).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        for row, one in enumerate(column):
+            try:
+                one.cast(to)
+            except pa.ArrowInvalid:
+                raise BadInput(f"line {row + 2}, column time: there is no such day or time", reason="time") from None
+        raise
+    return values
+
+
+def _all_good(good: Any, column: str, expected: str) -> None:
+    """Raises BadInput at the first row that is not; the value is not repeated, it is a person's."""
+    bad = np.flatnonzero(~np.asarray(good.to_numpy(zero_copy_only=False), np.bool_))
+    if len(bad):
+        raise BadInput(f"line {bad[0] + 2}, column {column}: expected {expected}; got something else", reason=column)
+
+
+def _plain(error: Exception) -> str:
+    return str(error).split(":", 1)[-1].strip().splitlines()[0][:80]

@@ -1,0 +1,136 @@
+"""`islet metrics`: other people's files in, numbers out; what is not understood is refused with its place."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from islet.cli import main
+
+
+def run(*words: str | Path) -> Result:
+    return CliRunner().invoke(main, ["metrics", *map(str, words)])
+
+
+def people(*words: str | Path) -> list[dict[str, Any]]:
+    result = run("--json", *words)
+    assert result.exit_code == 0, result.output
+    found: list[dict[str, Any]] = json.loads(result.output)["people"]
+    return found
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Two people: one of 15 days with a low each noon, one with two readings."""
+    lines = ["id,time,gl"]
+    for minute in range(0, 15 * 1440, 5):
+        day, hour, rest = minute // 1440, minute % 1440 // 60, minute % 60
+        low = hour == 12 and rest < 20
+        lines.append(f"ann,2024-03-{day + 1:02} {hour:02}:{rest:02}:00,{50 if low else 110}")
+    lines += ["bo,2024-03-01 00:00:00,50", "bo,2024-03-01 00:05:00,NA", "bo,2024-03-01 00:10:00,100"]
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def test_everybody_in_a_csv_gets_all_measures(file: Path) -> None:
+    ann, bo = people(file)
+    assert (ann["id"], bo["id"]) == ("ann", "bo")
+    assert ann["sufficiency"] == pytest.approx(
+        {
+            "readings": 4320,
+            "step_min": 5,
+            "days_worn": 15,
+            "active_percent": 100,
+            "window_active_percent": 100,
+            "enough": True,
+        },
+        rel=1e-3,
+    )
+    assert ann["metrics"]["gmi_percent"] == pytest.approx(3.31 + 0.02392 * (110 - 60 * 4 / 288))
+    assert ann["metrics"]["below_54_percent"] == pytest.approx(100 * 4 / 288)
+    assert ann["episodes"]["very_low"]["count"] == 15
+    assert ann["episodes"]["very_low"]["each"][0] == {
+        "from": "2024-03-01T12:00:00",
+        "minutes": 20,
+        "extreme_mg_dl": 50.0,
+    }
+    assert ann["goals"]["below_54_percent"] == {"value": pytest.approx(100 * 4 / 288), "under": 1.0, "met": False}
+    assert (bo["from"], bo["to"]) == ("2024-03-01T00:00:00", "2024-03-01T00:10:00")
+    assert bo["metrics"]["mean_mg_dl"] == 75.0
+    assert bo["metrics"]["modd_mg_dl"] is None
+
+
+def test_gmi_is_withheld_with_its_reason_unless_all_is_asked_for(file: Path) -> None:
+    bo = people(file)[1]
+    assert bo["metrics"]["gmi_percent"] is None
+    assert "14 days" in bo["withheld"]["gmi_percent"]
+    told = people(file, "--tell-all")[1]
+    assert told["metrics"]["gmi_percent"] == pytest.approx(3.31 + 0.02392 * 75.0)
+    assert told["withheld"] == {}
+
+
+def test_a_table_for_people_names_the_algorithm_of_mage(file: Path) -> None:
+    result = run(file)
+    assert result.exit_code == 0
+    assert "two moving averages" in result.output
+    (line,) = [line for line in result.output.splitlines() if line.startswith("mean_mg_dl ")]
+    assert line.split() == ["mean_mg_dl", "109.167", "75.000"]
+
+
+def test_times_with_an_offset_become_the_wall_clock_of_the_zone(tmp_path: Path) -> None:
+    file = tmp_path / "one.csv"
+    file.write_text("id,time,gl\na,2024-03-04T16:30:00Z,100\na,2024-03-05T00:35:00+08:00,110\n", encoding="utf-8")
+    (one,) = people(file, "--zone", "Asia/Shanghai")
+    assert (one["from"], one["to"]) == ("2024-03-05T00:30:00", "2024-03-05T00:35:00")
+
+
+def test_mmol_l_is_judged_by_its_own_thresholds(tmp_path: Path) -> None:
+    file = tmp_path / "one.csv"
+    file.write_text(
+        "id,time,gl\na,2024-03-04,3.9\na,2024-03-04 00:05,10.0\na,2024-03-04 00:10,10.1\n", encoding="utf-8"
+    )
+    (one,) = people(file, "--unit", "mmol/L")
+    assert one["metrics"]["in_range_70_180_percent"] == pytest.approx(200 / 3)
+    assert one["metrics"]["mean_mg_dl"] == pytest.approx(8.0 * 18.0156)
+
+
+def test_the_presets_have_their_own_ranges(file: Path) -> None:
+    goals = people(file, "--goals", "pregnancy")[0]["goals"]
+    assert goals["name"] == "pregnancy"
+    assert goals["in_range_63_140_percent"]["over"] == 70.0
+    assert goals["above_250_percent"]["met"] is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("id,when,gl\na,2024-03-04,100\n", "line 1: expected the columns id, time, gl"),
+        ("id,time,gl\na,2024-03-04 00:00:00,100\na,04/03/2024 00:05,100\n", "line 3, column time"),
+        ("id,time,gl\na,2024-02-30 00:00:00,100\n", "line 2, column time: there is no such day"),
+        ("id,time,gl\na,2024-03-04 00:00:00,high\n", "line 2, column gl"),
+        ("id,time,gl\na,2024-03-04 00:00:00,0\n", "line 2, column gl"),
+        ("id,time,gl\na,2024-03-04 00:00:00Z,100\na,2024-03-04 00:05:00,100\n", "line 2, column time"),
+        ("id,time,gl\na,2024-03-04 00:00:00\n", "expected a CSV with the columns id, time, gl"),
+    ],
+)
+def test_what_is_not_understood_is_refused_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "wrong.csv"
+    file.write_text(text, encoding="utf-8")
+    result = run(file)
+    assert result.exit_code == 1
+    assert f"wrong.csv: {said}" in result.output
+    assert "high" not in result.output.split("expected")[0]
+
+
+def test_an_unknown_zone_is_refused(file: Path) -> None:
+    assert "--zone: expected a name such as Asia/Shanghai" in run(file, "--zone", "Mars/Base").output
+
+
+def test_a_shanghai_workbook_gives_its_sensors_measures(shared_data: Path) -> None:
+    (one,) = people(shared_data / "shanghai" / "Shanghai_T1DM" / "1001_0_20210730.xlsx")
+    assert one["id"] == "1001_0_20210730"
+    assert one["sufficiency"]["step_min"] == 15
+    assert one["metrics"]["mean_mg_dl"] > 40.0
