@@ -104,7 +104,7 @@ def test_urgent_messages_go_before_warnings(tmp_path: Path, log: MemoryLog) -> N
     append(log, change("opened", rule="low", severity=Severity.WARNING), change("opened"))
     box.take_in(log, NOW)
     box.deliver_due(NOW)
-    assert [message.title for message in channel.received] == ["Urgent low", "Low glucose"]
+    assert [message.title for message in channel.received] == ["Urgent low", "Low"]
 
 
 def test_an_alert_that_takes_anothers_place_is_not_a_new_page(tmp_path: Path, log: MemoryLog) -> None:
@@ -311,6 +311,6 @@ def test_messages_can_be_sent_in_chinese(tmp_path: Path) -> None:
     from islet.web.languages import words
 
     said = Said(kind=Kind.OPENED, rule="urgent_low", patient="p-1", since_us=NOW)
-    title, text = texts_in(words("zh-CN").text)(said, None)
+    title, text = texts_in(words("zh-CN").text, {"urgent_low": "紧急低血糖"}.__getitem__)(said, None)
     assert title == "紧急低血糖"
     assert text.startswith("紧急低血糖：患者 p-1 自 ")

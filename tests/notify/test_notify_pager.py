@@ -168,7 +168,7 @@ def test_when_the_worse_ends_and_nobody_has_answered_the_lesser_is_told(tmp_path
     assert [(m.title, str(m.kind)) for m in home.messages] == [
         ("Urgent low", "opened"),
         ("Urgent low", "cleared"),
-        ("Low glucose", "opened"),
+        ("Low", "opened"),
     ]
 
 

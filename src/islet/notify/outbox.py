@@ -12,7 +12,7 @@ wall's, because the other side's waits are real. They are never compared.
 
 import base64
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Final, Literal
@@ -29,10 +29,11 @@ from islet.model.topics import Topic
 from islet.notify.base import CHANGING, Kind, Notifier
 from islet.notify.health import Health, Healths, is_test_due
 from islet.notify.pager import NOBODY, Pager, Rules
-from islet.notify.pages import Pages, Snooze, Unanswered
+from islet.notify.pages import Pages, Snooze, Trouble, Unanswered
 from islet.notify.policy import once
 from islet.notify.queue import Delivery, Draft, Queue, Undeliverable
 from islet.notify.recipients import Contact, Directory, FixedDirectory, Lane
+from islet.notify.schedule import Paging
 from islet.notify.sending import Opens, Sender, lanes_of
 from islet.notify.tables import Tables
 from islet.notify.texts import Said, Wording, texts_in
@@ -133,6 +134,12 @@ class Outbox:
     def people_changed(self) -> None:
         """Policies or contacts are others now: every active alert is looked at again by the next `schedule`."""
         with self._tables.transaction():
+            self._pages.look_at_all()
+
+    def rules_changed(self, rules: Rules) -> None:
+        """Other rules take over from each other, or are meant for others, from now on."""
+        with self._tables.transaction():
+            self._pager.rules = rules
             self._pages.look_at_all()
 
     def _take_in_partition(self, log: Log, partition: int, now_us: int) -> int:
@@ -284,6 +291,15 @@ class Outbox:
     def unanswered(self, limit: int = 100) -> list[Unanswered]:
         """The newest alerts that were dropped because nobody acknowledged them, at most `limit`."""
         return self._pages.unanswered(limit)
+
+    def paging(self, alert: str) -> Paging | None:
+        """An alert that pages or paged somebody."""
+        return self._pages.get(alert)
+
+    def troubles(self, patients: Collection[str] | None = None) -> dict[str, Trouble]:
+        """What is wrong with the alerts that go on, or that nobody has answered: nobody did in time, or a message did
+        not reach its recipient. `patients`: only theirs."""
+        return self._pages.troubles(patients)
 
     def deliveries(self, alert: str) -> list[Delivery]:
         """What became of each message about an alert, oldest first."""

@@ -64,7 +64,9 @@ class Pager:
         in_flight: Callable[[], Collection[int]],
     ) -> None:
         self._pages, self._queue, self._directory, self._wording = pages, queue, directory, wording
-        self._max_age_us, self._rules, self._changing = max_age_us, rules, frozenset(changing)
+        self.rules = rules
+        """May be exchanged between calls."""
+        self._max_age_us, self._changing = max_age_us, frozenset(changing)
         self._token_of, self._in_flight = token_of, in_flight
 
     # from the log
@@ -87,7 +89,7 @@ class Pager:
 
     def _folded(self, before: Paging | None, change: AlertChange, now_us: int) -> Paging | None:
         if change.change == "opened":
-            return self._opened(before, change, now_us)
+            return before if change.retrospective else self._opened(before, change, now_us)
         if before is None:
             return None
         if change.change == "acknowledged":
@@ -125,11 +127,11 @@ class Pager:
 
     def _acknowledge_lesser(self, worse: Paging, change: AlertChange, now_us: int) -> None:
         """Who has seen that it is worse has seen that it is bad."""
-        for lesser in self._pages.active(worse.patient, self._rules.lesser(worse.rule)):
+        for lesser in self._pages.active(worse.patient, self.rules.lesser(worse.rule)):
             self._pages.put(_acknowledged(lesser, change), now_us)
 
     def _look_at_lesser(self, worse: Paging, now_us: int) -> int:
-        lesser = self._pages.active(worse.patient, self._rules.lesser(worse.rule))
+        lesser = self._pages.active(worse.patient, self.rules.lesser(worse.rule))
         return sum(self._look(one, now_us) for one in lesser)
 
     # by the clock
@@ -167,11 +169,11 @@ class Pager:
         changed = any(send.kind in ANNOUNCEMENTS and send.lane not in before for send in outcome.sends)
         failed = any(one.state == "undeliverable" for one in sent)
         if changed or failed:
-            for one in self._pages.active(worse.patient, self._rules.lesser(worse.rule)):
+            for one in self._pages.active(worse.patient, self.rules.lesser(worse.rule)):
                 self._pages.look_again(one.alert, 0)
 
     def _around(self, paging: Paging, about: About) -> Around:
-        audience = self._rules.audience(paging.rule)
+        audience = self.rules.audience(paging.rule)
         return Around(
             reach=[reached(step, about.contacts, audience) for step in about.policy.steps],
             max_age_us=self._max_age_us,
@@ -183,7 +185,7 @@ class Pager:
 
     def _covered(self, paging: Paging) -> Iterator[Lane]:
         """Who hears of a worse alert of this patient that goes on."""
-        for worse in self._pages.active(paging.patient, self._rules.worse(paging.rule)):
+        for worse in self._pages.active(paging.patient, self.rules.worse(paging.rule)):
             for one in self._queue.sent(worse.alert, self._in_flight()):
                 if one.run == worse.run and one.kind in ANNOUNCEMENTS and one.tells:
                     yield one.lane

@@ -1,7 +1,7 @@
 """The alerts that page somebody, and the snoozes: the pager's memory in the outbox's tables."""
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Final, Literal, NamedTuple
 
 from msgspec import convert, structs
 
@@ -10,6 +10,9 @@ from islet.notify.tables import Tables
 
 _FIELDS: Final = tuple(field.name for field in structs.fields(Paging))
 _COLUMNS: Final = ", ".join(_FIELDS)
+
+
+Trouble = Literal["unanswered", "undeliverable"]
 
 
 class Unanswered(NamedTuple):
@@ -87,6 +90,15 @@ class Pages:
             (limit,),
         )
         return [Unanswered(*row) for row in rows]
+
+    def troubles(self, patients: Collection[str] | None) -> dict[str, Trouble]:
+        """Alerts that were never acknowledged and that were dropped, or have a message that was given up."""
+        rows = self._tables.rows(
+            "SELECT alert, patient, iif(unanswered, 'unanswered', 'undeliverable') FROM outbox_alert"
+            " WHERE acknowledged_us IS NULL AND ended <> 'retracted' AND (unanswered OR EXISTS"
+            " (SELECT 1 FROM outbox WHERE outbox.alert = outbox_alert.alert AND state = 'undeliverable'))"
+        )
+        return {alert: trouble for alert, patient, trouble in rows if patients is None or patient in patients}
 
     def forget(self, changed_before_us: int) -> None:
         """Remove alerts that ended before that instant."""

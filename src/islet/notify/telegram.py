@@ -34,17 +34,19 @@ class TelegramNotifier:
         timeout_s: float = TIMEOUT_S,
         bot: TelegramBot | None = None,
         button: str = "Acknowledge",
+        id: str = "",
     ) -> None:
-        """`bot`: one that is shared, instead of one made from token and base_url. `button`: what is on the button."""
+        """`bot`: one that is shared, instead of one made from token and base_url. `button`: what is on the button.
+        `id`: what this recipient is called, where that is not the chat."""
         if not (token or bot) or not chat:
             raise SettingError("telegram: expected both telegram_token and telegram_chat; at least one is empty")
-        self._chat, self._button = chat, button
+        self._chat, self._button, self._id = chat, button, id or chat
         self._own = None if bot else TelegramBot(token, base_url=base_url, timeout_s=timeout_s)
         self._bot = bot or self._own
 
     @property
     def recipient(self) -> str:
-        return self._chat
+        return self._id
 
     def send(self, message: Message, now_us: int) -> Outcome:
         """One call; a second one where the message to change is there no more. Telegram knows no idempotency key: a

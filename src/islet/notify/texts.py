@@ -29,6 +29,9 @@ class Said(Struct, frozen=True, kw_only=True):
     by: str = ""
 
 
+Titles = Callable[[str], str]
+"""What people call a rule, by its name."""
+
 Wording = Callable[[Said, Contact | None], tuple[str, str]]
 """Title and text for one recipient; None is a recipient of whom nothing is known."""
 
@@ -37,15 +40,6 @@ def _(sentence: str) -> str:
     """Marks a sentence for the catalogue; it is the sentence itself, in English."""
     return sentence
 
-
-TITLES: Final = {
-    "urgent_low": _("Urgent low"),
-    "low": _("Low glucose"),
-    "high": _("High glucose"),
-    "no_data": _("No data"),
-    "seed_demonstration": _("Demonstration rule"),
-}
-"""The title of each shipped rule; other rules are called by their name."""
 
 SENTENCES: Final = {
     Kind.OPENED: _("{title}: alert for patient {patient} since {since}. Open the portal."),
@@ -83,12 +77,17 @@ OPERATION_SENTENCES: Final = {
 }
 
 
-def texts_in(translate: Translate = _) -> Wording:
-    """The standard texts in the catalogue's language. Times are UTC to the minute, and say so.
+def _by_name(rule: str) -> str:
+    return rule.replace("_", " ").capitalize()
+
+
+def texts_in(translate: Translate = _, titles: Titles = _by_name) -> Wording:
+    """The standard texts in the catalogue's language; `titles` gives a rule's in that language (by its name where it
+    has none). Times are UTC to the minute, and say so.
 
     >>> said = Said(kind=Kind.OPENED, rule="low", patient="p-7", glucose_tenths=620, name="Ada")
     >>> texts_in()(said, None)[1]
-    'Low glucose: alert for patient p-7 since 1970-01-01 00:00 UTC. Open the portal.'
+    'Low: alert for patient p-7 since 1970-01-01 00:00 UTC. Open the portal.'
     """
 
     def texts(said: Said, contact: Contact | None) -> tuple[str, str]:
@@ -96,7 +95,7 @@ def texts_in(translate: Translate = _) -> Wording:
         if said.kind in OPERATION_TITLES:
             sentence = translate(OPERATION_SENTENCES[said.kind])
             return translate(OPERATION_TITLES[said.kind]), sentence.format(since=since)
-        title = translate(TITLES.get(said.rule, said.rule.replace("_", " ")))
+        title = titles(said.rule)
         text = translate(SENTENCES[said.kind]).format(
             title=title, patient=_patient(said, contact), since=since, by=_by(said, contact) or translate(SOMEBODY)
         )

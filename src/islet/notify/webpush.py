@@ -60,8 +60,16 @@ class WebPushNotifier:
     name: Final = "webpush"
 
     def __init__(
-        self, subscription: str, recipient: str, client: GuardedClient, *, key: VapidKey, contact: str
+        self,
+        subscription: str,
+        recipient: str,
+        client: GuardedClient,
+        *,
+        key: VapidKey,
+        contact: str,
+        button: str = "Acknowledge",
     ) -> None:
+        self._button = button
         self.recipient, self._client, self._key, self._contact = recipient, client, key, contact
         self._endpoint, self._encrypted = _subscribed(subscription)
 
@@ -76,7 +84,7 @@ class WebPushNotifier:
             "Authorization": _authorization(self._key, self._contact, _origin(self._endpoint), now_us),
         }
         try:
-            answer = self._client.post(self._endpoint, self._encrypted(_payload(message)), headers)
+            answer = self._client.post(self._endpoint, self._encrypted(_payload(message, self._button)), headers)
         except Refused as refused:
             return Failed(f"webpush: {refused}")
         except NoAnswer as error:
@@ -96,7 +104,7 @@ def topic_of(alert: str) -> str:
     return base64.urlsafe_b64encode(sha256(alert.encode()).digest()[:24]).decode()
 
 
-def _payload(message: Message) -> bytes:
+def _payload(message: Message, button: str) -> bytes:
     text = message.text.encode()[:_MAX_TEXT_BYTES].decode(errors="ignore")
     return json.dumps(
         {
@@ -106,7 +114,8 @@ def _payload(message: Message) -> bytes:
             "kind": message.kind,
             "urgent": message.urgent,
             "silent": message.kind not in ANNOUNCEMENTS,
-            "acknowledge_url": message.acknowledge_url,
+            "token": message.token,
+            "button": button,
         },
         ensure_ascii=False,
     ).encode()

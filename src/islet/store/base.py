@@ -102,8 +102,8 @@ class EntryKind(StrEnum):
     """On, off or other parameters for the installation, a group or a patient (`islet.engine.parameters`)."""
     ALARM_POLICY = "alarm_policy"
     """Who is told of a patient's alarms, in which order (`islet.notify.policy`); "" is everybody's default."""
-    SUBSCRIPTION = "subscription"
-    """A browser that takes web push."""
+    CONTACT = "contact"
+    """One way to reach somebody (`islet.contacts`): a chat, a mailbox, a browser; its address is among the secrets."""
     JOB = "job"
     """What a job found last (cohorts, anomalies); id is the job's name."""
 

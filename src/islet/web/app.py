@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from islet.web import account, api, log_api, pages, rules, streams
+from islet.web import account, alarms, api, log_api, pages, rules, streams
 from islet.web.context import Commits, WebContext
 from islet.web.live import LiveHub
 from islet.web.security import SameOrigin, SecurityHeaders
@@ -22,6 +22,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
         *account.routes(context),
         *pages.routes(context),
         *rules.routes(context),
+        *alarms.routes(context),
         *api.routes(context),
         *log_api.routes(context),
         *streams.routes(context),

@@ -87,7 +87,7 @@ def operations(context: WebContext, request: Request, viewer: Viewer) -> Respons
         "lags": _lags(context),
         "viewers": context.live.viewers,
         "conflicts": context.store.conflicts(),
-        "undeliverable": None if context.undeliverable is None else context.undeliverable(),
+        "undeliverable": None if context.alarms is None else context.alarms.outbox.undeliverable(),
         "given_up": lambda message: iso(message.given_up_us),
     }
     return render(context, request, viewer, "operations.html", values, data={})

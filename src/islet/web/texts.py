@@ -34,6 +34,13 @@ ROLES: Final = {
 REASONS: Final = {
     "this patient is not assigned to the one who asks": _("This patient is not assigned to you."),
 }
+ANSWERS: Final = {
+    "acknowledged": _("Acknowledged. The alert stays active until it ends."),
+    "confirmed": _("Thank you: the test has arrived."),
+    "refused": _("This could not be acknowledged: you may not, or not any more."),
+    "unknown": _("This is not known any more. Open the portal."),
+}
+"""What is said to somebody who has pressed the button of a message."""
 SCRIPTS: Final = {
     # zones
     "zone.very_low": _("Very low"),
