@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from islet.access.passwords import hash_password
+from islet.alarms import Alarms, Heart
 from islet.decode.telemetry import warm_up as decoder_warm_up
 from islet.engine.backfill import BackfillFollower
 from islet.engine.clocks import ClockWatch
@@ -38,9 +39,6 @@ from islet.log.keys import data_key
 from islet.menu import plug
 from islet.model.people import Role, User
 from islet.model.time import DAY_US, MINUTE_US, Now
-from islet.model.topics import Topic
-from islet.notify.outbox import Outbox
-from islet.notify.texts import texts_in
 from islet.operations import logs
 from islet.operations.http_server import HttpListener
 from islet.operations.locks import only_one
@@ -53,14 +51,12 @@ from islet.store.devices_base import Devices
 from islet.store.follow import Follower
 from islet.web.app import middleware as web_middleware
 from islet.web.app import routes as web_routes
-from islet.web.context import WebContext
-from islet.web.languages import words
+from islet.web.context import WebAlarms, WebContext
 from islet.web.live import LiveHub
 
 _log = structlog.get_logger("islet.app")
 _CLOCK_WARNING_US = 5 * MINUTE_US  # data of a demonstration served at life's speed, or the machine's clock is wrong
 _IDLE_S = 0.25
-_NOTIFY_PACE_S = 0.02
 _JOBS_LOOK_S = 1.0
 _STORE_PACE_S = 0.1  # the portal's live values come from the log; the store may be this far behind
 
@@ -139,8 +135,11 @@ class Platform:
         self.workers: list[Worker] = []
         self.accepting = False
         self._stopping = asyncio.Event()
-        self._outbox: Outbox | None = None
+        self.alarms: Alarms | None = None
+        self._heart = Heart(settings.data_dir / "engine.tick", wall_us)
         self._cursors: Callable[[], list[CursorMove]] = list
+        if {"notify", "web"} & set(settings.roles):
+            self._add_alarms()
         parts = {"store": self._add_store, "engine": self._add_engine, "notify": self._add_notify}
         for role in settings.roles:
             parts.get(role, lambda: None)()
@@ -200,7 +199,11 @@ class Platform:
             self.now,
             observe=lambda seconds: self.metrics.alert_latency_s.observe(seconds / self.settings.speed),
         )
-        step = functools.partial(engine.run_once, _IDLE_S)
+
+        def step() -> None:
+            engine.run_once(_IDLE_S)
+            self._heart.beat()
+
         self.workers.append(Worker("engine", step, before=engine.recover, after=engine.close))
         self.metrics.watch(CountsCollector("engine", "What the engine has done.", engine.counters.counts))
         self._add_followers()
@@ -215,43 +218,27 @@ class Platform:
             self.workers.append(Worker(name, functools.partial(follower.run_once, _IDLE_S)))
         self.metrics.watch(CountsCollector("backfill", "History that came late.", backfill.counts, grows=False))
 
-    def _add_notify(self) -> None:
-        notifiers = [plug("notifier", "console")()]
-        if self.settings.telegram_token:
-            telegram = plug("notifier", "telegram")
-            notifiers.append(
-                telegram(
-                    self.settings.telegram_token, self.settings.telegram_chat, base_url=self.settings.telegram_base_url
-                )
-            )
-        self._outbox = outbox = Outbox(
-            self.settings.data_dir / "store.db",
+    def _add_alarms(self) -> None:
+        """The outbox, which pages ask, too; it is worked off where the role notify is."""
+        self.alarms = alarms = Alarms(
+            self.settings,
             data_key(self.settings, os.environ),
-            notifiers,
-            page_max_age_min=self.settings.page_max_age_min,
-            notify_give_up_h=self.settings.notify_give_up_h,
+            self.log,
+            self.commit,
+            self.registry,
+            self.rules,
+            self.now,
+            wall=wall_us,
             rng=random.Random(secrets.randbits(64)),
-            texts=texts_in(words(self.settings.notify_language).text, self._rule_title),
+            kept_from_us=self._kept_from_us,
         )
-        seen, ends, tidied_s = 0, tuple[int, ...](), 0.0
+        self.metrics.watch(CountsCollector("outbox", "Messages by state.", alarms.outbox.counts, grows=False))
 
-        def tell() -> None:
-            nonlocal seen, ends, tidied_s
-            seen = self.log.wait(seen, _IDLE_S)
-            if ends != (ends := self.log.end(Topic.ALERTS)):
-                outbox.take_in(self.log, self.now())
-            outbox.deliver_due(wall_us())
-            if time.monotonic() - tidied_s > self.settings.compact_every_s:
-                outbox.forget(self._kept_from_us())
-                tidied_s = time.monotonic()
-            time.sleep(_NOTIFY_PACE_S)
-
-        self.workers.append(Worker("notify", tell, after=outbox.close))
-        self.metrics.watch(CountsCollector("outbox", "Messages by state.", outbox.counts, grows=False))
-
-    def _rule_title(self, name: str) -> str:
-        """As it is called in messages; by the rule book of the moment."""
-        return self.rules.current().title(name, self.settings.notify_language)
+    def _add_notify(self) -> None:
+        assert self.alarms is not None
+        self.workers.append(Worker("notify", self.alarms.tell))
+        if self.alarms.listens:
+            self.workers.append(Worker("answers", self.alarms.listen))
 
     def _watch(self) -> None:
         self.metrics.watch(LogCollector(self.log, self._cursors))
@@ -375,8 +362,21 @@ class Platform:
             speed=self.settings.speed,
             secure=secure,
             session_h=self.settings.session_h,
-            undeliverable=self._outbox.undeliverable if self._outbox is not None else None,
             rules=self.rules,
+            alarms=self._web_alarms(),
+        )
+
+    def _web_alarms(self) -> WebAlarms | None:
+        alarms = self.alarms
+        if alarms is None:
+            return None
+        return WebAlarms(
+            outbox=alarms.outbox,
+            book=alarms.book,
+            channels=tuple(alarms.channels.opens),
+            check=alarms.channels.check,
+            push_key=alarms.channels.push_key,
+            received=alarms.received,
         )
 
     async def _stop_workers(self) -> None:
@@ -385,6 +385,8 @@ class Platform:
         for worker in self.workers:
             if not await asyncio.to_thread(worker.join):
                 _log.error("worker_did_not_stop", worker=worker.name)
+        if self.alarms is not None:
+            await asyncio.to_thread(self.alarms.close)
         await asyncio.to_thread(self.commit.close)
 
 

@@ -20,8 +20,16 @@ PLUGS: Final[dict[str, dict[str, str]]] = {
         "sqlite": "islet.store.devices:SqliteDevices",
     },
     "notifier": {
+        "apprise": "islet.notify.apprise:AppriseNotifier",
         "console": "islet.notify.console:ConsoleNotifier",
+        "email": "islet.notify.email:EmailNotifier",
+        "ntfy": "islet.notify.ntfy:NtfyNotifier",
         "telegram": "islet.notify.telegram:TelegramNotifier",
+        "webhook": "islet.notify.webhook:WebhookNotifier",
+        "webpush": "islet.notify.webpush:WebPushNotifier",
+    },
+    "key": {
+        "webpush": "islet.notify.webpush:vapid_key",
     },
     "importer": {
         "shanghai": "islet.decode.shanghai:decode_workbook",

@@ -7,6 +7,7 @@ Read from a TOML file (flat keys), then from the environment (`ISLET_` + the nam
 import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
+from ipaddress import ip_network
 from math import isfinite
 from pathlib import Path
 from typing import Any, Final, get_type_hints
@@ -19,6 +20,7 @@ _CHOICES: Final = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("json", "text"),
     "notify_language": ("en", "zh-CN"),
+    "smtp_security": ("tls", "starttls", "none"),
 }
 _MAY_BE_ZERO: Final = frozenset(
     {"commit_wait_ms", "lateness_min", "future_min", "silence_grace_s", "page_max_age_min", "jobs_hour"}
@@ -98,9 +100,37 @@ class Settings:
         30.0, "min", "Nobody is paged for a fact older than this; it is shown as history."
     )
     notify_language: str = _setting("en", "", "Language of the messages that are sent: en or zh-CN.")
+    public_url: str = _setting(
+        "", "URL", "Where people reach the portal (https://…); messages then hold a link that acknowledges."
+    )
+    engine_silent_min: float = _setting(
+        5.0, "min", "When the engine has not worked for this long, the operators are paged, each hour until it does."
+    )
+    notify_allowed_networks: tuple[str, ...] = _setting(
+        (),
+        "",
+        "Networks that are not public and to which webhook, push and ntfy messages may go all the same, also without "
+        "TLS (10.1.0.0/16).",
+    )
     telegram_token: str = _setting("", "secret", "Token of the Telegram bot; empty turns the channel off.")
     telegram_chat: str = _setting("", "", "The chat that receives alerts.")
     telegram_base_url: str = _setting("https://api.telegram.org", "URL", "Where the Bot API is.")
+    telegram_webhook_secret: str = _setting(
+        "",
+        "secret",
+        "The secret_token of the bot's webhook at public_url/telegram; empty: buttons are fetched instead.",
+    )
+    smtp_host: str = _setting("", "", "The mail server that sends messages; empty turns the channel off.")
+    smtp_port: int = _setting(587, "port", "Its port.")
+    smtp_security: str = _setting("starttls", "", "tls, starttls, or none (a server on this machine).")
+    smtp_sender: str = _setting("", "", "The sender of mails, as name@host.")
+    smtp_user: str = _setting("", "", "The name to log in with at the mail server; empty: without.")
+    smtp_password: str = _setting("", "secret", "The password there.")
+    ntfy_base_url: str = _setting("https://ntfy.sh", "URL", "The ntfy server; empty turns the channel off.")
+    ntfy_token: str = _setting("", "secret", "The access token at the ntfy server; empty: without.")
+    vapid_contact: str = _setting(
+        "", "", "mailto: or https: address where push services reach the operator; empty turns Web Push off."
+    )
     notify_give_up_h: float = _setting(
         24.0, "h", "After this long without success a message becomes visibly undeliverable."
     )
@@ -158,6 +188,9 @@ def checked(settings: Settings) -> Settings:
         value = getattr(settings, setting.name)
         if isinstance(value, int | float):
             _check_number(setting, value)
+        if setting.metadata["unit"] == "URL" and value:
+            _check_url(setting.name, value)
+    _check_networks(settings.notify_allowed_networks)
     return settings
 
 
@@ -206,6 +239,21 @@ def _converted(setting: Field[Any], kind: Any, value: Any) -> Any:
 def _kind_name(kind: Any) -> str:
     names = {int: "a whole number", float: "a number", Path: "a path", str: "a text"}
     return names.get(kind, "a list of words")
+
+
+def _check_url(name: str, value: str) -> None:
+    if not value.startswith(("https://", "http://")):
+        raise SettingError(f"setting {name}: expected an address that begins with https://")
+
+
+def _check_networks(networks: tuple[str, ...]) -> None:
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError:
+            raise SettingError(
+                "setting notify_allowed_networks: expected networks as 10.1.0.0/16, separated by commas"
+            ) from None
 
 
 def _check_number(setting: Field[Any], value: float) -> None:

@@ -1,87 +1,69 @@
-"""A Telegram Bot API on loopback: real HTTP, and a script of what to answer."""
+"""A Telegram Bot API on loopback."""
 
 import json
-import threading
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-Answer = Callable[["_Handler"], None]
+from tests.notify.fake_http import Answer, FakeHttp, Handler, closed_socket, hang, raw, serving
+
+__all__ = ["FakeTelegram", "closed_socket", "fake_telegram", "hang", "raw", "result", "status"]
 
 
-class FakeTelegram:
-    """Answers as scripted, one item a request, then with 200; `requests` has (path, JSON body) of each."""
+class FakeTelegram(FakeHttp):
+    """Answers as scripted, one item a request, then with 200 and the number of the message."""
 
     def __init__(self, port: int) -> None:
-        self.base_url = f"http://127.0.0.1:{port}"
-        self.script: deque[Answer] = deque()
-        self.requests: list[tuple[str, dict[str, object]]] = []
-        self.hung = threading.Event()
-        self.let_go = threading.Event()
+        super().__init__(port, ok)
+
+        self.pressed: list[dict[str, object]] = []
+
+    def press(self, message: int = 0) -> None:
+        """Somebody presses the button of that message, counted from the first; the bot hears of it when it asks."""
+        _, body = [one for one in self.calls() if one[0].endswith("sendMessage")][message]
+        markup = body["reply_markup"]
+        assert isinstance(markup, dict)
+        data = markup["inline_keyboard"][0][0]["callback_data"]
+        number = len(self.pressed) + 1
+        query = {"id": f"q{number}", "data": data, "message": {"chat": {"id": int(str(body["chat_id"]))}}}
+        self.pressed.append({"update_id": number, "callback_query": query})
+
+    def calls(self) -> list[tuple[str, dict[str, object]]]:
+        """(method's path, JSON body) of each request."""
+        return [(request.path, json.loads(request.body)) for request in self.requests]
+
+    def texts_sent(self) -> list[str]:
+        """Of new messages alone."""
+        return [str(body["text"]) for path, body in self.calls() if path.endswith("/sendMessage")]
 
     def texts(self) -> list[str]:
-        return [str(body["text"]) for _, body in self.requests]
+        return [str(body["text"]) for _, body in self.calls()]
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    fake: FakeTelegram
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.fake.requests.append((self.path, json.loads(body)))
-        answer = self.fake.script.popleft() if self.fake.script else ok
-        answer(self)
-
-    def reply(self, status: int, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+def ok(handler: Handler) -> None:
+    fake = handler.fake
+    assert isinstance(fake, FakeTelegram)
+    if handler.path.endswith("/getUpdates"):
+        asked = json.loads(fake.requests[-1].body).get("offset", 0)
+        new = [one for one in fake.pressed if int(str(one["update_id"])) >= asked]
+        fake.let_go.wait(0 if new else 0.1)
+        result(new)(handler)
+        return
+    result({"message_id": len(handler.fake.requests)})(handler)
 
 
-def ok(handler: _Handler) -> None:
-    number = len(handler.fake.requests)
-    handler.reply(200, json.dumps({"ok": True, "result": {"message_id": number}}).encode())
+def result(value: object) -> Answer:
+    return raw(200, json.dumps({"ok": True, "result": value}).encode())
 
 
-def status(code: int, **parameters: int) -> Answer:
-    body = {"ok": False, "error_code": code, "description": "scripted", "parameters": parameters}
-    return lambda handler: handler.reply(code, json.dumps(body).encode())
-
-
-def raw(code: int, body: bytes) -> Answer:
-    return lambda handler: handler.reply(code, body)
-
-
-def closed_socket(handler: _Handler) -> None:
-    handler.close_connection = True
-
-
-def hang(handler: _Handler) -> None:
-    handler.fake.hung.set()
-    handler.fake.let_go.wait(30)
-    handler.close_connection = True
+def status(code: int, description: str = "scripted", **parameters: int) -> Answer:
+    return raw(
+        code,
+        json.dumps({"ok": False, "error_code": code, "description": description, "parameters": parameters}).encode(),
+    )
 
 
 @contextmanager
 def fake_telegram() -> Iterator[FakeTelegram]:
-    class Handler(_Handler):
-        pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    fake = Handler.fake = FakeTelegram(server.server_port)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(FakeTelegram) as fake:
+        assert isinstance(fake, FakeTelegram)
         yield fake
-    finally:
-        fake.let_go.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -1,84 +1,88 @@
-"""What every channel promises, whatever it is; a new one joins by a line in CHANNELS."""
+"""What every channel promises, whatever it is and whatever its other side does."""
 
 import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import logging
+from collections.abc import Iterator
 from threading import Thread
 
 import pytest
 
-from islet.notify.base import Delivered, Failed, Message, Notifier, Outcome, RetryAfter
+from islet.notify.base import Delivered, Failed, Gone, Message, Outcome, RetryAfter
 from islet.notify.console import ConsoleNotifier
-from islet.notify.telegram import TelegramNotifier
-from tests.notify.fake_telegram import fake_telegram, status
+from tests.conftest import Missing
+from tests.notify.channels import CHANNELS, HAPPENINGS, Pair
 from tests.notify.scenario import NOW
 
-
-class _FullDisk(io.StringIO):
-    def write(self, text: str) -> int:
-        raise OSError(28, "No space left on device")
-
-
-@contextmanager
-def _console() -> Iterator[tuple[Notifier, Notifier]]:
-    yield ConsoleNotifier(io.StringIO()), ConsoleNotifier(_FullDisk())
-
-
-@contextmanager
-def _telegram() -> Iterator[tuple[Notifier, Notifier]]:
-    with fake_telegram() as sound, fake_telegram() as broken:
-        broken.script.extend([status(500)] * 100)
-        good = TelegramNotifier("1:t", "1", base_url=sound.base_url)
-        bad = TelegramNotifier("1:u", "1", base_url=broken.base_url)
-        yield good, bad
-        good.close()
-        bad.close()
-
-
-CHANNELS = {"console": _console, "telegram": _telegram}
-"""Per channel: one whose other side works, one whose other side does not."""
+TRY_AGAIN = RetryAfter(0, "")
+SOON = RetryAfter(7, "")
+EXPECTED: dict[str, dict[str, Outcome]] = {
+    "console": dict.fromkeys(HAPPENINGS, TRY_AGAIN),
+    "telegram": {"429": SOON, "403": Failed(""), "410": TRY_AGAIN},
+    "webhook": {"429": SOON, "403": TRY_AGAIN, "410": Gone("")},
+    "webpush": {"429": SOON, "403": Failed(""), "410": Gone("")},
+    "ntfy": {"429": SOON, "403": Failed(""), "410": Failed("")},
+    "email": {"429": TRY_AGAIN, "403": Failed(""), "410": Failed("")},
+    "apprise": {"429": TRY_AGAIN, "403": TRY_AGAIN, "410": TRY_AGAIN},
+}
+"""What is not named is to be tried again."""
 
 
 @pytest.fixture(params=CHANNELS)
-def channels(request: pytest.FixtureRequest) -> Iterator[tuple[Notifier, Notifier]]:
-    with CHANNELS[request.param]() as pair:
-        yield pair
+def channel(request: pytest.FixtureRequest, missing: Missing) -> Iterator[tuple[str, Pair]]:
+    with CHANNELS[request.param](missing) as pair:
+        yield request.param, pair
 
 
-Pair = tuple[Notifier, Notifier]
+Channel = tuple[str, Pair]
 
 
-def message(text: str = "Low: alert.") -> Message:
-    return Message(id="k", alert="a", title="Low", text=text)
+def message(text: str = "Low: alert.", **more: str) -> Message:
+    return Message(id="k", alert="a", title="Low", text=text, **more)  # type: ignore[arg-type]
 
 
-def test_it_says_delivered_when_the_other_side_has_it(channels: Pair) -> None:
-    assert isinstance(channels[0].send(message(), NOW), Delivered)
+def test_it_says_what_became_of_the_message_and_never_raises(
+    channel: Channel, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And in no reason and no log record is anything of the message, or of the address."""
+    caplog.set_level(logging.DEBUG)
+    name, (notifier, happens) = channel
+    for what in HAPPENINGS:
+        happens(what)
+        outcome = notifier.send(message("patient p-77", token="t" * 22), NOW)
+        if what == "taken":
+            assert isinstance(outcome, Delivered), what
+            continue
+        expected = EXPECTED[name].get(what, TRY_AGAIN)
+        assert isinstance(outcome, type(expected)), (what, outcome)
+        assert isinstance(outcome, RetryAfter | Failed | Gone)
+        assert outcome.reason.startswith(name + ":")
+        if isinstance(outcome, RetryAfter) and isinstance(expected, RetryAfter):
+            assert outcome.seconds == expected.seconds, what
+        assert not any(secret in outcome.reason for secret in ("p-77", "secret", "example.org"))
+    logged = " ".join(f"{record.getMessage()} {record.exc_text}" for record in caplog.records)
+    assert "p-77" not in logged
+    assert "secret" not in logged
 
 
 @pytest.mark.parametrize("text", ["", "低血糖 ⚠", "x" * 10_000, "a\nb\x1b[2J", "_*[]()~`>#+-=|{}.!<b>&"])
-def test_it_takes_any_text(channels: Pair, text: str) -> None:
-    assert isinstance(channels[0].send(message(text), NOW), Delivered)
+def test_it_takes_any_text(channel: Channel, text: str) -> None:
+    assert isinstance(channel[1].notifier.send(message(text), NOW), Delivered)
 
 
-def test_it_does_not_raise_when_the_other_side_fails_and_its_reason_says_who_and_nothing_of_the_message(
-    channels: Pair,
-) -> None:
-    outcome = channels[1].send(message("patient p-77"), NOW)
-    assert isinstance(outcome, RetryAfter | Failed)
-    assert outcome.reason.startswith(channels[1].name + ":")
-    assert "p-77" not in outcome.reason
+def test_name_and_recipient_are_plain_words_and_no_secret(channel: Channel) -> None:
+    name, (notifier, _) = channel
+    assert notifier.name == name
+    assert notifier.recipient
+    assert notifier.recipient.isprintable()
+    assert "secret" not in notifier.recipient
 
 
-def test_name_and_recipient_are_plain_words(channels: Pair) -> None:
-    for part in (channels[0].name, channels[0].recipient):
-        assert part
-        assert part.isprintable()
-
-
-def test_it_may_be_called_from_another_thread(channels: Pair) -> None:
+def test_it_may_be_called_from_another_thread(channel: Channel) -> None:
     outcomes: list[Outcome] = []
-    send: Callable[[], None] = lambda: outcomes.append(channels[0].send(message(), NOW))  # noqa: E731
+
+    def send() -> None:
+        outcomes.append(channel[1].notifier.send(message(), NOW))
+
     for _ in range(2):
         thread = Thread(target=send)
         thread.start()

@@ -13,7 +13,7 @@ from islet.model.alerts import Severity
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.time import HOUR_US, MINUTE_US, SECOND_US
 from islet.model.topics import Topic
-from islet.notify.base import Failed, RetryAfter
+from islet.notify.base import Failed, Kind, RetryAfter
 from tests.notify.scenario import NOW, HangingChannel, ListChannel, append, change, old, outbox
 
 
@@ -127,7 +127,7 @@ def test_urgent_messages_go_before_warnings(tmp_path: Path, log: MemoryLog) -> N
     append(log, change("opened", rule="low", severity=Severity.WARNING), change("opened"))
     box.take_in(log, NOW)
     box.deliver_due(NOW)
-    assert [message.title for message in channel.received] == ["Urgent low", "Low glucose"]
+    assert [message.title for message in channel.received] == ["Urgent low", "Low"]
 
 
 def test_an_alert_that_takes_anothers_place_is_not_a_new_page(tmp_path: Path, log: MemoryLog) -> None:
@@ -321,14 +321,19 @@ def test_finished_messages_can_be_forgotten_and_waiting_ones_cannot(tmp_path: Pa
     box.take_in(log, NOW)
     assert box.forget(NOW + 1) == 0
     box.deliver_due(NOW)
+    assert box.forget(NOW + 1) == 0, "what was said of an alert that goes on must be known"
+    append(log, change("cleared"))
+    box.take_in(log, NOW)
+    box.deliver_due(NOW)
     assert box.forget(NOW) == 0
-    assert box.forget(NOW + 1) == 1
+    assert box.forget(NOW + 1) == 2
 
 
 def test_messages_can_be_sent_in_chinese(tmp_path: Path) -> None:
-    from islet.notify.texts import texts_in
+    from islet.notify.texts import Said, texts_in
     from islet.web.languages import words
 
-    title, text = texts_in(words("zh-CN").text)(change("opened"))
+    said = Said(kind=Kind.OPENED, rule="urgent_low", patient="p-1", since_us=NOW)
+    title, text = texts_in(words("zh-CN").text, {"urgent_low": "紧急低血糖"}.__getitem__)(said, None)
     assert title == "紧急低血糖"
     assert text.startswith("紧急低血糖：患者 p-1 自 ")

@@ -3,15 +3,19 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from islet.errors import SettingError
 from islet.log.memory import MemoryLog
 from islet.model.time import SECOND_US
-from islet.notify.base import Delivered, Failed, Message, RetryAfter
+from islet.notify.base import Delivered, Failed, Kind, Message, RetryAfter
 from islet.notify.telegram import TelegramNotifier
-from tests.notify.fake_telegram import Answer, FakeTelegram, closed_socket, fake_telegram, hang, raw, status
+from islet.notify.telegram_bot import TelegramBot
+from islet.notify.telegram_updates import TelegramUpdates
+from tests.notify.fake_http import Answer
+from tests.notify.fake_telegram import FakeTelegram, closed_socket, fake_telegram, hang, raw, result, status
 from tests.notify.scenario import NOW, ListChannel, append, change, outbox
 
 TOKEN = "123456:SECRET-abc"
@@ -33,7 +37,7 @@ def telegram(fake: FakeTelegram) -> Iterator[TelegramNotifier]:
 
 def test_a_message_is_posted_to_the_chat(telegram: TelegramNotifier, fake: FakeTelegram) -> None:
     assert telegram.send(MESSAGE, NOW) == Delivered("1")
-    assert fake.requests == [(f"/bot{TOKEN}/sendMessage", {"chat_id": "-100", "text": "Low\nLow: alert."})]
+    assert fake.calls() == [(f"/bot{TOKEN}/sendMessage", {"chat_id": "-100", "text": "Low\nLow: alert."})]
 
 
 @pytest.mark.parametrize(
@@ -127,3 +131,84 @@ def test_through_the_outbox_every_alert_arrives_whatever_the_server_does(
     assert len(other.received) == 3
     assert sorted(set(fake.texts())) == sorted(f"Urgent low\n{message.text}" for message in other.received)
     assert box.counts()["sent"] == 6
+
+
+def announced(**more: Any) -> Message:
+    return Message(**({"id": "k", "alert": "a", "title": "Low", "text": "t", "token": "T" * 22} | more))
+
+
+def test_an_announcement_has_a_button_that_holds_its_token(telegram: TelegramNotifier, fake: FakeTelegram) -> None:
+    telegram.send(announced(), NOW)
+    (_, body) = fake.calls()[0]
+    assert body["reply_markup"] == {"inline_keyboard": [[{"text": "Acknowledge", "callback_data": "ack:" + "T" * 22}]]}
+
+
+def test_what_became_of_an_alert_changes_its_message_and_takes_the_button_away(
+    telegram: TelegramNotifier, fake: FakeTelegram
+) -> None:
+    assert telegram.send(announced(kind=Kind.CLEARED, replaces="41"), NOW) == Delivered("41")
+    assert fake.calls() == [(f"/bot{TOKEN}/editMessageText", {"chat_id": "-100", "text": "Low\nt", "message_id": 41})]
+
+
+def test_a_repeat_is_a_new_message_because_a_changed_one_makes_no_sound(
+    telegram: TelegramNotifier, fake: FakeTelegram
+) -> None:
+    telegram.send(announced(kind=Kind.REPEATED, replaces="41"), NOW)
+    assert fake.calls()[0][0].endswith("/sendMessage")
+
+
+def test_a_message_that_cannot_be_changed_is_followed_by_a_new_one(
+    telegram: TelegramNotifier, fake: FakeTelegram
+) -> None:
+    fake.script.append(status(400, "Bad Request: message to edit not found"))
+    assert telegram.send(announced(kind=Kind.CLEARED, replaces="41"), NOW) == Delivered("2")
+    assert [path.rpartition("/")[2] for path, _ in fake.calls()] == ["editMessageText", "sendMessage"]
+
+
+def test_changing_a_message_twice_is_the_same_as_once(telegram: TelegramNotifier, fake: FakeTelegram) -> None:
+    fake.script.append(status(400, "Bad Request: message is not modified"))
+    assert telegram.send(announced(kind=Kind.CLEARED, replaces="41"), NOW) == Delivered("41")
+    assert len(fake.requests) == 1
+
+
+def pressed(number: int, token: str, chat: int = -100) -> dict[str, object]:
+    message = {"message_id": 1, "chat": {"id": chat}}
+    return {"update_id": number, "callback_query": {"id": f"q{number}", "data": f"ack:{token}", "message": message}}
+
+
+def test_buttons_are_fetched_answered_and_not_fetched_again(fake: FakeTelegram) -> None:
+    bot, presses = TelegramBot(TOKEN, base_url=fake.base_url), list[tuple[str, str]]()
+
+    def press(token: str, chat: str) -> str:
+        presses.append((token, chat))
+        return "Seen."
+
+    updates = TelegramUpdates(bot, press)
+    odd: list[object] = [{"update_id": 8}, "odd", {"update_id": 9, "callback_query": {"data": 7}}]
+    fake.script.extend([result([pressed(7, "abc"), *odd]), result(True), result([])])
+    assert updates.poll(0)
+    assert updates.poll(0)
+    assert presses == [("abc", "-100")]
+    calls = [(path.rpartition("/")[2], body) for path, body in fake.calls()]
+    assert calls[0] == ("getUpdates", {"timeout": 0, "allowed_updates": ["callback_query"]})
+    assert calls[1] == ("answerCallbackQuery", {"callback_query_id": "q7", "text": "Seen."})
+    assert calls[2][1]["offset"] == 10
+    bot.close()
+
+
+@pytest.mark.parametrize("answer", [status(500), status(409), closed_socket, raw(200, b"[]"), hang])
+def test_buttons_that_cannot_be_fetched_are_fetched_later(fake: FakeTelegram, answer: Answer) -> None:
+    bot = TelegramBot(TOKEN, base_url=fake.base_url, timeout_s=0.2)
+    fake.script.append(answer)
+    assert not TelegramUpdates(bot, lambda token, chat: "").poll(0)
+    bot.close()
+
+
+@pytest.mark.parametrize(("secret", "taken"), [("right", True), ("wrong", False), ("", False)])
+def test_an_update_that_is_posted_counts_only_with_the_secret(fake: FakeTelegram, secret: str, taken: bool) -> None:
+    bot, tokens = TelegramBot(TOKEN, base_url=fake.base_url), list[str]()
+    updates = TelegramUpdates(bot, lambda token, chat: tokens.append(token) or "")  # type: ignore[func-returns-value]
+    assert updates.received(pressed(1, "abc"), secret, "right") is taken
+    assert not updates.received(pressed(1, "abc"), "", "")
+    assert tokens == ["abc"] * taken
+    bot.close()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 
 import httpx
 import pyarrow as pa
@@ -13,8 +14,10 @@ import uvicorn
 from starlette.applications import Starlette
 
 from islet.access.passwords import hash_password, new_token, token_hash
+from islet.contacts.book import ContactBook
 from islet.engine.rulebook import RuleBook
 from islet.engine.rules import load_rules
+from islet.errors import SettingError
 from islet.log.base import Append
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
@@ -24,16 +27,25 @@ from islet.model.codec import encode_change
 from islet.model.people import Patient, Role, User
 from islet.model.time import HOUR_US, MINUTE_US, to_us
 from islet.model.topics import Topic
+from islet.notify.base import Delivered, Failed, Message, Notifier, Outcome
+from islet.notify.outbox import Outbox
+from islet.notify.recipients import Contact
 from islet.store.follow import Follower
 from islet.store.registry import SqliteRegistry
 from islet.store.sqlite import SqliteStore
 from islet.web.app import LiveHub, WebContext, middleware, routes
+from islet.web.context import WebAlarms
 
 PASSWORD = "correct horse battery staple"
 HASH = hash_password(PASSWORD)
 KEY = bytes(range(32))
 SHIPPED = load_rules()
 NOW_US = to_us(datetime(2026, 3, 2, 8, 0, tzinfo=UTC))
+
+
+def _check(contact: Contact) -> None:
+    if contact.channel == "email" and "@" not in contact.address:
+        raise SettingError("email: expected name@host")
 
 
 class Site:
@@ -46,7 +58,28 @@ class Site:
         self.registry = SqliteRegistry(folder / "store.db", KEY)
         self.commit = GroupCommit(self.log, self.now, wait_s=0.0)
         self.live = LiveHub(self.log, self.registry)
+        self.book = ContactBook(self.registry, self.now)
+        self.sent: list[Message] = []
+        self.outbox = Outbox(
+            folder / "store.db",
+            KEY,
+            page_max_age_min=30.0,
+            notify_give_up_h=24.0,
+            rng=Random(1),
+            directory=self.book,
+            channels={"email": self._open},
+            acknowledge=self.acknowledge,
+        )
+        alarms = WebAlarms(
+            outbox=self.outbox,
+            book=self.book,
+            channels=("email", "webpush"),
+            check=_check,
+            push_key="BAAA",
+            received=lambda update, secret: secret == "right",
+        )
         self.context = WebContext(
+            alarms=alarms,
             store=self.store,
             registry=self.registry,
             log=self.log,
@@ -63,9 +96,49 @@ class Site:
     def now(self) -> int:
         return self.now_us
 
+    def _open(self, contact: Contact) -> Notifier:
+        """A mailbox; the one called `broken` takes nothing."""
+        sent = self.sent
+
+        class Mailbox:
+            name, recipient = contact.channel, contact.id
+
+            def send(self, message: Message, now_us: int) -> Outcome:
+                if "broken" in contact.address:
+                    return Failed("email: 550, the server refuses the recipient or the message")
+                sent.append(message)
+                return Delivered()
+
+        return Mailbox()
+
+    def acknowledge(self, alert: str, contact: Contact) -> bool:
+        """As the app does it, for the alerts of p-1."""
+        rule, patient, onset = alert.split("~")
+        if patient != "p-1":
+            return False
+        onset_us = int(onset)
+        self.add_change(
+            AlertChange(
+                change="acknowledged",
+                rule=rule,
+                patient=patient,
+                onset_us=onset_us,
+                at_us=self.now_us,
+                by=contact.user,
+            )
+        )
+        return True
+
+    def tell(self) -> None:
+        """What the worker that sends does."""
+        self.outbox.take_in(self.log, self.now_us)
+        while self.outbox.deliver_due(self.now_us):
+            self.outbox.schedule(self.now_us)
+
     def close(self) -> None:
         self.live.close()
         self.commit.close()
+        self.outbox.close()
         self.registry.close()
         self.store.close()
 

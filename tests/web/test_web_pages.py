@@ -6,7 +6,7 @@ from islet.model.alerts import AlertChange, Severity
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.codec import encode_change
 from islet.model.people import Role
-from islet.model.time import HOUR_US
+from islet.model.time import HOUR_US, MINUTE_US
 from islet.model.topics import Topic
 from tests.web.portal import Site
 
@@ -112,17 +112,19 @@ async def test_an_old_reading_is_still_given_so_that_its_age_can_be_shown(site: 
     assert series["points"]["glucose_tenths"] == [1230]
 
 
-async def test_an_acknowledgement_is_in_the_log_and_in_the_store_once(site: Site) -> None:
+async def test_the_first_acknowledgement_stays_and_a_second_one_is_in_the_log_for_who_pages_again(site: Site) -> None:
     alert = site.open_alert("urgent_low", "p-1", Severity.URGENT)
-    client = site.client("nurse")
-    for _ in range(2):
-        answer = await client.post(f"/api/alerts/{alert}/acknowledge", headers={"sec-fetch-site": "same-origin"})
+    first_us = site.now_us
+    for user in ("nurse", "admin"):
+        url, same = f"/api/alerts/{alert}/acknowledge", {"sec-fetch-site": "same-origin"}
+        answer = await site.client(user).post(url, headers=same)
         assert (answer.status_code, answer.json()) == (200, {"id": alert, "by": "nurse"})
         site.follow()
+        site.now_us += MINUTE_US
     stored = site.store.alert(alert)
     assert stored is not None
-    assert (stored.acknowledged_by, stored.acknowledged_us, stored.active) == ("nurse", site.now_us, True)
-    assert sum(site.log.end(Topic.ALERTS)) == 2
+    assert (stored.acknowledged_by, stored.acknowledged_us, stored.active) == ("nurse", first_us, True)
+    assert sum(site.log.end(Topic.ALERTS)) == 3
 
 
 async def test_only_those_responsible_may_acknowledge(site: Site) -> None:

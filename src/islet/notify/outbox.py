@@ -1,19 +1,21 @@
 """The transactional outbox: alerts from the log to people, none lost, each key sent at least once.
 
-`take_in` reads the log's ALERTS and, in one transaction, queues messages and moves its cursor. `deliver_due` sends
-what is due. A crash loses nothing: what was not taken in is still in the log, what was not marked as sent is sent
-again. The one window for a double is a crash (or a power cut) after a channel took a message and before that is
-marked; the second has the first one's id.
+`take_in` reads the log's ALERTS and, in one transaction, queues messages and moves its cursor. `schedule` queues what
+has become due since: repeats, the next people, tests. `deliver_due` sends. A crash loses nothing: what was not taken in
+is still in the log, what was not marked as sent is sent again, and every timer is a column. The one window for a
+double is a crash (or a power cut) after a channel took a message and before that is marked; the second has the first
+one's id.
 
-Two clocks: `take_in` is given the platform's, which may run fast in a demonstration; `deliver_due` the wall's,
-because the other side's waits are real. They are never compared.
+Two clocks: `take_in` and `schedule` are given the platform's, which may run fast in a demonstration; `deliver_due` the
+wall's, because the other side's waits are real. They are never compared.
 """
 
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import base64
+import hmac
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -21,63 +23,129 @@ from islet.errors import OffsetExpired
 from islet.log.base import Log, Slice
 from islet.model.alerts import AlertChange, Severity
 from islet.model.codec import decode_change
-from islet.model.time import HOUR_US, MINUTE_US, SECOND_US
+from islet.model.people import Role
+from islet.model.time import HOUR_US, MINUTE_US
 from islet.model.topics import Topic
-from islet.notify.base import Delivered, Failed, Message, Notifier, Outcome, RetryAfter
-from islet.notify.queue import Lane, Queue, Row, Undeliverable
-from islet.notify.texts import Texts, texts_in
+from islet.notify.base import CHANGING, Kind, Notifier
+from islet.notify.health import Health, Healths, is_test_due
+from islet.notify.pager import NOBODY, Pager, Rules
+from islet.notify.pages import Pages, Snooze, Trouble, Unanswered
+from islet.notify.policy import once
+from islet.notify.queue import Delivery, Draft, Queue, Undeliverable
+from islet.notify.recipients import Contact, Directory, FixedDirectory, Lane
+from islet.notify.schedule import Paging
+from islet.notify.sending import Opens, Sender, lanes_of
+from islet.notify.tables import Tables
+from islet.notify.texts import Said, Wording, texts_in
+from islet.notify.watchdog import Watch, watched
 
-FIRST_WAIT_S: Final = 2.0
-LONGEST_WAIT_S: Final = 300.0  # an alert that could not be sent is tried at least this often until it is given up
-_BURST: Final = 10  # messages per recipient in one call, so that new alerts are taken in between
 _SLICE_ROWS: Final = 1000  # alert changes per transaction; the store writes to the same file
-_URGENCY: Final = {severity: rank for rank, severity in enumerate(Severity)}
+_LAST_URGENCY: Final = len(Severity)
+_TESTS_LOOKED_AT: Final = "tests_looked_at_us"
+_SILENT_SINCE: Final = "engine_silent_since_us"
+_SILENCE_SAID: Final = "engine_silence_said_us"
+
+Acknowledge = Callable[[str, Contact], bool]
+"""(alert, whose contact) -> whether that person may acknowledge it and it is now in the log. The app's."""
+
+Answer = Literal["acknowledged", "confirmed", "refused", "unknown"]
 
 
 class Outbox:
-    """Messages of one installation. `take_in` and `deliver_due` belong to one thread, the rest to any.
+    """Messages of one installation. `take_in`, `schedule` and `deliver_due` belong to one thread, the rest to any.
 
-    `severities` are those that page somebody; the portal shows all. `patience_s` bounds how long one `deliver_due`
-    waits for a channel: a slower one is left to finish, and its outcome is recorded by a later call.
+    `notifiers` are the addresses of the settings; without a `directory` they are told of every alert of `severities`
+    once, and nobody else is. With one, its policies decide; `channels` opens its contacts. `texts` is the wording
+    where a contact names no language, `languages` gives that of the others. `patience_s` bounds how long one
+    `deliver_due` waits for a channel: a slower one is left to finish, and its outcome is recorded by a later call.
     """
 
     def __init__(
         self,
         path: Path,
         key: bytes,
-        notifiers: Sequence[Notifier],
+        notifiers: Sequence[Notifier] = (),
         *,
         page_max_age_min: float,
         notify_give_up_h: float,
         rng: Random,
-        texts: Texts | None = None,
+        texts: Wording | None = None,
+        languages: Callable[[str], Wording] | None = None,
         severities: Sequence[Severity] = (Severity.URGENT, Severity.WARNING),
         patience_s: float = 1.0,
+        directory: Directory | None = None,
+        channels: Mapping[str, Opens] | None = None,
+        rules: Rules | None = None,
+        acknowledge: Acknowledge | None = None,
+        acknowledge_url: str = "",
     ) -> None:
-        self._notifiers = {Lane(n.name, n.recipient): n for n in notifiers}
-        self._max_age_us = round(page_max_age_min * MINUTE_US)
-        self._give_up_us = round(notify_give_up_h * HOUR_US)
-        self._rng = rng
-        self._texts = texts or texts_in()
-        self._severities = frozenset(severities)
-        self._patience_s = patience_s
+        """`acknowledge_url`: what a token is put behind, to be POSTed to (`https://…/acknowledge/`)."""
+        fixed = lanes_of(notifiers)
+        self._directory = directory or FixedDirectory([_installation(lane) for lane in fixed], once(severities))
+        self._acknowledge, self._key = acknowledge, key
+        self._default, self._languages = texts or texts_in(), languages
         self.unreadable = 0
         """Entries of ALERTS that were skipped because they are not alert changes; nobody was told of them."""
-        self._queue = Queue(path, key)
-        self._lanes_checked = False
-        self._sending: dict[Lane, tuple[Row, Future[Outcome]]] = {}
-        self._workers = ThreadPoolExecutor(max(1, len(self._notifiers)), thread_name_prefix="notify")
+        self._tables = Tables(path, key)
+        self._queue, self._pages, self._healths = Queue(self._tables), Pages(self._tables), Healths(self._tables)
+        self._sender = Sender(
+            self._queue,
+            self._healths,
+            self._directory,
+            fixed,
+            channels or {},
+            give_up_us=round(notify_give_up_h * HOUR_US),
+            rng=rng,
+            patience_s=patience_s,
+            acknowledge_url=acknowledge_url if acknowledge else "",
+        )
+        self._pager = Pager(
+            self._pages,
+            self._queue,
+            self._directory,
+            self._wording,
+            max_age_us=round(page_max_age_min * MINUTE_US),
+            rules=rules or Rules(),
+            changing=CHANGING,
+            token_of=self._token,
+            in_flight=self._sender.in_flight,
+        )
 
-    # from the log
+    # from the log and the clock: the platform's
 
     def take_in(self, log: Log, now_us: int) -> int:
-        """Queue what the log has new; how many messages. `now_us` is the platform's clock."""
-        return sum(self._take_in_partition(log, partition, now_us) for partition in range(log.partitions))
+        """Queue what the log has new and what has become due; how many messages."""
+        new = sum(self._take_in_partition(log, partition, now_us) for partition in range(log.partitions))
+        return new + self.schedule(now_us)
+
+    def schedule(self, now_us: int) -> int:
+        """Queue what has become due without anything new in the log; how many messages. Cheap: call it often."""
+        next_us = self._pages.next_us()
+        queued = 0
+        if next_us is not None and next_us <= now_us:
+            with self._tables.transaction():
+                queued = self._pager.look(now_us)
+        return queued + self._monthly_tests(now_us)
+
+    def next_page_us(self) -> int | None:
+        """When `schedule` next has something to do; None when nothing goes on."""
+        return self._pages.next_us()
+
+    def people_changed(self) -> None:
+        """Policies or contacts are others now: every active alert is looked at again by the next `schedule`."""
+        with self._tables.transaction():
+            self._pages.look_at_all()
+
+    def rules_changed(self, rules: Rules) -> None:
+        """Other rules take over from each other, or are meant for others, from now on."""
+        with self._tables.transaction():
+            self._pager.rules = rules
+            self._pages.look_at_all()
 
     def _take_in_partition(self, log: Log, partition: int, now_us: int) -> int:
         queued = 0
         while (entries := _read(log, partition, self._queue.cursor(partition))) is not None:
-            with self._queue.transaction():
+            with self._tables.transaction():
                 queued += self._take_in_slice(entries, now_us)
                 self._queue.move_cursor(partition, entries.next_offset)
         return queued
@@ -87,8 +155,8 @@ class Outbox:
         changes = [change for change in map(self._decoded, bodies) if change is not None]
         for change in changes:  # first, so that the alert that takes another's place is not announced as a new one
             if change.change == "retracted" and change.replaced_by:
-                self._queue.rename(change.id, change.replaced_by)
-        return sum(self._take_in_change(change, now_us) for change in changes)
+                self._pager.rename(change)
+        return sum(self._pager.take(change, now_us) for change in changes)
 
     def _decoded(self, body: str) -> AlertChange | None:
         try:
@@ -97,115 +165,118 @@ class Outbox:
             self.unreadable += 1
             return None
 
-    def _take_in_change(self, change: AlertChange, now_us: int) -> int:
-        if change.change == "acknowledged" or change.retrospective:
-            return 0  # what was found in the past never pages anybody as if it were now
-        if change.change == "opened" and change.severity not in self._severities:
-            return 0
-        if change.change == "retracted":
-            being_sent = {row.alert for row, _ in self._sending.values()}
-            if change.id not in being_sent:
-                self._queue.withdraw(change.id, "withdrawn before it was sent")
-            if change.replaced_by:
-                return 0
-        return sum(self._tell(change, lane, now_us) for lane in self._notifiers)
+    def _wording(self, language: str) -> Wording:
+        return self._languages(language) if language and self._languages is not None else self._default
 
-    def _tell(self, change: AlertChange, lane: Lane, now_us: int) -> int:
-        """Queue a message if it tells the recipient something else than the one before; how many."""
-        opens = change.change == "opened"
-        told = self._queue.last(change.id, lane)
-        if opens and told is not None and told.opens:
-            return 0
-        if not opens and (told is None or not told.opens or told.state not in ("pending", "sent")):
-            return 0
-        too_old = opens and now_us - change.at_us > self._max_age_us
-        title, text = self._texts(change)
-        added = self._queue.add(
-            change.id,
-            lane,
-            told.sequence + 1 if told else 0,
-            opens=opens,
-            urgency=_URGENCY[change.severity],
-            title=title,
-            text=text,
-            taken_us=now_us,
-            not_sent="too old" if too_old else "",
-        )
-        return 0 if too_old else added
+    def _token(self, key: str) -> str:
+        """Only who was sent it knows it. Without somebody to ask, there are no tokens."""
+        if self._acknowledge is None:
+            return ""
+        secret = hmac.digest(self._key, b"islet acknowledge " + key.encode(), "sha256")[:16]
+        return base64.urlsafe_b64encode(secret).rstrip(b"=").decode()
 
-    # to the channels
+    # to the channels: the wall's clock
 
     def deliver_due(self, now_us: int) -> int:
-        """Send what is due, all recipients side by side; how many were delivered. `now_us` is the wall's clock.
+        """Send what is due, all recipients side by side; how many were delivered.
 
-        Comes back when all are served, after `_BURST` messages each, or when nobody answers for `patience_s`.
+        Comes back when all are served, after some messages each, or when nobody answers for `patience_s`.
         """
-        self._check_lanes(now_us)
-        delivered = sum(self._record(lane, now_us) for lane, (_, f) in list(self._sending.items()) if f.done())
-        started = [lane for lane in self._notifiers if lane not in self._sending and self._start(lane, now_us)]
-        left = dict.fromkeys(started, _BURST - 1)
-        while left:
-            done, _ = wait([self._sending[lane][1] for lane in left], self._patience_s, FIRST_COMPLETED)
-            if not done:
-                break
-            for lane in [lane for lane in left if self._sending[lane][1].done()]:
-                delivered += self._record(lane, now_us)
-                left[lane] -= 1
-                if left[lane] < 0 or not self._start(lane, now_us):
-                    del left[lane]
-        return delivered
+        return self._sender.deliver_due(now_us)
 
     def next_due_us(self) -> int | None:
         """When `deliver_due` next has something to start; None when nothing waits. On the wall's clock.
 
         What is being sent at this moment is not in it: while anything may be, call `deliver_due` every second or so.
         """
-        due = [self._queue.next_due_us(lane) for lane in self._notifiers if lane not in self._sending]
-        return min((d for d in due if d is not None), default=None)
+        return self._sender.next_due_us()
 
-    def _start(self, lane: Lane, now_us: int) -> bool:
-        row = self._queue.due(lane, now_us)
-        if row is None:
-            return False
-        message = Message(id=row.key, alert=row.alert, title=row.title, text=row.text)
-        self._sending[lane] = (row, self._workers.submit(self._notifiers[lane].send, message, now_us))
-        return True
+    # from people
 
-    def _record(self, lane: Lane, now_us: int) -> int:
-        """Write down what became of the message that the lane has sent; 1 when it was delivered.
+    def answer(self, token: str, now_us: int, *, address: str | None = None) -> Answer:
+        """Somebody has pressed the button of a message. `address`: where it came from, on channels that know; it has
+        to be the contact's own. "refused": they may not (any more); "unknown": no message has this token."""
+        found = self._queue.of_token(token)
+        if found is None:
+            return "unknown"
+        alert, lane, kind = found
+        contact = self._directory.contact(lane)
+        if contact is None or not contact.enabled or (address is not None and address != contact.address):
+            return "refused"
+        if kind is Kind.TEST:
+            with self._tables.transaction():
+                self._healths.confirmed(lane, now_us)
+            return "confirmed"
+        return "acknowledged" if self._acknowledge is not None and self._acknowledge(alert, contact) else "refused"
 
-        Where that fails (a full disk), it is for a later call: the message must not go out again meanwhile.
+    def snooze(self, alert: str, minutes: float, by: str, now_us: int) -> int:
+        """Alerts of this one's rule and patient page nobody for so long; until when (the platform's clock).
+
+        The caller has decided that they may. Raises NotFound; BadInput for longer than the policy allows, which for
+        an urgent alert is never more than 30 minutes.
         """
-        row, future = self._sending[lane]
-        outcome = _outcome(lane, future)
-        with self._queue.transaction():
-            if isinstance(outcome, Delivered):
-                self._queue.mark_sent(row.id, outcome.receipt, now_us)
-            elif isinstance(outcome, Failed):
-                self._queue.mark_failed(row.id, outcome.reason, now_us)
-            else:
-                self._retry(lane, row, outcome, now_us)
-        del self._sending[lane]
-        return int(isinstance(outcome, Delivered))
+        with self._tables.transaction():
+            return self._pager.snooze(alert, minutes, by, now_us)
 
-    def _retry(self, lane: Lane, row: Row, outcome: RetryAfter, now_us: int) -> None:
-        last_try_us = (now_us if row.since_us is None else row.since_us) + self._give_up_us
-        asked_us = round(min(outcome.seconds * SECOND_US, self._give_up_us))
-        wait_us = max(asked_us, round(self._back_off_s(row.attempts) * SECOND_US))
-        self._queue.mark_retry(row.id, outcome.reason, now_us, min(now_us + wait_us, last_try_us))
-        if asked_us:
-            self._queue.hold(lane, outcome.reason, now_us, min(now_us + asked_us, last_try_us))
-        self._queue.give_up(lane, now_us - self._give_up_us, now_us)
+    def snoozes(self, now_us: int) -> list[Snooze]:
+        """Those that last, the first to end first."""
+        return self._pages.snoozes(now_us)
 
-    def _back_off_s(self, attempts: int) -> float:
-        """Doubles up to LONGEST_WAIT_S; between half and all of it, so that not everybody comes back at once."""
-        return min(FIRST_WAIT_S * 2.0 ** min(attempts, 30), LONGEST_WAIT_S) * self._rng.uniform(0.5, 1.0)
+    # tests and the dead man's switch: the platform's clock
 
-    def _check_lanes(self, now_us: int) -> None:
-        if not self._lanes_checked:
-            with self._queue.transaction():
-                self._queue.drop_lanes_except(list(self._notifiers), now_us)
-            self._lanes_checked = True
+    def test(self, contact: Contact, now_us: int) -> None:
+        """Queue a message that says it is a test."""
+        with self._tables.transaction():
+            key = f"test~{now_us}"
+            self._operation(key, contact, Kind.TEST, 0, now_us, self._token("/".join((key, *contact.lane))))
+            self._healths.tested(contact.lane, now_us)
+
+    def _monthly_tests(self, now_us: int) -> int:
+        looked_us = self._tables.remembered(_TESTS_LOOKED_AT)
+        if looked_us is not None and now_us - looked_us < HOUR_US:
+            return 0
+        with self._tables.transaction():
+            due = [contact for contact in self._directory.everybody() if self._wants_test(contact, now_us)]
+            for contact in due:
+                self.test(contact, now_us)
+            self._tables.remember(_TESTS_LOOKED_AT, now_us)
+        return len(due)
+
+    def _wants_test(self, contact: Contact, now_us: int) -> bool:
+        if not contact.tested or not contact.enabled:
+            return False
+        return is_test_due(*self._healths.first_seen_us(contact.lane, now_us), contact.time_zone, now_us)
+
+    def watch(self, heartbeat_us: int, silent_after_us: int, now_us: int) -> int:
+        """Page the operators if the engine's last tick is older than `silent_after_us`, each hour until it is back,
+        and once then; how many messages were queued."""
+        with self._tables.transaction():
+            before = Watch(
+                silent_since_us=self._tables.remembered(_SILENT_SINCE), said_us=self._tables.remembered(_SILENCE_SAID)
+            )
+            after, said = watched(before, heartbeat_us, silent_after_us, now_us)
+            if not said:
+                return 0
+            self._tables.remember(_SILENT_SINCE, after.silent_since_us)
+            self._tables.remember(_SILENCE_SAID, after.said_us)
+            since_us = before.silent_since_us if said == "back" else after.silent_since_us
+            kind = Kind.ENGINE_BACK if said == "back" else Kind.ENGINE_SILENT
+            return self._tell_operators(since_us or 0, kind, now_us)
+
+    def _tell_operators(self, since_us: int, kind: Kind, now_us: int) -> int:
+        key = f"engine~{since_us}"
+        operators = [c for c in self._directory.everybody() if c.enabled and c.role in (None, Role.ADMINISTRATOR)]
+        for contact in operators:
+            self._operation(key, contact, kind, since_us, now_us)
+        if not operators:
+            title, text = self._default(Said(kind=kind, since_us=since_us), None)
+            self._queue.nobody(Draft(key, Lane("", ""), kind, 0, title, text, now_us), NOBODY, now_us)
+        return len(operators)
+
+    def _operation(self, key: str, contact: Contact, kind: Kind, since_us: int, now_us: int, token: str = "") -> None:
+        title, text = self._wording(contact.language)(Said(kind=kind, since_us=since_us), contact)
+        urgency = _LAST_URGENCY if kind is Kind.TEST else 0
+        self._queue.add(Draft(key, contact.lane, kind, urgency, title, text, now_us), token)
 
     # what a person can look at
 
@@ -217,18 +288,45 @@ class Outbox:
         """The newest messages that were given up, at most `limit`."""
         return self._queue.undeliverable(limit)
 
+    def unanswered(self, limit: int = 100) -> list[Unanswered]:
+        """The newest alerts that were dropped because nobody acknowledged them, at most `limit`."""
+        return self._pages.unanswered(limit)
+
+    def paging(self, alert: str) -> Paging | None:
+        """An alert that pages or paged somebody."""
+        return self._pages.get(alert)
+
+    def troubles(self, patients: Collection[str] | None = None) -> dict[str, Trouble]:
+        """What is wrong with the alerts that go on, or that nobody has answered: nobody did in time, or a message did
+        not reach its recipient. `patients`: only theirs."""
+        return self._pages.troubles(patients)
+
+    def deliveries(self, alert: str) -> list[Delivery]:
+        """What became of each message about an alert, oldest first."""
+        return self._queue.deliveries(alert)
+
+    def health(self) -> list[Health]:
+        """Per recipient, when something last reached them; those that fail first."""
+        return self._healths.all()
+
     def forget(self, taken_before_us: int) -> int:
         """Remove finished messages that were taken in before that instant (the platform's clock); how many.
 
         Not sooner than the log forgets their alerts: the rows are what keeps a message from being sent twice.
         """
-        return self._queue.forget(taken_before_us)
+        with self._tables.transaction():
+            forgotten = self._queue.forget(taken_before_us)
+            self._pages.forget(taken_before_us)
+        return forgotten
 
     def close(self) -> None:
         """Release the file. What is being sent now goes out again after the next start. Notifiers are their maker's."""
-        wait([future for _, future in self._sending.values()], self._patience_s)
-        self._workers.shutdown(wait=False, cancel_futures=True)
-        self._queue.close()
+        self._sender.close()
+        self._tables.close()
+
+
+def _installation(lane: Lane) -> Contact:
+    return Contact(id=lane.recipient, channel=lane.channel, address=lane.recipient, tested=False)
 
 
 def _read(log: Log, partition: int, offset: int) -> Slice | None:
@@ -236,10 +334,3 @@ def _read(log: Log, partition: int, offset: int) -> Slice | None:
         return log.read(Topic.ALERTS, partition, offset, _SLICE_ROWS)
     except OffsetExpired as expired:  # what retention has removed is too old to page anybody
         return log.read(Topic.ALERTS, partition, expired.begin, _SLICE_ROWS)
-
-
-def _outcome(lane: Lane, future: Future[Outcome]) -> Outcome:
-    try:
-        return future.result()
-    except Exception as error:  # a fault of ours in one channel; the other recipients are served all the same
-        return RetryAfter(0, f"{lane.channel}: internal error ({type(error).__name__})")

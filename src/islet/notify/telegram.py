@@ -1,19 +1,11 @@
-"""Messages through a Telegram bot (Bot API, method `sendMessage`: core.telegram.org/bots/api#sendmessage).
+"""Messages through a Telegram bot (Bot API: core.telegram.org/bots/api), with a button to acknowledge."""
 
-The bot's token is part of the URL, and httpx logs URLs: such records are dropped, and no reason or exception that
-leaves this file holds the URL.
-"""
-
-import json
-import logging
 from typing import Final
 
-import httpx
-
 from islet.errors import SettingError
-from islet.notify.base import Delivered, Failed, Message, Outcome, RetryAfter
+from islet.notify.base import ANNOUNCEMENTS, Delivered, Failed, Message, Outcome, RetryAfter
+from islet.notify.telegram_bot import PRESSED, TIMEOUT_S, BotAnswer, TelegramBot
 
-TIMEOUT_S: Final = 10.0
 _MAX_TEXT: Final = 4096  # characters; the API refuses longer ones
 
 _PERMANENT: Final = {
@@ -25,76 +17,87 @@ _MENDABLE: Final = {
     404: "telegram: 404, the bot's token is refused; check telegram_token and telegram_base_url",
 }
 """An operator's mistake: kept and tried again, so that the messages arrive once it is mended."""
+_SAME_ALREADY: Final = "message is not modified"
 
 
 class TelegramNotifier:
-    """One chat, reached through one bot. `close()` releases the connection."""
+    """One chat, reached through one bot. `close()` releases what it made itself."""
 
     name: Final = "telegram"
 
     def __init__(
-        self, token: str, chat: str, *, base_url: str = "https://api.telegram.org", timeout_s: float = TIMEOUT_S
+        self,
+        token: str,
+        chat: str,
+        *,
+        base_url: str = "https://api.telegram.org",
+        timeout_s: float = TIMEOUT_S,
+        bot: TelegramBot | None = None,
+        button: str = "Acknowledge",
+        id: str = "",
     ) -> None:
-        if not token or not chat:
+        """`bot`: one that is shared, instead of one made from token and base_url. `button`: what is on the button.
+        `id`: what this recipient is called, where that is not the chat."""
+        if not (token or bot) or not chat:
             raise SettingError("telegram: expected both telegram_token and telegram_chat; at least one is empty")
-        self._chat = chat
-        self._url = f"{base_url.rstrip('/')}/bot{token}/sendMessage"
-        self._keep_secret = _without(token)
-        logging.getLogger("httpx").addFilter(self._keep_secret)
-        self._client = httpx.Client(timeout=timeout_s, follow_redirects=False)
+        self._chat, self._button, self._id = chat, button, id or chat
+        self._own = None if bot else TelegramBot(token, base_url=base_url, timeout_s=timeout_s)
+        self._bot = bot or self._own
 
     @property
     def recipient(self) -> str:
-        return self._chat
+        return self._id
 
     def send(self, message: Message, now_us: int) -> Outcome:
-        """One call. Telegram knows no idempotency key: a message sent twice after a crash is shown twice."""
-        text = f"{message.title}\n{message.text}"[:_MAX_TEXT]
-        try:
-            answer = self._client.post(self._url, json={"chat_id": self._chat, "text": text})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return RetryAfter(0, f"telegram: no answer ({type(error).__name__})")
-        return _outcome(answer)
+        """One call; a second one where the message to change is there no more. Telegram knows no idempotency key: a
+        message sent twice after a crash is shown twice."""
+        if message.replaces.isdigit() and message.kind not in ANNOUNCEMENTS:
+            outcome = self._changed(message)
+            if outcome is not None:
+                return outcome
+        return _outcome(self._call("sendMessage", self._body(message)))
 
     def close(self) -> None:
-        self._client.close()
-        logging.getLogger("httpx").removeFilter(self._keep_secret)
+        if self._own is not None:
+            self._own.close()
+
+    def _changed(self, message: Message) -> Outcome | None:
+        """What became of changing the earlier message; None where it cannot be changed and a new one is needed."""
+        answer = self._call("editMessageText", {**self._body(message), "message_id": int(message.replaces)})
+        if answer.status != 400:
+            outcome = _outcome(answer)
+            return Delivered(message.replaces) if isinstance(outcome, Delivered) else outcome
+        return Delivered(message.replaces) if _SAME_ALREADY in answer.description else None
+
+    def _body(self, message: Message) -> dict[str, object]:
+        body: dict[str, object] = {"chat_id": self._chat, "text": f"{message.title}\n{message.text}"[:_MAX_TEXT]}
+        if message.token and message.kind in ANNOUNCEMENTS:
+            button = {"text": self._button, "callback_data": PRESSED + message.token}
+            body["reply_markup"] = {"inline_keyboard": [[button]]}
+        return body
+
+    def _call(self, method: str, body: dict[str, object]) -> BotAnswer:
+        assert self._bot is not None
+        return self._bot.call(method, body)
 
 
-def _without(token: str) -> "logging._FilterType":
-    def keep(record: logging.LogRecord) -> bool:
-        return token not in record.getMessage()
-
-    return keep
-
-
-def _outcome(answer: httpx.Response) -> Outcome:
-    status = answer.status_code
-    if status in _PERMANENT:
-        return Failed(_PERMANENT[status])
-    if status in _MENDABLE:
-        return RetryAfter(0, _MENDABLE[status])
-    body = _json_object(answer)
-    if status == 429:
-        return RetryAfter(_number(_member(body, "parameters"), "retry_after"), "telegram: 429, too many messages")
-    if status == 200 and body.get("ok") is True:
-        return Delivered(str(_member(body, "result").get("message_id", "")))
-    return RetryAfter(0, f"telegram: unexpected answer, status {status}")
+def _outcome(answer: BotAnswer) -> Outcome:
+    if answer.ok:
+        return Delivered(str(_member(answer.result, "message_id") or ""))
+    if answer.status in _PERMANENT:
+        return Failed(_PERMANENT[answer.status])
+    if answer.status in _MENDABLE:
+        return RetryAfter(0, _MENDABLE[answer.status])
+    if answer.status == 429:
+        return RetryAfter(_number(answer.parameters.get("retry_after")), "telegram: 429, too many messages")
+    if answer.status:
+        return RetryAfter(0, f"telegram: unexpected answer, status {answer.status}")
+    return RetryAfter(0, answer.description)
 
 
-def _json_object(answer: httpx.Response) -> dict[str, object]:
-    try:
-        body = json.loads(answer.content)
-    except ValueError:
-        return {}
-    return body if isinstance(body, dict) else {}
+def _member(result: object, name: str) -> object:
+    return result.get(name) if isinstance(result, dict) else None
 
 
-def _member(body: dict[str, object], name: str) -> dict[str, object]:
-    value = body.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _number(body: dict[str, object], name: str) -> float:
-    value = body.get(name)
+def _number(value: object) -> float:
     return float(value) if isinstance(value, int | float) and value > 0 else 0.0

@@ -109,6 +109,7 @@ def render(
         "role": spoken.text(ROLES.get(viewer.user.role, "")) if viewer else "",
         "operations": viewer is not None and viewer.may(Action.VIEW_OPERATIONS),
         "rules": context.rules is not None and viewer is not None and viewer.may(Action.READ_RULES),
+        "alarms": context.alarms is not None,
         "here": request.url.path,
         "data": "",
     }
@@ -131,6 +132,7 @@ def _page_data(context: WebContext, viewer: Viewer, language: str) -> dict[str, 
         "unit": viewer.user.unit,
         "mg_dl_per_mmol_l": MG_DL_PER_MMOL_L,
         "user": viewer.user.name,
+        "alarms": context.alarms is not None,
         "texts": for_scripts(words(language).text) | {f"rule.{name}": title for name, title in titles.items()},
     }
 

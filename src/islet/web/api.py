@@ -70,7 +70,8 @@ def alerts(context: WebContext, request: Request, viewer: Viewer) -> Response:
 
 
 async def acknowledge(context: WebContext, request: Request, viewer: Viewer) -> Response:
-    """Record that the viewer has seen an alert; 200 once that is durable. Doing it twice changes nothing."""
+    """Record that the viewer has seen an alert; 200 once that is durable. The first one's name stays with the alert; a
+    second answer counts for an alert that goes on and pages again."""
     alert = await run_in_threadpool(context.store.alert, request.path_params["id"])
     if alert is None:
         viewer.require(Action.ACKNOWLEDGE)
@@ -85,8 +86,7 @@ async def acknowledge(context: WebContext, request: Request, viewer: Viewer) -> 
         severity=alert.severity,
         by=viewer.user.name,
     )
-    if alert.acknowledged_us is None:
-        await committed(context.commit, appends=[Append(topic=Topic.ALERTS, batch=change_documents([change]))])
+    await committed(context.commit, appends=[Append(topic=Topic.ALERTS, batch=change_documents([change]))])
     return json_response({"id": alert.id, "by": alert.acknowledged_by or change.by})
 
 

@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from islet.contacts.book import ContactBook
 from islet.engine.rulebook import RuleBook
 from islet.log.base import Append, CursorMove, Log
 from islet.model.time import Now
-from islet.notify.queue import Undeliverable
+from islet.notify.outbox import Outbox
+from islet.notify.recipients import Contact
 from islet.store.base import Registry, Store
 from islet.web.live import LiveHub
 
@@ -27,6 +29,20 @@ class Commits(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WebAlarms:
+    """What the pages about alarms need. `channels`: those that are set up; `check` raises SettingError for an address
+    that a channel does not take. `push_key`: what browsers subscribe with, "" without Web Push. `received`: what
+    Telegram has POSTed, and its secret."""
+
+    outbox: Outbox
+    book: ContactBook
+    channels: tuple[str, ...] = ()
+    check: Callable[[Contact], None] = lambda contact: None
+    push_key: str = ""
+    received: Callable[[object, str], bool] = lambda update, secret: False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WebContext:
     """`now` is the platform's clock; it runs `speed` times as fast as the wall's. `secure`: pages come over TLS."""
 
@@ -39,10 +55,10 @@ class WebContext:
     speed: float = 1.0
     secure: bool = True
     session_h: float = 12.0
-    undeliverable: Callable[[], Sequence[Undeliverable]] | None = None
-    """Messages that were given up, where this process sends them."""
     rules: RuleBook | None = None
     """Which rules there are and what is set; without it there are no pages about them."""
+    alarms: WebAlarms | None = None
+    """Who is told and what became of it; without it there are no pages about that."""
 
     def after_us(self, wall_s: float) -> int:
         """The platform's instant `wall_s` seconds of the wall's clock from now.

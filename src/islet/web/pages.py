@@ -12,11 +12,13 @@ from islet.access.decide import Action
 from islet.engine.standing import Place
 from islet.errors import NotFound
 from islet.model.people import Patient
-from islet.model.time import DAY_US, from_us, iso
+from islet.model.time import DAY_US, from_us
 from islet.model.topics import Topic
 from islet.store.base import Document
+from islet.web.alarm_figures import alarms_shown
 from islet.web.answers import page, render
 from islet.web.context import WebContext
+from islet.web.languages import language_of
 from islet.web.rule_cards import own_cards
 from islet.web.sessions import Viewer
 from islet.web.snapshot import alerts_snapshot, list_snapshot, patient_snapshot
@@ -56,7 +58,7 @@ def patient(context: WebContext, request: Request, viewer: Viewer) -> Response:
     data = {
         "snapshot": snapshot,
         "patient": {"id": one.id, "label": one.label, "low_mg_dl": one.low_mg_dl, "high_mg_dl": one.high_mg_dl},
-        "time_zone": _known_zone(one.time_zone),
+        "time_zone": known_zone(one.time_zone),
         "may_acknowledge": viewer.may(Action.ACKNOWLEDGE, one.id),
     }
     values = {
@@ -87,9 +89,10 @@ def operations(context: WebContext, request: Request, viewer: Viewer) -> Respons
         "lags": _lags(context),
         "viewers": context.live.viewers,
         "conflicts": context.store.conflicts(),
-        "undeliverable": None if context.undeliverable is None else context.undeliverable(),
-        "given_up": lambda message: iso(message.given_up_us),
+        "alarms_shown": None if context.alarms is None else alarms_shown(context, context.alarms),
     }
+    language = language_of(request, viewer.user)
+    values["rule_titles"] = {} if context.rules is None else context.rules.current().titles(language)
     return render(context, request, viewer, "operations.html", values, data={})
 
 
@@ -105,7 +108,7 @@ def visible_patient(context: WebContext, viewer: Viewer, id: str) -> Patient:
     return found
 
 
-def _known_zone(name: str) -> str:
+def known_zone(name: str) -> str:
     """The zone, or UTC where this machine does not know it; the page says which."""
     try:
         ZoneInfo(name)

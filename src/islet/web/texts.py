@@ -35,6 +35,13 @@ ROLES: Final = {
 REASONS: Final = {
     "this patient is not assigned to the one who asks": _("This patient is not assigned to you."),
 }
+ANSWERS: Final = {
+    "acknowledged": _("Acknowledged. The alert stays active until it ends."),
+    "confirmed": _("Thank you: the test has arrived."),
+    "refused": _("This could not be acknowledged: you may not, or not any more."),
+    "unknown": _("This is not known any more. Open the portal."),
+}
+"""What is said to somebody who has pressed the button of a message."""
 SCRIPTS: Final = {
     # zones
     "zone.very_low": _("Very low"),
@@ -78,8 +85,32 @@ SCRIPTS: Final = {
     "alert.not_acknowledged": _("Not acknowledged"),
     "alert.failed": _("This could not be saved. Try again."),
     "alert.new": _("{severity}: {rule}, {patient}"),
+    "alert.again": _("Acknowledge again"),
     "alert.none_active": _("No active alerts."),
     "alert.none_recent": _("No alerts in this period."),
+    # who was told
+    "told.title": _("Who was told"),
+    "told.nobody": _("Nobody: the policy tells nobody of such alerts, or they are history."),
+    "told.no_one": _("nobody"),
+    "told.line": _("{who}: {kind}, {state} ({time})"),
+    "told.snooze": _("Pause messages for"),
+    "told.snoozed": _("Messages are paused until {time}."),
+    "kind.opened": _("alert"),
+    "kind.repeated": _("repeat"),
+    "kind.cleared": _("end"),
+    "kind.retracted": _("withdrawal"),
+    "kind.acknowledged": _("acknowledgement"),
+    "kind.superseded": _("more urgent alert"),
+    "state.pending": _("waiting"),
+    "state.sent": _("delivered"),
+    "state.not_sent": _("not sent"),
+    "state.undeliverable": _("undeliverable"),
+    "trouble.unanswered": _("Nobody answered"),
+    "trouble.undeliverable": _("A message did not arrive"),
+    # this browser
+    "push.denied": _("The browser does not allow notifications of this page; change that in its settings."),
+    "push.failed": _("This browser could not be subscribed. Try again."),
+    "push.unable": _("This browser cannot be notified."),
     # events
     "event.meal": _("Meal"),
     "event.insulin": _("Insulin"),

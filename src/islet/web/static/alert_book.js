@@ -2,6 +2,7 @@
 
 import { data, dayTimeText, element, now, ruleTitle, spanText, svg, text, unit, user } from "./page.js";
 import { shown } from "./glucose.js";
+import { toldFold, trouble } from "./told.js";
 
 const SEVERITIES = ["urgent", "warning", "notice", "technical"];
 const ICONS = {
@@ -123,8 +124,9 @@ export function alertItem(alert, { label, timeZone, linked }) {
     element(
       "div",
       { class: "what" },
-      element("p", { class: "line" }, heading, patient, value, state),
+      element("p", { class: "line" }, heading, patient, value, state, trouble(alert)),
       element("p", { class: "quiet" }, whenText(alert, timeZone)),
+      data.alarms ? toldFold(alert, timeZone) : null,
     ),
     seenOrButton(alert, name, timeZone),
   );
@@ -160,13 +162,23 @@ function whenText(alert, timeZone) {
 function seenOrButton(alert, name, timeZone) {
   if (isSeen(alert)) {
     const said = { name: alert.acknowledged_by, time: dayTimeText(alert.acknowledged_us, timeZone) };
-    return element("p", { class: "seen" }, text("alert.acknowledged", said));
+    const seen = element("p", { class: "seen" }, text("alert.acknowledged", said));
+    if (!isActive(alert) || !data.may_acknowledge || !data.alarms) return seen;
+    return element("div", { class: "answer" }, seen, again(alert, name));
   }
   if (!data.may_acknowledge) return element("p", { class: "seen" }, text("alert.not_acknowledged"));
   const title = text("alert.acknowledge_title", { rule: ruleTitle(alert.rule), patient: name });
   const button = element("button", { type: "button", "aria-label": title }, text("alert.acknowledge"));
   button.addEventListener("click", () => acknowledge(alert, button));
   return element("div", { class: "answer" }, button);
+}
+
+/** An alert that was seen and goes on pages again; this is the answer to that. */
+function again(alert, name) {
+  const title = text("alert.acknowledge_title", { rule: ruleTitle(alert.rule), patient: name });
+  const button = element("button", { type: "button", class: "plain", "aria-label": title }, text("alert.again"));
+  button.addEventListener("click", () => acknowledge(alert, button));
+  return button;
 }
 
 async function acknowledge(alert, button) {

@@ -3,6 +3,7 @@
 import { data, element, text } from "./page.js";
 import { AlertBook, alertItem, announce, countUnseen } from "./alert_book.js";
 import { follow, load } from "./live.js";
+import { askTroubles } from "./told.js";
 
 const RECENT = 100;
 const LOOK_AGAIN_MS = 10_000;
@@ -27,10 +28,12 @@ function render() {
 
 /** Rows are made anew, but the focus stays on the alert that had it. */
 function fill(list, alerts, none) {
-  const focused = list.contains(document.activeElement) ? document.activeElement.closest("li")?.dataset.id : null;
+  const held = list.contains(document.activeElement) ? document.activeElement : null;
+  const focused = held?.closest("li")?.dataset.id;
   const items = alerts.map((alert) => alertItem(alert, { label: labels[alert.patient], timeZone, linked: true }));
   list.replaceChildren(...(items.length ? items : [element("li", { class: "none quiet" }, text(none))]));
-  if (focused) items.find((item) => item.dataset.id === focused)?.querySelector("button, a")?.focus();
+  const again = focused ? items.find((item) => item.dataset.id === focused) : null;
+  (again?.querySelector(held.localName) ?? again?.querySelector("button, a"))?.focus();
 }
 
 function onAlerts(documents) {
@@ -54,6 +57,11 @@ async function resync() {
 }
 
 addEventListener("acknowledged", render);
-setInterval(() => document.querySelector("li :focus") ?? render(), LOOK_AGAIN_MS);
+const busy = () => document.querySelector("li :focus");
+setInterval(() => busy() ?? render(), LOOK_AGAIN_MS);
+if (data.alarms) {
+  askTroubles(render);
+  setInterval(() => busy() ?? askTroubles(render), LOOK_AGAIN_MS);
+}
 render();
 follow(data.snapshot.positions, { alerts: onAlerts, resync });

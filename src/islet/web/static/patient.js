@@ -3,6 +3,7 @@
 import { data, dayTimeText, element, now, svg, text, timeText, unit } from "./page.js";
 import { Points, zone } from "./glucose.js";
 import { ageNode, changeText, latest, readingText, trendNode, valueNode } from "./reading.js";
+import { askTroubles } from "./told.js";
 import { AlertBook, alertItem, announce } from "./alert_book.js";
 import { follow, load } from "./live.js";
 
@@ -64,9 +65,12 @@ function renderTable() {
 function renderAlerts() {
   const list = document.getElementById("alerts");
   if (list.contains(document.activeElement) && document.activeElement.disabled === false) return;
+  const held = list.contains(document.activeElement) ? document.activeElement : null;
   const shown = book.all().filter((alert) => alert.cleared_us === null || alert.onset_us >= from());
   const items = shown.map((alert) => alertItem(alert, { label: patient.label, timeZone, linked: false }));
   list.replaceChildren(...(items.length ? items : [element("li", { class: "none quiet" }, text("alert.none_recent"))]));
+  const again = held && items.find((item) => item.dataset.id === held.closest("li")?.dataset.id);
+  again?.querySelector(held.localName)?.focus();
 }
 
 function renderEvents() {
@@ -177,6 +181,8 @@ setInterval(() => {
   renderNow();
   renderChart();
   renderAlerts();
+  if (data.alarms) askTroubles(renderAlerts);
 }, LOOK_AGAIN_MS);
+if (data.alarms) askTroubles(renderAlerts);
 await loadChart();
 follow(snapshot.positions, { readings: onReadings, alerts: onAlerts, care_events: onCare, resync }, patient.id);

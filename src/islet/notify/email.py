@@ -1,0 +1,107 @@
+"""Messages by e-mail (SMTP, RFC 5321): slow and often unread, so a last resort and a record."""
+
+import smtplib
+import ssl
+from contextlib import suppress
+from email.message import EmailMessage
+from email.policy import SMTP
+from hashlib import sha256
+from typing import Final, Literal
+
+from islet.errors import SettingError
+from islet.notify.base import Delivered, Failed, Message, Outcome, RetryAfter
+
+TIMEOUT_S: Final = 15.0
+Security = Literal["tls", "starttls", "none"]
+
+
+class EmailNotifier:
+    """One mailbox, through one server. `security` "none" is for a server on the same machine."""
+
+    name: Final = "email"
+
+    def __init__(
+        self,
+        address: str,
+        recipient: str,
+        *,
+        sender: str,
+        host: str,
+        port: int,
+        security: Security = "starttls",
+        user: str = "",
+        password: str = "",
+        context: ssl.SSLContext | None = None,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        for one in (address, sender):
+            if one.count("@") != 1 or not one.isascii() or not one.isprintable() or any(c in one for c in " ,;<>"):
+                raise SettingError("email: expected a sender and a recipient as name@host")
+        if security not in ("tls", "starttls", "none"):
+            raise SettingError("email: expected a security of tls, starttls or none")
+        self._address, self.recipient, self._sender = address, recipient, sender
+        self._host, self._port, self._security, self._timeout_s = host, port, security, timeout_s
+        self._user, self._password, self._context = user, password, context
+
+    def send(self, message: Message, now_us: int) -> Outcome:
+        """One connection. A message sent again has the same Message-ID, which mailboxes use to show it once."""
+        try:
+            self._hand_over(_mail(message, self._sender, self._address))
+        except smtplib.SMTPRecipientsRefused as refused:
+            return _refused(*next(iter(refused.recipients.values()))[:1])
+        except smtplib.SMTPAuthenticationError as error:
+            return RetryAfter(0, f"email: {error.smtp_code}, the user name or password is refused")
+        except smtplib.SMTPResponseException as error:
+            return _refused(error.smtp_code)
+        except (smtplib.SMTPException, OSError) as error:
+            return RetryAfter(0, f"email: no answer ({type(error).__name__})")
+        return Delivered(_message_id(message))
+
+    def _hand_over(self, mail: EmailMessage) -> None:
+        """Once the server has taken it, nothing that goes wrong in saying goodbye makes it another."""
+        server = self._connected()
+        try:
+            server.send_message(mail, self._sender, [self._address])
+            with suppress(smtplib.SMTPException, OSError):
+                server.quit()
+        finally:
+            server.close()
+
+    def _connected(self) -> smtplib.SMTP:
+        context = self._context or ssl.create_default_context()
+        if self._security == "tls":
+            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout_s, context=context)
+        else:
+            server = smtplib.SMTP(self._host, self._port, timeout=self._timeout_s)
+        try:
+            if self._security == "starttls":
+                server.starttls(context=context)  # raises where the server has none: never in the clear instead
+            if self._user:
+                server.login(self._user, self._password)
+        except BaseException:
+            server.close()
+            raise
+        return server
+
+
+def _refused(code: int) -> Outcome:
+    if 500 <= code < 600:
+        return Failed(f"email: {code}, the server refuses the recipient or the message")
+    return RetryAfter(0, f"email: {code}, not now")
+
+
+def _message_id(message: Message) -> str:
+    return f"<{sha256(message.id.encode()).hexdigest()[:32]}@islet.invalid>"
+
+
+def _mail(message: Message, sender: str, address: str) -> EmailMessage:
+    mail = EmailMessage(policy=SMTP)
+    mail["Subject"] = "".join(c if c.isprintable() else " " for c in message.title) or " "
+    mail["From"], mail["To"] = sender, address
+    mail["Message-ID"] = _message_id(message)
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's absence is to answer
+    if message.urgent:
+        mail["Importance"] = "high"
+    link = f"\n\n{message.acknowledge_url}" if message.acknowledge_url else ""
+    mail.set_content(message.text + link)
+    return mail

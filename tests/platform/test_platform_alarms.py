@@ -1,0 +1,192 @@
+"""A whole platform and its people: a reading raises an alarm, channels carry it, somebody answers from one of them."""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+
+from islet.access.passwords import hash_password, new_token, token_hash
+from islet.access.sas import make_token
+from islet.alarms import Alarms
+from islet.app import opened_registry, wall_us
+from islet.contacts.book import ContactBook
+from islet.engine.rulebook import RuleBook
+from islet.log.group_commit import GroupCommit
+from islet.log.keys import data_key
+from islet.log.memory import MemoryLog
+from islet.model.people import Patient, Role, User
+from islet.model.time import HOUR_US, SECOND_US, iso
+from islet.notify.recipients import Contact
+from islet.provision import ensure_worn
+from islet.settings import Settings, load
+from tests.notify.fake_http import FakeHttp, fake_http
+from tests.notify.fake_smtp import FakeSmtp, fake_smtp
+from tests.notify.fake_telegram import FakeTelegram, fake_telegram
+from tests.platform.process import PlatformProcess
+
+SECRET = "whsec_" + "QUJD" * 8
+ADDRESS = "anna@example.org"
+
+
+class Ward:
+    """A platform in its own process, the other sides of its channels, and a device."""
+
+    def __init__(self, folder: Path, telegram: FakeTelegram, smtp: FakeSmtp, hook: FakeHttp) -> None:
+        self.telegram, self.smtp, self.hook = telegram, smtp, hook
+        self.environment = {
+            "ISLET_DATA_DIR": str(folder),
+            "ISLET_HUB_NAME": "localhost",
+            "ISLET_TELEGRAM_TOKEN": "1:secret",
+            "ISLET_TELEGRAM_CHAT": "77",
+            "ISLET_TELEGRAM_BASE_URL": telegram.base_url,
+            "ISLET_SMTP_HOST": "127.0.0.1",
+            "ISLET_SMTP_PORT": str(smtp.port),
+            "ISLET_SMTP_SECURITY": "none",
+            "ISLET_SMTP_SENDER": "islet@example.org",
+            "ISLET_NOTIFY_ALLOWED_NETWORKS": "127.0.0.0/8",
+        }
+        self.settings: Settings = load(None, self.environment)
+        self._people(hook)
+        self.platform = PlatformProcess(folder, self.environment | {"ISLET_PUBLIC_URL": "http://127.0.0.1"})
+
+    def _people(self, hook: FakeHttp) -> None:
+        with opened_registry(self.settings) as registry:
+            self.device = ensure_worn(registry, Patient(id="p-1", label="Ada Example"), "cgm-1", "localhost")
+            for name, role in (("anna", Role.CARE_PARTNER), ("other", Role.CARE_PARTNER), ("test", Role.ADMINISTRATOR)):
+                sees = ("p-1",) if name == "anna" else ()
+                registry.put_user(User(name=name, role=role, password_hash=hash_password(new_token()), patients=sees))
+            self.token = new_token()
+            registry.create_session(token_hash(self.token), "test", wall_us() + HOUR_US)
+            book = ContactBook(registry, wall_us)
+            program = json.dumps({"url": hook.base_url + "/hook", "secrets": [SECRET]})
+            for contact in (
+                Contact(id="anna", channel="email", address=ADDRESS, user="anna"),
+                Contact(id="other", channel="email", address="other@example.org", user="other"),
+                Contact(id="program", channel="webhook", address=program),
+            ):
+                book.put(contact, by="test", at_us=wall_us())
+
+    def sends(self, mg_dl: float) -> None:
+        """What the device measures now."""
+        body = {"type": "reading", "time": iso(wall_us()), "value": mg_dl, "unit": "mg/dL"}
+        token = make_token("localhost/devices/cgm-1", self.device.key, wall_us() // SECOND_US + 600)
+        url = f"{self.platform.url}/devices/cgm-1/messages/events"
+        answer = httpx.post(url, json=body, headers={"authorization": token}, params={"api-version": "2021-04-12"})
+        assert answer.status_code == 204, answer.text
+
+    def urgent(self) -> dict[str, Any]:
+        """The one urgent alert."""
+        (found,) = (one for one in self.asks("/api/alerts")["active"] if one["rule"] == "urgent_low")
+        assert isinstance(found, dict)
+        return found
+
+    def asks(self, path: str) -> Any:
+        headers = {"authorization": f"Bearer {self.token}"}
+        return httpx.get(f"{self.platform.url}{path}", headers=headers).raise_for_status().json()
+
+
+@pytest.fixture(scope="module")
+def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
+    tmp_path = tmp_path_factory.mktemp("ward")
+    with fake_telegram() as telegram, fake_smtp() as smtp, fake_http() as hook:
+        one = Ward(tmp_path, telegram, smtp, hook)
+        one.platform.start()
+        one.platform.wait_until_ready()
+        yield one
+        one.platform.kill()
+
+
+def until(what: Callable[[], object], seconds: float = 20.0) -> None:
+    """Return once that is true."""
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.05)
+
+
+def test_an_alarm_reaches_its_people_and_is_acknowledged_from_telegram_and_by_link(ward: Ward) -> None:
+    ward.sends(50)
+    until(lambda: "sendMessage" in str(ward.telegram.requests) and ward.smtp.mails and ward.hook.requests)
+    said = [ward.telegram.texts_sent()[0], ward.smtp.mails[0], ward.hook.requests[0].body.decode()]
+    assert all("Urgent low" in text for text in said)
+    assert not any("Ada" in text or "50" in text for text in said), "no name and no value without consent"
+    assert not any("other@example.org" in mail for mail in ward.smtp.mails), "who may not see a patient is not told"
+
+    alert = ward.urgent()
+    assert alert["acknowledged_us"] is None
+    ward.telegram.press()
+    until(lambda: ward.urgent()["acknowledged_us"])
+    assert ward.urgent()["acknowledged_by"] == "telegram 77"
+    until(lambda: any(path.endswith("/editMessageText") for path, _ in ward.telegram.calls()))
+
+    link = json.loads(ward.hook.requests[0].body)["data"]["acknowledge_url"].replace(
+        "http://127.0.0.1", ward.platform.url
+    )
+    assert "<form" in httpx.get(link, headers={"accept": "text/html"}).text, (
+        "a link that is followed only shows a button"
+    )
+    assert httpx.post(link).json() == {"answer": "acknowledged"}
+    assert httpx.post(link[:-3] + "AAA").status_code == 404
+    told = ward.asks(f"/api/alerts/{alert['id']}/deliveries")["told"]
+    assert {(one["channel"], one["state"]) for one in told if one["kind"] == "opened"} == {
+        ("console", "sent"),
+        ("email", "sent"),
+        ("telegram", "sent"),
+        ("webhook", "sent"),
+    }
+
+    log = (ward.settings.data_dir / "serve.log").read_text()
+    assert "secret" not in log
+    assert ADDRESS not in log
+
+
+def test_an_address_that_refuses_is_shown_as_undeliverable(ward: Ward) -> None:
+    ward.smtp.script.append("550 no such mailbox")
+    ward.sends(300)  # the urgent low ends, and this is a high; who is told first of which is not given
+    until(lambda: "undeliverable" in ward.asks("/api/troubles").values())
+    ((alert, _),) = ward.asks("/api/troubles").items()
+    told = ward.asks(f"/api/alerts/{alert}/deliveries")["told"]
+    assert [one["reason"] for one in told if one["state"] == "undeliverable"] == [
+        "email: 550, the server refuses the recipient or the message"
+    ]
+
+
+def test_an_engine_that_stops_ticking_pages_the_operator(tmp_path: Path) -> None:
+    """Of a platform in two processes, this is the one that sends; the other's engine hung two minutes ago."""
+    with fake_telegram() as telegram, opened_registry(settings_for(tmp_path, telegram)) as registry:
+        settings, now_us = settings_for(tmp_path, telegram), wall_us()
+        log, rules = MemoryLog(partitions=1), RuleBook(registry)
+        commit = GroupCommit(log, wall_us, wait_s=0.0)
+        clock = iter(range(now_us, now_us + 10**9, 10 * SECOND_US))
+        (tmp_path / "engine.tick").touch()
+        more = {"wall": lambda: next(clock), "rng": Random(1), "kept_from_us": lambda: 0}
+        alarms = Alarms(settings, data_key(settings, {}), log, commit, registry, rules, wall_us, **more)  # type: ignore[arg-type]
+
+        def told(many: int) -> bool:
+            alarms.tell()
+            return len(telegram.texts_sent()) >= many
+
+        until(lambda: told(1))
+        assert telegram.texts_sent()[0].startswith("Alarms are not working")
+        (tmp_path / "engine.tick").touch()
+        os.utime(tmp_path / "engine.tick", ns=(2**62, 2**62))
+        until(lambda: told(2))
+        assert telegram.texts_sent()[-1].startswith("Alarms are working again")
+        alarms.close()
+        commit.close()
+
+
+def settings_for(folder: Path, telegram: FakeTelegram) -> Settings:
+    return Settings(
+        data_dir=folder,
+        telegram_token="1:secret",
+        telegram_chat="77",
+        telegram_base_url=telegram.base_url,
+        engine_silent_min=2.0,
+    )
