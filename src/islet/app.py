@@ -31,14 +31,15 @@ from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
-from islet.jobs.shipped import shipped
 from islet.gateways.websocket import websocket_routes
+from islet.jobs.shipped import shipped
 from islet.log.base import CursorMove, Log
 from islet.log.group_commit import GroupCommit
 from islet.log.keys import data_key
 from islet.menu import plug
 from islet.model.people import Role, User
 from islet.model.time import DAY_US, MINUTE_US, Now
+from islet.model.topics import Topic
 from islet.operations import logs
 from islet.operations.http_server import HttpListener
 from islet.operations.locks import only_one
@@ -172,6 +173,7 @@ class Platform:
         schedule = shipped(
             self.store,
             self.registry,
+            self.rules.current,
             self.commit,
             self.now,
             zone=settings.jobs_time_zone,

@@ -4,6 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from islet.engine.rulebook import RuleBook
 from islet.jobs.changes import ChangesJob
 from islet.jobs.shipped import shipped
 from islet.model.alerts import PATTERN_CHANGE, Severity, alert_id
@@ -28,7 +29,8 @@ def kept(clinic: Clinic) -> dict[str, PatternChange]:
 
 def night(clinic: Clinic) -> None:
     """Run the job for the present night."""
-    assert shipped(clinic.store, clinic.registry, clinic.commit, clinic.now).run("changes").outcome == "done"
+    rules = RuleBook(clinic.registry).current
+    assert shipped(clinic.store, clinic.registry, rules, clinic.commit, clinic.now).run("changes").outcome == "done"
 
 
 def test_a_change_is_an_alert_dated_by_the_midnight_of_its_onset(clinic: Clinic) -> None:

@@ -15,7 +15,7 @@ from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
 from islet.notify.base import Delivered, Message, Notifier, Outcome
 from islet.notify.outbox import Outbox
-from islet.notify.texts import Texts
+from islet.notify.texts import Wording
 
 KEY = bytes(range(32))
 NOW = 1_790_000_000_000_000
@@ -87,7 +87,7 @@ def append(log: MemoryLog, *changes: AlertChange) -> None:
 
 
 def outbox(
-    path: Path, *notifiers: Notifier, give_up_h: float = 24.0, patience_s: float = 5.0, texts: Texts | None = None
+    path: Path, *notifiers: Notifier, give_up_h: float = 24.0, patience_s: float = 5.0, texts: Wording | None = None
 ) -> Outbox:
     return Outbox(
         path / "store.db",

@@ -6,6 +6,7 @@ from contextlib import closing, contextmanager
 import click
 
 from islet.app import clock, opened_log, opened_registry, opened_store
+from islet.engine.rulebook import RuleBook
 from islet.jobs.schedule import Schedule
 from islet.jobs.shipped import shipped
 from islet.log.group_commit import GroupCommit
@@ -25,6 +26,7 @@ def opened_schedule(settings: Settings) -> Iterator[Schedule]:
             yield shipped(
                 store,
                 registry,
+                RuleBook(registry).current,
                 commit,
                 now,
                 zone=settings.jobs_time_zone,

@@ -5,8 +5,10 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from islet.engine.rulebook import Rules
 from islet.jobs.changes import ChangesJob
 from islet.jobs.cohorts import CohortsJob
+from islet.jobs.history_rules import HistoryRulesJob
 from islet.jobs.schedule import Commits, Schedule
 from islet.jobs.summaries import SummariesJob
 from islet.model.time import Now
@@ -19,6 +21,7 @@ HOUR: Final = 3
 def shipped(
     store: Store,
     registry: Registry,
+    rules: Callable[[], Rules],
     commit: Commits,
     now: Now,
     *,
@@ -27,6 +30,11 @@ def shipped(
     stopping: Callable[[], bool] = lambda: False,
     alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Schedule:
-    """All shipped jobs, each night at `hour` in `zone` (arguments as of Schedule)."""
-    jobs = (ChangesJob(store, registry), CohortsJob(store, registry), SummariesJob(store, registry))
+    """All shipped jobs, each night at `hour` in `zone` (arguments as of Schedule); `rules`: those in force when asked."""
+    jobs = (
+        ChangesJob(store, registry),
+        CohortsJob(store, registry),
+        SummariesJob(store, registry),
+        HistoryRulesJob(store, registry, rules),
+    )
     return Schedule(jobs, registry, commit, now, zone=ZoneInfo(zone), hour=hour, stopping=stopping, alone=alone)
