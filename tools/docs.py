@@ -71,19 +71,32 @@ def rules() -> str:
     """Every shipped rule, from its front matter, with its SQL."""
     head = (
         "# Rules\n\nA rule is a file in `src/islet/rules/`: a front matter and one SELECT. "
-        "[How to add one](../how-to/add-a-rule.md).\n"
+        "[How to add one](../how-to/add-a-rule.md).\n\n"
     )
-    return "\n".join([head, *map(_rule, load_rules())])
+    found = load_rules()
+    return "\n".join(
+        [head + _table(("Rule", "Severity", "Looks at", "Defaults"), map(_default_of, found)), *map(_rule, found)]
+    )
+
+
+def _default_of(rule: Rule) -> tuple[str, str, str, str]:
+    """A rule on one line."""
+    defaults = ", ".join(f"{p.label or name} {p.default:g} {p.unit}".rstrip() for name, p in rule.parameters.items())
+    return f"[{rule.name}](#{rule.name})", rule.severity, _whom(rule), defaults
+
+
+def _whom(rule: Rule) -> str:
+    looks_at = {"all": "all patients", "nobody": "nobody until it is switched on"}
+    return looks_at.get(rule.enabled) or f"patients tagged {rule.enabled.removeprefix('tags:')}"
 
 
 def _rule(rule: Rule) -> str:
     sql = rule.sql.split("*/", 1)[1].strip()
-    looks_at = {"all": "all patients", "nobody": "nobody until it is switched on"}
     facts = [
         ("Title", rule.title),
         *((("What", rule.description),) if rule.description else ()),
         ("Severity", str(rule.severity)),
-        ("Looks at", looks_at.get(rule.enabled) or f"patients tagged {rule.enabled[5:]}"),
+        ("Looks at", _whom(rule)),
         ("For", ", ".join(rule.audience)),
         ("Can be switched off by", rule.switch_off),
         ("Asked every" if rule.every else "Ends", rule.every or _ending(rule)),

@@ -19,7 +19,7 @@ from tests.web.portal import Site
 WEB = Path(islet.web.__file__).parent
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
 FIELD = re.compile(r"\{\w+\}|%\(\w+\)s")
-SAME_IN_ALL = {"Islet", "mg/dL", "mmol/L", "English", "简体中文", "admin", "·", "‹"}
+SAME_IN_ALL = {"Islet", "mg/dL", "mmol/L", "English", "简体中文", "admin", "bpm", "mmHg", "·", "‹"}
 
 
 def messages() -> set[str]:
@@ -71,27 +71,39 @@ def test_scripts_hold_no_words_of_their_own() -> None:
 
 
 class _Shown(HTMLParser):
-    """The words that a page shows, without what is in scripts."""
+    """The words that a page shows, without scripts, names of things in code, and what says itself that it is English."""
 
     def __init__(self) -> None:
         super().__init__()
         self.words: set[str] = set()
-        self._inside_script = False
+        self._inside = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._inside_script = tag == "script"
+        if not self._inside and (tag in ("script", "code") or ("lang", "en") in attrs):
+            self._inside = "" if tag == "html" else tag
         self.words |= {value for name, value in attrs if name in ("aria-label", "title", "placeholder") and value}
 
     def handle_endtag(self, tag: str) -> None:
-        self._inside_script = False
+        self._inside = "" if tag == self._inside else self._inside
 
     def handle_data(self, data: str) -> None:
-        if not self._inside_script and data.strip():
+        if not self._inside and data.strip():
             self.words.add(data.strip())
 
 
 @pytest.mark.parametrize(
-    "path", ["/login", "/", "/patients/p-1", "/alerts", "/cohorts", "/operations", "/patients/none"]
+    "path",
+    [
+        "/login",
+        "/",
+        "/patients/p-1",
+        "/alerts",
+        "/cohorts",
+        "/operations",
+        "/patients/none",
+        "/rules",
+        "/patients/p-1/rules",
+    ],
 )
 async def test_a_chinese_page_shows_no_english(site: Site, path: str) -> None:
     site.add_user("guanli", Role.ADMINISTRATOR, language="zh-CN")

@@ -2,7 +2,9 @@
 
 import pytest
 
+from islet.engine.rules import Rule, load_rules
 from islet.model.people import Role
+from islet.web.rule_cards import in_unit
 from tests.web.portal import Site
 
 SAME = {"sec-fetch-site": "same-origin"}
@@ -36,6 +38,30 @@ async def test_a_clinician_sets_a_limit_of_their_patient_in_their_unit(site: Sit
     assert again.status_code == 303
     assert [line.by for line in site.registry.audit()] == ["arzt"]
     assert "4.5" in (await client.get("/patients/p-1")).text
+
+
+@pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("above 115 mg/dL, or its average above 105 mg/dL", "above 6.4 mmol/L, or its average above 5.8 mmol/L"),
+        ("falls by 2 mg/dL or more a minute", "falls by 0.11 mmol/L or more a minute"),
+        (
+            "血糖不高于 55 mg/dL（3.1 mmol/L）；回到 60 mg/dL 时结束。",
+            "血糖不高于 3.1 mmol/L；回到 3.3 mmol/L 时结束。",
+        ),
+        ("ends 10 mmHg above it, after 15 minutes", "ends 10 mmHg above it, after 15 minutes"),
+    ],
+)
+def test_a_rules_sentence_is_in_the_readers_unit(sentence: str, shown: str) -> None:
+    assert in_unit(sentence, "mmol/L") == shown
+    assert in_unit(sentence, "mg/dL") == sentence
+
+
+@pytest.mark.parametrize("rule", load_rules(), ids=lambda rule: rule.name)
+def test_every_shipped_rule_can_be_read_by_who_thinks_in_mmol(rule: Rule) -> None:
+    for sentence in (rule.description, *rule.descriptions.values()):
+        assert "mg/dL" not in in_unit(sentence, "mmol/L")
+        assert sentence
 
 
 async def test_what_is_out_of_range_is_told_at_the_field_and_kept_there(site: Site) -> None:

@@ -1,7 +1,7 @@
 /*
 name = "cgm_use_low"
 title = "Sensor worn too little"
-description = "Over 14 days the sensor gave data for less than 70 % of the time."
+description = "Over 14 days the sensor gave data for less of the time than the limit."
 severity = "notice"
 enabled = "all"
 audience = ["clinician"]
@@ -25,7 +25,7 @@ labels = { zh-CN = "传感器最低使用率" }
 zh-CN = "传感器佩戴不足"
 
 [descriptions]
-zh-CN = "14 天内传感器有数据的时间少于 70 %。"
+zh-CN = "14 天内传感器有数据的时间低于限值。"
 */
 SELECT patients.patient AS patient, MAX(day_end_ts) AS ts
 FROM patients

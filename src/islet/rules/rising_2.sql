@@ -1,7 +1,7 @@
 /*
 name = "rising_2"
 title = "Rising 2 a minute"
-description = "Over 15 minutes glucose rises by 2 mg/dL or more a minute (least squares); ends below 1.5."
+description = "Over 15 minutes glucose rises by 2 mg/dL or more a minute (least squares); ends below 1.5 mg/dL a minute."
 severity = "notice"
 enabled = "nobody"
 audience = ["patient"]
@@ -18,7 +18,7 @@ sources = [
 zh-CN = "每分钟上升 2"
 
 [descriptions]
-zh-CN = "15 分钟内血糖以每分钟 2 mg/dL 及以上的速度上升（最小二乘）；低于 1.5 时结束。"
+zh-CN = "15 分钟内血糖以每分钟 2 mg/dL 及以上的速度上升（最小二乘）；低于每分钟 1.5 mg/dL 时结束。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM (

@@ -1,7 +1,7 @@
 /*
 name = "seed_demonstration"
 title = "Demonstration rule"
-description = "Glucose is above 115 mg/dL, or its average of 10 minutes above 105. Has no clinical meaning."
+description = "Glucose is above 115 mg/dL, or its average of 10 minutes above 105 mg/dL. Has no clinical meaning."
 severity = "notice"
 enabled = "tags:simulated"
 audience = ["operator"]
@@ -14,7 +14,7 @@ sources = [
 zh-CN = "演示规则"
 
 [descriptions]
-zh-CN = "血糖高于 115 mg/dL，或 10 分钟平均值高于 105。无临床意义。"
+zh-CN = "血糖高于 115 mg/dL，或 10 分钟平均值高于 105 mg/dL。无临床意义。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM (

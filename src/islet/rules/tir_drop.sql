@@ -1,7 +1,7 @@
 /*
 name = "tir_drop"
 title = "Time in range dropped"
-description = "Time in range of the last 14 days is 15 points or more below that of the 14 days before."
+description = "Time in range of the last 14 days is below that of the 14 days before by the limit or more."
 severity = "notice"
 enabled = "all"
 audience = ["clinician"]
@@ -25,7 +25,7 @@ labels = { zh-CN = "目标范围内时间下降幅度" }
 zh-CN = "目标范围时间下降"
 
 [descriptions]
-zh-CN = "近 14 天目标范围内时间比之前 14 天下降 15 个百分点及以上。"
+zh-CN = "近 14 天目标范围内时间比之前 14 天下降的百分点达到限值。"
 */
 SELECT patients.patient AS patient, MAX(day_end_ts) AS ts
 FROM patients

@@ -1,5 +1,6 @@
 """A rule as the page shows it, in the reader's language and unit; and what was entered, back into what is stored."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
@@ -26,6 +27,7 @@ def _(message: str) -> str:
     return message
 
 
+_MG_DL: Final = re.compile(r"(\d+(?:\.\d+)?) mg/dL(?: ?[(（][\d.]+ mmol/L[)）])?")
 _IN_MMOL_L: Final = {"mg/dL": ("mmol/L", 1), "mg/dL/min": ("mmol/L/min", 2)}
 _WITHOUT: Final = {
     "deployment": (_("As the rule is written: on"), _("As the rule is written: off")),
@@ -131,7 +133,7 @@ class Cards:
         return Card(
             name=rule.name,
             title=rule.titles.get(self.language, rule.title),
-            sentence=rule.descriptions.get(self.language, rule.description),
+            sentence=in_unit(rule.descriptions.get(self.language, rule.description), self.unit),
             on=one.on,
             always=one.on and rule.switch_off == "nobody",
             tags=tags.replace(",", ", ") if one.set_by == "rule" and self.place.layer == "deployment" else "",
@@ -254,6 +256,22 @@ class Cards:
         message = self.text(_("Enter a number from {low} to {high} {unit} with at most {decimals} decimals."))
         low, high = self._shown(parameter, parameter.min), self._shown(parameter, parameter.max)
         return message.format(low=low, high=high, unit=self._unit(parameter), decimals=decimals).replace("  ", " ")
+
+
+def in_unit(sentence: str, unit: str) -> str:
+    """A rule's sentence with its glucose in the reader's unit: two decimals below 1 mmol/L, else one.
+
+    >>> in_unit("at or below 55 mg/dL (3.1 mmol/L); ends 5 mg/dL above it", "mmol/L")
+    'at or below 3.1 mmol/L; ends 0.28 mmol/L above it'
+    """
+    if unit != "mmol/L":
+        return sentence
+
+    def said(found: re.Match[str]) -> str:
+        value = float(found[1]) / MG_DL_PER_MMOL_L
+        return f"{value:.{1 if value >= 1 else 2}f} mmol/L"
+
+    return _MG_DL.sub(said, sentence)
 
 
 def needed(place: Place) -> tuple[Action, str | None]:
