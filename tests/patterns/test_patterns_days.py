@@ -123,7 +123,11 @@ def test_a_shape_looks_at_a_fortnight_and_needs_one() -> None:
         (150 - 75 * np.exp(-((CLOCK - 3) ** 2) / 8), "low_night"),
         (150 + 90 * np.exp(-((CLOCK - 8) ** 2) / 8), "high_morning"),
         (150 + 90 * np.exp(-((CLOCK - 20) ** 2) / 8), "high_evening"),
-        (150 + 25 * np.sin(CLOCK * 1.6), "varied"),
+        (120 + 45 * np.exp(-((CLOCK - 9) ** 2) / 8), "peak_morning"),
+        (180 + 45 * np.exp(-((CLOCK - 13) ** 2) / 8), "high_afternoon"),
+        (165 + 19 * np.sin(CLOCK / 4), "above_goal"),
+        (165 + 25 * np.sin(CLOCK * 1.6), "above_goal"),
+        (145 + 25 * np.sin(CLOCK * 1.6), "varied"),
     ],
 )
 def test_a_shape_has_a_name(shape: np.ndarray[tuple[int], np.dtype[np.float64]], name: str) -> None:

@@ -47,6 +47,11 @@ NAMES: Final = {
     "high_afternoon": _("High in the afternoon"),
     "high_evening": _("High in the evening"),
     "high_all_day": _("High all day"),
+    "peak_night": _("Peak at night"),
+    "peak_morning": _("Peak in the morning"),
+    "peak_afternoon": _("Peak in the afternoon"),
+    "peak_evening": _("Peak in the evening"),
+    "above_goal": _("Above the goal all day"),
     "steady": _("Steady"),
     "varied": _("Up and down"),
 }
