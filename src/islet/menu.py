@@ -19,6 +19,9 @@ PLUGS: Final[dict[str, dict[str, str]]] = {
     "devices": {
         "sqlite": "islet.store.devices:SqliteDevices",
     },
+    "gateway": {
+        "amqp": "islet.gateways.amqp:AmqpServer",
+    },
     "notifier": {
         "console": "islet.notify.console:ConsoleNotifier",
         "telegram": "islet.notify.telegram:TelegramNotifier",

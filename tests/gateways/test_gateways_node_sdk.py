@@ -27,7 +27,7 @@ async def hub(missing: Missing, tmp_path: Path) -> AsyncIterator[Hub]:
         yield hub
 
 
-@pytest.mark.parametrize("transport", ["mqtt", "mqtt-ws", "http"])
+@pytest.mark.parametrize("transport", ["mqtt", "mqtt-ws", "amqp", "amqp-ws", "http"])
 async def test_the_sdk_for_node_is_served(hub: Hub, transport: str) -> None:
     device = hub.door.add_device()
     address, exchange = hub.door.address(device), hub.door.exchange
