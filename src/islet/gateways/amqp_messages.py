@@ -45,7 +45,7 @@ def read_properties(message: Message) -> dict[str, str]:
     properties = {text(name): value for name, value in properties.items()}
     for name, field in _FIELDS.items():
         value = getattr(message, field)
-        if value not in (None, ""):
+        if value not in (None, "", "None"):  # Proton 0.40 makes symbol("None") of an absent content type
             properties[name] = text(value)
     if message.user_id:
         properties["$.uid"] = bytes(message.user_id).decode(errors="replace")
