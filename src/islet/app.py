@@ -31,7 +31,7 @@ from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
-from islet.gateways.websocket import websocket_routes
+from islet.gateways.websocket import AMQP, MQTT, websocket_routes
 from islet.jobs.shipped import shipped
 from islet.log.base import CursorMove, Log
 from islet.log.group_commit import GroupCommit
@@ -323,16 +323,23 @@ class Platform:
         enrollments = Enrollments(self.registry, settings.id_scope, wall_us)
         mqtt = MqttServer(intake, authenticator, exchange, enrollments=enrollments)
         stack.push_async_callback(mqtt.stop)
+        device_tls = server_ssl_context(self.certificates)
+        take_client_certificates(device_tls, authenticator, enrollments)
         if settings.mqtt_tls_port:
-            tls = server_ssl_context(self.certificates)
-            take_client_certificates(tls, authenticator, enrollments)
-            await mqtt.listen(settings.host, settings.mqtt_tls_port, tls)
+            await mqtt.listen(settings.host, settings.mqtt_tls_port, device_tls)
         if settings.mqtt_plain_port:
             await mqtt.listen(settings.host, settings.mqtt_plain_port)
+        tunnelled = {MQTT: mqtt.connection}
+        if settings.amqp_tls_port:
+            amqp = plug("gateway", "amqp")(intake, authenticator, exchange)
+            stack.push_async_callback(amqp.stop)
+            await amqp.listen(settings.host, settings.amqp_tls_port, device_tls)
+            tunnelled[AMQP] = amqp.connection
+            self.metrics.watch(CountsCollector("amqp", "Connections, and refusals.", amqp.counts, grows=False))
         self.metrics.watch(CountsCollector("intake", "Events taken in, refused and failed.", intake.counts))
         self.metrics.watch(CountsCollector("mqtt", "Connected and refused devices.", mqtt.counts, grows=False))
         paths = device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected, exchange)
-        return [*paths, *websocket_routes(mqtt)]
+        return [*paths, *websocket_routes(tunnelled)]
 
     async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
         settings = self.settings

@@ -19,6 +19,9 @@ PLUGS: Final[dict[str, dict[str, str]]] = {
     "devices": {
         "sqlite": "islet.store.devices:SqliteDevices",
     },
+    "gateway": {
+        "amqp": "islet.gateways.amqp:AmqpServer",
+    },
     "notifier": {
         "apprise": "islet.notify.apprise:AppriseNotifier",
         "console": "islet.notify.console:ConsoleNotifier",

@@ -60,6 +60,11 @@ class Settings:
 
     mqtt_tls_port: int = _setting(8883, "port", "MQTT over TLS for devices; 0 turns it off.")
     mqtt_plain_port: int = _setting(0, "port", "MQTT without TLS, for development only; 0 (off) by default.")
+    amqp_tls_port: int = _setting(
+        0,
+        "port",
+        "AMQP 1.0 over TLS for devices and services (IoT Hub's is 5671); 0 turns it off. Needs the extra amqp.",
+    )
     https_port: int = _setting(8443, "port", "Portal, API and IoT Hub's HTTPS endpoints over TLS; 0 turns it off.")
     http_plain_port: int = _setting(0, "port", "The same without TLS, for development only; 0 (off) by default.")
 

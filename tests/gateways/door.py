@@ -18,6 +18,7 @@ from islet.decode.iothub import Identity
 from islet.decode.mqtt import Parser
 from islet.decode.mqtt_packets import Connack, Connect, Packet, Publish, Will, encode
 from islet.errors import AlreadyExists, NotFound
+from islet.gateways.amqp import AmqpServer
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
 from islet.gateways.client_certificates import take_client_certificates
 from islet.gateways.enrollments import Enrollments
@@ -184,6 +185,7 @@ class Door:
         self.authenticator = Authenticator(self.registry, hub, wall_now, devices)
         self.enrollments = Enrollments(self.registry, ID_SCOPE, wall_now)
         self.mqtt = MqttServer(self.intake, self.authenticator, self.exchange, turnstile, self.enrollments)
+        self.amqp = AmqpServer(self.intake, self.authenticator, self.exchange)
         self.port = 0
 
     @classmethod

@@ -14,11 +14,12 @@ from starlette.applications import Starlette
 from islet.access.sas import ConnectionString, format_connection_string
 from islet.gateways.certificates import CertificatePaths, ensure_certificates, server_ssl_context
 from islet.gateways.http import routes
-from islet.gateways.websocket import websocket_routes
+from islet.gateways.websocket import AMQP, MQTT, websocket_routes
 from islet.model.people import Device
 from tests.gateways.door import Door
 
 MQTT_PORT = 8883
+AMQP_PORT = 5671
 HTTPS_PORT = 443
 
 
@@ -57,21 +58,26 @@ class Hub:
 
 @contextlib.asynccontextmanager
 async def opened_hub(host: str, directory: Path) -> AsyncIterator[Hub]:
-    """MQTT on 8883; HTTPS and WebSocket on 443."""
+    """MQTT on 8883; AMQP on 5671; HTTPS and WebSocket on 443."""
     certificates = ensure_certificates(directory, host, wall_now())
     mqtt_tls, tls = server_ssl_context(certificates), server_ssl_context(certificates)
     async with (
         Door.opened(wall_now=wall_now, hub=host, host=host, port=MQTT_PORT, tls=mqtt_tls) as door,
         listening(door, host, HTTPS_PORT, tls),
     ):
-        yield Hub(host, door, certificates)
+        try:
+            await door.amqp.listen(host, AMQP_PORT, mqtt_tls)
+            yield Hub(host, door, certificates)
+        finally:
+            await door.amqp.stop()
 
 
 @contextlib.asynccontextmanager
 async def listening(door: Door, host: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """The door's HTTP paths and its WebSocket on a port (0: a free one), which is given."""
     paths = routes(door.intake, door.authenticator, door.registry, wall_now, door.mqtt.is_connected, door.exchange)
-    app = Starlette(routes=[*paths, *websocket_routes(door.mqtt)])
+    tunnelled = {MQTT: door.mqtt.connection, AMQP: door.amqp.connection}
+    app = Starlette(routes=[*paths, *websocket_routes(tunnelled)])
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -10,7 +10,7 @@ from islet.decode.iothub_twins import ServiceTwin
 from islet.model.topics import Topic
 from islet.store.devices_base import Command
 from tests.conftest import Missing
-from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub
+from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub, wall_now
 from tests.gateways.node_sdk import Script, require_node
 
 HOST = "127.0.0.86"  # an address of its own: the SDKs' ports are fixed
@@ -27,7 +27,7 @@ async def hub(missing: Missing, tmp_path: Path) -> AsyncIterator[Hub]:
         yield hub
 
 
-@pytest.mark.parametrize("transport", ["mqtt", "mqtt-ws", "http"])
+@pytest.mark.parametrize("transport", ["mqtt", "mqtt-ws", "amqp", "amqp-ws", "http"])
 async def test_the_sdk_for_node_is_served(hub: Hub, transport: str) -> None:
     device = hub.door.add_device()
     address, exchange = hub.door.address(device), hub.door.exchange
@@ -70,5 +70,25 @@ async def test_the_sdk_for_node_of_services_is_served(hub: Hub) -> None:
                 "gone": 404,
             }
             assert await script.ended() == 0
+    finally:
+        script.kill()
+
+
+@pytest.mark.parametrize("transport", ["amqp", "amqp-ws"])
+async def test_the_sdk_for_node_of_services_sends_a_command_and_hears_how_it_ended(hub: Hub, transport: str) -> None:
+    device = hub.door.add_device()
+    address, exchange = hub.door.address(device), hub.door.exchange
+    script = await Script.started(hub, "service_amqp.js", hub.service_text(), transport)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            assert await script.said() == {"sent": True}
+            (letter,) = await exchange.take_one(address)
+            assert (letter.command.body, letter.command.ack) == (b"buzz", "full")
+            assert letter.command.properties == {"$.mid": "m 1", "kind": "a/b c"}
+            assert await script.said() == {"nobody": "DeviceNotFoundError"}
+            await exchange.complete(address, letter.lock_token)
+            assert await script.said() == {"heard": [["m 1", "Success", "cgm-1"]]}
+            assert await script.ended() == 0
+            assert await exchange.write(lambda: hub.door.devices.take_feedback(wall_now() + 120_000_000)) is None
     finally:
         script.kill()

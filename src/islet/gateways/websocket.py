@@ -1,28 +1,30 @@
-"""MQTT over WebSocket: the same connections, behind the HTTP listeners at IoT Hub's path."""
+"""MQTT and AMQP over WebSocket: the same connections, behind the HTTP listeners at IoT Hub's path."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from islet.gateways.mqtt import MqttServer
-
 PATH: Final = "/$iothub/websocket"
-SUBPROTOCOL: Final = "mqtt"
+MQTT: Final = "mqtt"
+AMQP: Final = "AMQPWSB10"
 _MOST_WAITING_BYTES: Final = 256 * 1024
 """What may wait to be written; then the connection is told, and is not read until half of it is gone."""
 
 
-def websocket_routes(server: MqttServer) -> list[WebSocketRoute]:
-    """The path for clients that may use no other port than HTTPS has."""
+def websocket_routes(protocols: Mapping[str, Callable[[], asyncio.Protocol]]) -> list[WebSocketRoute]:
+    """The path for clients that may use no other port than HTTPS has; `protocols` makes a connection's protocol by the
+    subprotocol's name."""
 
     async def serve(socket: WebSocket) -> None:
-        if SUBPROTOCOL not in socket.scope.get("subprotocols", ()):
+        name = next((name for name in socket.scope.get("subprotocols", ()) if name in protocols), None)
+        if name is None:
             await socket.close()  # before it was accepted: answered with 403
             return
-        await socket.accept(SUBPROTOCOL)
-        await _Tunnel(server, socket).run()
+        await socket.accept(name)
+        await _Tunnel(protocols[name](), socket).run()
 
     return [WebSocketRoute(path, serve) for path in (PATH, f"{PATH}/")]
 
@@ -30,10 +32,9 @@ def websocket_routes(server: MqttServer) -> list[WebSocketRoute]:
 class _Tunnel(asyncio.Transport):
     """A transport whose bytes are the binary messages of a WebSocket, in any cut [MQTT-6.0.0-2]."""
 
-    def __init__(self, server: MqttServer, socket: WebSocket) -> None:
+    def __init__(self, connection: asyncio.Protocol, socket: WebSocket) -> None:
         super().__init__()
-        self._socket = socket
-        self._connection = server.connection()
+        self._socket, self._connection = socket, connection
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
         self._waiting_bytes = 0
         self._choked = self._closing = False

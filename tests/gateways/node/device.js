@@ -1,5 +1,5 @@
 // Run by a test: what a device does with the official SDK for Node, over the transport that is named.
-// node device.js mqtt|mqtt-ws|http <connection string> <file with the authority>; says each step on a line.
+// node device.js mqtt|mqtt-ws|amqp|amqp-ws|http <connection string> <file with the authority>; says each step on a line.
 'use strict';
 const fs = require('fs');
 const { Client, Message } = require('azure-iot-device');
@@ -8,6 +8,8 @@ const [name, text, authority] = process.argv.slice(2);
 const transports = {
   mqtt: () => require('azure-iot-device-mqtt').Mqtt,
   'mqtt-ws': () => require('azure-iot-device-mqtt').MqttWs,
+  amqp: () => require('azure-iot-device-amqp').Amqp,
+  'amqp-ws': () => require('azure-iot-device-amqp').AmqpWs,
   http: () => require('azure-iot-device-http').Http,
 };
 const client = Client.fromConnectionString(text, transports[name]());
@@ -22,7 +24,7 @@ function event(value) {
 }
 
 async function command() {
-  const message = await once((resolve) => client.once('message', resolve));
+  const message = await once((resolve) => client.on('message', resolve));
   const { properties } = message; // over HTTP the SDK leaves the header's whole name
   const kind = properties.getValue('kind') ?? properties.getValue('iothub-app-kind');
   say({ command: message.data.toString(), id: message.messageId, kind });

@@ -1,0 +1,423 @@
+"""One AMQP 1.0 connection: its bytes through SASL and Proton's engine, its credentials, and its links' handlers."""
+
+import asyncio
+from typing import Final, Protocol, cast
+from urllib.parse import unquote
+
+import structlog
+from proton import Collector, Connection, Event, Link, Message, ProtonException, Receiver, Sender, Terminus, Transport
+
+from islet.access.sas import parse_token
+from islet.decode.amqp_sasl import SaslServer
+from islet.decode.iothub import Identity
+from islet.decode.iothub_amqp import Place, parse_address, parse_resource
+from islet.errors import AccessDenied, BadInput, IsletError, NotFound, ProtocolError
+from islet.gateways.amqp_device import DeviceEnd
+from islet.gateways.amqp_links import Incoming, Outgoing, end_link
+from islet.gateways.amqp_service import CommandsIn, FeedbackOut, Tokens, token_of
+from islet.gateways.authenticate import Authenticator
+from islet.gateways.client_certificates import peer_certificate
+from islet.gateways.exchange import Exchange
+from islet.gateways.intake import Intake
+from islet.gateways.turnstile import Turnstile
+from islet.model.people import Device
+
+OPEN_WITHIN_S: Final = 20.0
+IDLE_S: Final = 240.0
+"""IoT Hub's: a peer that sends nothing, not even an empty frame, for so long is gone."""
+
+_MOST_LINKS: Final = 1000
+_MOST_TOKENS: Final = 1000
+_MOST_FRAME: Final = 64 * 1024
+_REFUSALS: Final[tuple[tuple[type[IsletError], str], ...]] = (
+    (AccessDenied, "amqp:unauthorized-access"),
+    (NotFound, "amqp:not-found"),
+    (BadInput, "amqp:not-allowed"),
+)
+_log = structlog.get_logger("islet.gateways.amqp")
+
+
+class Server(Protocol):
+    """What a connection needs of the server."""
+
+    refused: int
+
+    @property
+    def intake(self) -> Intake: ...
+    @property
+    def authenticator(self) -> Authenticator: ...
+    @property
+    def exchange(self) -> Exchange: ...
+    @property
+    def turnstile(self) -> Turnstile: ...
+    def opened(self, connection: "AmqpConnection", /) -> None: ...
+    def closed(self, connection: "AmqpConnection", /) -> None: ...
+
+
+class AmqpConnection(asyncio.Protocol):
+    """Any violation closes this connection only. Devices and services may share one."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._loop = asyncio.get_running_loop()
+        self._sasl = SaslServer()
+        self._engine = Transport(Transport.SERVER)
+        self._engine.max_frame_size = _MOST_FRAME
+        self._engine.channel_max = 15
+        self._engine.idle_timeout = IDLE_S
+        self._amqp, self._events = Connection(), Collector()
+        self._amqp.collect(self._events)
+        self._engine.bind(self._amqp)
+        self._tokens: dict[str, str] = {}
+        self._handlers: dict[Link, Incoming | Outgoing] = {}
+        self._ends: dict[Identity, DeviceEnd] = {}
+        self._end_of: dict[Incoming | Outgoing, DeviceEnd] = {}
+        self._token_answers: Outgoing | None = None
+        self._services = False
+        self._is_open = self._is_closed = self._woken = self._choked = False
+        self._timers: list[asyncio.TimerHandle] = []
+        self._expiry: asyncio.TimerHandle | None = None
+
+    # --- the transport ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._server.opened(self)
+        self._timers = [self._loop.call_later(OPEN_WITHIN_S, self._expect_open)]
+        self._tick()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.close("the peer has gone")
+        self._server.closed(self)
+
+    def pause_writing(self) -> None:
+        self._choked = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._choked = False
+        self._transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            if not self._sasl.done:
+                data = self._greet(data)
+            if data and not self._is_closed:
+                self._push(data)
+        except ProtocolError as error:
+            self.close(str(error))
+        except ProtonException as error:
+            self.close(f"AMQP: {type(error).__name__}")
+        else:
+            self.flush()
+
+    def _greet(self, data: bytes) -> bytes:
+        """SASL; what came behind it."""
+        self._sasl.feed(data)
+        if self._sasl.mechanism and not self._sasl.done:
+            self._decide()
+        if self._sasl.outgoing:
+            self._transport.write(bytes(self._sasl.outgoing))
+            self._sasl.outgoing.clear()
+        if self._sasl.mechanism and not self._sasl.done:
+            self._refuse("SASL: the token is not good")
+        return self._sasl.rest() if self._sasl.done else b""
+
+    def _decide(self) -> None:
+        """Only PLAIN brings a credential; with the others it comes later, or came with the certificate."""
+        try:
+            if self._sasl.mechanism == "PLAIN":
+                self._put_token(token_of(self._sasl.response))
+        except AccessDenied:
+            self._sasl.decide(admitted=False)
+        else:
+            self._sasl.decide(admitted=True)
+
+    def _push(self, data: bytes) -> None:
+        while data and not self._is_closed:
+            capacity = self._engine.capacity()
+            if capacity < 0:  # the engine takes no more: closed, or in error
+                break
+            if not capacity:
+                raise ProtocolError("AMQP: expected frames of at most 64 KiB")
+            self._engine.push(data[:capacity])
+            data = data[capacity:]
+            self._dispatch()
+
+    def wake(self) -> None:
+        """Write soon, once for everything that is asked until then."""
+        if not self._woken and not self._is_closed:
+            self._woken = True
+            self._loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write what the engine has."""
+        self._woken = False
+        if self._is_closed:
+            return
+        self._dispatch()
+        while (pending := self._engine.pending()) > 0:
+            self._transport.write(self._engine.peek(pending) or b"")
+            self._engine.pop(pending)
+        if pending < 0:
+            self.close("the connection is closed")
+
+    def _tick(self) -> None:
+        """Empty frames in time, and an end where none came."""
+        if self._is_closed:
+            return
+        self._engine.tick(self._loop.time())
+        self.flush()
+        self._timers.append(self._loop.call_later(IDLE_S / 8, self._tick))
+        self._timers = self._timers[-2:]
+
+    # --- events ---
+
+    def _dispatch(self) -> None:
+        while (event := self._events.peek()) is not None:
+            self._take(event)
+            self._events.pop()
+
+    def _take(self, event: Event) -> None:
+        kind = event.type
+        if kind == Event.CONNECTION_REMOTE_OPEN:
+            self._open()
+        elif kind == Event.SESSION_REMOTE_OPEN:
+            event.session.open()
+        elif kind == Event.LINK_REMOTE_OPEN:
+            self._attach(event.link)
+        elif kind == Event.LINK_FLOW:
+            self._handler(event.link, "flowed")
+        elif kind == Event.DELIVERY:
+            handler = self._handlers.get(event.link)
+            if handler is not None and not handler.closed:
+                handler.moved(event.delivery)
+        elif kind in (Event.LINK_REMOTE_CLOSE, Event.LINK_REMOTE_DETACH):
+            self._detach(event.link)
+        elif kind == Event.SESSION_REMOTE_CLOSE:
+            for link in [link for link in self._handlers if link.session == event.session]:
+                self._detach(link)
+            event.session.close()
+        elif kind == Event.CONNECTION_REMOTE_CLOSE:
+            self._amqp.close()
+
+    def _handler(self, link: Link, act: str) -> None:
+        handler = self._handlers.get(link)
+        if handler is not None and not handler.closed:
+            getattr(handler, act)()
+
+    def _open(self) -> None:
+        refusal_s = self._server.turnstile.refusal_s(self._loop.time())
+        if refusal_s is not None:
+            self._transport.pause_reading()
+            self._timers.append(self._loop.call_later(refusal_s, self._refuse, "too many connect at once"))
+            return
+        self._is_open = True
+        self._amqp.container = "islet"
+        self._amqp.open()
+
+    def _expect_open(self) -> None:
+        if not self._is_open:
+            self.close("no open came")
+
+    # --- links ---
+
+    def _attach(self, link: Link) -> None:
+        terminus = link.remote_target if isinstance(link, Receiver) else link.remote_source
+        try:
+            if len(self._handlers) >= _MOST_LINKS:
+                raise BadInput(f"expected at most {_MOST_LINKS} links", reason="amqp")
+            handler = self._handler_for(link, terminus.address or "")
+        except (IsletError, OSError) as error:
+            self._server.refused += 1
+            name = next((name for kind, name in _REFUSALS if isinstance(error, kind)), "amqp:internal-error")
+            (link.target if isinstance(link, Receiver) else link.source).type = Terminus.UNSPECIFIED
+            link.open()
+            end_link(link, name, str(error))
+            return
+        link.source.copy(link.remote_source)
+        link.target.copy(link.remote_target)
+        link.open()
+        self._handlers[link] = handler
+        handler.opened()
+        end = self._end_of.get(handler)
+        if end is not None:
+            end.attached(parse_address(terminus.address or "").place)
+
+    def _handler_for(self, link: Link, address: str) -> Incoming | Outgoing:
+        """Raises AccessDenied, NotFound and BadInput."""
+        endpoint = parse_address(address)
+        if endpoint.place is Place.TOKENS:
+            return self._tokens_link(link)
+        if endpoint.identity is None:
+            return self._service_link(link, endpoint.place)
+        end = self._end(endpoint.identity)
+        handler: Incoming | Outgoing
+        if isinstance(link, Receiver):
+            handler = end.incoming(endpoint.place, link)
+        else:
+            handler = end.outgoing(endpoint.place, cast(Sender, link))
+        self._end_of[handler] = end
+        return handler
+
+    def _tokens_link(self, link: Link) -> Incoming | Outgoing:
+        if isinstance(link, Receiver):
+            return Tokens(link, self, self._put_token, self._answer_token)
+        self._token_answers = Outgoing(cast(Sender, link), self)
+        return self._token_answers
+
+    def _answer_token(self, answer: Message) -> None:
+        if self._token_answers is not None:
+            self._token_answers.send(answer)
+
+    def _service_link(self, link: Link, place: Place) -> Incoming | Outgoing:
+        path = "messages/devicebound" if place is Place.SEND else "messages/servicebound/feedback"
+        self._check_service(path)
+        self._services = True
+        exchange = self._server.exchange
+        if place is Place.SEND and isinstance(link, Receiver):
+            return CommandsIn(link, self, exchange, self._server.authenticator)
+        if place is Place.FEEDBACK and isinstance(link, Sender):
+            return FeedbackOut(link, self, exchange)
+        raise BadInput("expected a link in the other direction", reason="amqp")
+
+    def _end(self, identity: Identity) -> DeviceEnd:
+        """The device's end on this connection; the newest connection of a device wins."""
+        device, _ = self._admit(identity)
+        end = self._ends.get(identity)
+        if end is None:
+            server = self._server
+            address = server.authenticator.address(identity, device)
+            end = DeviceEnd(self, server.exchange, server.intake, identity, device, address)
+            self._ends[identity] = end
+            server.exchange.presence.arrived(identity.client_id, end)
+            self._watch_expiry()
+        return end
+
+    def _detach(self, link: Link) -> None:
+        handler = self._handlers.pop(link, None)
+        link.close()
+        if handler is None:
+            return
+        handler.ended()
+        if handler is self._token_answers:
+            self._token_answers = None
+        end = self._end_of.pop(handler, None)
+        if end is not None and end.detached(handler):
+            self._gone(end)
+
+    def _gone(self, end: DeviceEnd) -> None:
+        """No link of that device is left here."""
+        if self._ends.get(end.identity) is end:
+            del self._ends[end.identity]
+        self._server.exchange.presence.left(end.identity.client_id, end)
+
+    # --- credentials ---
+
+    def _put_token(self, token: str) -> None:
+        """Keep a token that is good now. Raises AccessDenied."""
+        resource = unquote(parse_token(token).resource)
+        identity = parse_resource(resource)
+        if identity is None:
+            self._server.authenticator.admit_service(resource.partition("/")[2], token)
+        else:
+            self._server.authenticator.admit_device(identity, token)
+        if resource not in self._tokens and len(self._tokens) >= _MOST_TOKENS:
+            raise AccessDenied(f"expected at most {_MOST_TOKENS} tokens on a connection")
+        self._tokens[resource] = token
+        self._watch_expiry()
+
+    def _admit(self, identity: Identity) -> tuple[Device, int]:
+        """The device, and when its credential here expires (µs). Raises AccessDenied."""
+        authenticator = self._server.authenticator
+        found: tuple[Device, int] | None = None
+        for token in self._tokens.values():
+            try:
+                device, admission = authenticator.admit_device(identity, token)
+            except AccessDenied:
+                continue
+            if found is None or admission.expires_us > found[1]:
+                found = device, admission.expires_us
+        if found is not None:
+            return found
+        peer = peer_certificate(self._transport.get_extra_info("ssl_object"))
+        device, admission = authenticator.admit_device(identity, "", peer)
+        return device, admission.expires_us
+
+    def _check_service(self, path: str) -> int:
+        """When the last token for that endpoint expires (µs). Raises AccessDenied."""
+        authenticator, latest_us = self._server.authenticator, 0
+        for token in self._tokens.values():
+            try:
+                authenticator.check_service(path, token)
+            except AccessDenied:
+                continue
+            latest_us = max(latest_us, parse_token(token).expires_us)
+        if not latest_us:
+            raise AccessDenied("no token for this address was put that grants ServiceConnect")
+        return latest_us
+
+    def refresh(self) -> None:
+        """Look at the credentials again: the registry has changed, or one of them may have expired."""
+        try:
+            for identity, end in list(self._ends.items()):
+                end.device, _ = self._admit(identity)
+            if self._services:
+                self._check_service("messages")
+        except (AccessDenied, NotFound) as error:
+            self.end("amqp:unauthorized-access", str(error))
+            return
+        self._watch_expiry()
+
+    def _watch_expiry(self) -> None:
+        """Look again when the first of the credentials in use expires."""
+        if self._expiry is not None:
+            self._expiry.cancel()
+        expiries = [self._admit(identity)[1] for identity in self._ends]
+        if self._services:
+            expiries.append(self._check_service("messages"))
+        if expiries:
+            left_s = (min(expiries) - self._server.authenticator.wall_now()) / 1e6
+            self._expiry = self._loop.call_later(min(max(left_s, 0.0) + 0.01, 86_400.0), self.refresh)
+
+    # --- the end ---
+
+    def stop_reading(self) -> None:
+        """Take nothing more; what is under way is still answered."""
+        if not self._is_closed:
+            self._transport.pause_reading()
+
+    def end(self, name: str, description: str) -> None:
+        """Close with a condition that the peer is told."""
+        if self._is_closed:
+            return
+        end_link(cast(Link, self._amqp), name, description)
+        self.flush()
+        self.close(description)
+
+    def _refuse(self, reason: str) -> None:
+        self._server.refused += 1
+        _log.info("refused", reason=reason)
+        self.close(reason)
+
+    def close(self, reason: str) -> None:
+        """End it, once; what was written still goes out."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for timer in [*self._timers, *([self._expiry] if self._expiry else [])]:
+            timer.cancel()
+        for handler in list(self._handlers.values()):
+            handler.ended()
+        for end in list(self._ends.values()):
+            end.detached_all()
+            self._gone(end)
+        self._handlers.clear()
+        self._end_of.clear()
+        if self._choked:
+            self._transport.abort()
+        else:
+            self._transport.close()
+        self._engine.unbind()
+        self._amqp.free()
+        _log.debug("closed", reason=reason)

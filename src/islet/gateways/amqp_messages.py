@@ -1,0 +1,105 @@
+"""AMQP messages, and what we make of them."""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from proton import Message, ProtonException, symbol
+
+from islet.errors import BadInput
+from islet.store.devices_base import Ack, Command, Feedback, Letter
+
+_FIELDS: Final = {
+    "$.mid": "id",
+    "$.cid": "correlation_id",
+    "$.ct": "content_type",
+    "$.ce": "content_encoding",
+}
+"""System properties as MQTT names them, and the fields of an AMQP message."""
+
+
+def decode_message(data: bytes) -> Message:
+    """Raises BadInput."""
+    message = Message()
+    try:
+        message.decode(data)
+    except (ProtonException, ValueError, KeyError, TypeError, UnicodeDecodeError):
+        raise BadInput("AMQP: expected a message", reason="amqp") from None
+    return message
+
+
+def body_bytes(message: Message) -> bytes:
+    """The body's bytes, of a data section or a value that is a text. Raises BadInput."""
+    body: Any = message.body
+    if body is None:
+        return b""
+    if isinstance(body, str):
+        return body.encode()
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body)
+    raise BadInput("AMQP: expected a body of bytes or a text", reason="amqp")
+
+
+def read_properties(message: Message) -> dict[str, str]:
+    """The properties, by the names that MQTT has for them."""
+    properties = {name: text(value) for name, value in (message.properties or {}).items() if value is not None}
+    properties = {text(name): value for name, value in properties.items()}
+    for name, field in _FIELDS.items():
+        value = getattr(message, field)
+        if value not in (None, "", "None"):  # Proton 0.40 makes symbol("None") of an absent content type
+            properties[name] = text(value)
+    if message.user_id:
+        properties["$.uid"] = bytes(message.user_id).decode(errors="replace")
+    return properties
+
+
+def text(value: object) -> str:
+    """A property's value as MQTT and HTTPS have it: a text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes | memoryview):
+        return bytes(value).decode(errors="replace")
+    return str(value)
+
+
+def data_message(body: bytes, annotations: Mapping[str, object] | None = None, **fields: Any) -> Message:
+    """A message with one data section."""
+    message = Message(body=body, inferred=True, **fields)
+    if annotations:
+        message.annotations = {symbol(name): value for name, value in annotations.items()}
+    return message
+
+
+def command_message(device: str, letter: Letter) -> Message:
+    """A command as its device gets it."""
+    command = letter.command
+    fields: dict[str, Any] = {_FIELDS[name]: value for name, value in command.properties.items() if name in _FIELDS}
+    own: dict[str, Any] = {name: value for name, value in command.properties.items() if not name.startswith("$.")}
+    message = data_message(command.body, properties={**own, "iothub-ack": command.ack}, **fields)
+    message.address = f"/devices/{device}/messages/devicebound"
+    message.delivery_count = letter.deliveries
+    message.expiry_time = letter.expires_us / 1e6
+    if "$.uid" in command.properties:
+        message.user_id = command.properties["$.uid"].encode()
+    return message
+
+
+def read_command(message: Message) -> Command:
+    """A command as its sender wrote it. Raises BadInput."""
+    properties = read_properties(message)
+    ack = properties.pop("iothub-ack", "none").lower()
+    if ack not in ("none", "positive", "negative", "full"):
+        raise BadInput("iothub-ack: expected none, positive, negative or full", reason="schema")
+    expires_us = round(message.expiry_time * 1e6) or None
+    return Command(body=body_bytes(message), properties=properties, ack=cast(Ack, ack), expires_us=expires_us)
+
+
+def feedback_json(feedback: Feedback, at: str) -> dict[str, object]:
+    """A record of a feedback message; `at` is when, in ISO 8601."""
+    return {
+        "originalMessageId": feedback.original_message_id,
+        "deviceId": feedback.device,
+        "deviceGenerationId": feedback.generation,
+        "enqueuedTimeUtc": at,
+        "statusCode": feedback.outcome.value,
+        "description": feedback.outcome.value,
+    }

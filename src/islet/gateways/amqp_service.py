@@ -1,0 +1,119 @@
+"""What services do over AMQP: put tokens, send commands to devices, and hear how they ended."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+from proton import Condition, Delivery, Message, Receiver, Sender
+
+from islet.decode.iothub_amqp import parse_receiver
+from islet.errors import AccessDenied, BadInput, IsletError, NotFound
+from islet.gateways.amqp_links import Incoming, Line, Outgoing
+from islet.gateways.amqp_messages import body_bytes, data_message, feedback_json, read_command, text
+from islet.gateways.authenticate import Authenticator
+from islet.gateways.exchange import Exchange
+from islet.gateways.http_commands import FEEDBACK_TYPE, MOST_COMMAND_BYTES
+from islet.model.time import iso
+from islet.store.devices_base import Address, FeedbackBatch, MailboxFull
+
+_FEEDBACK_EVERY_S: Final = 1.0
+_CONDITIONS: Final[tuple[tuple[type[IsletError], str], ...]] = (
+    (MailboxFull, "amqp:resource-limit-exceeded"),
+    (NotFound, "amqp:not-found"),
+    (BadInput, "amqp:invalid-field"),
+)
+
+
+class Tokens(Incoming):
+    """Claims-based security: a token for each resource that is asked for on this connection."""
+
+    def __init__(
+        self, link: Receiver, line: Line, put_token: Callable[[str], None], answer: Callable[[Message], None]
+    ) -> None:
+        super().__init__(link, line)
+        self._put_token, self._answer = put_token, answer
+
+    def take(self, message: Message, delivery: Delivery) -> None:
+        """200 or 401 on the connection's other link to $cbs; SDKs want exactly these."""
+        status, description = 200, "OK"
+        try:
+            if (message.properties or {}).get("operation") != "put-token":
+                raise BadInput("expected put-token", reason="amqp")
+            self._put_token(body_bytes(message).decode(errors="replace"))
+        except AccessDenied as error:
+            status, description = 401, str(error)
+        answer = Message(body=None, correlation_id=message.id, address=message.reply_to)
+        answer.properties = {"status-code": status, "status-description": description}
+        self.end(delivery, Delivery.ACCEPTED)
+        self._answer(answer)
+
+
+class CommandsIn(Incoming):
+    """Accepted: the command is in the device's mailbox, durable."""
+
+    def __init__(self, link: Receiver, line: Line, exchange: Exchange, authenticator: Authenticator) -> None:
+        super().__init__(link, line)
+        self._exchange, self._authenticator = exchange, authenticator
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def take(self, message: Message, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._send(message, delivery), name="amqp-command")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _send(self, message: Message, delivery: Delivery) -> None:
+        try:
+            device = await self._authenticator.registered(parse_receiver(message.address or ""))
+            command = read_command(message)
+            if len(command.body) > MOST_COMMAND_BYTES:
+                raise BadInput(f"body: expected at most {MOST_COMMAND_BYTES} bytes", reason="size")
+            await self._exchange.send(Address(device.id, device.generation_id), command)
+        except (IsletError, OSError) as error:
+            name = next((name for kind, name in _CONDITIONS if isinstance(error, kind)), "amqp:internal-error")
+            self.end(delivery, Delivery.REJECTED, Condition(name, str(error)))
+        else:
+            self.end(delivery, Delivery.ACCEPTED)
+
+
+class FeedbackOut(Outgoing):
+    """Feedbacks on lease; accepted: forgotten."""
+
+    def __init__(self, link: Sender, line: Line, exchange: Exchange) -> None:
+        super().__init__(link, line)
+        self._exchange = exchange
+        self._looking = asyncio.create_task(self._look(), name="amqp-feedback")
+
+    async def _look(self) -> None:
+        devices, now = self._exchange.devices, self._exchange.wall_now
+        while not self.closed:
+            batch = await self._exchange.write(lambda: devices.take_feedback(now())) if self.room else None
+            if batch is None:
+                await asyncio.sleep(_FEEDBACK_EVERY_S)
+            else:
+                self._give(batch)
+
+    def _give(self, batch: FeedbackBatch) -> None:
+        devices = self._exchange.devices
+
+        def told(state: int | None) -> None:
+            act = devices.complete_feedback if state == Delivery.ACCEPTED else devices.abandon_feedback
+            self._exchange.write(lambda: act(batch.lock_token)).add_done_callback(_ignored)
+
+        records = [feedback_json(one, iso(one.at_us)) for one in batch.records]
+        self.send(data_message(msgspec.json.encode(records), content_type=FEEDBACK_TYPE, id=batch.lock_token), told)
+
+    def ended(self) -> None:
+        super().ended()
+        self._looking.cancel()
+
+
+def token_of(response: bytes) -> str:
+    """The token in SASL PLAIN's response (RFC 4616): it says by itself whose it is."""
+    return text(response.rpartition(b"\0")[2])
+
+
+def _ignored(done: "asyncio.Future[None]") -> None:
+    """A lease that was lost meanwhile: the feedback comes again."""
+    if not done.cancelled():
+        done.exception()
