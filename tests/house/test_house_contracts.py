@@ -37,6 +37,8 @@ def contracts(copy: Path) -> subprocess.CompletedProcess[str]:
         ("web/context.py", "import islet.gateways.intake", "Floors"),
         ("decode/mqtt.py", "import socket", "Pure rooms"),
         ("engine/windows.py", "import time", "Pure rooms"),
+        ("metrics/mage.py", "import socket", "Pure rooms"),
+        ("metrics/mage.py", "import islet.decode.shanghai", "Floors"),
         ("web/pages.py", "import islet.store.sqlite", "Nobody but the menu"),
         ("log/base.py", "import islet.log.group_commit", "No room imports itself"),
     ],
