@@ -151,13 +151,14 @@ def _goal(shares: Any, aim: str, bound: float | None, index: int) -> dict[str, A
 
 
 def _each(found: Episodes, index: int) -> list[dict[str, Any]]:
+    begin, end = np.searchsorted(found.person, (index, index + 1))
     return [
         {
             "from": _iso(found.begin_us[row]),
             "minutes": int(found.minutes[row]),
             "extreme_mg_dl": _plain(found.extreme_mg_dl[row]),
         }
-        for row in np.flatnonzero(found.person == index)
+        for row in range(begin, end)
     ]
 
 
