@@ -134,3 +134,11 @@ def test_a_shanghai_workbook_gives_its_sensors_measures(shared_data: Path) -> No
     assert one["id"] == "1001_0_20210730"
     assert one["sufficiency"]["step_min"] == 15
     assert one["metrics"]["mean_mg_dl"] > 40.0
+
+
+def test_one_person_can_be_asked_for_and_drawn(file: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "ann.svg"
+    assert [one["id"] for one in people(file, "--person", "ann", "--picture", picture)] == ["ann"]
+    assert picture.read_text(encoding="utf-8").startswith("<svg ")
+    assert "say which with --person" in run(file, "--picture", picture).output
+    assert "there is no person 'zoe'" in run(file, "--person", "zoe").output

@@ -10,13 +10,16 @@ import click
 import numpy as np
 
 from islet.commands.metrics_files import Rows, read_rows
-from islet.errors import BadInput
+from islet.errors import BadInput, NotFound
 from islet.metrics.episodes import Episodes, summarised
 from islet.metrics.people import People, people_of
+from islet.metrics.profile import percentile_profile
+from islet.metrics.profile_picture import profile_svg
 from islet.metrics.ranges import PRESETS, Goals, above_percent, below_percent, in_range_percent
 from islet.metrics.table import MAGE_ALGORITHM, METRICS, WITHHELD, Material, measured
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+_PICTURE: Final = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -27,14 +30,29 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--zone", default="UTC", show_default=True, help="Where days begin, for times that have an offset.")
 @click.option("--goals", default="standard", show_default=True, type=click.Choice(list(PRESETS)), help="Whose goals.")
+@click.option("--person", metavar="ID", help="Only this person of those in FILE.")
+@click.option("--picture", type=_PICTURE, help="Write one person's percentile profile of the day here, as SVG.")
 @click.option("--tell-all", is_flag=True, help="Tell GMI also below 14 days or 70 % of readings, to compare programs.")
-def metrics(files: tuple[Path, ...], as_json: bool, unit: str, zone: str, goals: str, tell_all: bool) -> None:
+def metrics(
+    files: tuple[Path, ...],
+    as_json: bool,
+    unit: str,
+    zone: str,
+    goals: str,
+    person: str | None,
+    picture: Path | None,
+    tell_all: bool,
+) -> None:
     """Measures of glucose of everybody in FILE: a CSV with the columns id, time, gl, or a Shanghai workbook."""
     try:
         where = ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError):
         raise BadInput(f"--zone: expected a name such as Asia/Shanghai; got {zone[:40]!r}", reason="zone") from None
     people = _people([read_rows(file, zone=where, unit=unit) for file in files])
+    if person is not None:
+        people = _only(people, person)
+    if picture is not None:
+        picture.write_text(_profile(people, PRESETS[goals], unit), encoding="utf-8")
     material = Material(people)
     if as_json:
         click.echo(json.dumps(document(material, PRESETS[goals], tell_all=tell_all), ensure_ascii=False))
@@ -97,6 +115,19 @@ def _people(files: list[Rows]) -> People:
     )
 
 
+def _only(people: People, id: str) -> People:
+    if id not in people.ids:
+        raise NotFound(f"there is no person {id[:40]!r} in these files")
+    return people.one(people.ids.index(id))
+
+
+def _profile(people: People, goals: Goals, unit: str) -> str:
+    if len(people) != 1:
+        raise click.UsageError("a picture is of one person; say which with --person ID")
+    smooth = percentile_profile(people).smooth_mg_dl[0]
+    return profile_svg(smooth, goals, title=f"Percentile profile: {people.ids[0]}", nothing="No readings", unit=unit)
+
+
 _Share = tuple[Any, str, "float | None"]
 
 
@@ -120,13 +151,14 @@ def _goal(shares: Any, aim: str, bound: float | None, index: int) -> dict[str, A
 
 
 def _each(found: Episodes, index: int) -> list[dict[str, Any]]:
+    begin, end = np.searchsorted(found.person, (index, index + 1))
     return [
         {
             "from": _iso(found.begin_us[row]),
             "minutes": int(found.minutes[row]),
             "extreme_mg_dl": _plain(found.extreme_mg_dl[row]),
         }
-        for row in np.flatnonzero(found.person == index)
+        for row in range(begin, end)
     ]
 
 

@@ -61,12 +61,14 @@ def _axes(goals: Goals, top: float, unit: str) -> Iterator[str]:
     high, low = _y(goals.high_mg_dl, top), _y(goals.low_mg_dl, top)
     yield f'<rect class="target" x="{_LEFT:g}" y="{high:.1f}" width="{right - _LEFT:g}" height="{low - high:.1f}"/>'
     yield f'<text class="quiet" x="{_LEFT - 6:g}" y="{_TOP - 10:g}" text-anchor="end">{unit}</text>'
-    for level in sorted({54.0, goals.low_mg_dl, goals.high_mg_dl, 250.0, top}):
+    below = 0.0
+    for level in sorted({54.0, goals.low_mg_dl, goals.high_mg_dl, 250.0, top}, reverse=True):
         aimed = level in (goals.low_mg_dl, goals.high_mg_dl)
         y = _y(level, top)
+        below = max(y + 4.0, below + 12.0)  # names keep apart where levels are near
         shown = f"{level:g}" if unit == "mg/dL" else f"{level / MG_DL_PER_MMOL_L:.1f}"
         yield f'<line class="{"edge" if aimed else "grid"}" x1="{_LEFT:g}" x2="{right:g}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text class="quiet" x="{_LEFT - 6:g}" y="{y + 4:.1f}" text-anchor="end">{shown}</text>'
+        yield f'<text class="quiet" x="{_LEFT - 6:g}" y="{below:.1f}" text-anchor="end">{shown}</text>'
     for hour in range(0, 25, 3):
         x = _x(hour)
         yield f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom:g}" y2="{bottom + 5:g}"/>'
