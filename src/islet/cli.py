@@ -1,5 +1,5 @@
 """The command `islet`: serve, demo, simulate, replay, check, store, users, patients, devices, rules,
-audit, hub, certs, settings."""
+alarms, audit, hub, certs, settings."""
 
 import asyncio
 import os
@@ -129,9 +129,9 @@ def show_settings(settings: Settings) -> None:
 
 
 def _add_rooms() -> None:
-    from islet.commands import audit, people, rules, storage
+    from islet.commands import alarms, audit, people, rules, storage
 
-    groups = (people.users, people.patients, people.devices, people.hub, rules.rules, audit.audit)
+    groups = (people.users, people.patients, people.devices, people.hub, rules.rules, alarms.alarms, audit.audit)
     for group in (*groups, storage.store, storage.certs):
         main.add_command(group)
 
