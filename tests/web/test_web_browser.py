@@ -26,7 +26,7 @@ QUIET = (
     "--no-sandbox --headless --disable-gpu --disable-background-networking "
     "--disable-component-update --disable-sync --no-first-run"
 )
-PAGES = ("/", "/patients/p-1", "/alerts", "/operations")
+PAGES = ("/", "/patients/p-1", "/patients/p-1/policy", "/alerts", "/account", "/operations")
 Open = Callable[..., Page]
 
 
