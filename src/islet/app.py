@@ -40,6 +40,7 @@ from islet.menu import plug
 from islet.model.people import Role, User
 from islet.model.time import DAY_US, MINUTE_US, Now
 from islet.model.topics import Topic
+from islet.notify.outbox import Outbox
 from islet.operations import logs
 from islet.operations.http_server import HttpListener
 from islet.operations.locks import only_one
@@ -108,6 +109,21 @@ def opened_devices(settings: Settings) -> Iterator[Devices]:
     devices: Devices = plug("devices", "sqlite")(settings.data_dir / "store.db", data_key(settings, os.environ))
     with contextlib.closing(devices):
         yield devices
+
+
+@contextlib.contextmanager
+def opened_outbox(settings: Settings) -> Iterator[Outbox]:
+    """The outbox of a data directory, to be asked or to queue a test in; it sends nothing."""
+    outbox = Outbox(
+        settings.data_dir / "store.db",
+        data_key(settings, os.environ),
+        page_max_age_min=settings.page_max_age_min,
+        notify_give_up_h=settings.notify_give_up_h,
+        rng=random.Random(0),
+        acknowledge=lambda alert, contact: False,  # so that a test has a button; the platform hears of it
+    )
+    with contextlib.closing(outbox):
+        yield outbox
 
 
 def first_administrator(registry: Registry) -> str | None:

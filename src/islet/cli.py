@@ -128,7 +128,7 @@ def show_settings(settings: Settings) -> None:
 
 
 def _add_rooms() -> None:
-    from islet.commands import audit, authorities, jobs, metrics, people, rules, storage
+    from islet.commands import alarms, audit, authorities, jobs, metrics, people, rules, storage
 
     groups = [
         people.users,
@@ -138,6 +138,7 @@ def _add_rooms() -> None:
         people.hub,
         rules.rules,
         jobs.jobs,
+        alarms.alarms,
         audit.audit,
         storage.store,
         storage.certs,

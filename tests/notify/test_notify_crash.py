@@ -3,7 +3,9 @@
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, get_args
 
 import apsw
@@ -15,6 +17,7 @@ from islet.log.memory import MemoryLog
 from islet.notify.base import Delivered, Message, Outcome
 from tests.notify.scenario import NOW, ListChannel, append, change, outbox
 
+SHARED_MEMORY = Path("/dev/shm")
 ALERTS = 1
 OPENED = f"urgent_low~p-0~{NOW}/0/file/nurse"
 ENDED = f"urgent_low~p-0~{NOW}/1/file/nurse"
@@ -94,11 +97,21 @@ def _killed(path: Path, length: int) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def test_killed_before_any_operation_nothing_is_lost_and_only_the_message_in_flight_is_doubled(tmp_path: Path) -> None:
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is one: a killed process leaves the same files there, and nobody waits for syncs."""
+    if not SHARED_MEMORY.is_dir():
+        yield tmp_path
+        return
+    with TemporaryDirectory(dir=SHARED_MEMORY) as folder:
+        yield Path(folder)
+
+
+def test_killed_before_any_operation_nothing_is_lost_and_only_the_message_in_flight_is_doubled(memory: Path) -> None:
     """One kill per run, at every operation in turn; then a run to the end."""
     operations, doubled, killed = 0, 0, True
     while killed:
-        path = tmp_path / str(operations)
+        path = memory / str(operations)
         path.mkdir()
         killed = _killed(path, operations)
         _run(path, Fuse(1_000_000))

@@ -201,7 +201,7 @@ async def test_only_those_responsible_change_who_is_told(ward: Site) -> None:
 
 async def test_the_page_says_whom_a_step_reaches_and_who_cannot_be_reached(ward: Site) -> None:
     page = (await ward.client("nurse").get("/patients/p-1/policy")).text
-    assert "Reaches: anna (email)" in " ".join(page.split())
+    assert "Reaches: anna (E-mail)" in " ".join(page.split())
     assert "Reaches nobody now" in page, "the patient has no address"
 
 

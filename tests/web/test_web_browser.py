@@ -30,8 +30,10 @@ QUIET = (
 PAGES = (
     "/",
     "/patients/p-1",
+    "/patients/p-1/policy",
     "/alerts",
     "/cohorts",
+    "/account",
     "/operations",
     "/rules",
     "/rules/groups/ward-3",

@@ -112,12 +112,17 @@ def _assets() -> Finding:
 
 
 def _alarms_reach_somebody(settings: Settings) -> Finding:
-    token, chat = settings.telegram_token, settings.telegram_chat
-    if token and chat:
-        return Finding(True, "alarms", "go to Telegram")
-    if token or chat:
-        set_, missing = ("telegram_token", "telegram_chat") if token else ("telegram_chat", "telegram_token")
-        return Finding(False, "alarms", f"reach no phone: {set_} is set, {missing} is not; set both")
-    return Finding(
-        True, "alarms", "go to the portal and the console only; set telegram_token and telegram_chat to reach a phone"
-    )
+    if settings.telegram_chat and not settings.telegram_token:
+        return Finding(False, "alarms", "telegram_chat is set, telegram_token is not; set both")
+    if settings.smtp_host and not settings.smtp_sender:
+        return Finding(False, "alarms", "smtp_host is set, smtp_sender is not; set both")
+    ways = {"Telegram": settings.telegram_token, "e-mail": settings.smtp_host, "Web Push": settings.vapid_contact}
+    there = [name for name, value in ways.items() if value]
+    if not there:
+        return Finding(
+            True,
+            "alarms",
+            "go to the portal and the console only; set telegram_token, smtp_host or vapid_contact to reach a phone",
+        )
+    link = "" if settings.public_url else "; set public_url so that messages hold a link that acknowledges"
+    return Finding(True, "alarms", f"can go to {', '.join(there)}{link}")

@@ -26,6 +26,7 @@ from islet.web.context import WebContext
 from islet.web.languages import language_of, words
 from islet.web.pages import known_zone
 from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
+from islet.web.texts import CHANNELS
 
 SELF_SERVICE: Final = ("telegram", "email", "ntfy")
 """Channels whose addresses people enter for themselves. Those of webhooks and Apprise hold secrets or name any host:
@@ -99,6 +100,7 @@ def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
     values = {
         "cards": [_card(one, health) for one in alarms.book.of(viewer.user.name)],
         "addresses": {name: text(_ADDRESSES[name]) for name in SELF_SERVICE if name in alarms.channels},
+        "titles": {name: text(title) for name, title in CHANNELS.items()},
         "push": bool(alarms.push_key),
         "said": text(_SAID.get(said, "")),
         "failed": said in ("address", "many"),

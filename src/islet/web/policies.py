@@ -24,7 +24,7 @@ from islet.web.languages import language_of, words
 from islet.web.pages import visible_patient
 from islet.web.policy_form import Form, Row, entered_policy, form_of
 from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
-from islet.web.texts import SEVERITIES
+from islet.web.texts import CHANNELS, SEVERITIES
 
 _MOST_FIELDS: Final = 300
 _LONGEST_FIELD: Final = 100
@@ -41,17 +41,7 @@ WHO: Final = {
     "care_partner": _("Care partners"),
     "clinician": _("Clinicians"),
     "operator": _("Administrators"),
-    INSTALLATION: _("Addresses of this installation"),
-}
-CHANNELS: Final = {
-    "": _("Every channel"),
-    "telegram": "Telegram",
-    "webpush": _("Browser"),
-    "email": _("E-mail"),
-    "ntfy": "ntfy",
-    "webhook": "Webhook",
-    "apprise": "Apprise",
-    "console": _("Console"),
+    INSTALLATION: _("This installation"),
 }
 
 
@@ -131,7 +121,8 @@ def _page(
         "error": error,
         "saved": not error and "saved" in request.query_params,
         "who": {name: text(title) for name, title in WHO.items()} | _users(context, text, patient),
-        "channels": {name: text(title) for name, title in CHANNELS.items() if name in ("", *_channels(context))},
+        "channels": {"": text(_("Every channel"))}
+        | {name: text(title) for name, title in CHANNELS.items() if name in _channels(context)},
         "severities": {name: text(title) for name, title in SEVERITIES.items() if name != Severity.NOTICE},
         "burden": None if patient is None else patient_burden(context, patient),
         "burden_days": BURDEN_DAYS,
@@ -184,5 +175,10 @@ def _reach(context: WebContext, text: Callable[[str], str], patient: Patient | N
     for row in form.rows:
         step = Step(who=row.who, channel=row.channel, contact=row.contact)
         lanes = reached(step, contacts) if row.who else []
-        found.append(Reach(row=row, people=[f"{lane.recipient} ({lane.channel})" for lane in lanes]))
+        found.append(
+            Reach(
+                row=row,
+                people=[f"{lane.recipient} ({text(CHANNELS.get(lane.channel, lane.channel))})" for lane in lanes],
+            )
+        )
     return found

@@ -35,6 +35,15 @@ ROLES: Final = {
 REASONS: Final = {
     "this patient is not assigned to the one who asks": _("This patient is not assigned to you."),
 }
+CHANNELS: Final = {
+    "telegram": "Telegram",
+    "webpush": _("Browser"),
+    "email": _("E-mail"),
+    "ntfy": "ntfy",
+    "webhook": "Webhook",
+    "apprise": "Apprise",
+    "console": _("Console"),
+}
 ANSWERS: Final = {
     "acknowledged": _("Acknowledged. The alert stays active until it ends."),
     "confirmed": _("Thank you: the test has arrived."),
@@ -140,8 +149,9 @@ SCRIPTS: Final = {
 
 
 def for_scripts(text: Callable[[str], str]) -> dict[str, str]:
-    """All texts of scripts in one language, by key; rules and severities as `rule.…` and `severity.…`."""
+    """All texts of scripts in one language, by key; rules, severities and channels as `rule.…`, `severity.…`, `channel.…`."""
     texts = SCRIPTS | {f"rule.{name}": title for name, title in RULES.items()}
+    texts |= {f"channel.{name}": title for name, title in CHANNELS.items()}
     texts |= {f"severity.{name}": title for name, title in SEVERITIES.items()}
     return {key: text(message) for key, message in texts.items()}
 

@@ -28,7 +28,7 @@ async function subscribe() {
     location.assign("/account?said=kept");
   } catch (error) {
     button.disabled = false;
-    state.textContent = text(error.message === "denied" ? "push.denied" : "push.failed");
+    state.textContent = error.message === "denied" ? text("push.denied") : text("push.failed");
     state.className = "problem";
   }
 }

@@ -41,7 +41,7 @@ function show(body, alert, timeZone, { told, snoozed_until_us, snooze_most_min }
 }
 
 function line(one, timeZone) {
-  const who = one.channel ? `${one.recipient} (${one.channel})` : text("told.no_one");
+  const who = one.channel ? `${one.recipient} (${text(`channel.${one.channel}`)})` : text("told.no_one");
   const time = dayTimeText(one.at_us ?? one.queued_us, timeZone);
   const said = text("told.line", { who, kind: text(`kind.${one.kind}`), state: text(`state.${one.state}`), time });
   const reason = one.reason ? element("span", { class: "quiet", lang: "en" }, ` ${one.reason}`) : null;
