@@ -13,6 +13,8 @@ import pytest
 from msgspec.structs import replace
 
 from islet.engine.embedded import EmbeddedEngine
+from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.rulebook import Rules
 from islet.engine.rules import load_rules, plan
 from islet.log.base import Log
 from islet.log.group_commit import GroupCommit
@@ -52,10 +54,10 @@ def embedded(crowd: pa.RecordBatch) -> Log:
 
 
 def run_embedded(log: Log) -> None:
-    rules = plan(load_rules())
-    reference = rules.reference({})
+    planned = plan(load_rules())
+    rules = Rules(plan=planned, references=references(planned, NO_LAYERS, []))
     writer = GroupCommit(log, lambda: START_US, wait_s=0.0)
-    engine = EmbeddedEngine(log, writer, rules, lambda: reference, Settings(), lambda: START_US)
+    engine = EmbeddedEngine(log, writer, lambda: rules, Settings(), lambda: START_US)
     while engine.run_once(0.0):
         pass
     engine.close()
@@ -143,26 +145,3 @@ def test_a_micro_batch_that_spark_repeats_is_committed_once_but_not_one_of_a_new
     assert log.end(Topic.ALERTS) == (3,)
 
 
-def test_a_shard_goes_by_the_clock_of_the_log_and_survives_being_saved() -> None:
-    from islet.engine.shard import Shard, ShardRules
-    from islet.log.kafka_records import records_of
-    from islet.log.partitioning import Piece
-
-    rules = load_rules()
-    shard_rules = ShardRules.of(rules, plan(rules).reference({}), Settings(silence_grace_s=0.0))
-
-    def values(patient: str, minute: int) -> list[bytes]:
-        row = ReadingRow(patient, "cgm", START_US + minute * MINUTE_US, 1200, 120.0, 0, 0, 0)
-        at_us = START_US + minute * MINUTE_US
-        piece = Piece(topic=Topic.GLUCOSE_READINGS, partition=0, received_at_us=at_us, batch=readings_batch([row]))
-        return [record.value or b"" for record in records_of(piece, "t")]
-
-    shard, said = Shard(shard_rules, None), list[str]()
-    for minute in range(0, 60, 5):
-        for patient in ("anna", "berta") if minute <= 10 else ("berta",):
-            said += [
-                str(body) for one in shard.take_in(values(patient, minute)) for body in one.column("body").to_pylist()
-            ]
-            shard = Shard(shard_rules, shard.saved())
-    silent = [change for body in said if (change := decode_change(body)).rule.startswith("no_")]
-    assert [(change.change, change.patient) for change in silent] == [("opened", "anna")]

@@ -65,10 +65,11 @@ def _main(run: Run) -> None:
     from pyspark.sql import SparkSession
 
     from islet.engine import spark as engine
+    from islet.engine.parameters import NO_LAYERS, references
     from islet.engine.rules import load_rules, plan
-    from islet.engine.shard import ShardRules
     from islet.log.kafka import KafkaLog
     from islet.log.kafka_access import KafkaAccess
+    from islet.model.topics import Topic
     from islet.settings import Settings
 
     session = SparkSession.builder.master(run.master)
@@ -89,19 +90,21 @@ def _main(run: Run) -> None:
         session = session.config(name, value)
     spark = session.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
-    log = KafkaLog(KafkaAccess(bootstrap=run.bootstrap, prefix=run.prefix, writer="spark"), partitions=run.partitions)
+    access = KafkaAccess(bootstrap=run.bootstrap, prefix=run.prefix, writer="spark")
+    log = KafkaLog(access, partitions=run.partitions)
     job = engine.Job(
-        kafka={"kafka.bootstrap.servers": run.bootstrap},
-        topic=f"{run.prefix}glucose_readings",
+        kafka=access.spark_options(),
+        topics={topic: access.topic(topic) for topic in Topic},
         checkpoint=f"{run.folder}/checkpoint",
+        partitions=run.partitions,
         shards=run.shards,
         most_rows=run.most_rows,
         every="",
         lake=f"{run.folder}/lake" if run.lake else "",
     )
-    rules = load_rules()
-    shards = ShardRules.of(rules, plan(rules).reference({}), Settings())
-    for query in engine.start(spark, job, shards, log, lambda: START_US):
+    planned = plan(load_rules())
+    rules = engine.Frozen.of(planned, references(planned, NO_LAYERS, []), Settings())
+    for query in engine.start(spark, job, rules, log, lambda: START_US):
         query.awaitTermination()
         progress = [{"rows": one["numInputRows"], "ms": one["durationMs"]["triggerExecution"]}
                     for one in query.recentProgress]  # fmt: skip

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import click
 
-from islet.app import opened_log, opened_registry, wall_us
-from islet.engine.embedded import reference_for
-from islet.engine.rules import load_rules, plan
 from islet.errors import SettingError
 from islet.model.topics import Topic
 from islet.settings import Settings
@@ -46,18 +43,23 @@ def submit(master: str, dry_run: bool, spark_option: tuple[str, ...], job_option
 @click.option("--checkpoint", required=True, help="A folder that survives the machine (a path or URL Spark can write).")
 @click.option("--lake", default="", help="A folder for the readings as Parquet; none by default.")
 @click.option(
-    "--shards", default=64, show_default=True, type=click.IntRange(1, 65_536), help="Fixed by the checkpoint."
+    "--shards",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1, 65_536),
+    help="Fixed by the checkpoint; a multiple of the partitions.",
 )
 @click.option("--every", default="500 milliseconds", show_default=True, help="How often a micro-batch begins.")
 @click.option("--once", is_flag=True, help="End when everything that is there now has been read.")
 @click.pass_obj
 def run(settings: Settings, checkpoint: str, lake: str, shards: int, every: str, once: bool) -> None:
-    """The driver of the job; `islet spark submit` starts it."""
+    """The driver of the job; `islet spark submit` starts it. Rules that are changed meanwhile hold some seconds later."""
     _require("pyspark")
     from pyspark.sql import SparkSession
 
-    from islet.engine.shard import ShardRules
-    from islet.engine.spark import SESSION, Job, start
+    from islet.app import opened_log, opened_registry, wall_us
+    from islet.engine.rulebook import RuleBook
+    from islet.engine.spark import SESSION, Frozen, Job, keep
     from islet.log.kafka_access import KafkaAccess
 
     if settings.log != "kafka":
@@ -65,26 +67,24 @@ def run(settings: Settings, checkpoint: str, lake: str, shards: int, every: str,
     access = KafkaAccess.of(settings, writer="engine")
     job = Job(
         kafka=access.spark_options(),
-        topic=access.topic(Topic.GLUCOSE_READINGS),
+        topics={topic: access.topic(topic) for topic in Topic},
         checkpoint=checkpoint,
+        partitions=settings.partitions,
         shards=shards,
         every="" if once else every,
         lake=lake,
     )
-    with opened_registry(settings) as registry:
-        rules = load_rules()
-        shard_rules = ShardRules.of(rules, reference_for(registry.patients(), plan(rules)), settings)
     builder = SparkSession.builder
     for name, value in SESSION.items():
         builder = builder.config(name, value)
-    session = builder.getOrCreate()
-    with opened_log(settings) as log:
-        queries = start(session, job, shard_rules, log, wall_us)
-        if once:
-            for query in queries:
-                query.awaitTermination()
-        else:
-            session.streams.awaitAnyTermination()  # one that ended is a reason for all to start again
+    with opened_registry(settings) as registry, opened_log(settings) as log:
+        book = RuleBook(registry)
+
+        def rules() -> Frozen:
+            now = book.current()
+            return Frozen.of(now.plan, now.references, settings)
+
+        keep(builder.getOrCreate(), job, rules, log, wall_us)
 
 
 def submission(master: str, more: list[str]) -> list[str]:
