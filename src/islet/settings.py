@@ -65,9 +65,15 @@ class Settings:
     kafka_mechanism: str = _setting("PLAIN", "", "How a SASL protocol logs in: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
     kafka_user: str = _setting("", "", "Who we are there; `$ConnectionString` at Azure Event Hubs.")
     kafka_password: str = _setting("", "secret", "The password; the connection string at Azure Event Hubs.")
-    kafka_ca_file: str = _setting("", "", "PEM file with the authority of the brokers' certificates; the system's by default.")
-    kafka_prefix: str = _setting("", "", "Stands before the name of every topic, so that installations can share a broker.")
-    kafka_replicas: int = _setting(1, "brokers", "Brokers that hold each entry; 3 where none may be lost with a machine.")
+    kafka_ca_file: str = _setting(
+        "", "", "PEM file with the authority of the brokers' certificates; the system's by default."
+    )
+    kafka_prefix: str = _setting(
+        "", "", "Stands before the name of every topic, so that installations can share a broker."
+    )
+    kafka_replicas: int = _setting(
+        1, "brokers", "Brokers that hold each entry; 3 where none may be lost with a machine."
+    )
     kafka_compression: str = _setting("zstd", "", "none, gzip, lz4 or zstd.")
 
     partitions: int = _setting(4, "partitions", "Partitions of each topic; fixed when the log is made.")

@@ -2,10 +2,12 @@
 
 import os
 import random
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,22 +18,20 @@ from islet.engine.embedded import EmbeddedEngine
 from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rulebook import Rules
 from islet.engine.rules import load_rules, plan
-from islet.log.base import Log
+from islet.log.base import Commit, Log
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
-from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
-from islet.model.codec import decode_change
-from islet.model.time import MINUTE_US
+from islet.model.batch import DocumentRow, documents_batch
 from islet.model.topics import Topic
 from islet.settings import Settings
-from tests.services.crowd import START_US, commits, readings
+from tests.services.crowd import START_US, commits, everything, readings
 from tests.services.fixtures import KafkaLogs
 from tests.services.fixtures import kafka as kafka
 from tests.services.fixtures import kafka_logs as kafka_logs
 from tests.services.fixtures import prefix as prefix
 from tests.services.fixtures import spark as spark
 from tests.services.kafka import Kafka
-from tests.services.spark import Run, killed
+from tests.services.spark import Run, executors, killed
 from tests.services.told import changes, table
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("spark")]
@@ -53,13 +53,20 @@ def embedded(crowd: pa.RecordBatch) -> Log:
     return log
 
 
-def run_embedded(log: Log) -> None:
+def run_embedded(log: Log, arriving: Sequence[Commit] = ()) -> None:
+    """Everything that is in the log, then what arrives, each when it does."""
     planned = plan(load_rules())
     rules = Rules(plan=planned, references=references(planned, NO_LAYERS, []))
-    writer = GroupCommit(log, lambda: START_US, wait_s=0.0)
-    engine = EmbeddedEngine(log, writer, lambda: rules, Settings(), lambda: START_US)
+    now_us = START_US
+    writer = GroupCommit(log, lambda: now_us, wait_s=0.0)
+    engine = EmbeddedEngine(log, writer, lambda: rules, Settings(), lambda: now_us)
     while engine.run_once(0.0):
         pass
+    for commit in arriving:
+        now_us = commit.received_at_us
+        log.commit([commit])
+        while engine.run_once(0.0):
+            pass
     engine.close()
     writer.close()
 
@@ -80,8 +87,46 @@ def test_spark_and_the_embedded_engine_give_identical_alerts(
     assert table(log) == expected
 
 
+def test_they_also_agree_on_everything_else_that_devices_and_people_say_and_on_who_says_nothing_more(
+    run: Run, prefix: str, kafka_logs: KafkaLogs
+) -> None:
+    morning = everything(patients=60)
+    log, embedded = kafka_logs(prefix), MemoryLog(partitions=4)
+    log.commit(morning)
+    run_embedded(embedded, morning)
+    replace(run, most_rows=700).finish()
+    expected = table(embedded)
+    assert {row[0] for row in expected.values()} >= {"low", "no_data", "pulse_high", "systolic_high", "battery_low"}
+    assert table(log) == expected
+
+
+class Undisturbed(NamedTuple):
+    """What a run says that nobody disturbs."""
+
+    changes: list[str]
+    lake: Path
+
+
+_undisturbed: list[Undisturbed] = []
+
+
+@pytest.fixture
+def undisturbed(run: Run, prefix: str, kafka_logs: KafkaLogs, crowd: pa.RecordBatch, tmp_path: Path) -> Undisturbed:
+    if not _undisturbed:
+        name, folder = f"{prefix}undisturbed.", tmp_path / "undisturbed"
+        log = kafka_logs(name)
+        log.commit(list(commits(crowd)))
+        replace(run, prefix=name, folder=str(folder), lake=True).finish()
+        _undisturbed.append(Undisturbed(sorted(changes(log)), folder / "lake"))
+    return _undisturbed[0]
+
+
+def test_the_lake_has_each_reading_as_often_as_the_log(undisturbed: Undisturbed, crowd: pa.RecordBatch) -> None:
+    assert_lake_is(crowd, undisturbed.lake)
+
+
 def test_a_driver_that_is_killed_loses_and_doubles_nothing(
-    run: Run, prefix: str, kafka_logs: KafkaLogs, crowd: pa.RecordBatch, embedded: Log, tmp_path: Path
+    run: Run, prefix: str, kafka_logs: KafkaLogs, crowd: pa.RecordBatch, embedded: Log, undisturbed: Undisturbed
 ) -> None:
     log = kafka_logs(prefix)
     log.commit(list(commits(crowd)))
@@ -92,15 +137,29 @@ def test_a_driver_that_is_killed_loses_and_doubles_nothing(
         time.sleep(rng.uniform(0.0, 1.0))
         assert process.poll() is None, "it has ended before it could be killed"
         killed(process)
-    run.finish()
+    replace(run, lake=True).finish()
     assert table(log) == table(embedded)
-    said = changes(log)
+    assert sorted(changes(log)) == undisturbed.changes
+    assert_lake_is(crowd, Path(run.folder) / "lake")
 
-    again = kafka_logs(f"{prefix}undisturbed.")
-    again.commit(list(commits(crowd)))
-    replace(run, prefix=f"{prefix}undisturbed.", folder=str(tmp_path / "undisturbed"), lake=True).finish()
-    assert sorted(said) == sorted(changes(again))
-    assert_lake_is(crowd, tmp_path / "undisturbed" / "lake")
+
+def test_executors_that_are_killed_lose_and_double_nothing(
+    run: Run, prefix: str, kafka_logs: KafkaLogs, crowd: pa.RecordBatch, undisturbed: Undisturbed
+) -> None:
+    """Two machines' worth of processes: local-cluster starts a JVM and its Python workers for each executor."""
+    log = kafka_logs(prefix)
+    log.commit(list(commits(crowd)))
+    cluster = replace(run, master="local-cluster[2,1,768]")
+    process = cluster.start()
+    try:
+        for batches in (1, 2):
+            wait_for(partial(enough, run, batches))
+            victim = min(executors(process))
+            os.kill(victim, signal.SIGKILL)
+        assert process.wait(600.0) == 0, cluster.printed()
+    finally:
+        killed(process)
+    assert sorted(changes(log)) == undisturbed.changes
 
 
 def assert_lake_is(crowd: pa.RecordBatch, lake: Path) -> None:
@@ -143,5 +202,3 @@ def test_a_micro_batch_that_spark_repeats_is_committed_once_but_not_one_of_a_new
         for said, batch in batches:
             sink(said, batch)
     assert log.end(Topic.ALERTS) == (3,)
-
-

@@ -112,6 +112,14 @@ def test_of_two_processes_with_one_name_the_older_is_shut_out(kafka_logs: KafkaL
     assert new.state("who") == b"new"
 
 
+def test_producers_ask_for_the_acknowledgement_of_all_replicas_and_number_their_records() -> None:
+    from islet.log.kafka_access import KafkaAccess
+    from islet.log.kafka_writer import Writer
+
+    configured = Writer(KafkaAccess(bootstrap="127.0.0.1:1")).configuration({})
+    assert (configured["acks"], configured["enable.idempotence"]) == ("all", True)
+
+
 def test_another_number_of_partitions_is_refused(kafka_logs: KafkaLogs, prefix: str) -> None:
     kafka_logs(prefix, 4)
     with pytest.raises(SettingError, match="has 4"):

@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+import signal
 import socket
 import subprocess
 from contextlib import ExitStack
@@ -79,6 +80,13 @@ class Kafka:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(20.0)
+
+    def pause(self) -> None:
+        """Have it answer nobody until it goes on."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
 
     def _answers(self) -> bool:
         try:

@@ -47,7 +47,11 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
             status = process.wait(900.0)
         finally:
             killed(process)
-        assert status == 0, (Path(self.folder) / "output").read_text(errors="replace")[-4000:]
+        assert status == 0, self.printed()
+
+    def printed(self) -> str:
+        """The end of what the run has printed."""
+        return (Path(self.folder) / "output").read_text(errors="replace")[-4000:]
 
     def batches(self) -> int:
         """How many micro-batches the engine's query has finished."""
@@ -59,6 +63,22 @@ def killed(process: subprocess.Popen[bytes]) -> None:
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait(30.0)
+
+
+def executors(process: subprocess.Popen[bytes]) -> list[int]:
+    """The process ids of a run's executors, where they are processes of their own."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if b"CoarseGrainedExecutorBackend" in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return [one for one in found if _group(one) == process.pid]
+
+
+def _group(process: int) -> int:
+    with suppress(OSError):
+        return os.getpgid(process)
+    return 0
 
 
 def _main(run: Run) -> None:

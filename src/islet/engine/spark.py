@@ -139,7 +139,7 @@ class _Done(msgspec.Struct, frozen=True):
     rules: str
 
 
-class EngineProcessor(StatefulProcessor):
+class EngineProcessor(StatefulProcessor):  # type: ignore[misc]
     """Spark's side of a shard."""
 
     def __init__(self, rules: str) -> None:

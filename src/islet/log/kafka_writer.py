@@ -35,7 +35,7 @@ class Writer:
         """Send records that need not be together."""
         with self._appending, plain_errors():
             if self._appender is None:
-                self._appender = Producer(self._configuration({}))
+                self._appender = Producer(self.configuration({}))
             try:
                 return _sent(self._appender, records)
             except BaseException:
@@ -65,11 +65,12 @@ class Writer:
 
     def _new_transactor(self) -> Producer:
         name = f"{self._access.prefix}islet-{self._access.writer}"
-        producer = Producer(self._configuration({"transactional.id": name}))
+        producer = Producer(self.configuration({"transactional.id": name}))
         producer.init_transactions(ANSWER_S)
         return producer
 
-    def _configuration(self, more: dict[str, Any]) -> dict[str, Any]:
+    def configuration(self, more: dict[str, Any]) -> dict[str, Any]:
+        """Of a producer: what all have, and `more`."""
         return self._access.client(
             {
                 "acks": "all",
