@@ -57,7 +57,7 @@ def everything(patients: int, seed: int = 11) -> list[Commit]:
     hours."""
     rng = np.random.default_rng(seed)
     crowd = readings(patients * _EACH, seed)
-    number = np.array([int(name.removeprefix("patient-")) for name in crowd.column("patient").to_pylist()])
+    number = np.array([int(str(name).removeprefix("patient-")) for name in crowd.column("patient").to_pylist()])
     minute = (crowd.column("time_us").to_numpy() - START_US) // MINUTE_US
     arrived = np.maximum.accumulate(minute)  # what is late came with what was on time
     here = (number % 5 > 0) | (minute < 120)
@@ -67,7 +67,7 @@ def everything(patients: int, seed: int = 11) -> list[Commit]:
     ]
     found = []
     for now in range(int(minute.max()) + 1):
-        rows = crowd.take(pa.array(np.flatnonzero(here & (arrived == now))))
+        rows = crowd.take(np.flatnonzero(here & (arrived == now)))
         appends = [Append(topic=Topic.GLUCOSE_READINGS, batch=rows)] if rows.num_rows else []
         for which, (at, (topic, event)) in enumerate(told):
             if at + which % 3 * 5 == now:  # some come late

@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from tests.services.crowd import START_US
 from tests.services.jars import of_spark
+from tests.services.meter import Meter
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -124,13 +127,21 @@ def _main(run: Run) -> None:
     )
     planned = plan(load_rules())
     rules = engine.Frozen.of(planned, references(planned, NO_LAYERS, []), Settings())
-    for query in engine.start(spark, job, rules, log, lambda: START_US):
+    meter = Meter()
+    queries = engine.start(spark, job, rules, log, lambda: START_US)
+    for query in queries:
         query.awaitTermination()
-        progress = [{"rows": one["numInputRows"], "ms": one["durationMs"]["triggerExecution"]}
-                    for one in query.recentProgress]  # fmt: skip
-        (Path(run.folder) / f"{query.name}.json").write_text(json.dumps(progress))
+    progress = {query.name: [_batch(one) for one in query.recentProgress] for query in queries}
+    (Path(run.folder) / "cost.json").write_text(json.dumps({"queries": progress, "cpu": meter.stop()}))
     log.close()
     spark.stop()
+
+
+def _batch(progress: dict[str, Any]) -> dict[str, float]:
+    """A micro-batch: how many rows, when it began and ended (s since 1970)."""
+    began_s = datetime.fromisoformat(progress["timestamp"]).timestamp()
+    seconds = progress["durationMs"]["triggerExecution"] / 1000
+    return {"rows": progress["numInputRows"], "began_s": began_s, "ended_s": began_s + seconds}
 
 
 if __name__ == "__main__":
