@@ -202,3 +202,15 @@ def test_a_micro_batch_that_spark_repeats_is_committed_once_but_not_one_of_a_new
         for said, batch in batches:
             sink(said, batch)
     assert log.end(Topic.ALERTS) == (3,)
+
+
+def test_a_micro_batch_that_is_repeated_by_other_rules_is_said_again() -> None:
+    """What the first rules said may not be all that these say; what is known is known by its id."""
+    from islet.engine.spark import Sink
+
+    log = MemoryLog(partitions=1)
+    for rules in ("those of then", "those of then", "those of now"):
+        sink = Sink(log, lambda: START_US, rules)
+        sink.started("q")
+        sink(SaidOnce(DocumentRow("anna", "", 1, "opened", "{}")), 0)
+    assert log.end(Topic.ALERTS) == (2,)

@@ -66,7 +66,7 @@ _READING: Final = (
     "patient string, device string, time_us long, glucose_tenths int, value double, unit string, range string, "
     "method string, received_at_us long"
 )
-_CLOCK: Final = -1
+CLOCK: Final = -1
 """Stands in the column `topic` of a row that only says what time it is."""
 _LOOK_S: Final = 5
 """How often the rules are asked whether they have changed."""
@@ -166,7 +166,7 @@ class EngineProcessor(StatefulProcessor):  # type: ignore[misc]
             if len(values):
                 entries[topic] = batch_of(topic, values.tolist())
         said = [shard.take_in(entries)] if entries else []
-        clock_ms = given.loc[given["topic"] == _CLOCK, "clock_ms"]
+        clock_ms = given.loc[given["topic"] == CLOCK, "clock_ms"]
         if len(clock_ms):
             said.append(shard.tick(int(clock_ms.max()) * 1000))
         self._saved.update((shard.dump(),))
@@ -259,20 +259,22 @@ def keep(spark: SparkSession, job: Job, rules: Callable[[], Frozen], log: Log, n
 
 def start(spark: SparkSession, job: Job, rules: Frozen, log: Log, now: Now) -> list[StreamingQuery]:
     """The job's queries, running: the engine, and the lake where one is asked for."""
-    said = (
-        _shards(_records(spark, job, TOPICS), job)
-        .groupBy("shard")
-        .transformWithStateInPandas(
-            statefulProcessor=EngineProcessor(_sent(spark, rules)),
-            outputStructType=_SAID,
-            outputMode="append",
-            timeMode="none",
-        )
-    )
+    said = engine_on(spark, _shards(_records(spark, job, TOPICS), job), rules)
     sink = Sink(log, now, rules.version)
     engine = _begun(said, job, "engine", sink)
     sink.started(str(engine.id))
     return [engine, *([_lake(_records(spark, job, [Topic.GLUCOSE_READINGS]), job)] if job.lake else [])]
+
+
+def engine_on(spark: SparkSession, rows: DataFrame, rules: Frozen) -> DataFrame:
+    """What follows from a stream of rows, as rows of DOCUMENTS_SCHEMA. Columns: shard, topic (its number in TOPICS),
+    offset (within topic and shard, for the order), value (a record's JSON); clock_ms where `topic` is CLOCK."""
+    return rows.groupBy("shard").transformWithStateInPandas(
+        statefulProcessor=EngineProcessor(_sent(spark, rules)),
+        outputStructType=_SAID,
+        outputMode="append",
+        timeMode="none",
+    )
 
 
 def _records(spark: SparkSession, job: Job, topics: Sequence[Topic]) -> DataFrame:
@@ -309,7 +311,7 @@ def _clocks(job: Job) -> Column:
     def row(number: Column) -> Column:
         return f.struct(
             (number * job.partitions + f.col("partition")).cast("int").alias("shard"),
-            f.lit(_CLOCK).alias("topic"),
+            f.lit(CLOCK).alias("topic"),
             f.lit(0).cast("long").alias("offset"),
             f.lit(None).cast("binary").alias("value"),
             f.unix_millis("timestamp").alias("clock_ms"),
