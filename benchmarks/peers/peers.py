@@ -19,6 +19,7 @@ ALL: Final = 10_000_000
 
 PEERS: Final = {
     "islet_engine": Peer("Islet, one process", "islet", "", ALL, True, "late readings revise; answers at once"),
+    "spark_islet": Peer("Islet on Spark, two cores", "islet", "", 2_000_000, True, "the same rules, through JSON"),
     "plain": Peer("dict and deque", "python", "", ALL, True, "doubles count twice; late readings are judged by what came"),
     "duckdb_batches": Peer("DuckDB OVER RANGE, micro-batches", "python", "", ALL, True, "asks again whom a batch touches"),
     "polars_batches": Peer("Polars rolling, micro-batches", "python", "polars", ALL, True, "asks again whom a batch touches"),

@@ -80,11 +80,21 @@ def clock(speed: float, not_before_us: int) -> Now:
 
 @contextlib.contextmanager
 def opened_log(settings: Settings) -> Iterator[Log]:
-    """The log of a data directory, made if it is not there."""
-    path = settings.data_dir / "log.db"
-    log: Log = plug("log", "sqlite")(path, data_key(settings, os.environ), partitions=settings.partitions)
-    with contextlib.closing(log):
+    """The log of a data directory, or on Kafka; made if it is not there."""
+    with contextlib.closing(_log_of(settings)) as log:
         yield log
+
+
+def _log_of(settings: Settings) -> Log:
+    log: Log
+    if settings.log == "kafka":
+        # one name for whoever is an engine, so that of two the older one is shut out
+        writer = "engine" if "engine" in settings.roles else "-".join(settings.roles)
+        log = plug("log", "kafka")(settings, writer=writer)
+    else:
+        path = settings.data_dir / "log.db"
+        log = plug("log", settings.log)(path, data_key(settings, os.environ), partitions=settings.partitions)
+    return log
 
 
 @contextlib.contextmanager

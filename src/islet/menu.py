@@ -9,6 +9,7 @@ PLUGS: Final[dict[str, dict[str, str]]] = {
     "log": {
         "sqlite": "islet.log.sqlite:SqliteLog",
         "memory": "islet.log.memory:MemoryLog",
+        "kafka": "islet.log.kafka:from_settings",
     },
     "store": {
         "sqlite": "islet.store.sqlite:SqliteStore",

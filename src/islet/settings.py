@@ -21,11 +21,15 @@ _CHOICES: Final = {
     "log_format": ("json", "text"),
     "notify_language": ("en", "zh-CN"),
     "smtp_security": ("tls", "starttls", "none"),
+    "log": ("sqlite", "kafka"),
+    "kafka_protocol": ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
+    "kafka_mechanism": ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
+    "kafka_compression": ("none", "gzip", "lz4", "zstd"),
 }
 _MAY_BE_ZERO: Final = frozenset(
     {"commit_wait_ms", "lateness_min", "future_min", "silence_grace_s", "page_max_age_min", "jobs_hour"}
 )
-_MOST: Final = {"partitions": 1024, "retention_days": 36_500, "jobs_hour": 23}
+_MOST: Final = {"partitions": 1024, "kafka_replicas": 9, "retention_days": 36_500, "jobs_hour": 23}
 _MOST_OF_ANY: Final = 1_000_000  # more is a slip in the unit, and would not fit a column of microseconds one day
 
 
@@ -67,6 +71,25 @@ class Settings:
     )
     https_port: int = _setting(8443, "port", "Portal, API and IoT Hub's HTTPS endpoints over TLS; 0 turns it off.")
     http_plain_port: int = _setting(0, "port", "The same without TLS, for development only; 0 (off) by default.")
+
+    log: str = _setting(
+        "sqlite", "", "Where the log is: sqlite (a file in data_dir), or kafka (for more than one machine)."
+    )
+    kafka_bootstrap: str = _setting("", "host:port", "One or more brokers, with commas between them.")
+    kafka_protocol: str = _setting("PLAINTEXT", "", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")
+    kafka_mechanism: str = _setting("PLAIN", "", "How a SASL protocol logs in: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.")
+    kafka_user: str = _setting("", "", "Who we are there; `$ConnectionString` at Azure Event Hubs.")
+    kafka_password: str = _setting("", "secret", "The password; the connection string at Azure Event Hubs.")
+    kafka_ca_file: str = _setting(
+        "", "", "PEM file with the authority of the brokers' certificates; the system's by default."
+    )
+    kafka_prefix: str = _setting(
+        "", "", "Stands before the name of every topic, so that installations can share a broker."
+    )
+    kafka_replicas: int = _setting(
+        1, "brokers", "Brokers that hold each entry; 3 where none may be lost with a machine."
+    )
+    kafka_compression: str = _setting("zstd", "", "none, gzip, lz4 or zstd.")
 
     partitions: int = _setting(4, "partitions", "Partitions of each topic; fixed when the log is made.")
     retention_days: float = _setting(30.0, "days", "How long the log keeps entries.")

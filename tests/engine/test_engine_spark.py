@@ -1,0 +1,216 @@
+"""The engine on Spark says what the embedded one says, whatever is killed meanwhile. ISLET_SCALE_READINGS: how many."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from msgspec.structs import replace
+
+from islet.engine.embedded import EmbeddedEngine
+from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.rulebook import Rules
+from islet.engine.rules import load_rules, plan
+from islet.log.base import Commit, Log
+from islet.log.group_commit import GroupCommit
+from islet.log.memory import MemoryLog
+from islet.model.batch import DocumentRow, documents_batch
+from islet.model.topics import Topic
+from islet.settings import Settings
+from tests.services.crowd import START_US, commits, everything, readings
+from tests.services.fixtures import KafkaLogs
+from tests.services.fixtures import kafka as kafka
+from tests.services.fixtures import kafka_logs as kafka_logs
+from tests.services.fixtures import prefix as prefix
+from tests.services.fixtures import spark as spark
+from tests.services.kafka import Kafka
+from tests.services.spark import Run, executors, killed
+from tests.services.told import changes, table
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("spark")]
+
+READINGS = int(os.environ.get("ISLET_SCALE_READINGS", "20000"))
+
+
+@pytest.fixture(scope="module")
+def crowd() -> pa.RecordBatch:
+    return readings(READINGS)
+
+
+@pytest.fixture(scope="module")
+def embedded(crowd: pa.RecordBatch) -> Log:
+    """A log with the readings, and what the embedded engine says of them."""
+    log = MemoryLog(partitions=4)
+    log.commit(list(commits(crowd)))
+    run_embedded(log)
+    return log
+
+
+def run_embedded(log: Log, arriving: Sequence[Commit] = ()) -> None:
+    """Everything that is in the log, then what arrives, each when it does."""
+    planned = plan(load_rules())
+    rules = Rules(plan=planned, references=references(planned, NO_LAYERS, []))
+    now_us = START_US
+    writer = GroupCommit(log, lambda: now_us, wait_s=0.0)
+    engine = EmbeddedEngine(log, writer, lambda: rules, Settings(), lambda: now_us)
+    while engine.run_once(0.0):
+        pass
+    for commit in arriving:
+        now_us = commit.received_at_us
+        log.commit([commit])
+        while engine.run_once(0.0):
+            pass
+    engine.close()
+    writer.close()
+
+
+@pytest.fixture
+def run(kafka: Kafka, prefix: str, tmp_path: Path) -> Run:
+    return Run(bootstrap=kafka.bootstrap, prefix=prefix, folder=str(tmp_path), most_rows=READINGS // 5)
+
+
+def test_spark_and_the_embedded_engine_give_identical_alerts(
+    run: Run, prefix: str, kafka_logs: KafkaLogs, crowd: pa.RecordBatch, embedded: Log
+) -> None:
+    log = kafka_logs(prefix)
+    log.commit(list(commits(crowd)))
+    run.finish()
+    expected = table(embedded)
+    assert len(expected) > READINGS // 500
+    assert table(log) == expected
+
+
+def test_they_also_agree_on_everything_else_that_devices_and_people_say_and_on_who_says_nothing_more(
+    run: Run, prefix: str, kafka_logs: KafkaLogs
+) -> None:
+    morning = everything(patients=60)
+    log, embedded = kafka_logs(prefix), MemoryLog(partitions=4)
+    log.commit(morning)
+    run_embedded(embedded, morning)
+    replace(run, most_rows=700).finish()
+    expected = table(embedded)
+    assert {row[0] for row in expected.values()} >= {"low", "no_data", "pulse_high", "systolic_high", "battery_low"}
+    assert table(log) == expected
+
+
+class Undisturbed(NamedTuple):
+    """What a run says that nobody disturbs."""
+
+    changes: list[str]
+    lake: Path
+
+
+_undisturbed: list[Undisturbed] = []
+
+
+@pytest.fixture
+def undisturbed(run: Run, prefix: str, kafka_logs: KafkaLogs, crowd: pa.RecordBatch, tmp_path: Path) -> Undisturbed:
+    if not _undisturbed:
+        name, folder = f"{prefix}undisturbed.", tmp_path / "undisturbed"
+        log = kafka_logs(name)
+        log.commit(list(commits(crowd)))
+        replace(run, prefix=name, folder=str(folder), lake=True).finish()
+        _undisturbed.append(Undisturbed(sorted(changes(log)), folder / "lake"))
+    return _undisturbed[0]
+
+
+def test_the_lake_has_each_reading_as_often_as_the_log(undisturbed: Undisturbed, crowd: pa.RecordBatch) -> None:
+    assert_lake_is(crowd, undisturbed.lake)
+
+
+def test_a_driver_that_is_killed_loses_and_doubles_nothing(
+    run: Run, prefix: str, kafka_logs: KafkaLogs, crowd: pa.RecordBatch, embedded: Log, undisturbed: Undisturbed
+) -> None:
+    log = kafka_logs(prefix)
+    log.commit(list(commits(crowd)))
+    rng = random.Random(20261121)
+    for batches in (1, 3):
+        process = run.start()
+        wait_for(partial(enough, run, batches))
+        time.sleep(rng.uniform(0.0, 1.0))
+        assert process.poll() is None, "it has ended before it could be killed"
+        killed(process)
+    replace(run, lake=True).finish()
+    assert table(log) == table(embedded)
+    assert sorted(changes(log)) == undisturbed.changes
+    assert_lake_is(crowd, Path(run.folder) / "lake")
+
+
+def test_executors_that_are_killed_lose_and_double_nothing(
+    run: Run, prefix: str, kafka_logs: KafkaLogs, crowd: pa.RecordBatch, undisturbed: Undisturbed
+) -> None:
+    """Two machines' worth of processes: local-cluster starts a JVM and its Python workers for each executor."""
+    log = kafka_logs(prefix)
+    log.commit(list(commits(crowd)))
+    cluster = replace(run, master="local-cluster[2,1,768]")
+    process = cluster.start()
+    try:
+        for batches in (1, 2):
+            wait_for(partial(enough, run, batches))
+            victim = min(executors(process))
+            os.kill(victim, signal.SIGKILL)
+        assert process.wait(600.0) == 0, cluster.printed()
+    finally:
+        killed(process)
+    assert sorted(changes(log)) == undisturbed.changes
+
+
+def assert_lake_is(crowd: pa.RecordBatch, lake: Path) -> None:
+    """Each reading as often as the log has it."""
+    names = ["patient", "device", "time_us", "glucose_tenths", "value"]
+    found = pq.read_table(lake, columns=names).sort_by([(name, "ascending") for name in names])
+    expected = pa.Table.from_batches([crowd.select(names)]).sort_by([(name, "ascending") for name in names])
+    assert found.equals(expected)
+
+
+def enough(run: Run, batches: int) -> bool:
+    return run.batches() >= batches
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    until = time.monotonic() + 300.0
+    while not happened():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+class SaidOnce:
+    """What Spark gives to a sink: a frame that can be asked for as a table."""
+
+    def __init__(self, *rows: DocumentRow) -> None:
+        self._table = pa.Table.from_batches([documents_batch(rows)])
+
+    def toArrow(self) -> pa.Table:  # noqa: N802
+        return self._table
+
+
+def test_a_micro_batch_that_spark_repeats_is_committed_once_but_not_one_of_a_new_checkpoint() -> None:
+    from islet.engine.spark import Sink
+
+    log = MemoryLog(partitions=1)
+    first, second = (SaidOnce(DocumentRow("anna", "", number, "opened", "{}")) for number in (1, 2))
+    for query, batches in (("q", [(first, 0), (first, 0), (second, 1), (second, 1)]), ("another", [(first, 0)])):
+        sink = Sink(log, lambda: START_US)
+        sink.started(query)
+        for said, batch in batches:
+            sink(said, batch)
+    assert log.end(Topic.ALERTS) == (3,)
+
+
+def test_a_micro_batch_that_is_repeated_by_other_rules_is_said_again() -> None:
+    """What the first rules said may not be all that these say; what is known is known by its id."""
+    from islet.engine.spark import Sink
+
+    log = MemoryLog(partitions=1)
+    for rules in ("those of then", "those of then", "those of now"):
+        sink = Sink(log, lambda: START_US, rules)
+        sink.started("q")
+        sink(SaidOnce(DocumentRow("anna", "", 1, "opened", "{}")), 0)
+    assert log.end(Topic.ALERTS) == (2,)

@@ -1,0 +1,174 @@
+"""The log on a real Kafka holds the contract; and what only Kafka can do: be shared, cut, fenced, restarted."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+
+from islet.errors import SettingError
+from islet.log.base import Append, Commit, CursorMove, Log
+from islet.model.batch import DocumentRow, documents_batch
+from islet.model.topics import Topic
+from tests.log.contract import LogContract, OpenLog
+from tests.log.rows import GLUCOSE, append, commit, entries, note, patients_of, reading, tuples
+from tests.services.fixtures import KafkaLogs
+from tests.services.fixtures import kafka as kafka
+from tests.services.fixtures import kafka_logs as kafka_logs
+from tests.services.fixtures import prefix as prefix
+from tests.services.kafka import Kafka
+
+pytestmark = pytest.mark.slow
+
+
+class TestKafkaLog(LogContract):
+    @pytest.fixture
+    def open_log(self, kafka_logs: KafkaLogs, prefix: str) -> OpenLog:
+        return lambda partitions: kafka_logs(prefix, partitions)
+
+    def test_compaction_is_invisible(self, log: Log) -> None:
+        """The broker compacts by itself; there is nothing for us to do."""
+        log.commit([commit(1, append(reading("p1", 1)), note("p1", 1, "tea"))])
+        before = entries(log), entries(log, Topic.CARE_EVENTS)
+        assert log.compact() == 0
+        assert (entries(log), entries(log, Topic.CARE_EVENTS)) == before
+
+
+def test_a_record_is_one_json_object_that_any_client_can_read(kafka: Kafka, kafka_logs: KafkaLogs, prefix: str) -> None:
+    from confluent_kafka import Consumer, TopicPartition
+
+    log = kafka_logs(prefix, 1)
+    log.commit([commit(77_000, append(reading("anna", 3, 112)), note("anna", 4, "tea"))])
+    consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "any"})
+    consumer.assign([TopicPartition(f"{prefix}{topic}", 0, 0) for topic in (GLUCOSE, Topic.CARE_EVENTS)])
+    found: dict[str, tuple[bytes, int, dict[str, object]]] = {}
+    while len(found) < 2:
+        message = consumer.poll(10.0)
+        assert message is not None
+        found[message.topic()] = (message.key(), message.timestamp()[1], json.loads(message.value()))
+    consumer.close()
+    common = {"patient": "anna", "received_at_us": 77_000}
+    assert found[f"{prefix}{GLUCOSE}"] == (b"anna", 77, common | {
+        "device": "sensor-of-anna", "time_us": 180_000_000, "glucose_tenths": 1120, "value": 112.0,
+        "unit": "mg/dL", "range": "within", "method": "cgm",
+    })  # fmt: skip
+    document = common | {"device": "", "time_us": 240_000_000, "type": "note", "body": {"text": "tea"}}
+    assert found[f"{prefix}{Topic.CARE_EVENTS}"] == (b"anna", 77, document)
+
+
+def test_a_body_that_is_no_json_is_refused_before_anything_is_sent(kafka_logs: KafkaLogs, prefix: str) -> None:
+    log = kafka_logs(prefix, 1)
+    row = DocumentRow("anna", "", 0, "note", "{tea")
+    wrong = Append(topic=Topic.CARE_EVENTS, batch=documents_batch([row]))
+    with pytest.raises(ValueError, match="JSON"):
+        log.commit([commit(1, append(reading("anna", 1)), wrong)])
+    assert patients_of(log) == []
+
+
+def test_the_marks_of_transactions_are_passed_over_by_whoever_reads(kafka_logs: KafkaLogs, prefix: str) -> None:
+    log, other = kafka_logs(prefix, 1), kafka_logs(prefix, 1, "other")
+    assert patients_of(other) == []  # follows from now on
+    for minute in range(5):
+        move = CursorMove(consumer="c", topic=GLUCOSE, partition=0, offset=minute)
+        log.commit([Commit(received_at_us=1, appends=[append(reading("anna", minute))], cursors=[move])])
+        assert [row[-1] for row in entries_with_gaps(log)] == [1] * (minute + 1)
+    seen = 0
+    while len(found := entries_with_gaps(other)) < 5:
+        seen = other.wait(seen, 10.0)
+    assert [row[2] for row in found] == [minute * 60_000_000 for minute in range(5)]
+    fresh = kafka_logs(prefix, 1, "third")
+    assert entries_with_gaps(fresh) == found
+    assert fresh.read(GLUCOSE, 0, fresh.end(GLUCOSE)[0]) is None
+    assert fresh.newest_received_us() == 1
+
+
+def entries_with_gaps(log: Log) -> list[tuple[object, ...]]:
+    found, offset = list[tuple[object, ...]](), 0
+    while (one := log.read(GLUCOSE, 0, offset)) is not None:
+        assert one.offset >= offset
+        found += tuples(one.batch)
+        offset = one.next_offset
+    return found
+
+
+def test_a_state_larger_than_a_record_may_be_comes_back_whole(kafka_logs: KafkaLogs, prefix: str) -> None:
+    log = kafka_logs(prefix, 1)
+    large = random.Random(7).randbytes(3_000_000)
+    log.commit([Commit(received_at_us=1, states={"large": large})])
+    assert kafka_logs(prefix, 1, "other").state("large") == large
+    log.commit([Commit(received_at_us=2, states={"large": large[:10]})])
+    assert log.state("large") == large[:10]
+
+
+def test_of_two_processes_with_one_name_the_older_is_shut_out(kafka_logs: KafkaLogs, prefix: str) -> None:
+    old, new = kafka_logs(prefix, 1, "engine"), kafka_logs(prefix, 1, "engine")
+    states = [Commit(received_at_us=1, states={"who": b"old"})]
+    old.commit(states)
+    new.commit([Commit(received_at_us=1, states={"who": b"new"})])
+    with pytest.raises(OSError, match="another process"):
+        old.commit(states)
+    assert new.state("who") == b"new"
+
+
+def test_producers_ask_for_the_acknowledgement_of_all_replicas_and_number_their_records() -> None:
+    from islet.log.kafka_access import KafkaAccess
+    from islet.log.kafka_writer import Writer
+
+    configured = Writer(KafkaAccess(bootstrap="127.0.0.1:1")).configuration({})
+    assert (configured["acks"], configured["enable.idempotence"]) == ("all", True)
+
+
+def test_another_number_of_partitions_is_refused(kafka_logs: KafkaLogs, prefix: str) -> None:
+    kafka_logs(prefix, 4)
+    with pytest.raises(SettingError, match="has 4"):
+        kafka_logs(prefix, 8)
+
+
+_OTHER_PROCESS = """
+import sys
+from islet.log.base import Commit, CursorMove
+from islet.log.kafka import KafkaLog
+from islet.log.kafka_access import KafkaAccess
+from tests.log.rows import GLUCOSE, append, reading
+log = KafkaLog(KafkaAccess(bootstrap=sys.argv[1], prefix=sys.argv[2]), partitions=2)
+for minute in range(100_000):
+    rows = append(*(reading(f"p{number}", minute) for number in range(10)))
+    move = CursorMove(consumer="c", topic=GLUCOSE, partition=0, offset=minute + 1)
+    log.commit([Commit(received_at_us=1, appends=[rows], cursors=[move])])
+    print(minute, flush=True)
+"""
+
+
+def test_a_process_that_is_killed_leaves_whole_transactions_with_their_cursors(
+    kafka: Kafka, kafka_logs: KafkaLogs, prefix: str
+) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    for acknowledged in (5, 23):
+        name = f"{prefix}{acknowledged}."
+        command = [sys.executable, "-c", _OTHER_PROCESS, kafka.bootstrap, name]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        assert process.stdout is not None
+        for _ in range(acknowledged):
+            last = int(process.stdout.readline())
+        process.kill()
+        last = max([last, *(int(line) for line in process.stdout if line.endswith("\n"))])
+        process.wait(30.0)
+        log = kafka_logs(name, 2)
+        log.commit([Commit(received_at_us=1, states={"successor": b""})])  # ends what was open under this name
+        minutes = log.cursor("c", GLUCOSE)[0]
+        assert minutes >= last + 1
+        found = sorted((row[-1], row[0]) for rows in all_entries(log) for row in rows)
+        assert found == sorted((minute, f"p{number}") for minute in range(minutes) for number in range(10))
+
+
+def all_entries(log: Log) -> list[list[tuple[object, ...]]]:
+    found: list[list[tuple[object, ...]]] = []
+    for partition in range(log.partitions):
+        rows, offset = list[tuple[object, ...]](), 0
+        while (one := log.read(GLUCOSE, partition, offset)) is not None:
+            rows += [(row[0], row[2] // 60_000_000) for row in tuples(one.batch)]  # type: ignore[operator]
+            offset = one.next_offset
+        found.append(rows)
+    return found
