@@ -1,10 +1,11 @@
 """The jobs that Islet comes with, on a schedule."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from islet.jobs.base import Job
 from islet.jobs.changes import ChangesJob
 from islet.jobs.cohorts import CohortsJob
 from islet.jobs.schedule import Commits, Schedule
@@ -22,11 +23,12 @@ def shipped(
     commit: Commits,
     now: Now,
     *,
+    more: Sequence[Job] = (),
     zone: str = "UTC",
     hour: int = HOUR,
     stopping: Callable[[], bool] = lambda: False,
     alone: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Schedule:
-    """All shipped jobs, each night at `hour` in `zone` (arguments as of Schedule)."""
-    jobs = (ChangesJob(store, registry), CohortsJob(store, registry), SummariesJob(store, registry))
+    """All shipped jobs, and `more` after them, each night at `hour` in `zone` (arguments as of Schedule)."""
+    jobs: list[Job] = [ChangesJob(store, registry), CohortsJob(store, registry), SummariesJob(store, registry), *more]
     return Schedule(jobs, registry, commit, now, zone=ZoneInfo(zone), hour=hour, stopping=stopping, alone=alone)
