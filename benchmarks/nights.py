@@ -106,7 +106,7 @@ def _run(job: Job) -> None:
     figure(f"{who}, processor", busy_s, "s")
     figure(f"{who}, by the clock", wall_s, "s")
     growth_mb = memory[-1] - memory[1]
-    figure(f"{who}, memory from the second tenth on", growth_mb, "MB", bar="<= 10 MB", holds=growth_mb <= 10)
+    figure(f"{who}, memory from the second tenth on", growth_mb, "MB", bar="<= 3 MB", holds=growth_mb <= 3)
     figure(f"{who}, result", len(finding.result) / 1e3, "kB")
     if job.name == "changes":
         assert finding.counts["open"] == -(-_PEOPLE // _CHANGED_EVERY), finding.counts
