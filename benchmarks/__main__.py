@@ -1,10 +1,10 @@
-"""Run all benchmarks, or those that are named: `python -m benchmarks [simulate storage engine path gateway latency metrics]`."""
+"""Run all benchmarks, or those that are named: `python -m benchmarks [simulate storage engine path gateway latency metrics nights]`."""
 
 import subprocess
 import sys
 import time
 
-ALL = ("simulate", "storage", "engine", "path", "gateway", "latency", "metrics")
+ALL = ("simulate", "storage", "engine", "path", "gateway", "latency", "metrics", "nights")
 
 
 def main() -> int:

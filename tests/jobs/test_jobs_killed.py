@@ -53,7 +53,7 @@ def settings(tmp_path: Path) -> Settings:
 def kill(settings: Settings, *words: str) -> list[str]:
     """Run jobs that are killed (`tests/jobs/killed.py`); what it prints."""
     command = [sys.executable, "-m", "tests.jobs.killed", str(settings.data_dir), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout.splitlines()
 
 
 def run(settings: Settings, job: str) -> None:
