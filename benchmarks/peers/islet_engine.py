@@ -11,14 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.peers.data import MINUTE_US, PATIENTS, RULE
-from islet.engine.rules import Reference, plan, read_rule
-from islet.engine.step import EngineState, step, tick
+from islet.engine.quantities import GLUCOSE
+from islet.engine.reference import PatientReference, Reference
+from islet.engine.rules import plan, read_rule
+from islet.engine.state import EngineState
+from islet.engine.step import step, tick
 
 
 def main(input: Path, output: Path) -> None:
     rule = f'/*\nname = "peers"\ntitle = "The rule of the comparison"\nseverity = "notice"\n*/\n{RULE}'
-    ruled, everybody = plan([read_rule(rule)]), Reference(otherwise=1)
-    state = EngineState(ring_readings=16, lateness_us=15 * MINUTE_US)
+    ruled, everybody = plan([read_rule(rule)]).streams[GLUCOSE], Reference(otherwise=PatientReference(mask=1))
+    state = EngineState(lateness_us=15 * MINUTE_US)
     state.adopt(ruled, everybody)
     state.reserve(PATIENTS)
     tick(state, 0, everybody, ruled)

@@ -109,11 +109,6 @@ class Settings:
         "min",
         "A reading dated further ahead of our clock than this is a dead letter: the device's clock is wrong.",
     )
-    ring_readings: int = _setting(
-        32,
-        "readings",
-        "Readings kept in memory per patient; at least (window + lateness) / interval of the sensor + 1.",
-    )
     engine_tick_s: float = _setting(1.0, "s", "How often rules about silence are looked at (in the platform's time).")
     silence_grace_s: float = _setting(
         60.0,

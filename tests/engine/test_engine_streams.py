@@ -2,6 +2,7 @@
 
 import pytest
 
+from islet.engine.reference import PatientReference, Reference
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.codec import encode_change
 from tests.engine.streams import (
@@ -248,3 +249,13 @@ def test_patients_for_whom_a_windows_rule_is_off_do_not_change_those_for_whom_it
         both.read(*points)
         alone.read(*points[::2])
     assert both.episodes() == alone.episodes() != {}
+
+
+def test_a_reference_with_fewer_parameters_than_the_rules_ask_for_is_refused() -> None:
+    ready = SHIPPED
+    assert ready.parameters
+    engine = Engine(ready, Reference(otherwise=PatientReference(mask=1)))
+    with pytest.raises(ValueError, match=f"expected {len(ready.parameters)} parameters for each patient"):
+        engine.read(Point(0, 60))
+    nobody = Engine(ready, Reference(otherwise=PatientReference(mask=0)))
+    assert nobody.read(Point(0, 60)).changes == []

@@ -3,7 +3,7 @@
 Readings name a patient and a device. A device is hardly ever another than the patient's last one, so that one is
 compared first, and the index of devices is asked only when it is not the same.
 
-A hash table in flat arrays (open addressing, linear probing, at most half full), the text read eight bytes at a time.
+A hash table in flat arrays (open addressing, linear probing), the text read eight bytes at a time.
 A hit compares the text, not only the hash, so the index is exact.
 """
 
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from islet.engine.kernel import Int, inlined, kernel, part, prefetch
 
 _WORD: Final = 8
-_AHEAD: Final = 32
+_AHEAD: Final = 128
 _AT_ONCE: Final = 65_536
 """Rows of a look-up: there is room for as many new ids, which is not worth more memory than that."""
 _FIRST_SLOTS: Final = 1_024
+_FULLEST: Final = 5 / 8
+"""Of the slots; more would make the probing long."""
 _T = TypeVar("_T", bound=np.generic)
 
 # The finishing steps of MurmurHash3 (public domain), applied to each word of eight bytes.
@@ -114,8 +116,8 @@ class Ids:
         need_bytes = int(self._ends[self._count]) + more_bytes + 2 * _WORD
         if need_bytes > len(self._text):
             self._text = _grown(self._text, max(need_bytes, len(self._text) + len(self._text) // 2))
-        if 2 * need > len(self._slots):
-            self._slots = np.zeros(1 << (2 * need - 1).bit_length(), np.uint64)
+        if need > len(self._slots) * _FULLEST:
+            self._slots = np.zeros(1 << int(need / _FULLEST).bit_length(), np.uint64)
             _place(self._slots, self._hashes, self._count)
         return Table(self._slots, self._ends, _words(self._text), self._hashes)
 

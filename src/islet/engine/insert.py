@@ -37,7 +37,7 @@ from islet.engine.series import (
     Series,
 )
 
-AHEAD: Final = 32
+AHEAD: Final = 128
 
 _GATHERED: Final = 128
 """A run in which readings wait to be evaluated grows to this before they have to be, so that a backlog is evaluated many

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.engine.adopt import move_rules, tidy
-from islet.engine.evaluate import own_window_us
+from islet.engine.evaluate import Windows, own_window_us, windows_of
 from islet.engine.frontmatter import Rule
 from islet.engine.ids import Ids, Pairs
 from islet.engine.pool import END, GIVEN_BACK, UNIT, new_heap
@@ -62,6 +62,8 @@ class EngineState:
         self.context_us = 0
         self.rules: tuple[RuleName, ...] = ()
         self.ended: list[Ended] = []
+        self._program: Program | None = None
+        self.windows: Windows  # of the plan
         self.reference = _NOBODY
         self._parameters = 0  # columns that the plan asks for
         self._profile_of: dict[str, int] = {}
@@ -91,6 +93,8 @@ class EngineState:
             self._move_rules(rules)
         self.window_us = own_window_us(plan.program)
         self.context_us = plan.program.context_us
+        if plan.program is not self._program:
+            self._program, self.windows = plan.program, windows_of(plan.program)
         if max(self.window_us, self.context_us) + self.lateness_us > LONGEST_HORIZON_US:
             raise ValueError(f"windows and lateness: expected at most {LONGEST_HORIZON_US} µs together")
         parameters = int(plan.program.parameters[:, 0].max(initial=-1)) + 1

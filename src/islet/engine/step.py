@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from islet.engine.advance import advance
 from islet.engine.changes import Changes
 from islet.engine.episodes import CHANGE_WIDTH, CLEARED, fold_tick
-from islet.engine.evaluate import windows_of
 from islet.engine.program import MOST_RULES
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.series import (
@@ -94,9 +93,8 @@ def step(
     history = np.zeros(len(rows.times_us), np.bool_)
     context_history = np.zeros(len(context_rows.times_us), np.bool_)
     memory = (state.series, state.pool, state.heap, state.devices.hashes, state.profiles, state.bounds)
-    program = plan.program
     state.pool, changes = advance(
-        *memory, context_rows, rows, program, windows_of(program), tally, context_history, history
+        *memory, context_rows, rows, plan.program, state.windows, tally, context_history, history
     )
     return Output(
         said=Changes(changes, state.patients, state.devices, state.rules),
