@@ -11,6 +11,7 @@ import pytest
 
 from islet.cli import main
 from islet.engine.rules import load_rules, plan, read_rule
+from islet.metrics.table import METRICS
 from islet.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,6 +50,14 @@ def _is_a_command(line: str) -> bool:
         command = command.commands[words.pop(0)]
     options = {option for parameter in command.params for option in parameter.opts}
     return all(word in options for word in words if word.startswith("--"))
+
+
+def test_every_metric_is_defined_on_its_page_and_no_other() -> None:
+    page = (ROOT / "docs" / "explanation" / "metrics.md").read_text(encoding="utf-8")
+    first_cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert sorted(name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)) == sorted(
+        metric.name for metric in METRICS
+    )
 
 
 def test_every_make_target_that_is_shown_exists() -> None:

@@ -82,6 +82,15 @@ def test_an_hour_that_comes_twice_does_not_zigzag_on_the_grid() -> None:
     assert np.all(np.diff(values) > 0.0)
 
 
+@pytest.mark.parametrize(("gap_min", "points"), [(45, 8), (46, 0)])
+def test_a_gap_of_45_minutes_is_bridged_and_a_longer_one_is_not(gap_min: int, points: int) -> None:
+    minutes = np.array([5, 10, 15, 15 + gap_min, 20 + gap_min, 25 + gap_min])
+    grid = day_grid(people_of(["one"] * 6, minutes * MINUTE_US, 100.0 + minutes))
+    inside = grid.glucose_mg_dl[3 : 3 + gap_min // 5 - 1]  # points 20 to 55
+    assert np.count_nonzero(~np.isnan(inside)) == points
+    assert points == 0 or inside.tolist() == pytest.approx((100.0 + np.arange(20, 60, 5)).tolist())
+
+
 def test_presets_have_the_ranges_and_goals_of_the_consensus() -> None:
     """Battelino 2019, doi:10.2337/dci19-0028, table 3."""
     people = every(5, [53.0, 60.0, 65.0, 139.0, 141.0, 190.0, 251.0, 100.0])
