@@ -1,0 +1,93 @@
+"""A peer that speaks AMQP 1.0 with Proton's own client, in a thread; and bytes of its engine, to be spoiled."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Self, TypeVar
+
+from proton import Connection, Delivery, Message, Transport
+from proton.utils import BlockingConnection
+
+from tests.gateways.door import PATIENCE_S
+
+Result = TypeVar("Result")
+
+
+async def threaded(act: Callable[..., Result], *arguments: Any, **named: Any) -> Result:
+    return await asyncio.to_thread(act, *arguments, **named)
+
+
+class AmqpPeer:
+    """A connection; its links block a thread of their own until they are answered."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    @classmethod
+    async def connected(cls, port: int, **options: Any) -> Self:
+        """Raises what Proton does where it is not let in."""
+        given = {"allowed_mechs": "ANONYMOUS", "allow_insecure_mechs": True, "reconnect": False, **options}
+        return cls(await threaded(BlockingConnection, f"amqp://127.0.0.1:{port}", timeout=PATIENCE_S, **given))
+
+    async def put_token(self, token: str, audience: str = "") -> int:
+        """The status that it is answered with."""
+        sender, receiver = await self.sender("$cbs"), await self.receiver("$cbs")
+        request = Message(body=token, id="1", reply_to="cbs")
+        request.properties = {"operation": "put-token", "type": "servicebus.windows.net:sastoken", "name": audience}
+        await threaded(sender.send, request)
+        answer = await threaded(receiver.receive, PATIENCE_S)
+        assert answer.correlation_id == "1"
+        for link in (sender, receiver):
+            await threaded(link.close)
+        return int(answer.properties["status-code"])
+
+    async def sender(self, address: str) -> Any:
+        return await threaded(self.connection.create_sender, address)
+
+    async def receiver(self, address: str, credit: int = 10) -> Any:
+        return await threaded(self.connection.create_receiver, address, credit)
+
+    async def send(self, address: str, body: bytes, /, **fields: Any) -> int:
+        """How one message ended."""
+        sender = await self.sender(address)
+        delivery = await threaded(sender.send, Message(body=body, inferred=True, **fields), error_states=())
+        await threaded(sender.close)
+        return int(delivery.remote_state)
+
+    async def close(self) -> None:
+        await threaded(self.connection.close)
+
+
+ACCEPTED, REJECTED, RELEASED = int(Delivery.ACCEPTED), int(Delivery.REJECTED), int(Delivery.RELEASED)
+
+
+def opening_bytes(addresses: list[str]) -> bytes:
+    """What a client without SASL writes that opens both links of each address."""
+    transport, connection = Transport(), Connection()
+    transport.bind(connection)
+    connection.container, connection.hostname = "fuzz", "hub"
+    connection.open()
+    session = connection.session()
+    session.open()
+    for address in addresses:
+        for link in (session.sender(f"s{address}"), session.receiver(f"r{address}")):
+            link.target.address = link.source.address = address
+            link.open()
+            if link.is_receiver:
+                link.flow(10)
+    data = b""
+    while (pending := transport.pending()) > 0:
+        data += transport.peek(pending)
+        transport.pop(pending)
+    return data
+
+
+def transfer_bytes(links: int, messages: int) -> bytes:
+    """Messages on the links by turns, without a look at credit, as Proton would not send them."""
+    body = Message(body=b"{}", inferred=True, correlation_id="1").encode()
+    data = b""
+    for number in range(messages):
+        # handle, delivery-id, delivery-tag, message-format, settled
+        fields = bytes((0x52, 2 * (number % links), 0x52, number, 0xA0, 1, number, 0x43, 0x42))
+        frame = b"\x02\x00\x00\x00" + b"\x00\x53\x14\xc0" + bytes((len(fields) + 1, 5)) + fields + body
+        data += (len(frame) + 4).to_bytes(4, "big") + frame
+    return data

@@ -1,0 +1,249 @@
+"""AMQP 1.0, as Proton's own client and spoiled bytes see it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from random import Random
+from typing import Any
+
+import pytest
+from proton import ConnectionException, Message, symbol
+from proton.utils import LinkDetached
+
+from islet.access.sas import make_token, new_key
+from islet.model.people import Device
+from islet.model.topics import Topic
+from islet.store.devices_base import Command
+from tests.gateways.amqp_peer import ACCEPTED, REJECTED, RELEASED, AmqpPeer, opening_bytes, threaded, transfer_bytes
+from tests.gateways.door import HUB, NOW_S, NOW_US, PATIENCE_S, Door, reading
+from tests.gateways.test_gateways_fuzz import spoiled
+
+EVENTS = "/devices/cgm-1/messages/events"
+COMMANDS = "/devices/cgm-1/messages/devicebound"
+TWIN = "/devices/cgm-1/twin"
+SEND = "/messages/devicebound"
+
+
+@pytest.fixture
+async def amqp(door: Door) -> AsyncIterator[int]:
+    """The port of the door's AMQP listener."""
+    port = await door.amqp.listen("127.0.0.1", 0)
+    yield port
+    await door.amqp.stop()
+
+
+@contextlib.asynccontextmanager
+async def admitted(door: Door, port: int, token: str = "", **options: Any) -> AsyncIterator[AmqpPeer]:
+    """A connection with a token put (where there is one)."""
+    peer = await AmqpPeer.connected(port, **options)
+    try:
+        if token:
+            assert await peer.put_token(token) == 200
+        yield peer
+    finally:
+        with contextlib.suppress(ConnectionException, LinkDetached):
+            await peer.close()
+
+
+def token(device: Device, *, key: str = "", expires_s: int = NOW_S + 3600) -> str:
+    return make_token(f"{HUB}/devices/{device.id}", key or device.primary_key, expires_s)
+
+
+async def gone(peer: AmqpPeer) -> None:
+    """Wait until the peer's connection is closed by the server."""
+
+    def wait() -> None:
+        peer.connection.wait(lambda: False, timeout=PATIENCE_S)
+
+    with pytest.raises((ConnectionException, LinkDetached)):
+        await threaded(wait)
+
+
+async def test_a_message_is_accepted_once_it_is_in_the_log_and_not_before(door: Door, amqp: int) -> None:
+    async with admitted(door, amqp, token(door.add_device())) as peer:
+        door.log.gate.clear()
+        fields = {"properties": {"kind": "a", "urgent": True}, "content_type": symbol("application/json")}
+        sending = asyncio.create_task(peer.send(EVENTS, reading(), **fields))
+        await threaded(door.log.entered.wait, PATIENCE_S)
+        await asyncio.sleep(0.05)
+        assert not sending.done()
+        door.log.gate.set()
+        assert await sending == ACCEPTED
+    assert len(door.rows(Topic.GLUCOSE_READINGS)) == 1
+
+
+async def test_a_message_that_the_log_could_not_take_is_released(door: Door, amqp: int) -> None:
+    async with admitted(door, amqp, token(door.add_device())) as peer:
+        door.log.error = OSError("disk full")
+        assert await peer.send(EVENTS, reading()) == RELEASED
+        door.log.error = None
+        assert await peer.send(EVENTS, reading()) == ACCEPTED
+
+
+async def test_a_reading_that_is_none_is_accepted_and_a_dead_letter_with_its_properties(door: Door, amqp: int) -> None:
+    async with admitted(door, amqp, token(door.add_device())) as peer:
+        assert await peer.send(EVENTS, b"nonsense") == ACCEPTED
+    assert len(door.rows(Topic.DEAD_LETTERS)) == 1
+
+
+async def test_without_a_good_token_no_link_is_attached(door: Door, amqp: int) -> None:
+    device, other = door.add_device(), door.add_device("cgm-2")
+    async with admitted(door, amqp) as peer:
+        with pytest.raises(LinkDetached, match="unauthorized"):
+            await peer.sender(EVENTS)
+        for bad in (token(device, key=new_key()), token(device, expires_s=NOW_S - 1), "no token"):
+            assert await peer.put_token(bad) == 401
+        assert await peer.put_token(token(other)) == 200
+        for address in (EVENTS, COMMANDS, TWIN, "/devices/cgm-1/methods/devicebound", SEND):
+            with pytest.raises(LinkDetached, match="unauthorized"):
+                await peer.sender(address)
+        for address in (SEND, "/messages/servicebound/feedback"):
+            with pytest.raises(LinkDetached):
+                await peer.receiver(address)
+        with pytest.raises(LinkDetached, match="not-found"):
+            await peer.sender("/messages/events")
+        assert await peer.send("/devices/cgm-2/messages/events", reading()) == ACCEPTED
+
+
+@pytest.mark.parametrize("policy", ["service", "registryRead", "device"])
+async def test_only_who_may_send_commands_does(door: Door, amqp: int, policy: str) -> None:
+    device = door.add_device()
+    async with admitted(door, amqp, door.policy_token(policy)) as peer:
+        if policy != "service":
+            with pytest.raises(LinkDetached, match="unauthorized"):
+                await peer.sender(SEND)
+            return
+        assert await peer.send(SEND, b"buzz", address=COMMANDS) == ACCEPTED
+        assert await peer.send(SEND, b"buzz", address="/devices/nobody/messages/devicebound") == REJECTED
+        assert await peer.send(SEND, b"buzz", address="/devices") == REJECTED
+        assert await peer.send(SEND, b"b" * 65_537, address=COMMANDS) == REJECTED
+    (letter,) = await door.exchange.take_one(door.address(device))
+    assert letter.command.body == b"buzz"
+
+
+async def test_sasl_plain_brings_a_token_of_a_device_or_a_policy(door: Door, amqp: int) -> None:
+    device = door.add_device()
+    plain = {"allowed_mechs": "PLAIN", "user": f"cgm-1@sas.{HUB}"}
+    async with admitted(door, amqp, **plain, password=token(device)) as peer:
+        assert await peer.send(EVENTS, reading()) == ACCEPTED
+    async with admitted(door, amqp, **plain, password=door.policy_token("service")) as peer:
+        assert await peer.send(SEND, b"buzz", address=COMMANDS) == ACCEPTED
+    with pytest.raises(ConnectionException):
+        await AmqpPeer.connected(amqp, **plain, password=token(device, key=new_key()))
+
+
+async def test_a_command_is_completed_rejected_or_released(door: Door, amqp: int) -> None:
+    device = door.add_device()
+    for body in (b"one", b"two", b"three"):
+        command = Command(body=body, properties={"$.mid": "m", "$.ct": "text/plain", "kind": "k"}, ack="full")
+        await door.exchange.send(door.address(device), command)
+    async with admitted(door, amqp, token(device)) as peer:
+        receiver = await peer.receiver(COMMANDS)
+        first = await threaded(receiver.receive, PATIENCE_S)
+        assert (bytes(first.body), first.id, first.content_type) == (b"one", "m", "text/plain")
+        assert (first.properties, first.address) == ({"kind": "k", "iothub-ack": "full"}, COMMANDS)
+        await threaded(receiver.accept)
+        await threaded(receiver.receive, PATIENCE_S)
+        await threaded(receiver.reject)
+        third = await threaded(receiver.receive, PATIENCE_S)
+        await threaded(receiver.release)
+        again = await threaded(receiver.receive, PATIENCE_S)
+        assert (bytes(again.body), third.delivery_count, again.delivery_count) == (b"three", 0, 1)
+    await asyncio.sleep(0.1)
+    (letter,) = await door.exchange.take_one(door.address(device))  # not answered: it waits for the next connection
+    assert letter.command.body == b"three"
+    assert [dead.command.body for dead in door.devices.dead_commands("cgm-1")] == [b"two"]
+
+
+async def test_a_newer_connection_of_the_device_wins_through_any_door(door: Door, amqp: int) -> None:
+    device = door.add_device()
+    async with admitted(door, amqp, token(device)) as first, admitted(door, amqp, token(device)) as second:
+        sender = await first.sender(EVENTS)
+        await second.sender(EVENTS)
+        with pytest.raises(LinkDetached, match="stolen"):
+            await threaded(sender.send, Message(body=reading(), inferred=True))
+        peer = await door.connected(device)  # MQTT
+        with pytest.raises(LinkDetached, match="stolen"):
+            await threaded(second.connection.wait, lambda: False, timeout=PATIENCE_S)
+        assert door.exchange.presence.online() == {"cgm-1"}
+        peer.hang_up()
+
+
+async def test_a_twin_that_is_no_object_is_400_and_the_link_goes_on(door: Door, amqp: int) -> None:
+    device = door.add_device()
+    async with admitted(door, amqp, token(device)) as peer:
+        receiver, sender = await peer.receiver(TWIN), await peer.sender(TWIN)
+        for body, status in ((b"[1]", 400), (b'{"battery": 80}', 200)):
+            patch = Message(body=body, inferred=True, correlation_id="7")
+            patch.annotations = {symbol("operation"): "PATCH", symbol("resource"): "/properties/reported"}
+            await threaded(sender.send, patch)
+            answer = await threaded(receiver.receive, PATIENCE_S)
+            assert (answer.correlation_id, answer.annotations["status"]) == ("7", status)
+    assert door.devices.twin(door.address(device)).reported.values == {"battery": 80}
+
+
+async def test_a_connection_ends_with_its_token_and_not_with_one_that_was_renewed() -> None:
+    began_s = time.monotonic()
+    async with Door.opened(wall_now=lambda: NOW_US + int((time.monotonic() - began_s) * 1e6)) as door:
+        port = await door.amqp.listen("127.0.0.1", 0)
+        first, second = door.add_device(), door.add_device("cgm-2")
+        async with (
+            admitted(door, port, token(first, expires_s=NOW_S + 2)) as ends,
+            admitted(door, port, token(second, expires_s=NOW_S + 2)) as stays,
+        ):
+            await ends.sender(EVENTS)
+            sender = await stays.sender("/devices/cgm-2/messages/events")
+            assert await stays.put_token(token(second)) == 200
+            await gone(ends)
+            await threaded(sender.send, Message(body=reading(), inferred=True))
+            assert door.exchange.presence.online() == {"cgm-2"}
+        await door.amqp.stop()
+
+
+async def test_a_device_that_may_no_longer_is_disconnected_within_a_second(door: Door, amqp: int) -> None:
+    async with admitted(door, amqp, token(door.add_device())) as peer:
+        await peer.sender(EVENTS)
+        door.change_device("cgm-1", enabled=False)
+        await gone(peer)
+
+
+async def test_bytes_that_are_spoiled_cost_nobody_else_anything(
+    door: Door, amqp: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = Random(20_261_121)
+    good, bad = door.add_device(), door.add_device("cgm-bad")
+    own = "/devices/cgm-bad"
+    addresses = [f"{own}/messages/events", f"{own}/twin", f"{own}/methods/devicebound", "$cbs"]
+    plain = b"\0cgm-bad@sas.hub\0" + token(bad).encode()
+    sasl = b"AMQP\x03\x01\x00\x00" + _init(plain)
+    opening, transfers = sasl + opening_bytes(addresses), transfer_bytes(len(addresses), 8)
+    async with admitted(door, amqp, token(good)) as steady:
+        sender = await steady.sender(EVENTS)
+        for number in range(60):
+            reader, writer = await asyncio.open_connection("127.0.0.1", amqp)
+            writer.write(opening if number % 3 else spoiled(opening, rng))
+            if number % 3:
+                await _quiet(reader)
+                writer.write(spoiled(transfers, rng) if number > 1 else transfers)
+            await _quiet(reader)
+            writer.transport.abort()
+            if number % 10 == 0:
+                await threaded(sender.send, Message(body=reading(100 + number), inferred=True))
+    assert door.rows(Topic.DEAD_LETTERS), "the bytes were good before they were spoiled"
+    assert len([row for row in door.rows(Topic.GLUCOSE_READINGS) if row["device"] == "cgm-1"]) == 6
+    assert "Traceback" not in capsys.readouterr().out
+
+
+async def _quiet(reader: asyncio.StreamReader) -> None:
+    """Read what comes until there is no more for now."""
+    with contextlib.suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(0.02):
+            while await reader.read(65_536):
+                pass
+
+
+def _init(response: bytes) -> bytes:
+    fields = b"\xa3\x05PLAIN" + b"\xb0" + len(response).to_bytes(4, "big") + response
+    body = b"\x00\x53\x41\xd0" + (len(fields) + 4).to_bytes(4, "big") + (2).to_bytes(4, "big") + fields
+    return (len(body) + 8).to_bytes(4, "big") + b"\x02\x01\x00\x00" + body
