@@ -41,8 +41,9 @@ def book(registry: SqliteRegistry) -> ContactBook:
     return ContactBook(registry, lambda: NOW, [WARD])
 
 
-def put(book: ContactBook, user: str, address: str = "a@b", **more: bool) -> None:
-    book.put(Contact(id=user, channel="email", address=address, user=user, **more), by=user, at_us=NOW)
+def put(book: ContactBook, user: str, address: str = "a@b", *, shows_name: bool = False) -> None:
+    contact = Contact(id=user, channel="email", address=address, user=user, shows_name=shows_name)
+    book.put(contact, by=user, at_us=NOW)
 
 
 def told(book: ContactBook, patient: str) -> set[str]:

@@ -177,6 +177,11 @@ def test_an_alert_that_nobody_can_be_told_of_says_so() -> None:
     assert Case(reach=((), (), ())).at(0).nobody
 
 
+def test_a_technical_alert_of_who_has_no_contacts_is_no_fault() -> None:
+    policy = Policy(steps=(Step(who="patient", severities=(TECHNICAL,)),))
+    assert not Case(policy, TECHNICAL, reach=((),)).at(0).nobody
+
+
 def test_no_repeat_is_queued_behind_a_page_that_has_not_arrived() -> None:
     case = Case()
     case.reply = "pending"

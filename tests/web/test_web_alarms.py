@@ -166,7 +166,7 @@ async def test_what_is_entered_is_kept_and_can_be_taken_back(site: Site) -> None
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"0.who": "", "2.who": "", "4.who": ""},  # nobody is woken
+        {"0.who": "", "2.who": "", "6.who": ""},  # nobody is woken
         {"again_min": "1"},
         {"again_min": "soon"},
         {"again_min": "nan"},

@@ -82,6 +82,9 @@ DEFAULT: Final = Policy(
         Step(who="patient", severities=(Severity.WARNING, Severity.TECHNICAL)),
         Step(who="care_partner", repeat_min=5.0, severities=_URGENT),
         Step(who="care_partner", severities=(Severity.WARNING, Severity.TECHNICAL)),
+        # Those technical rules that are meant for them: a device that is wrong.
+        Step(who="clinician", severities=(Severity.TECHNICAL,)),
+        Step(who="operator", severities=(Severity.TECHNICAL,)),
         Step(who=INSTALLATION, repeat_min=5.0, severities=_URGENT),
         Step(who=INSTALLATION, severities=_LESSER),
     ),

@@ -17,6 +17,8 @@ from islet.notify.quiet import quiet_until_us
 from islet.notify.recipients import Lane
 
 TOO_OLD: Final = "too old"
+_MUST_REACH: Final = (Severity.URGENT, Severity.WARNING)
+"""That nobody can be told of these is a fault; of others it is the usual thing where people have no contacts."""
 
 
 class Paging(Struct, frozen=True, kw_only=True):
@@ -235,7 +237,7 @@ def _pages(policy: Policy, paging: Paging, mine: Sequence[Sent], around: Around,
         if step.is_about(paging.rule, paging.severity)
     ]
     if not any(lanes for _, lanes in steps):
-        return Due(nobody=True)
+        return Due(nobody=paging.severity in _MUST_REACH)
     for step, lanes in sorted(steps, key=lambda one: policy.delay_min(one[0], paging.rule, paging.severity)):
         turn.take(step, lanes, begins_us, policy.delay_min(step, paging.rule, paging.severity))
     if turn.sends and gives_up_us is None:
