@@ -7,6 +7,7 @@ Left out, with the reason: iglu's `auc` puts points into wrong days (its own def
 import csv
 import json
 from functools import cache
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from islet.metrics import change, episodes, grade, hba1c, indices, mage, ranges,
 from islet.metrics.columns import Floats
 from islet.metrics.days import auc_mg_dl
 from islet.metrics.grid import day_grid
-from islet.metrics.people import people_of
+from islet.metrics.people import every, people_of
+from islet.metrics.pgs import pgs
 from islet.metrics.table import METRICS, Material, measured
 from tests.metrics.traces import clocks, five_people, rows_of
 
@@ -255,6 +257,24 @@ def _closed(material: Material) -> dict[str, float]:
         "hypo_lv1_duration_min": minutes if len(minutes) else [0],
     }
     return {name: float(column[0]) for name, column in columns.items()}
+
+
+def test_pgs_adds_up_as_hirsch_has_it() -> None:
+    """A week with one episode below 54 and one from 54 to 70 (doi:10.1089/dia.2017.0080)."""
+    glucose = np.full(7 * 288, 110.0)
+    glucose[300:306], glucose[600:606] = 50.0, 60.0
+    people = every(5, glucose.tolist())
+    weeks = (7 * 288 - 1) / (7 * 288)  # the reading at the first midnight is not on the grid
+    gvp = float(change.gvp_percent(day_grid(people))[0])
+    in_range, mean = 100.0 * (2016 - 12) / 2016, (2004 * 110.0 + 6 * 50.0 + 6 * 60.0) / 2016
+    wanted = (
+        (1 + 9 / (1 + exp(-0.049 * (gvp - 65.47))))
+        + (1 + 9 / (1 + exp(0.0833 * (in_range - 55.04))))
+        + (1 + 9 * (1 / (1 + exp(0.1139 * (mean - 72.08))) + 1 / (1 + exp(-0.09195 * (mean - 157.57)))))
+        + (0.5 + 4.5 * (1 - exp(-0.81093 / weeks)))
+        + (0.5714 / weeks + 0.625)
+    )
+    assert pgs(people)[0] == pytest.approx(wanted, rel=1e-12)
 
 
 def test_active_percent_is_iglus_for_each_person_alone(shared_data: Path) -> None:

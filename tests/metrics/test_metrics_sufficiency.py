@@ -29,6 +29,8 @@ def worn(kept: float, count: int = FOURTEEN_DAYS) -> list[float]:
     ("glucose", "told"),
     [
         (worn(1.0), True),
+        (worn(1.0, FOURTEEN_DAYS - 24), True),  # the warm-up of the sensor is missing
+        (worn(1.0, FOURTEEN_DAYS - 25), False),
         (worn(1.0, FOURTEEN_DAYS - 288), False),  # 13 days
         (worn(0.71), True),
         (worn(0.69), False),

@@ -9,7 +9,7 @@ its first and last value and cut where more than 180 min are missing, each segme
 3. Turning points: the highest or lowest point from the last turning point to the next crossing.
 4. MAGE+ (nadir to peak): walk along the turning points until one is at least one standard deviation of the segment
    above an earlier one; follow it to its highest point, until a fall of more than one standard deviation or the end.
-   Go on from there. MAGE- mirrors it, but looks back to the nadir it found.
+   Go on from there. MAGE- mirrors it.
 5. A segment's MAGE+ and MAGE- are the means of its excursions; "service" is the one whose excursion comes first.
 
 Segments are weighted by their time. MAGE is not one number: name the kind and "two moving averages" where it is shown.
@@ -180,11 +180,8 @@ def _turns(values: Floats) -> Floats:
 
 
 @kernel
-def _climbs(heights: Floats, deviation: float, back_to_end: bool) -> tuple[float, int, int]:
-    """Mean height of the climbs (NaN without one), and the turning points at which the first begins and ends.
-
-    After a climb go on from where it was seen to be over or, with `back_to_end`, look back to where it ended.
-    """
+def _climbs(heights: Floats, deviation: float) -> tuple[float, int, int]:
+    """Mean height of the climbs (NaN without one), and the turning points at which the first begins and ends."""
     total, number, first_begin, first_end = 0.0, 0, -1, -1
     since = here = 0
     while here < len(heights):
@@ -192,8 +189,7 @@ def _climbs(heights: Floats, deviation: float, back_to_end: bool) -> tuple[float
         for turn in range(since, here + 1):
             if heights[turn] < heights[lowest]:
                 lowest = turn
-        rise = heights[here] - heights[lowest]
-        if rise < deviation or (back_to_end and rise <= 0.0):
+        if heights[here] - heights[lowest] < deviation:
             here += 1
             continue
         for turn in range(here, len(heights)):
@@ -204,8 +200,7 @@ def _climbs(heights: Floats, deviation: float, back_to_end: bool) -> tuple[float
                 number += 1
                 if number == 1:
                     first_begin, first_end = lowest, here
-                since = here if back_to_end else turn
-                here = turn
+                since = here = turn
                 break
     return total / number if number else np.nan, first_begin, first_end
 
@@ -230,6 +225,6 @@ def _excursions(
             continue
         deviation *= np.sqrt(number / (number - 1.0))
         heights = _turns(points)
-        plus[segment], _, peak = _climbs(heights, deviation, False)
-        minus[segment], top, _ = _climbs(-heights, deviation, True)
+        plus[segment], _, peak = _climbs(heights, deviation)
+        minus[segment], top, _ = _climbs(-heights, deviation)
         plus_first[segment] = peak >= 0 and (top < 0 or peak <= top)

@@ -14,7 +14,9 @@ from islet.metrics.grid import steps_min
 from islet.metrics.people import DAY_US, MINUTE_US, People
 
 WINDOW_DAYS: Final = 14
-ENOUGH_DAYS: Final = 14.0
+WARM_UP_DAYS: Final = 2.0 / 24.0
+"""A sensor gives no readings while it warms up (Libre 1 h, Dexcom G6 2 h): so much of its 14 days may be missing."""
+
 ENOUGH_ACTIVE_PERCENT: Final = 70.0
 
 
@@ -23,8 +25,8 @@ class Sufficiency:
     """readings (p,); step_min (p,): the median distance of readings, 0 with fewer than two. days_worn (p,): from the
     first reading to the end of the last one's step, in days. active_percent (p,): share of expected readings that are
     there, from first to last. window_active_percent (p,): the same share of the 14 days that end with the last
-    reading. NaN with fewer than two readings. enough (p,): at least 14.0 days (to one decimal) of which the last
-    14 are at least 70 % active.
+    reading. NaN with fewer than two readings. enough (p,): at least 14 days, less a warm-up, of which the last 14
+    are at least 70 % active.
     """
 
     readings: NDArray[np.int64]
@@ -42,7 +44,7 @@ def sufficiency(people: People) -> Sufficiency:
     days = np.where(step > 0, days, np.nan)
     window = window_active_percent(people)
     with np.errstate(invalid="ignore"):
-        enough = (np.round(days, 1) >= ENOUGH_DAYS) & (window >= ENOUGH_ACTIVE_PERCENT)
+        enough = (days >= WINDOW_DAYS - WARM_UP_DAYS) & (window >= ENOUGH_ACTIVE_PERCENT)
     return Sufficiency(
         readings=people.counts,
         step_min=step,
