@@ -1,4 +1,5 @@
-"""Run by a test: what a service does with the official SDK, against the hub whose connection string is given.
+"""Run by a test: what a service does with the official SDK, against the hub whose connection string is
+given, and the file with its authority.
 
 Ends with 77 where the SDK is not installed.
 """
@@ -6,6 +7,7 @@ Ends with 77 where the SDK is not installed.
 import sys
 
 try:
+    import certifi
     from azure.iot.hub import IoTHubRegistryManager
     from azure.iot.hub.models import CloudToDeviceMethod, ExportImportDevice, QuerySpecification, Twin, TwinProperties
     from msrest.exceptions import HttpOperationError
@@ -62,6 +64,9 @@ def main(text: str) -> None:
     assert not hub.bulk_create_or_update_devices(bulk[:1]).is_successful
     hub.delete_device("pump-1", "*")
     assert status(hub.get_device, "pump-1") == 404
+    hub.send_c2d_message("cgm-1", "buzz", {"messageId": "m 1", "kind": "a/b c"})
+    hub.amqp_svc_client.disconnect_sync()
 
 
+certifi.where = lambda: sys.argv[2]  # the only place where the SDK's AMQP library looks for whom to trust
 main(sys.argv[1])

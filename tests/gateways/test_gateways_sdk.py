@@ -190,7 +190,7 @@ async def test_the_sdk_of_services_manages_devices_twins_and_methods(hub: Hub, m
     await set_handler(sdk, "on_method_request_received", answer)
     try:
         environment = {**os.environ, "REQUESTS_CA_BUNDLE": str(hub.certificates.authority)}
-        command = [sys.executable, str(_SERVICE), hub.service_text()]
+        command = [sys.executable, str(_SERVICE), hub.service_text(), str(hub.certificates.authority)]
         result = await asyncio.to_thread(
             subprocess.run, command, env=environment, capture_output=True, text=True, timeout=60
         )
@@ -199,3 +199,5 @@ async def test_the_sdk_of_services_manages_devices_twins_and_methods(hub: Hub, m
     if result.returncode == 77:
         missing("azure-iot-hub")
     assert result.returncode == 0, result.stderr
+    (letter,) = await hub.door.exchange.take_one(hub.door.address(device))
+    assert (letter.command.body, letter.command.properties) == (b"buzz", {"$.mid": "m 1", "kind": "a/b c"})

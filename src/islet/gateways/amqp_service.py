@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from proton import Condition, Delivery, Message, Receiver, Sender
+from proton import Condition, Delivery, Message, Receiver, Sender, int32
 
 from islet.decode.iothub_amqp import parse_receiver
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound
@@ -35,7 +35,7 @@ class Tokens(Incoming):
         self._put_token, self._answer = put_token, answer
 
     def take(self, message: Message, delivery: Delivery) -> None:
-        """200 or 401 on the connection's other link to $cbs; SDKs want exactly these."""
+        """200 or 401 on the connection's other link to $cbs; SDKs want exactly these (uamqp: as an int)."""
         status, description = 200, "OK"
         try:
             if (message.properties or {}).get("operation") != "put-token":
@@ -44,7 +44,7 @@ class Tokens(Incoming):
         except AccessDenied as error:
             status, description = 401, str(error)
         answer = Message(body=None, correlation_id=message.id, address=message.reply_to)
-        answer.properties = {"status-code": status, "status-description": description}
+        answer.properties = {"status-code": int32(status), "status-description": description}
         self.end(delivery, Delivery.ACCEPTED)
         self._answer(answer)
 
