@@ -77,11 +77,11 @@ def fill(bootstrap: str, prefix: str, partitions: int) -> Rate:
 
 
 def run_spark(run: Run) -> Rate:
-    """Whole micro-batches after the first; those of the engine and of the lake run side by side."""
+    """Whole micro-batches after the second; those of the engine and of the lake run side by side."""
     run.finish()
     cost = json.loads((Path(run.folder) / "cost.json").read_text())
     queries = [[one for one in batches if one["rows"]] for batches in cost["queries"].values()]
-    began = max(batches[0]["ended_s"] for batches in queries)
+    began = max(batches[1]["ended_s"] for batches in queries)
     ended = max(batches[-1]["ended_s"] for batches in queries)
     rows = min(sum(one["rows"] for one in batches if one["began_s"] >= began - 0.5) for batches in queries)
     instants, used = np.array(cost["cpu"]).T
@@ -139,7 +139,7 @@ def main() -> None:
 
 def measure(folder: Path, kafka: Kafka) -> None:
     rates: dict[tuple[int, int, bool], Rate] = {}
-    base = Run(bootstrap=kafka.bootstrap, prefix="", folder="", shards=16, most_rows=READINGS // 5)
+    base = Run(bootstrap=kafka.bootstrap, prefix="", folder="", shards=16, most_rows=READINGS // 6)
     before, written, filled = _size(folder / "data", ".log"), Rate(0, 0), set[int]()
     kafka_bytes = lake_bytes = 0.0
     for cores, partitions, lake in RUNS:

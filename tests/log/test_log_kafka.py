@@ -12,6 +12,7 @@ from islet.errors import SettingError
 from islet.log.base import Append, Commit, CursorMove, Log
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.topics import Topic
+from islet.settings import load
 from tests.log.contract import LogContract, OpenLog
 from tests.log.rows import GLUCOSE, append, commit, entries, note, patients_of, reading, tuples
 from tests.services.fixtures import KafkaLogs
@@ -118,6 +119,35 @@ def test_producers_ask_for_the_acknowledgement_of_all_replicas_and_number_their_
 
     configured = Writer(KafkaAccess(bootstrap="127.0.0.1:1")).configuration({})
     assert (configured["acks"], configured["enable.idempotence"]) == ("all", True)
+
+
+def test_the_settings_of_event_hubs_reach_python_and_java_and_no_record_of_them_shows_the_password() -> None:
+    from confluent_kafka import Producer
+
+    from islet.log.kafka_access import KafkaAccess
+
+    password = 'Endpoint=sb://n.servicebus.windows.net/;SharedAccessKey=a"b\\c='
+    settings = load(None, {
+        "ISLET_LOG": "kafka", "ISLET_KAFKA_BOOTSTRAP": "127.0.0.1:1", "ISLET_KAFKA_PROTOCOL": "SASL_SSL",
+        "ISLET_KAFKA_USER": "$ConnectionString", "ISLET_KAFKA_PASSWORD": password, "ISLET_KAFKA_COMPRESSION": "gzip",
+    })  # fmt: skip
+    access = KafkaAccess.of(settings, writer="engine")
+    client = access.client({})
+    assert (client["security.protocol"], client["sasl.mechanism"]) == ("SASL_SSL", "PLAIN")
+    assert (client["sasl.username"], client["sasl.password"]) == ("$ConnectionString", password)
+    Producer(client)  # refuses what librdkafka does not know
+    java = access.spark_options()
+    assert java["kafka.security.protocol"] == "SASL_SSL"
+    quoted = password.replace("\\", "\\\\").replace('"', '\\"')
+    assert java["kafka.sasl.jaas.config"].endswith(f'username="$ConnectionString" password="{quoted}";')
+    assert "SharedAccessKey" not in repr(access)
+
+
+def test_kafka_without_a_broker_is_refused_with_the_name_of_the_setting() -> None:
+    from islet.log.kafka_access import KafkaAccess
+
+    with pytest.raises(SettingError, match="kafka_bootstrap"):
+        KafkaAccess.of(load(None, {"ISLET_LOG": "kafka"}), writer="engine")
 
 
 def test_another_number_of_partitions_is_refused(kafka_logs: KafkaLogs, prefix: str) -> None:

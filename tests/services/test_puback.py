@@ -12,9 +12,8 @@ from islet.decode.mqtt_packets import Connack, Pingreq, Pingresp, Puback
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
+from islet.log.base import Log
 from islet.log.group_commit import GroupCommit
-from islet.log.kafka import KafkaLog
-from islet.log.kafka_access import KafkaAccess
 from islet.model.people import Device, Patient
 from islet.model.time import MINUTE_US
 from tests.gateways.door import NOW_US, DictRegistry, Peer, hello, reading, telemetry
@@ -29,7 +28,7 @@ DEVICE = Device(id="cgm-1", patient="p-1", generation_id="1", etag="e", primary_
 class Gateway:
     """A gateway that writes to a Kafka, wired as the platform wires it."""
 
-    def __init__(self, log: KafkaLog) -> None:
+    def __init__(self, log: Log) -> None:
         registry = DictRegistry()
         registry.put_patient(Patient(id="p-1"))
         registry.create_device(DEVICE)
@@ -48,6 +47,9 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def gateway(kafka: Kafka) -> AsyncIterator[Peer]:
+    from islet.log.kafka import KafkaLog
+    from islet.log.kafka_access import KafkaAccess
+
     log = KafkaLog(KafkaAccess(bootstrap=kafka.bootstrap, writer="gateway"), partitions=1)
     opened = Gateway(log)
     try:

@@ -235,26 +235,34 @@ def _covers(done: _Done, this: _Done) -> bool:
 
 
 def keep(spark: SparkSession, job: Job, rules: Callable[[], Frozen], log: Log, now: Now) -> None:
-    """Run the job until it ends or fails; starts its queries anew, from where they were, when the rules have changed.
+    """Run the job until a query ends; its queries begin anew, from where they were, when the rules have changed.
 
-    Raises what the first query that fails raised.
+    Raises what a query that failed has raised.
     """
     while True:
         frozen = rules()
         queries = start(spark, job, frozen, log, now)
-        while all(query.isActive for query in queries):
-            if job.every and rules().version != frozen.version:
-                break
-            spark.streams.awaitAnyTermination(_LOOK_S)
-        else:
-            if not job.every:
-                for query in queries:
-                    query.awaitTermination()
+        try:
+            if not _changed(spark, job, queries, rules, frozen.version):
                 return
-            for query in queries:  # one that ended is a reason for all to end
-                query.awaitTermination(0)
-        for query in queries:
-            query.stop()
+        finally:
+            for query in queries:
+                query.stop()
+
+
+def _changed(
+    spark: SparkSession, job: Job, queries: Sequence[StreamingQuery], rules: Callable[[], Frozen], version: str
+) -> bool:
+    """Wait until there are other rules: true; or until the job has ended, which is when one of its queries has."""
+    spark.streams.resetTerminated()  # those that were stopped for the rules before
+    while all(query.isActive for query in queries):
+        if job.every and rules().version != version:
+            return True
+        spark.streams.awaitAnyTermination(_LOOK_S)
+    for query in queries:
+        if not (job.every and query.isActive):
+            query.awaitTermination()
+    return False
 
 
 def start(spark: SparkSession, job: Job, rules: Frozen, log: Log, now: Now) -> list[StreamingQuery]:
