@@ -4,6 +4,7 @@ Everybody has a reading every 5 minutes; 2 % of them arrive late by 10 to 840 s,
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 
 import duckdb
 import numpy as np
@@ -22,15 +23,15 @@ ROUND_US = 5 * MINUTE_US
 _NEVER_US = 2**62
 
 
-def rounds(patients: int, count: int, seed: int, first: int = 0) -> Iterator[pa.RecordBatch]:
-    """What arrives in each round of 5 minutes, in order of arrival; the columns that `step` takes."""
-    rng = np.random.default_rng((seed, first))
+def rounds(patients: int, seed: int) -> Iterator[pa.RecordBatch]:
+    """What arrives in each round of 5 minutes, without end, in order of arrival; the columns that `step` takes."""
+    rng = np.random.default_rng(seed)
     names, devices = (pa.array([f"{word}-{number:07d}" for number in range(patients)]) for word in ("patient", "cgm"))
     everybody = np.arange(patients)
-    offset_s = np.random.default_rng(seed).integers(0, 300, patients)
+    offset_s = rng.integers(0, 300, patients)
     level = rng.normal(145, 50, patients)
     waiting = np.empty((4, 0), np.int64)  # arrival, patient, time, tenths
-    for number in range(first, first + count):
+    for number in count():
         level += 0.03 * (145 - level) + rng.normal(0, 9, patients)
         time_s = number * 300 + offset_s
         late_s = (rng.random(patients) < 0.02) * rng.integers(10, 840, patients)

@@ -7,6 +7,7 @@ whole history, row by row. A million patients: state, restart, and JSON bytes to
 """
 
 from collections.abc import Sequence
+from itertools import islice
 from time import process_time
 from typing import NamedTuple
 
@@ -91,7 +92,7 @@ def best(readings: Sequence[pa.RecordBatch], ready: Ready) -> Run:
 
 def decoded() -> None:
     """One rule, fifty, and those that are shipped, on the same readings."""
-    whole = pa.Table.from_batches(list(rounds(PATIENTS, EACH, 1))).combine_chunks()
+    whole = pa.Table.from_batches(list(islice(rounds(PATIENTS, 1), EACH))).combine_chunks()
     arrived = batches(whole.to_batches(), BATCH)
     run(arrived[:1], all_on(ONE), new_state(all_on(ONE), PATIENTS))
     one = best(arrived, all_on(ONE))
@@ -132,8 +133,8 @@ def _duckdb_s(readings: pa.Table) -> float:
 def million() -> None:
     """A million patients: what they take, how long a restart takes, and JSON to alerts."""
     ready = glucose(SHIPPED)
-    state = new_state(ready, MANY)
-    for arriving in rounds(MANY, 30, 2):
+    state, coming = new_state(ready, MANY), rounds(MANY, 2)
+    for arriving in islice(coming, 30):
         run(batches([arriving], BATCH), ready, state)
     started = process_time()
     blob = dump(state)
@@ -148,19 +149,19 @@ def million() -> None:
     figure("engine, restart with them", load_s, "CPU s", bar="at most 3 s", holds=load_s <= 3)
     figure("engine, their snapshot", len(blob) / 1e6, "MB")
     figure("engine, taking it", dumped - started, "CPU s")
-    json(state, ready, "shipped rules")
+    json(state, ready, next(coming), "shipped rules")
     alone = all_on(ONE)
-    state = new_state(alone, MANY)
-    for arriving in rounds(MANY, 8, 2, first=22):
+    state, coming = new_state(alone, MANY), rounds(MANY, 2)
+    for arriving in islice(coming, 8):
         run(batches([arriving], BATCH), alone, state)
-    rate = json(state, alone, "one rule")
+    rate = json(state, alone, next(coming), "one rule")
     figure("engine, JSON bytes to alerts among 1,000,000 patients", rate, "readings/s",
            bar="at least 2 M/s on one core", holds=rate >= 2e6)  # fmt: skip
 
 
-def json(state: EngineState, ready: Ready, rules: str) -> float:
-    """Readings per CPU second from JSON payloads to the documents of alerts, for a state that knows 30 rounds."""
-    readings = next(rounds(MANY, 1, 2, first=30)).slice(0, JSON_READINGS).to_pydict()
+def json(state: EngineState, ready: Ready, arriving: pa.RecordBatch, rules: str) -> float:
+    """Readings per CPU second from JSON payloads to the documents of alerts."""
+    readings = arriving.slice(0, JSON_READINGS).to_pydict()
     arrivals = [
         Arrival(device, patient, f'{{"type":"reading","time":"{iso(us)}","value":{t / 10},"unit":"mg/dL"}}'.encode())
         for patient, device, us, t in zip(*readings.values(), strict=True)
@@ -195,17 +196,14 @@ def flat() -> None:
 
 def _cost_ns(ready: Ready, patients: int, days: int) -> float:
     """CPU ns a reading of a million, after that many days of history, or 40 minutes where 0."""
-    state = new_state(ready, patients)
-    before = max(8, days * 288)
-    for arriving in rounds(patients, before, 3):
+    state, coming = new_state(ready, patients), rounds(patients, 3)
+    for arriving in islice(coming, max(8, days * 288)):
         run(batches([arriving], FLAT_BATCH), ready, state)
-    counted = batches(rounds(patients, max(2, MANY // patients), 3, first=before), FLAT_BATCH)
-    rows, seconds = 0, list[float]()
-    for batch in counted:
+    seconds = list[float]()
+    for batch in batches(islice(coming, max(2, MANY // patients)), FLAT_BATCH)[:-1]:
         started = process_time()
         step(state, batch, ready[1], ready[0])
         seconds.append(process_time() - started)
-        rows += batch.num_rows
     return float(np.median(seconds)) / FLAT_BATCH * 1e9
 
 

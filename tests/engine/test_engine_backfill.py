@@ -147,6 +147,16 @@ def test_what_was_said_at_the_time_stays_as_it_was(night: Night) -> None:
     assert night.settle(242) == [("low", 62, 66, False)]
 
 
+def test_what_a_job_has_found_in_the_past_is_left_alone(night: Night) -> None:
+    found = AlertChange(
+        change="opened", rule="pattern_change", patient="anna", onset_us=us(30), at_us=us(30), retrospective=True
+    )
+    night.say(found)
+    night.send(240, {0.0: 100, 240.0: 110})
+    night.send(241, OFFLINE)
+    assert night.settle(242) == [("low", 65, 75, True), ("pattern_change", 30, None, True)]
+
+
 def test_more_that_comes_even_later_changes_the_history(night: Night) -> None:
     night.send(240, {0.0: 100, 240.0: 110})
     night.send(241, OFFLINE)

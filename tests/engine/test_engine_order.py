@@ -55,7 +55,7 @@ def arrivals(draw: st.DrawFn) -> Arrivals:
 
 
 @given(arrivals())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 def test_the_alerts_are_those_of_the_slow_reference_whatever_the_order_batches_doubles_and_restarts(
     a: Arrivals,
 ) -> None:
@@ -75,7 +75,7 @@ def test_the_alerts_are_those_of_the_slow_reference_whatever_the_order_batches_d
 
 
 @given(arrivals())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 def test_one_batch_and_single_readings_say_the_same(a: Arrivals) -> None:
     whole, single = Engine(reference=EVERYTHING), Engine(reference=EVERYTHING)
     stream = [point for points in a.batches for point in points]
@@ -88,7 +88,7 @@ def test_one_batch_and_single_readings_say_the_same(a: Arrivals) -> None:
 
 
 @given(arrivals())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 def test_a_replay_on_top_of_what_is_known_says_nothing_new(a: Arrivals) -> None:
     engine = Engine(reference=EVERYTHING)
     for points in a.batches:
@@ -110,7 +110,7 @@ def backlog(rng: Random, count: int) -> list[Point]:
 
 
 @given(st.integers(0, 2**32), st.sampled_from([1, 7, 31, 32, 33, 150]))
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 def test_a_backlog_longer_than_what_is_kept_says_the_same_in_any_batches(seed: int, size: int) -> None:
     points = backlog(Random(seed), 150)
     engine = Engine(reference=EVERYTHING)

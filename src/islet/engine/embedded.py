@@ -164,6 +164,7 @@ class EmbeddedEngine:
         rows = self._take_in()
         if rows == 0:
             self._seen = self._log.wait(self._seen, timeout_s)
+            self._adopt()  # what changed during the wait holds for the entries that ended it
             rows = self._take_in()
         self._trickling = 0 < rows < _TRICKLE_ROWS
         self._tick()

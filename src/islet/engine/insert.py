@@ -37,7 +37,7 @@ from islet.engine.series import (
     Series,
 )
 
-AHEAD: Final = 128
+AHEAD: Final = 64
 
 _GATHERED: Final = 128
 """A run in which readings wait to be evaluated grows to this before they have to be, so that a backlog is evaluated many
@@ -45,12 +45,18 @@ at a time."""
 
 
 @inlined
-def _announce(series: NDArray[np.void], pool: NDArray[np.uint32], patients: NDArray[np.int64], first: Int) -> None:
-    """Have the next patients' series, and the newest and the oldest entry of their runs, brought into the cache."""
-    last = min(first + AHEAD, len(patients))
-    for k in range(np.uint64(first), np.uint64(last)):
+def _announce_series(series: NDArray[np.void], patients: NDArray[np.int64], first: Int) -> None:
+    """Have the series of AHEAD patients brought into the cache."""
+    for k in range(np.uint64(first), np.uint64(min(first + AHEAD, len(patients)))):
         prefetch(series, (patients[k],))
-    for k in range(np.uint64(first), np.uint64(last)):
+
+
+@inlined
+def _announce(series: NDArray[np.void], pool: NDArray[np.uint32], patients: NDArray[np.int64], first: Int) -> None:
+    """Have the newest and the oldest entry of the next patients' runs brought into the cache, and the series of those
+    that come after them: by then they are there."""
+    _announce_series(series, patients, first + AHEAD)
+    for k in range(np.uint64(first), np.uint64(min(first + AHEAD, len(patients)))):
         one = series[np.uint64(patients[k])]
         begin = int(one.run) * UNIT
         words = RUN_HEADER + (one.count << (one.flags & WIDE))
@@ -206,6 +212,7 @@ def insert(
     Stops early where going on would push out an entry that has not been evaluated yet.
     """
     n_touched = 0
+    _announce_series(series, rows.patients, start)
     for row in range(start, stop):
         if (row - start) % AHEAD == 0:
             _announce(series, pool, rows.patients, row)

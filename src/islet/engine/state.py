@@ -88,22 +88,26 @@ class EngineState:
     def adopt(self, plan: Ruled, reference: Reference) -> None:
         """Work by this plan and reference from now on. Bits follow their rule's name; a new rule begins with nothing;
         alerts of a rule that is no more end with the next tick."""
+        if plan.program is not self._program:
+            self._take_over(plan)
+        too_few = self._parameters > self.profiles.parameters.shape[1]
+        if reference is not self.reference or too_few:
+            changed = too_few or not _same(reference, self.reference)
+            self.reference = reference
+            if changed:
+                self._look_up_profiles(0)
+
+    def _take_over(self, plan: Ruled) -> None:
+        window_us, context_us = own_window_us(plan.program), plan.program.context_us
+        if max(window_us, context_us) + self.lateness_us > LONGEST_HORIZON_US:
+            raise ValueError(f"windows and lateness: expected at most {LONGEST_HORIZON_US} µs together")
         rules = tuple(RuleName(rule.name, rule.severity) for rule in plan.rules)
         if rules != self.rules:
             self._move_rules(rules)
-        self.window_us = own_window_us(plan.program)
-        self.context_us = plan.program.context_us
-        if plan.program is not self._program:
-            self._program, self.windows = plan.program, windows_of(plan.program)
-        if max(self.window_us, self.context_us) + self.lateness_us > LONGEST_HORIZON_US:
-            raise ValueError(f"windows and lateness: expected at most {LONGEST_HORIZON_US} µs together")
-        parameters = int(plan.program.parameters[:, 0].max(initial=-1)) + 1
-        if reference is not self.reference or parameters > self.profiles.parameters.shape[1]:
-            changed = not _same(reference, self.reference) or parameters > self.profiles.parameters.shape[1]
-            self.reference = reference
-            if changed:
-                self._parameters = parameters
-                self._look_up_profiles(0)
+        self.window_us, self.context_us = window_us, context_us
+        self.windows = windows_of(plan.program)
+        self._parameters = int(plan.program.parameters[:, 0].max(initial=-1)) + 1
+        self._program = plan.program
 
     def make_series(self, before: int) -> None:
         """A series for each patient that is new; there were `before`."""
