@@ -57,9 +57,10 @@ class Ward:
 
     def _people(self, hook: FakeHttp) -> None:
         with opened_registry(self.settings) as registry:
-            self.device = ensure_worn(registry, Patient(id="p-1", label="Ada Example"), "cgm-1", "localhost")
+            people = {"cgm-1": Patient(id="p-1", label="Ada Example"), "cgm-2": Patient(id="p-2")}
+            self.keys = {id: ensure_worn(registry, one, id, "localhost").key for id, one in people.items()}
             for name, role in (("anna", Role.CARE_PARTNER), ("other", Role.CARE_PARTNER), ("test", Role.ADMINISTRATOR)):
-                sees = ("p-1",) if name == "anna" else ()
+                sees = ("p-1", "p-2") if name == "anna" else ()
                 registry.put_user(User(name=name, role=role, password_hash=hash_password(new_token()), patients=sees))
             self.token = new_token()
             registry.create_session(token_hash(self.token), "test", wall_us() + HOUR_US)
@@ -72,11 +73,11 @@ class Ward:
             ):
                 book.put(contact, by="test", at_us=wall_us())
 
-    def sends(self, mg_dl: float) -> None:
-        """What the device measures now."""
+    def sends(self, device: str, mg_dl: float) -> None:
+        """What a device measures now."""
         body = {"type": "reading", "time": iso(wall_us()), "value": mg_dl, "unit": "mg/dL"}
-        token = make_token("localhost/devices/cgm-1", self.device.key, wall_us() // SECOND_US + 600)
-        url = f"{self.platform.url}/devices/cgm-1/messages/events"
+        token = make_token(f"localhost/devices/{device}", self.keys[device], wall_us() // SECOND_US + 600)
+        url = f"{self.platform.url}/devices/{device}/messages/events"
         answer = httpx.post(url, json=body, headers={"authorization": token}, params={"api-version": "2021-04-12"})
         assert answer.status_code == 204, answer.text
 
@@ -111,7 +112,7 @@ def until(what: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 def test_an_alarm_reaches_its_people_and_is_acknowledged_from_telegram_and_by_link(ward: Ward) -> None:
-    ward.sends(50)
+    ward.sends("cgm-1", 50)
     until(lambda: "sendMessage" in str(ward.telegram.requests) and ward.smtp.mails and ward.hook.requests)
     said = [ward.telegram.texts_sent()[0], ward.smtp.mails[0], ward.hook.requests[0].body.decode()]
     assert all("Urgent low" in text for text in said)
@@ -148,9 +149,10 @@ def test_an_alarm_reaches_its_people_and_is_acknowledged_from_telegram_and_by_li
 
 def test_an_address_that_refuses_is_shown_as_undeliverable(ward: Ward) -> None:
     ward.smtp.script.append("550 no such mailbox")
-    ward.sends(300)  # the urgent low ends, and this is a high; who is told first of which is not given
+    ward.sends("cgm-2", 50)
     until(lambda: "undeliverable" in ward.asks("/api/troubles").values())
     ((alert, _),) = ward.asks("/api/troubles").items()
+    assert "p-2" in alert
     told = ward.asks(f"/api/alerts/{alert}/deliveries")["told"]
     assert [one["reason"] for one in told if one["state"] == "undeliverable"] == [
         "email: 550, the server refuses the recipient or the message"
