@@ -37,6 +37,7 @@ def contracts(copy: Path) -> subprocess.CompletedProcess[str]:
         ("web/context.py", "import islet.gateways.intake", "Floors"),
         ("decode/mqtt.py", "import socket", "Pure rooms"),
         ("engine/windows.py", "import time", "Pure rooms"),
+        ("notify/schedule.py", "import time", "Pure rooms"),
         ("web/pages.py", "import islet.store.sqlite", "Nobody but the menu"),
         ("log/base.py", "import islet.log.group_commit", "No room imports itself"),
     ],
