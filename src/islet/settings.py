@@ -149,7 +149,7 @@ class Settings:
     smtp_sender: str = _setting("", "", "The sender of mails, as name@host.")
     smtp_user: str = _setting("", "", "The name to log in with at the mail server; empty: without.")
     smtp_password: str = _setting("", "secret", "The password there.")
-    ntfy_base_url: str = _setting("https://ntfy.sh", "URL", "The ntfy server; empty turns the channel off.")
+    ntfy_base_url: str = _setting("", "URL", "The ntfy server, as https://ntfy.sh; empty turns the channel off.")
     ntfy_token: str = _setting("", "secret", "The access token at the ntfy server; empty: without.")
     vapid_contact: str = _setting(
         "", "", "mailto: or https: address where push services reach the operator; empty turns Web Push off."

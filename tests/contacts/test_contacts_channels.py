@@ -38,8 +38,9 @@ def channels(registry: SqliteRegistry, **settings: object) -> Channels:
 def test_only_what_is_set_up_is_there(registry: SqliteRegistry, missing: Missing) -> None:
     need("pywebpush", missing)
     need("apprise", missing)
-    assert set(channels(registry).opens) == {"webhook", "ntfy", "apprise"}
+    assert set(channels(registry).opens) == {"webhook", "apprise"}
     full = {"telegram_token": "1:t", "smtp_host": "h", "smtp_sender": "a@b", "vapid_contact": "mailto:a@b"}
+    full["ntfy_base_url"] = "https://ntfy.example"
     everything = channels(registry, **full)
     assert set(everything.opens) == {"webhook", "ntfy", "apprise", "telegram", "email", "webpush"}
     assert len(everything.push_key) == 87
@@ -85,7 +86,9 @@ def test_what_a_channel_does_not_take_or_is_not_set_up_is_refused(
     registry: SqliteRegistry, channel: str, address: str
 ) -> None:
     with pytest.raises(SettingError):
-        channels(registry).check(Contact(id="x", channel=channel, address=address))
+        channels(registry, ntfy_base_url="https://ntfy.example").check(
+            Contact(id="x", channel=channel, address=address)
+        )
 
 
 def test_a_browsers_subscription_is_taken(registry: SqliteRegistry, missing: Missing) -> None:

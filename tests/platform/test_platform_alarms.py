@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import make_token
@@ -17,19 +18,27 @@ from islet.alarms import Alarms
 from islet.app import opened_registry, wall_us
 from islet.contacts.book import ContactBook
 from islet.engine.rulebook import RuleBook
+from islet.engine.rules import load_rules
+from islet.log.base import Append
 from islet.log.group_commit import GroupCommit
 from islet.log.keys import data_key
 from islet.log.memory import MemoryLog
+from islet.model.alerts import AlertChange, Severity
+from islet.model.codec import change_documents
 from islet.model.people import Patient, Role, User
-from islet.model.time import HOUR_US, SECOND_US, iso
+from islet.model.time import HOUR_US, MINUTE_US, SECOND_US, iso
+from islet.model.topics import Topic
 from islet.notify.recipients import Contact
 from islet.provision import ensure_worn
 from islet.settings import Settings, load
+from islet.store.base import Registry
 from tests.notify.fake_http import FakeHttp, fake_http
 from tests.notify.fake_smtp import FakeSmtp, fake_smtp
 from tests.notify.fake_telegram import FakeTelegram, fake_telegram
 from tests.platform.process import PlatformProcess
 
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = load_rules()
 SECRET = "whsec_" + "QUJD" * 8
 ADDRESS = "anna@example.org"
 
@@ -57,9 +66,10 @@ class Ward:
 
     def _people(self, hook: FakeHttp) -> None:
         with opened_registry(self.settings) as registry:
-            self.device = ensure_worn(registry, Patient(id="p-1", label="Ada Example"), "cgm-1", "localhost")
+            people = {"cgm-1": Patient(id="p-1", label="Ada Example"), "cgm-2": Patient(id="p-2")}
+            self.keys = {id: ensure_worn(registry, one, id, "localhost").key for id, one in people.items()}
             for name, role in (("anna", Role.CARE_PARTNER), ("other", Role.CARE_PARTNER), ("test", Role.ADMINISTRATOR)):
-                sees = ("p-1",) if name == "anna" else ()
+                sees = ("p-1", "p-2") if name == "anna" else ()
                 registry.put_user(User(name=name, role=role, password_hash=hash_password(new_token()), patients=sees))
             self.token = new_token()
             registry.create_session(token_hash(self.token), "test", wall_us() + HOUR_US)
@@ -72,11 +82,11 @@ class Ward:
             ):
                 book.put(contact, by="test", at_us=wall_us())
 
-    def sends(self, mg_dl: float) -> None:
-        """What the device measures now."""
+    def sends(self, device: str, mg_dl: float) -> None:
+        """What a device measures now."""
         body = {"type": "reading", "time": iso(wall_us()), "value": mg_dl, "unit": "mg/dL"}
-        token = make_token("localhost/devices/cgm-1", self.device.key, wall_us() // SECOND_US + 600)
-        url = f"{self.platform.url}/devices/cgm-1/messages/events"
+        token = make_token(f"localhost/devices/{device}", self.keys[device], wall_us() // SECOND_US + 600)
+        url = f"{self.platform.url}/devices/{device}/messages/events"
         answer = httpx.post(url, json=body, headers={"authorization": token}, params={"api-version": "2021-04-12"})
         assert answer.status_code == 204, answer.text
 
@@ -111,7 +121,7 @@ def until(what: Callable[[], object], seconds: float = 20.0) -> None:
 
 
 def test_an_alarm_reaches_its_people_and_is_acknowledged_from_telegram_and_by_link(ward: Ward) -> None:
-    ward.sends(50)
+    ward.sends("cgm-1", 50)
     until(lambda: "sendMessage" in str(ward.telegram.requests) and ward.smtp.mails and ward.hook.requests)
     said = [ward.telegram.texts_sent()[0], ward.smtp.mails[0], ward.hook.requests[0].body.decode()]
     assert all("Urgent low" in text for text in said)
@@ -141,6 +151,7 @@ def test_an_alarm_reaches_its_people_and_is_acknowledged_from_telegram_and_by_li
         ("webhook", "sent"),
     }
 
+    assert (ward.settings.data_dir / "engine.tick").exists(), "the engine gives a sign of life"
     log = (ward.settings.data_dir / "serve.log").read_text()
     assert "secret" not in log
     assert ADDRESS not in log
@@ -148,45 +159,122 @@ def test_an_alarm_reaches_its_people_and_is_acknowledged_from_telegram_and_by_li
 
 def test_an_address_that_refuses_is_shown_as_undeliverable(ward: Ward) -> None:
     ward.smtp.script.append("550 no such mailbox")
-    ward.sends(300)  # the urgent low ends, and this is a high; who is told first of which is not given
+    ward.sends("cgm-2", 50)
     until(lambda: "undeliverable" in ward.asks("/api/troubles").values())
     ((alert, _),) = ward.asks("/api/troubles").items()
+    assert "p-2" in alert
     told = ward.asks(f"/api/alerts/{alert}/deliveries")["told"]
     assert [one["reason"] for one in told if one["state"] == "undeliverable"] == [
         "email: 550, the server refuses the recipient or the message"
     ]
 
 
-def test_an_engine_that_stops_ticking_pages_the_operator(tmp_path: Path) -> None:
-    """Of a platform in two processes, this is the one that sends; the other's engine hung two minutes ago."""
-    with fake_telegram() as telegram, opened_registry(settings_for(tmp_path, telegram)) as registry:
-        settings, now_us = settings_for(tmp_path, telegram), wall_us()
-        log, rules = MemoryLog(partitions=1), RuleBook(registry)
-        commit = GroupCommit(log, wall_us, wait_s=0.0)
-        clock = iter(range(now_us, now_us + 10**9, 10 * SECOND_US))
-        (tmp_path / "engine.tick").touch()
-        more = {"wall": lambda: next(clock), "rng": Random(1), "kept_from_us": lambda: 0}
-        alarms = Alarms(settings, data_key(settings, {}), log, commit, registry, rules, wall_us, **more)  # type: ignore[arg-type]
+class Desk:
+    """The part that sends, in this process, with a log that is written by hand."""
 
-        def told(many: int) -> bool:
-            alarms.tell()
-            return len(telegram.texts_sent()) >= many
+    def __init__(self, folder: Path, registry: Registry, telegram: FakeTelegram, language: str = "en") -> None:
+        self.folder, self.registry, self.telegram = folder, registry, telegram
+        settings = Settings(
+            data_dir=folder,
+            telegram_token="1:secret",
+            telegram_chat="77",
+            telegram_base_url=telegram.base_url,
+            engine_silent_min=2.0,
+            notify_language=language,
+        )
+        self.log, self.now_us = MemoryLog(partitions=1), wall_us()
+        self.commit = GroupCommit(self.log, wall_us, wait_s=0.0)
+        key = data_key(settings, {})
+        more = {"wall": lambda: self.now_us, "rng": Random(1), "kept_from_us": lambda: 0, "console": False}
+        book = RuleBook(registry, SHIPPED)
+        self.alarms = Alarms(settings, key, self.log, self.commit, registry, book, wall_us, **more)  # type: ignore[arg-type]
 
-        until(lambda: told(1))
-        assert telegram.texts_sent()[0].startswith("Alarms are not working")
-        (tmp_path / "engine.tick").touch()
-        os.utime(tmp_path / "engine.tick", ns=(2**62, 2**62))
-        until(lambda: told(2))
-        assert telegram.texts_sent()[-1].startswith("Alarms are working again")
-        alarms.close()
-        commit.close()
+    def close(self) -> None:
+        self.alarms.close()
+        self.commit.close()
+
+    def opens(self, rule: str = "urgent_low") -> str:
+        """The engine says that something began."""
+        now_us = wall_us()
+        change = AlertChange(
+            change="opened", rule=rule, patient="p-1", onset_us=now_us, at_us=now_us, severity=Severity.URGENT
+        )
+        self.commit.commit(appends=[Append(topic=Topic.ALERTS, batch=change_documents([change]))])
+        return change.id
+
+    def told(self, many: int, after_s: int = 60) -> list[str]:
+        """What was sent, once there are so many messages; each look comes `after_s` later than the one before."""
+
+        def looks() -> bool:
+            self.now_us += after_s * SECOND_US
+            self.alarms.tell()
+            return len(self.telegram.texts_sent()) >= many
+
+        until(looks)
+        return self.telegram.texts_sent()
 
 
-def settings_for(folder: Path, telegram: FakeTelegram) -> Settings:
-    return Settings(
-        data_dir=folder,
-        telegram_token="1:secret",
-        telegram_chat="77",
-        telegram_base_url=telegram.base_url,
-        engine_silent_min=2.0,
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with fake_telegram() as telegram, opened_registry(Settings(data_dir=tmp_path)) as registry:
+        registry.put_patient(Patient(id="p-1"))
+        one = Desk(tmp_path, registry, telegram)
+        yield one
+        one.close()
+
+
+def test_an_engine_that_stops_ticking_pages_the_operator(desk: Desk) -> None:
+    """Of a platform in two processes, this is the one that sends; the other's engine hangs."""
+    tick = desk.folder / "engine.tick"
+    tick.touch()
+    assert desk.told(1)[0].startswith("Alarms are not working")
+    os.utime(tick, ns=(2**62, 2**62))
+    assert desk.told(2)[-1].startswith("Alarms are working again")
+
+
+def test_where_no_engine_ever_ran_nobody_misses_it(desk: Desk) -> None:
+    desk.opens()
+    assert len(desk.told(1)) == 1
+    for _ in range(3):
+        desk.now_us += 10 * MINUTE_US
+        desk.alarms.tell()
+    assert len(desk.telegram.texts_sent()) == 1
+
+
+def test_an_address_that_is_entered_while_an_alert_goes_on_is_told_in_its_persons_language(desk: Desk) -> None:
+    alert = desk.opens()
+    desk.told(1)
+    anna = User(name="anna", role=Role.CARE_PARTNER, password_hash="", patients=("p-1",), language="zh-CN")
+    desk.registry.put_user(anna)
+    contact = Contact(id="anna", channel="telegram", address="55", user="anna")
+    desk.alarms.book.put(contact, by="anna", at_us=wall_us())
+    assert desk.told(2)[1].startswith("紧急低血糖\n紧急低血糖：患者 p-1 ")
+    assert desk.alarms.acknowledge(alert, contact)
+
+
+def test_who_may_not_see_the_patient_any_more_cannot_acknowledge(desk: Desk) -> None:
+    alert = desk.opens()
+    desk.told(1)
+    anna = User(name="anna", role=Role.CARE_PARTNER, password_hash="", patients=("p-1",))
+    contact = Contact(id="anna", channel="telegram", address="55", user="anna")
+    for user in (replace(anna, patients=()), replace(anna, enabled=False), replace(anna, role=Role.APPLICATION)):
+        desk.registry.put_user(user)
+        assert not desk.alarms.acknowledge(alert, contact), user.role
+    assert not desk.alarms.acknowledge(alert, replace(contact, user="nobody"))
+    assert not desk.alarms.acknowledge("urgent_low~p-1~1", Contact(id="77", channel="telegram", address="77"))
+    assert sum(desk.log.end(Topic.ALERTS)) == 1
+    desk.registry.put_user(anna)
+    assert desk.alarms.acknowledge(alert, contact)
+    assert sum(desk.log.end(Topic.ALERTS)) == 2
+
+
+def test_a_rule_that_is_added_is_called_by_its_title_at_once(desk: Desk) -> None:
+    desk.opens()
+    desk.told(1)
+    text = (ROOT / "src" / "islet" / "rules" / "urgent_low.sql").read_text(encoding="utf-8")
+    own = text.replace('name = "urgent_low"', 'name = "far_too_low"').replace(
+        'title = "Urgent low"', 'title = "Far too low"'
     )
+    RuleBook(desk.registry, SHIPPED).add(own, by="x", at_us=wall_us())
+    desk.opens("far_too_low")
+    assert desk.told(2)[-1].startswith("Far too low")

@@ -223,6 +223,8 @@ async def test_an_address_is_added_tested_changed_and_removed_by_its_person(site
     await client.post("/account", data={**lane, "act": "test"}, headers=HERE)
     site.tell()
     assert [message.kind for message in site.sent] == ["test"]
+    again = await client.post("/account", data={**lane, "act": "test"}, headers=HERE)
+    assert again.headers["location"].endswith("just")
     await site.client().post(f"/acknowledge/{site.sent[0].token}")
     assert "Last test answered" in (await client.get("/account")).text
     await client.post("/account", data={**lane, "act": "remove"}, headers=HERE)

@@ -17,6 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from islet.errors import BadInput, IsletError, NotFound, SettingError
 from islet.model.people import Role
+from islet.model.time import MINUTE_US
 from islet.notify.health import Health
 from islet.notify.recipients import Contact, Lane
 from islet.web.alarm_figures import minute
@@ -34,6 +35,7 @@ an administrator enters them on the command line."""
 MOST_CONTACTS: Final = 20
 _LARGEST_SUBSCRIPTION: Final = 8_000
 _LONGEST_FIELD: Final = 300
+_TEST_EVERY_US: Final = MINUTE_US  # an address can be anybody's
 _WORKER: Final = Path(__file__).parent / "static" / "push.js"
 
 
@@ -51,6 +53,7 @@ _SAID: Final = {
     "kept": _("Saved"),
     "removed": _("Removed"),
     "tested": _("A test is on its way."),
+    "just": _("A test was sent a moment ago; wait a minute."),
     "address": _("This is not an address that the channel takes."),
     "many": _("There are too many addresses; remove one first."),
 }
@@ -103,7 +106,7 @@ def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
         "titles": {name: text(title) for name, title in CHANNELS.items()},
         "push": bool(alarms.push_key),
         "said": text(_SAID.get(said, "")),
-        "failed": said in ("address", "many"),
+        "failed": said in ("address", "many", "just"),
     }
     data: dict[str, object] = {"push_key": alarms.push_key}
     return render(context, request, viewer, "account.html", values, data=data)
@@ -137,6 +140,9 @@ def _change(context: WebContext, viewer: Viewer, fields: Mapping[str, str]) -> s
         alarms.book.remove(contact.lane, by=by, at_us=now_us)
         return "removed"
     if act == "test":
+        tested_us = [one.tested_us or 0 for one in alarms.outbox.health() if one[:2] == contact.lane]
+        if any(now_us - at_us < _TEST_EVERY_US for at_us in tested_us):
+            return "just"
         alarms.outbox.test(contact, now_us)
         return "tested"
     if act != "keep":

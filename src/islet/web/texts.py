@@ -99,7 +99,9 @@ SCRIPTS: Final = {
     "alert.none_recent": _("No alerts in this period."),
     # who was told
     "told.title": _("Who was told"),
-    "told.nobody": _("Nobody: the policy tells nobody of such alerts, or they are history."),
+    "told.nobody": _(
+        "Nobody: a more urgent alert has taken its place, the policy tells nobody of such alerts, or it is history."
+    ),
     "told.no_one": _("nobody"),
     "told.line": _("{who}: {kind}, {state} ({time})"),
     "told.snooze": _("Pause messages for"),
