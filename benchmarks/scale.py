@@ -31,7 +31,7 @@ from tests.services.kafka import Kafka
 from tests.services.spark import Run
 
 READINGS = int(os.environ.get("ISLET_SCALE_READINGS", "1000000"))
-RUNS = ((1, 4, False), (2, 2, False), (2, 4, False), (2, 8, False), (2, 4, True))
+RUNS = ((2, 4, True), (2, 4, False), (1, 4, False), (2, 2, False), (2, 8, False))
 """Cores, partitions, and whether the readings also go to a lake."""
 PER_PATIENT_S = 180.0
 """A reading of each patient, on average: what the other figures of Islet assume (5,500/s for a million)."""

@@ -88,8 +88,9 @@ def opened_log(settings: Settings) -> Iterator[Log]:
 def _log_of(settings: Settings) -> Log:
     log: Log
     if settings.log == "kafka":
-        # one name for whoever is an engine, so that of two the older one is shut out
-        writer = "engine" if "engine" in settings.roles else "-".join(settings.roles)
+        evaluates = "engine" in settings.roles and settings.engine == "embedded"
+        # one name for whoever evaluates, also a Spark job, so that of two the older one is shut out
+        writer = "engine" if evaluates else f"beside-{'-'.join(settings.roles)}"
         log = plug("log", "kafka")(settings, writer=writer)
     else:
         path = settings.data_dir / "log.db"
@@ -219,6 +220,11 @@ class Platform:
         self.metrics.watch(CountsCollector("jobs_now", "What nightly jobs are doing.", schedule.gauges, grows=False))
 
     def _add_engine(self) -> None:
+        if self.settings.engine == "embedded":
+            self._add_embedded()
+        self._add_followers()
+
+    def _add_embedded(self) -> None:
         engine = EmbeddedEngine(
             self.log,
             self.commit,
@@ -234,7 +240,6 @@ class Platform:
 
         self.workers.append(Worker("engine", step, before=engine.recover, after=engine.close))
         self.metrics.watch(CountsCollector("engine", "What the engine has done.", engine.counters.counts))
-        self._add_followers()
 
     def _add_followers(self) -> None:
         """What the engine leaves to the slower: history that came late, and devices whose clock is wrong."""

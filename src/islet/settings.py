@@ -22,6 +22,7 @@ _CHOICES: Final = {
     "notify_language": ("en", "zh-CN"),
     "smtp_security": ("tls", "starttls", "none"),
     "log": ("sqlite", "kafka"),
+    "engine": ("embedded", "spark"),
     "kafka_protocol": ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"),
     "kafka_mechanism": ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"),
     "kafka_compression": ("none", "gzip", "lz4", "zstd"),
@@ -74,6 +75,12 @@ class Settings:
 
     log: str = _setting(
         "sqlite", "", "Where the log is: sqlite (a file in data_dir), or kafka (for more than one machine)."
+    )
+    engine: str = _setting(
+        "embedded",
+        "",
+        "Who evaluates: embedded (the role engine), or spark (a job of its own; the role engine then only looks after "
+        "history that came late and devices whose clock is wrong).",
     )
     kafka_bootstrap: str = _setting("", "host:port", "One or more brokers, with commas between them.")
     kafka_protocol: str = _setting("PLAINTEXT", "", "PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.")

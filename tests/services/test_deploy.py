@@ -35,7 +35,8 @@ def containers() -> Iterator[dict[str, Any]]:
 def environments() -> Iterator[dict[str, str]]:
     """What each process is given, without what is secret."""
     for service in COMPOSE["services"].values():
-        yield {name: value for name, value in service["environment"].items() if name.startswith("ISLET_")}
+        given = {name: value for name, value in service["environment"].items() if name.startswith("ISLET_")}
+        yield {name: re.sub(r"\$\{\w+:-(\w+)\}", r"\1", value) for name, value in given.items()}
     (shared,) = documents(DEPLOY / "kubernetes" / "settings.yaml")
     for container in containers():
         yield shared["data"] | {item["name"]: item["value"] for item in container.get("env", [])}

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from islet.model.topics import Topic
 from islet.settings import Settings
 
 _PROGRAM = Path(__file__).parents[1] / "cli.py"  # spark-submit takes a file
+_WRITER = "engine"  # as the embedded engine: of two, whichever they are, the older one is shut out
 _FETCHED = "org.apache.spark:spark-sql-kafka-0-10_2.13"
 
 
@@ -57,14 +59,15 @@ def run(settings: Settings, checkpoint: str, lake: str, shards: int, every: str,
     _require("pyspark")
     from pyspark.sql import SparkSession
 
-    from islet.app import opened_log, opened_registry, wall_us
+    from islet.app import opened_registry, wall_us
     from islet.engine.rulebook import RuleBook
     from islet.engine.spark import SESSION, Frozen, Job, keep
     from islet.log.kafka_access import KafkaAccess
+    from islet.menu import plug
 
     if settings.log != "kafka":
         raise SettingError("setting log: expected kafka, because Spark reads from there")
-    access = KafkaAccess.of(settings, writer="engine")
+    access = KafkaAccess.of(settings, writer=_WRITER)
     job = Job(
         kafka=access.spark_options(),
         topics={topic: access.topic(topic) for topic in Topic},
@@ -77,7 +80,7 @@ def run(settings: Settings, checkpoint: str, lake: str, shards: int, every: str,
     builder = SparkSession.builder
     for name, value in SESSION.items():
         builder = builder.config(name, value)
-    with opened_registry(settings) as registry, opened_log(settings) as log:
+    with opened_registry(settings) as registry, closing(plug("log", "kafka")(settings, writer=_WRITER)) as log:
         book = RuleBook(registry)
 
         def rules() -> Frozen:

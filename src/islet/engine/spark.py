@@ -30,7 +30,7 @@ from typing import Any, Final
 import msgspec
 import pandas as pd
 from pyspark import SparkFiles
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
@@ -298,34 +298,26 @@ def _records(spark: SparkSession, job: Job, topics: Sequence[Topic]) -> DataFram
 
 
 def _shards(records: DataFrame, job: Job) -> DataFrame:
-    """Columns shard, topic (its number in TOPICS), offset, value; and rows of the clock: shard, topic, clock_ms."""
-    numbers = f.create_map(*(f.lit(word) for n, topic in enumerate(TOPICS) for word in (job.topics[topic], n)))
-    shard = f.pmod(f.crc32("key"), f.lit(job.shards)).cast("int")
-    own = f.struct(
-        shard.alias("shard"),
-        numbers[f.col("topic")].alias("topic"),
-        f.col("offset").alias("offset"),
-        f.col("value").alias("value"),
-        f.lit(0).cast("long").alias("clock_ms"),
-    )
-    return records.select(f.explode(f.concat(f.array(own), _clocks(job))).alias("row")).select("row.*")
+    """Columns shard, topic (its number in TOPICS), offset, value, clock_ms; CLOCK, and no value, in rows of the clock.
 
-
-def _clocks(job: Job) -> Column:
-    """For one entry of glucose in some: a row for each shard of its partition."""
+    One entry of glucose in some is told to all shards of its partition, as the time. Only numbers are multiplied here, not
+    the values: this is done for each reading.
+    """
     each = job.shards // job.partitions
-    is_one = (f.col("topic") == job.topics[Topic.GLUCOSE_READINGS]) & (f.col("offset") % (_CLOCK_EVERY * each) == 0)
-
-    def row(number: Column) -> Column:
-        return f.struct(
-            (number * job.partitions + f.col("partition")).cast("int").alias("shard"),
-            f.lit(CLOCK).alias("topic"),
-            f.lit(0).cast("long").alias("offset"),
-            f.lit(None).cast("binary").alias("value"),
-            f.unix_millis("timestamp").alias("clock_ms"),
-        )
-
-    return f.when(is_one, f.transform(f.sequence(f.lit(0), f.lit(each - 1)), row)).otherwise(f.array())
+    numbers = f.create_map(*(f.lit(word) for n, topic in enumerate(TOPICS) for word in (job.topics[topic], n)))
+    own = f.pmod(f.crc32("key"), f.lit(job.shards)).cast("int")
+    tells = (f.col("topic") == job.topics[Topic.GLUCOSE_READINGS]) & (f.col("offset") % (_CLOCK_EVERY * each) == 0)
+    all_there = f.sequence(f.col("partition"), f.lit(job.shards - 1), f.lit(job.partitions))
+    to = f.when(tells, f.concat(f.array(own), all_there)).otherwise(f.array(own))
+    spread = records.select("topic", "offset", "value", "timestamp", f.posexplode(to).alias("place", "shard"))
+    is_own = f.col("place") == 0
+    return spread.select(
+        "shard",
+        f.when(is_own, numbers[f.col("topic")]).otherwise(f.lit(CLOCK)).alias("topic"),
+        "offset",
+        f.when(is_own, f.col("value")).alias("value"),
+        f.when(~is_own, f.unix_millis("timestamp")).otherwise(f.lit(0)).alias("clock_ms"),
+    )
 
 
 def _begun(frame: DataFrame, job: Job, name: str, sink: Callable[[DataFrame, int], None]) -> StreamingQuery:
