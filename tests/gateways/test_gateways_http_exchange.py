@@ -314,3 +314,20 @@ async def test_devices_are_queried_by_tag_page_by_page(door: Door, http: httpx.A
         assert error(await ask(wrong)) == (400, "ArgumentInvalid")
     assert (await ask(query, **{"x-ms-max-item-count": "0"})).status_code == 400
     assert (await ask(query, **{"x-ms-continuation": "?"})).status_code == 400
+
+
+async def test_a_device_shows_when_it_was_last_there_through_either_door(door: Door, http: httpx.AsyncClient) -> None:
+    async def shown(path: str) -> tuple[str, str]:
+        found = (await http.get(path)).json()
+        return found["connectionState"], found["lastActivityTime"]
+
+    device, never, now = door.add_device(), "0001-01-01T00:00:00Z", "2026-11-21T08:03:00.950000Z"
+    assert await shown("/devices/cgm-1") == ("Disconnected", never)
+    await http.post("/devices/cgm-1/messages/events", content=b"{}", headers=as_device(door))
+    assert await shown("/devices/cgm-1") == await shown("/twins/cgm-1") == ("Disconnected", now)
+    peer = await door.connected(device)
+    assert await shown("/devices/cgm-1") == ("Connected", now)
+    assert (await http.get("/devices")).json()[0]["connectionStateUpdatedTime"] == now
+    peer.hang_up()
+    (twin,) = (await http.post("/devices/query", json={"query": "SELECT * FROM devices"})).json()
+    assert twin["lastActivityTime"] == now

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,10 @@ from azure.iot.device.aio import IoTHubDeviceClient, ProvisioningDeviceClient
 from azure.iot.device.exceptions import ClientError, ConnectionFailedError, CredentialError
 
 from islet.access.sas import derived_key, make_token, new_key
+from islet.gateways.enrollments import Enrollment, find_enrollment, put_enrollment
 from islet.model.topics import Topic
+from islet.store.base import EntryKind
+from islet.store.registry import SqliteRegistry
 from tests.conftest import Missing
 from tests.gateways.calls import as_device, as_policy
 from tests.gateways.door import ID_SCOPE, Door, reading
@@ -186,3 +190,15 @@ async def test_what_is_no_enrollment_is_400(http: Any, change: dict[str, Any]) -
 async def test_a_group_wants_the_certificate_of_an_authority(http: Any) -> None:
     body = {"enrollmentGroupId": "g", "attestation": signed(issue("no authority").pem)}
     assert (await http.put("/enrollmentGroups/g", json=body)).status_code == 400
+
+
+def test_keys_of_enrollments_are_not_in_the_audit_trail(tmp_path: Path) -> None:
+    key = new_key()
+    with contextlib.closing(SqliteRegistry(tmp_path / "store.db", bytes(32))) as registry:
+        for enrollment in (Enrollment(keys=(key, key), etag="1"), Enrollment(keys=(key, key), etag="2"), None):
+            put_enrollment(registry, EntryKind.ENROLLMENT, "cgm-1", enrollment, by="test", at_us=0)
+            assert find_enrollment(registry, EntryKind.ENROLLMENT, "cgm-1") == enrollment
+        trail = registry.audit()
+        assert [line.action for line in trail] == ["added", "changed", "removed"]
+        assert key not in "".join(line.before + line.after for line in trail)
+        assert not registry.secret("enrollment/cgm-1")

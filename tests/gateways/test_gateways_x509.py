@@ -21,6 +21,7 @@ from tests.conftest import Missing
 from tests.gateways.door import PATIENCE_S, reading
 from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub
 from tests.gateways.issued import Issued, issue
+from tests.gateways.node_sdk import Script, require_node
 
 HOST = "127.0.0.88"  # an address of its own: the SDK's port is fixed
 REFUSED = (CredentialError, ConnectionFailedError, ConnectionDroppedError)
@@ -142,6 +143,24 @@ async def served_as(hub: Hub, issued: Issued, directory: Path, id: str) -> Any:
     sdk = client(hub, issued, directory, id)
     await sdk.connect()
     return sdk
+
+
+@pytest.mark.parametrize("transport", ["mqtt", "amqp"])
+async def test_the_sdk_for_node_is_served_by_its_certificate(
+    hub: Hub, tmp_path: Path, missing: Missing, transport: str
+) -> None:
+    require_node(missing)
+    own = issue("cgm-1")
+    register(hub, authentication="selfSigned", primary_thumbprint=own.sha1.upper())
+    arguments = (transport, HOST, "cgm-1", *own.files(tmp_path), str(hub.certificates.authority))
+    script = await Script.started(hub, "device_x509.js", *arguments)
+    try:
+        async with asyncio.timeout(3 * PATIENCE_S):
+            assert await script.said() == {"sent": True}
+            assert await script.ended() == 0
+    finally:
+        script.kill()
+    assert len(hub.door.rows(Topic.GLUCOSE_READINGS)) == 1
 
 
 async def test_a_token_is_still_what_a_device_without_certificate_comes_with(hub: Hub) -> None:

@@ -16,6 +16,7 @@ from islet.store.devices_base import (
     MOST_PENDING,
     UNTIL_RELEASED,
     Ack,
+    Activity,
     Address,
     Command,
     Devices,
@@ -263,3 +264,20 @@ class DevicesContract:
             devices.put_command(PUMP, command("two"), NOW_US)
             raise ZeroDivisionError
         assert bodies(devices) == [b"one"]
+
+    def test_activity_says_who_is_connected_since_when_and_was_there_last(
+        self, devices: Devices, reopen: Reopen
+    ) -> None:
+        pump, module = ("pump-1", ""), ("pump-1", "m")
+        devices.note_activity({pump: True, module: False}, NOW_US)
+        devices.note_activity({pump: True, ("pump-2", ""): True}, NOW_US + 1)
+        assert devices.activity("pump-1") == {
+            pump: Activity(connected=True, changed_us=NOW_US, seen_us=NOW_US + 1),
+            module: Activity(connected=False, changed_us=None, seen_us=NOW_US),
+        }
+        devices.note_activity({pump: False}, NOW_US + 2)
+        assert devices.activity()[pump] == Activity(connected=False, changed_us=NOW_US + 2, seen_us=NOW_US + 2)
+        again = reopen()
+        assert again.activity()["pump-2", ""] == Activity(connected=False, changed_us=NOW_US + 1, seen_us=NOW_US + 1)
+        again.forget("pump-1")
+        assert again.activity("pump-1") == {}

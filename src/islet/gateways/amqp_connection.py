@@ -2,16 +2,16 @@
 
 import asyncio
 from typing import Final, Protocol, cast
-from urllib.parse import unquote
 
 import structlog
 from proton import Collector, Connection, Event, Link, Message, ProtonException, Receiver, Sender, Terminus, Transport
 
-from islet.access.sas import parse_token
+from islet.access.x509 import PeerCertificate
 from islet.decode.amqp_sasl import SaslServer
 from islet.decode.iothub import Identity
-from islet.decode.iothub_amqp import Place, parse_address, parse_resource
+from islet.decode.iothub_amqp import Place, parse_address
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound, ProtocolError
+from islet.gateways.amqp_credentials import Credentials
 from islet.gateways.amqp_device import DeviceEnd
 from islet.gateways.amqp_links import Incoming, Outgoing, end_link
 from islet.gateways.amqp_service import CommandsIn, FeedbackOut, Tokens, token_of
@@ -20,14 +20,12 @@ from islet.gateways.client_certificates import peer_certificate
 from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake
 from islet.gateways.turnstile import Turnstile
-from islet.model.people import Device
 
 OPEN_WITHIN_S: Final = 20.0
 IDLE_S: Final = 240.0
 """IoT Hub's: a peer that sends nothing, not even an empty frame, for so long is gone."""
 
 _MOST_LINKS: Final = 1000
-_MOST_TOKENS: Final = 1000
 _MOST_FRAME: Final = 64 * 1024
 _REFUSALS: Final[tuple[tuple[type[IsletError], str], ...]] = (
     (AccessDenied, "amqp:unauthorized-access"),
@@ -68,12 +66,12 @@ class AmqpConnection(asyncio.Protocol):
         self._amqp, self._events = Connection(), Collector()
         self._amqp.collect(self._events)
         self._engine.bind(self._amqp)
-        self._tokens: dict[str, str] = {}
+        self._credentials = Credentials(server.authenticator, self._peer)
+        self._expires_us: dict[Identity | str, int] = {}  # of what is in use: devices, and services' endpoints
         self._handlers: dict[Link, Incoming | Outgoing] = {}
         self._ends: dict[Identity, DeviceEnd] = {}
         self._end_of: dict[Incoming | Outgoing, DeviceEnd] = {}
         self._token_answers: Outgoing | None = None
-        self._services = False
         self._is_open = self._is_closed = self._woken = self._choked = False
         self._timers: list[asyncio.TimerHandle] = []
         self._expiry: asyncio.TimerHandle | None = None
@@ -272,8 +270,8 @@ class AmqpConnection(asyncio.Protocol):
 
     def _service_link(self, link: Link, place: Place) -> Incoming | Outgoing:
         path = "messages/devicebound" if place is Place.SEND else "messages/servicebound/feedback"
-        self._check_service(path)
-        self._services = True
+        self._expires_us[path] = self._credentials.check_service(path)
+        self._watch_expiry()
         exchange = self._server.exchange
         if place is Place.SEND and isinstance(link, Receiver):
             return CommandsIn(link, self, exchange, self._server.authenticator)
@@ -283,7 +281,7 @@ class AmqpConnection(asyncio.Protocol):
 
     def _end(self, identity: Identity) -> DeviceEnd:
         """The device's end on this connection; the newest connection of a device wins."""
-        device, _ = self._admit(identity)
+        device, self._expires_us[identity] = self._credentials.admit(identity)
         end = self._ends.get(identity)
         if end is None:
             server = self._server
@@ -291,7 +289,7 @@ class AmqpConnection(asyncio.Protocol):
             end = DeviceEnd(self, server.exchange, server.intake, identity, device, address)
             self._ends[identity] = end
             server.exchange.presence.arrived(identity.client_id, end)
-            self._watch_expiry()
+        self._watch_expiry()
         return end
 
     def _detach(self, link: Link) -> None:
@@ -310,74 +308,45 @@ class AmqpConnection(asyncio.Protocol):
         """No link of that device is left here."""
         if self._ends.get(end.identity) is end:
             del self._ends[end.identity]
+            self._expires_us.pop(end.identity, None)
         self._server.exchange.presence.left(end.identity.client_id, end)
 
     # --- credentials ---
 
     def _put_token(self, token: str) -> None:
-        """Keep a token that is good now. Raises AccessDenied."""
-        resource = unquote(parse_token(token).resource)
-        identity = parse_resource(resource)
-        if identity is None:
-            self._server.authenticator.admit_service(resource.partition("/")[2], token)
-        else:
-            self._server.authenticator.admit_device(identity, token)
-        if resource not in self._tokens and len(self._tokens) >= _MOST_TOKENS:
-            raise AccessDenied(f"expected at most {_MOST_TOKENS} tokens on a connection")
-        self._tokens[resource] = token
+        """Raises AccessDenied."""
+        identity = self._credentials.put(token)
+        for used in list(self._expires_us):
+            if identity is None or not isinstance(used, Identity) or used.device == identity.device:
+                self._look_again(used)
         self._watch_expiry()
-
-    def _admit(self, identity: Identity) -> tuple[Device, int]:
-        """The device, and when its credential here expires (µs). Raises AccessDenied."""
-        authenticator = self._server.authenticator
-        found: tuple[Device, int] | None = None
-        for token in self._tokens.values():
-            try:
-                device, admission = authenticator.admit_device(identity, token)
-            except AccessDenied:
-                continue
-            if found is None or admission.expires_us > found[1]:
-                found = device, admission.expires_us
-        if found is not None:
-            return found
-        peer = peer_certificate(self._transport.get_extra_info("ssl_object"))
-        device, admission = authenticator.admit_device(identity, "", peer)
-        return device, admission.expires_us
-
-    def _check_service(self, path: str) -> int:
-        """When the last token for that endpoint expires (µs). Raises AccessDenied."""
-        authenticator, latest_us = self._server.authenticator, 0
-        for token in self._tokens.values():
-            try:
-                authenticator.check_service(path, token)
-            except AccessDenied:
-                continue
-            latest_us = max(latest_us, parse_token(token).expires_us)
-        if not latest_us:
-            raise AccessDenied("no token for this address was put that grants ServiceConnect")
-        return latest_us
 
     def refresh(self) -> None:
         """Look at the credentials again: the registry has changed, or one of them may have expired."""
         try:
-            for identity, end in list(self._ends.items()):
-                end.device, _ = self._admit(identity)
-            if self._services:
-                self._check_service("messages")
+            for used in list(self._expires_us):
+                self._look_again(used)
         except (AccessDenied, NotFound) as error:
             self.end("amqp:unauthorized-access", str(error))
-            return
-        self._watch_expiry()
+        else:
+            self._watch_expiry()
+
+    def _look_again(self, used: Identity | str) -> None:
+        """Raises AccessDenied when nothing here is good for that device or endpoint any more."""
+        if isinstance(used, Identity):
+            self._ends[used].device, self._expires_us[used] = self._credentials.admit(used)
+        else:
+            self._expires_us[used] = self._credentials.check_service(used)
+
+    def _peer(self) -> PeerCertificate | None:
+        return peer_certificate(self._transport.get_extra_info("ssl_object"))
 
     def _watch_expiry(self) -> None:
         """Look again when the first of the credentials in use expires."""
         if self._expiry is not None:
             self._expiry.cancel()
-        expiries = [self._admit(identity)[1] for identity in self._ends]
-        if self._services:
-            expiries.append(self._check_service("messages"))
-        if expiries:
-            left_s = (min(expiries) - self._server.authenticator.wall_now()) / 1e6
+        if self._expires_us and not self._is_closed:
+            left_s = (min(self._expires_us.values()) - self._server.authenticator.wall_now()) / 1e6
             self._expiry = self._loop.call_later(min(max(left_s, 0.0) + 0.01, 86_400.0), self.refresh)
 
     # --- the end ---

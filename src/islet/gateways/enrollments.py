@@ -28,7 +28,9 @@ _NOT_ENROLLED = "the registration id is not enrolled, or its credential is anoth
 
 class Enrollment(Struct, frozen=True, kw_only=True):
     """The body of an EntryKind.ENROLLMENT or ENROLLMENT_GROUP. It has keys, or certificates (DER in base64): the
-    device's own, of a group its authority's. `device` is the device's id, "" the registration id."""
+    device's own, of a group its authority's. `device` is the device's id, "" the registration id.
+
+    Keys are kept among the secrets: entries stand in the audit trail."""
 
     device: str = ""
     patient: str = ""
@@ -75,12 +77,13 @@ class Enrollments:
         stranger is not told what is enrolled."""
         if registrant.scope != self.scope:
             raise AccessDenied("the ID scope is another installation's")
-        own = self._registry.entry(EntryKind.ENROLLMENT, registrant.id)
+        own = find_enrollment(self._registry, EntryKind.ENROLLMENT, registrant.id)
         if own is not None:
-            candidates = {f"individual/{registrant.id}": msgspec.json.decode(own, type=Enrollment)}
+            candidates = {f"individual/{registrant.id}": own}
         else:
-            groups = read_enrollments(self._registry, EntryKind.ENROLLMENT_GROUP)
-            candidates = {f"group/{id}": group for id, group in groups.items()}
+            kind = EntryKind.ENROLLMENT_GROUP
+            groups = ((id, find_enrollment(self._registry, kind, id)) for id in self._registry.entries(kind))
+            candidates = {f"group/{id}": group for id, group in groups if group is not None}
         for id, enrollment in candidates.items():
             grant = self._grant(registrant, id, enrollment, token, peer)
             if grant is not None:
@@ -157,8 +160,37 @@ class Enrollments:
 
 
 def read_enrollments(registry: Registry, kind: EntryKind) -> dict[str, Enrollment]:
-    """All of a kind by id."""
+    """All of a kind by id, without their keys."""
     return {id: msgspec.json.decode(body, type=Enrollment) for id, body in registry.entries(kind).items()}
+
+
+def find_enrollment(registry: Registry, kind: EntryKind, id: str) -> Enrollment | None:
+    """One with its keys."""
+    body = registry.entry(kind, id)
+    if body is None:
+        return None
+    enrollment = msgspec.json.decode(body, type=Enrollment)
+    if enrollment.certificates:
+        return enrollment
+    keys = registry.secret(_secret(kind, id)) or ""
+    return structs.replace(enrollment, keys=tuple(keys.split()))
+
+
+def put_enrollment(
+    registry: Registry, kind: EntryKind, id: str, enrollment: Enrollment | None, *, by: str, at_us: int
+) -> None:
+    """Keep it, or (None) remove it."""
+    keys = "" if enrollment is None else " ".join(enrollment.keys)
+    if keys:
+        registry.put_secret(_secret(kind, id), keys)
+    body = None if enrollment is None else msgspec.json.encode(structs.replace(enrollment, keys=()))
+    registry.put_entry(kind, id, body, by=by, at_us=at_us)
+    if not keys:
+        registry.put_secret(_secret(kind, id), "")
+
+
+def _secret(kind: EntryKind, id: str) -> str:
+    return f"{kind}/{id}"
 
 
 def _with_credential(device: Device, grant: Grant) -> Device:

@@ -123,11 +123,23 @@ class Exchange:
         except TimeoutError:
             raise NoAnswer("Timed out waiting for the response from device.") from None
 
+    async def note_activity(self) -> None:
+        """Write down who was there since the last time."""
+        seen = {
+            (device, module): on
+            for id, on in self.presence.take_seen().items()
+            for device, _, module in [id.partition("/")]
+        }
+        if seen:
+            await self.write(lambda: self.devices.note_activity(seen, self.wall_now()))
+
     async def close(self) -> None:
         """Do what was asked, then end."""
         self._tidying.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._tidying
+        with contextlib.suppress(Exception):  # the disk; the next start says the same
+            await self.note_activity()
         await self._desk.close()
 
     async def _tidy_regularly(self) -> None:
@@ -136,5 +148,6 @@ class Exchange:
             await asyncio.sleep(_TIDY_S)
             try:
                 await self.write(lambda: self.devices.expire_commands(self.wall_now()))
+                await self.note_activity()
             except Exception:
                 _log.exception("tidying_failed")

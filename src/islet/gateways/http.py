@@ -43,7 +43,7 @@ def routes(
 
     Made for the event loop that `intake` belongs to. Without an exchange there are no commands, twins and methods.
     """
-    door = DeviceEndpoints(intake, authenticator)
+    door = DeviceEndpoints(intake, authenticator, exchange)
     identities = RegistryEndpoints(authenticator, registry, now, is_connected, exchange)
     bulk = BulkEndpoint(authenticator, identities)
     found: list[_Path] = [
@@ -125,15 +125,18 @@ class _Item(Struct):
 class DeviceEndpoints:
     """What devices call; each handler checks the device's token itself."""
 
-    def __init__(self, intake: Intake, authenticator: Authenticator) -> None:
+    def __init__(self, intake: Intake, authenticator: Authenticator, exchange: Exchange | None) -> None:
         self._intake = intake
         self._authenticator = authenticator
+        self._exchange = exchange
 
     async def post_events(self, request: Request) -> Response:
         """204 once every message is in the log: as an event, or as a dead letter."""
-        _, device = self._authenticator.admit_request(
+        identity, device = self._authenticator.admit_request(
             request.path_params["id"], request.headers.get("authorization", "")
         )
+        if self._exchange is not None:
+            self._exchange.presence.heard(identity.client_id)
         if self._intake.crowded:
             raise Crowded("expected fewer messages at a time; try again in a second")
         content = await read_body(request)

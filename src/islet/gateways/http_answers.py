@@ -11,7 +11,7 @@ from islet.errors import AccessDenied, AlreadyExists, BadInput, IsletError, NotF
 from islet.gateways.presence import NoAnswer, NotOnline
 from islet.model.people import Device
 from islet.model.time import Now, iso
-from islet.store.devices_base import EtagDiffers, LockLost, MailboxFull
+from islet.store.devices_base import Activity, EtagDiffers, LockLost, MailboxFull
 
 NEVER = "0001-01-01T00:00:00Z"
 Handler = Callable[[Request], Awaitable[Response]]
@@ -79,10 +79,20 @@ def _error(error: IsletError, now_us: int) -> Response:
     return JSONResponse(body, status, headers)
 
 
-def device_answer(device: Device, *, connected: bool, pending: int = 0) -> Response:
+def device_answer(device: Device, *, connected: bool, pending: int = 0, activity: Activity | None = None) -> Response:
     """One device, with its etag as a header as well."""
-    body = device_json(device, connected=connected, pending=pending)
+    body = device_json(device, connected=connected, pending=pending, activity=activity)
     return JSONResponse(body, headers={"ETag": f'"{device.etag}"'})
+
+
+def changed_text(activity: Activity | None) -> str:
+    """When it was last connected or disconnected."""
+    return NEVER if activity is None or activity.changed_us is None else iso(activity.changed_us)
+
+
+def seen_text(activity: Activity | None) -> str:
+    """When it was last there."""
+    return NEVER if activity is None else iso(activity.seen_us)
 
 
 def thumbprints_json(device: Device) -> dict[str, str | None]:
@@ -92,7 +102,9 @@ def thumbprints_json(device: Device) -> dict[str, str | None]:
     }
 
 
-def device_json(device: Device, *, connected: bool, pending: int = 0) -> dict[str, object]:
+def device_json(
+    device: Device, *, connected: bool, pending: int = 0, activity: Activity | None = None
+) -> dict[str, object]:
     """A device as the registry API shows it; `patient` is ours."""
     return {
         "deviceId": device.id,
@@ -101,9 +113,9 @@ def device_json(device: Device, *, connected: bool, pending: int = 0) -> dict[st
         "connectionState": "Connected" if connected else "Disconnected",
         "status": "enabled" if device.enabled else "disabled",
         "statusReason": device.status_reason or None,
-        "connectionStateUpdatedTime": NEVER,
+        "connectionStateUpdatedTime": changed_text(activity),
         "statusUpdatedTime": NEVER,
-        "lastActivityTime": NEVER if device.last_seen_us is None else iso(device.last_seen_us),
+        "lastActivityTime": seen_text(activity),
         "cloudToDeviceMessageCount": pending,
         "authentication": {
             "symmetricKey": {"primaryKey": device.primary_key or None, "secondaryKey": device.secondary_key or None},

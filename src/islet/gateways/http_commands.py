@@ -63,6 +63,7 @@ class DeviceCommands:
         identity, device = self._authenticator.admit_request(
             request.path_params["id"], request.headers.get("authorization", "")
         )
+        self._exchange.presence.heard(identity.client_id)
         return self._authenticator.address(identity, device)
 
 

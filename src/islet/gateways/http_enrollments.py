@@ -22,7 +22,7 @@ from islet.decode.iothub_dps import REGISTRATION_ID
 from islet.decode.iothub_twins import Json, JsonObject, Properties, parse_service_twin, patched, patched_tags
 from islet.errors import AlreadyExists, BadInput, NotFound
 from islet.gateways.authenticate import Authenticator
-from islet.gateways.enrollments import Enrollment, read_enrollments
+from islet.gateways.enrollments import Enrollment, find_enrollment, put_enrollment, read_enrollments
 from islet.gateways.http_answers import PreconditionFailed
 from islet.gateways.http_body import read_body
 from islet.gateways.http_registry import check
@@ -119,10 +119,10 @@ class EnrollmentEndpoints:
         check(self._authenticator, request, self.path[1:], action)
 
     def _found(self, id: str) -> Enrollment:
-        body = self._registry.entry(self._kind, id)
-        if body is None:
+        enrollment = find_enrollment(self._registry, self._kind, id)
+        if enrollment is None:
             raise NotFound("the enrollment is not there")
-        return msgspec.json.decode(body, type=Enrollment)
+        return enrollment
 
     def _put(self, id: str, body: _Body, if_match: str | None) -> Enrollment:
         known = None
@@ -137,8 +137,7 @@ class EnrollmentEndpoints:
         return enrollment
 
     def _keep(self, id: str, enrollment: Enrollment | None) -> None:
-        body = None if enrollment is None else msgspec.json.encode(enrollment)
-        self._registry.put_entry(self._kind, id, body, by="hub policy", at_us=self._now())
+        put_enrollment(self._registry, self._kind, id, enrollment, by="hub policy", at_us=self._now())
 
     def _answer(self, id: str, enrollment: Enrollment, *, keys: bool = False) -> Response:
         return JSONResponse(_json(self._kind, id, enrollment, keys=keys), headers={"ETag": f'"{enrollment.etag}"'})
@@ -203,7 +202,7 @@ def _json(kind: EntryKind, id: str, enrollment: Enrollment, *, keys: bool = Fals
 
 
 def _attestation_json(kind: EntryKind, enrollment: Enrollment, *, keys: bool) -> JsonObject:
-    if enrollment.keys:
+    if not enrollment.certificates:
         shown: JsonObject = dict(zip(("primaryKey", "secondaryKey"), enrollment.keys, strict=True)) if keys else {}
         return {"type": "symmetricKey", "symmetricKey": shown}
     infos: JsonObject = {}

@@ -55,18 +55,19 @@ class QueryEndpoint:
     def _documents(self, modules: bool, online: frozenset[str]) -> list[JsonObject]:
         """The twins of all devices, or of all modules, in the order of their ids."""
         store, twins = self._exchange.devices, self._exchange.devices.twins()
-        pending = store.pending_commands()
+        pending, seen = store.pending_commands(), store.activity()
         documents = []
         for device in self._registry.devices():
             if modules:
                 for module in store.modules(device.id):
                     twin = twins.get(Address(device.id, module.generation_id, module.id), UNWRITTEN)
                     connected = f"{device.id}/{module.id}" in online
-                    documents.append(twin_json(device, twin, connected=connected, module=module.id))
+                    activity = seen.get((device.id, module.id))
+                    documents.append(twin_json(device, twin, connected=connected, module=module.id, activity=activity))
             else:
                 twin = twins.get(Address(device.id, device.generation_id), UNWRITTEN)
-                waiting = pending.get(device.id, 0)
-                documents.append(twin_json(device, twin, connected=device.id in online, pending=waiting))
+                waiting, activity, connected = pending.get(device.id, 0), seen.get((device.id, "")), device.id in online
+                documents.append(twin_json(device, twin, connected=connected, pending=waiting, activity=activity))
         return documents
 
 

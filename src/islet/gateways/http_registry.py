@@ -6,7 +6,7 @@ Paths, conditions and status codes are IoT Hub's. Ours is one field: `patient`, 
 import asyncio
 import base64
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
@@ -26,8 +26,12 @@ from islet.gateways.http_body import read_body
 from islet.model.people import AuthenticationKind, Device
 from islet.model.time import Now
 from islet.store.base import Registry
+from islet.store.devices_base import Activity
 
 MOST_LISTED = 1000
+
+
+_Kept = tuple[dict[str, int], dict[tuple[str, str], Activity]]
 
 
 class Keys(Struct, rename="camel"):
@@ -106,8 +110,8 @@ class RegistryEndpoints:
         if not (top.isascii() and top.isdigit() and 1 <= int(top[:5]) <= MOST_LISTED):
             raise BadInput(f"top: expected a number from 1 to {MOST_LISTED}", reason="top")
         devices = await asyncio.to_thread(self._registry.devices)
-        pending = await self._pending()
-        return JSONResponse([self._json(device, pending) for device in devices[: int(top)]])
+        pending, seen = await self._kept(None)
+        return JSONResponse([self._json(device, pending, seen) for device in devices[: int(top)]])
 
     async def device_statistics(self, request: Request) -> Response:
         self._check(request, "statistics/devices", Action.READ_REGISTRY)
@@ -142,10 +146,13 @@ class RegistryEndpoints:
     def _check(self, request: Request, path: str, action: Action) -> None:
         check(self._authenticator, request, path, action)
 
-    async def _pending(self) -> dict[str, int]:
+    async def _kept(self, device: str | None) -> _Kept:
+        """How many commands wait for whom, and who was there when; of one device or all."""
         if self._exchange is None:
-            return {}
-        return await self._exchange.write(self._exchange.devices.pending_commands)
+            return {}, {}
+        await self._exchange.note_activity()
+        kept = self._exchange.devices
+        return await self._exchange.write(lambda: (kept.pending_commands(), kept.activity(device)))
 
     def _put(self, id: str, body: DeviceBody, if_match: str | None) -> Device:
         known = self._registry.device(id)
@@ -178,11 +185,15 @@ class RegistryEndpoints:
         self._registry.delete_device(id)
 
     async def _answer(self, device: Device) -> Response:
-        waiting = (await self._pending()).get(device.id, 0)
-        return device_answer(device, connected=self._is_connected(device.id), pending=waiting)
+        pending, seen = await self._kept(device.id)
+        waiting, activity = pending.get(device.id, 0), seen.get((device.id, ""))
+        return device_answer(device, connected=self._is_connected(device.id), pending=waiting, activity=activity)
 
-    def _json(self, device: Device, pending: Mapping[str, int]) -> dict[str, object]:
-        return device_json(device, connected=self._is_connected(device.id), pending=pending.get(device.id, 0))
+    def _json(
+        self, device: Device, pending: dict[str, int], seen: dict[tuple[str, str], Activity]
+    ) -> dict[str, object]:
+        waiting, activity = pending.get(device.id, 0), seen.get((device.id, ""))
+        return device_json(device, connected=self._is_connected(device.id), pending=waiting, activity=activity)
 
 
 def check(authenticator: Authenticator, request: Request, path: str, action: Action) -> None:

@@ -19,12 +19,11 @@ from islet.decode.iothub_twins import (
 from islet.errors import BadInput, NotFound
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.exchange import Exchange, client_id
-from islet.gateways.http_answers import NEVER, TooLarge, thumbprints_json
+from islet.gateways.http_answers import NEVER, TooLarge, seen_text, thumbprints_json
 from islet.gateways.http_body import read_body
 from islet.gateways.mqtt_session import MOST_METHOD_BYTES
 from islet.model.people import Device
-from islet.model.time import iso
-from islet.store.devices_base import Address
+from islet.store.devices_base import Activity, Address
 
 _MOST_TWIN_BYTES = 4 * MOST_PROPERTY_BYTES  # with metadata, as a service that read it sends it back
 
@@ -47,7 +46,7 @@ class TwinEndpoints:
 
     async def get(self, request: Request) -> Response:
         device, of = await self._about(request)
-        return self._answer(device, of, await self._exchange.twin(of))
+        return await self._answer(device, of, await self._exchange.twin(of))
 
     async def patch(self, request: Request) -> Response:
         """200 with the twin, merged; 412 when If-Match names another version."""
@@ -65,7 +64,7 @@ class TwinEndpoints:
         wanted = parse_service_twin(parse_object(body))
         etag = request.headers.get("if-match", "*").strip('"')
         twin = await self._exchange.change_twin(of, wanted, whole=whole, etag=None if etag == "*" else etag)
-        return self._answer(device, of, twin)
+        return await self._answer(device, of, twin)
 
     async def invoke(self, request: Request) -> Response:
         """200 with the device's own status and answer; 404 when it is not connected, 504 when it does not answer."""
@@ -88,13 +87,24 @@ class TwinEndpoints:
             raise NotFound(f"Module with ID '{module_id}' is not registered.")
         return device, Address(id, module.generation_id, module_id)
 
-    def _answer(self, device: Device, of: Address, twin: Twin) -> Response:
+    async def _answer(self, device: Device, of: Address, twin: Twin) -> Response:
         connected = self._exchange.presence.link(client_id(of)) is not None
-        body = twin_json(device, twin, connected=connected, module=of.module)
+        await self._exchange.note_activity()
+        seen = await self._exchange.write(lambda: self._exchange.devices.activity(of.device))
+        activity = seen.get((of.device, of.module))
+        body = twin_json(device, twin, connected=connected, module=of.module, activity=activity)
         return JSONResponse(body, headers={"ETag": f'"{twin.etag}"'})
 
 
-def twin_json(device: Device, twin: Twin, *, connected: bool, module: str = "", pending: int = 0) -> JsonObject:
+def twin_json(
+    device: Device,
+    twin: Twin,
+    *,
+    connected: bool,
+    module: str = "",
+    pending: int = 0,
+    activity: Activity | None = None,
+) -> JsonObject:
     """A twin as services see it; with the parts of the identity that IoT Hub shows beside it."""
     return {
         "deviceId": device.id,
@@ -104,7 +114,7 @@ def twin_json(device: Device, twin: Twin, *, connected: bool, module: str = "", 
         "statusReason": device.status_reason or None,
         "statusUpdateTime": NEVER,
         "connectionState": "Connected" if connected else "Disconnected",
-        "lastActivityTime": NEVER if device.last_seen_us is None else iso(device.last_seen_us),
+        "lastActivityTime": seen_text(activity),
         "cloudToDeviceMessageCount": pending,
         "authenticationType": device.authentication,
         "x509Thumbprint": {**thumbprints_json(device)},

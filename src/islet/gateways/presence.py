@@ -40,6 +40,7 @@ class Presence:
     def __init__(self) -> None:
         self._links: dict[str, Link] = {}
         self._awaited: dict[str, list[asyncio.Future[None]]] = {}
+        self._seen: dict[str, bool] = {}
 
     def __len__(self) -> int:
         return len(self._links)
@@ -55,6 +56,7 @@ class Presence:
         """The newest connection of a client wins; an older one is told to go [MQTT-3.1.4-2]."""
         older = self._links.get(client_id)
         self._links[client_id] = link
+        self._seen[client_id] = True
         if older is not None:
             older.replaced()
 
@@ -67,6 +69,16 @@ class Presence:
     def left(self, client_id: str, link: Link) -> None:
         if self._links.get(client_id) is link:
             del self._links[client_id]
+            self._seen[client_id] = False
+
+    def heard(self, client_id: str) -> None:
+        """It was there, through a door that knows no connections."""
+        self._seen[client_id] = client_id in self._links
+
+    def take_seen(self) -> dict[str, bool]:
+        """Who was there since the last call, and whether they are connected now."""
+        seen, self._seen = self._seen, {}
+        return seen
 
     async def method_link(self, client_id: str, wait_s: float) -> Link:
         """A link that takes methods; waits for one that long. Raises NotOnline."""

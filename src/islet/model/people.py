@@ -60,7 +60,6 @@ class Device(Struct, frozen=True, kw_only=True):
     primary_key: str = ""
     secondary_key: str = ""
     created_us: int = 0
-    last_seen_us: int | None = None
     authentication: AuthenticationKind = "sas"
     primary_thumbprint: str = ""
     secondary_thumbprint: str = ""

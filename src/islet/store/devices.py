@@ -1,7 +1,7 @@
 """The device side in the installation's encrypted SQLite file, durable when a call returns."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -9,8 +9,8 @@ import apsw
 
 from islet.decode.iothub_twins import JsonObject, ServiceTwin, Twin
 from islet.log.connection import Readers, open_database, plain_errors, transaction
-from islet.store import mailboxes, modules, twins
-from islet.store.devices_base import Address, Command, DeadCommand, FeedbackBatch, Letter, Module, Outcome
+from islet.store import activity, mailboxes, modules, twins
+from islet.store.devices_base import Activity, Address, Command, DeadCommand, FeedbackBatch, Letter, Module, Outcome
 
 
 class SqliteDevices:
@@ -27,8 +27,9 @@ class SqliteDevices:
         self._readers = Readers(path, key)
         self._writer = open_database(path, key, synchronous="FULL")
         with self._change():
-            self._writer.execute(mailboxes.TABLES + twins.TABLES + modules.TABLES)
+            self._writer.execute(mailboxes.TABLES + twins.TABLES + modules.TABLES + activity.TABLES)
             mailboxes.release_unended(self._writer)
+            activity.nobody_is_connected(self._writer)
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -168,12 +169,22 @@ class SqliteDevices:
         with self._change():
             modules.delete(self._writer, device, id)
             twins.forget(self._writer, device, id)
+            activity.forget(self._writer, device, id)
+
+    def note_activity(self, seen: Mapping[tuple[str, str], bool], at_us: int) -> None:
+        with self._change():
+            activity.note(self._writer, seen, at_us)
+
+    def activity(self, device: str | None = None) -> dict[tuple[str, str], Activity]:
+        with self._look() as reader:
+            return activity.activity(reader, device)
 
     def forget(self, device: str) -> None:
         with self._change():
             mailboxes.forget(self._writer, device)
             twins.forget(self._writer, device)
             modules.forget(self._writer, device)
+            activity.forget(self._writer, device)
 
     def close(self) -> None:
         with self._writing:

@@ -4,7 +4,7 @@ It is no part of the log: services and devices put these things here, and a rebu
 durable when the call (or the `together` around it) returns. All methods may be called from any thread.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import StrEnum
 from typing import Final, Literal, NamedTuple, Protocol
@@ -122,6 +122,15 @@ class Module(Struct, frozen=True, kw_only=True):
     managed_by: str = ""
 
 
+class Activity(Struct, frozen=True, kw_only=True):
+    """Whether a device or module is connected, since when it is so (None: it never was otherwise), and when it was last
+    there. The wall's clock, to within some seconds."""
+
+    connected: bool
+    changed_us: int | None
+    seen_us: int
+
+
 class Mailboxes(Protocol):
     """Commands to devices: kept while the device is away, given out on lease, ended with an outcome."""
 
@@ -217,7 +226,17 @@ class Modules(Protocol):
         """With its twin. Raises NotFound."""
 
 
-class Devices(Mailboxes, Twins, Sessions, Modules, Protocol):
+class Activities(Protocol):
+    """When devices and modules (named by both ids, the second "" for a device) were last there."""
+
+    def note_activity(self, seen: Mapping[tuple[str, str], bool], at_us: int) -> None:
+        """They were there at that instant, and are connected then or not."""
+
+    def activity(self, device: str | None = None) -> dict[tuple[str, str], Activity]:
+        """Of one device with its modules, or of all; who was never there is absent."""
+
+
+class Devices(Mailboxes, Twins, Sessions, Modules, Activities, Protocol):
     """All of it, in one file."""
 
     def together(self) -> AbstractContextManager[None]:

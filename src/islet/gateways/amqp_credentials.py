@@ -1,0 +1,67 @@
+"""What a peer on one AMQP connection has shown to prove who it is: tokens, and perhaps a certificate."""
+
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import unquote
+
+from islet.access.sas import parse_token
+from islet.access.x509 import PeerCertificate
+from islet.decode.iothub import Identity
+from islet.decode.iothub_amqp import parse_resource
+from islet.errors import AccessDenied
+from islet.gateways.authenticate import Authenticator
+from islet.model.people import Device
+
+_MOST_TOKENS: Final = 1000
+
+
+class Credentials:
+    """One token for each resource, the last that was put. `peer` gives the certificate."""
+
+    def __init__(self, authenticator: Authenticator, peer: Callable[[], PeerCertificate | None]) -> None:
+        self._authenticator, self._peer = authenticator, peer
+        self._tokens: dict[str, str] = {}
+
+    def put(self, token: str) -> Identity | None:
+        """Keep a token that is good now; whose it is (None: the hub's). Raises AccessDenied."""
+        resource = unquote(parse_token(token).resource)
+        identity = parse_resource(resource)
+        if identity is None:
+            self._authenticator.admit_service(resource.partition("/")[2], token)
+        else:
+            self._authenticator.admit_device(identity, token)
+        if resource not in self._tokens and len(self._tokens) >= _MOST_TOKENS:
+            raise AccessDenied(f"expected at most {_MOST_TOKENS} tokens on a connection")
+        self._tokens[resource] = token
+        return identity
+
+    def admit(self, identity: Identity) -> tuple[Device, int]:
+        """The device, and when the last credential for it expires (µs). Raises AccessDenied."""
+        found: tuple[Device, int] | None = None
+        for resource, token in self._tokens.items():
+            named = parse_resource(resource)
+            if named is not None and named.device != identity.device:
+                continue
+            try:
+                device, admission = self._authenticator.admit_device(identity, token)
+            except AccessDenied:
+                continue
+            if found is None or admission.expires_us > found[1]:
+                found = device, admission.expires_us
+        if found is None:
+            device, admission = self._authenticator.admit_device(identity, "", self._peer())
+            found = device, admission.expires_us
+        return found
+
+    def check_service(self, path: str) -> int:
+        """When the last token for that endpoint expires (µs). Raises AccessDenied."""
+        latest_us = 0
+        for token in self._tokens.values():
+            try:
+                self._authenticator.check_service(path, token)
+            except AccessDenied:
+                continue
+            latest_us = max(latest_us, parse_token(token).expires_us)
+        if not latest_us:
+            raise AccessDenied("no token for this address was put that grants ServiceConnect")
+        return latest_us
