@@ -18,7 +18,7 @@ def run(data_dir: Path, *words: str) -> Result:
 
 def test_a_job_is_listed_run_by_hand_and_then_listed_with_its_last_run(tmp_path: Path) -> None:
     before = run(tmp_path, "list").output.splitlines()
-    assert [line.split("\t")[0] for line in before] == ["changes", "cohorts", "summaries"]
+    assert [line.split("\t")[0] for line in before] == ["changes", "cohorts", "summaries", "history_rules"]
     assert all("never ran" in line for line in before)
     done = run(tmp_path, "run", "changes")
     assert (done.exit_code, done.output.split()[0]) == (0, "done")
@@ -28,5 +28,5 @@ def test_a_job_is_listed_run_by_hand_and_then_listed_with_its_last_run(tmp_path:
 
 
 def test_a_job_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="changes, cohorts, summaries"):
+    with pytest.raises(NotFound, match="changes, cohorts, summaries, history_rules"):
         CliRunner().invoke(jobs, ["run", "sleep"], obj=Settings(data_dir=tmp_path), catch_exceptions=False)

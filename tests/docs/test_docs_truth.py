@@ -61,17 +61,17 @@ def test_every_metric_is_defined_on_its_page_and_no_other() -> None:
 
 
 def test_every_make_target_that_is_shown_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     shown = [
         line.partition("#")[0] for _, text in blocks("sh") for line in text.splitlines() if line.startswith("make ")
     ]
-    shown += [text for page in PAGES for text in re.findall(r"`(make [a-z ]+)`", page.read_text(encoding="utf-8"))]
+    shown += [text for page in PAGES for text in re.findall(r"`(make [a-z -]+)`", page.read_text(encoding="utf-8"))]
     assert {word for line in shown for word in line.split()[1:]} <= targets
 
 
 def test_every_setting_in_the_environment_exists() -> None:
     known = {f"ISLET_{name.upper()}" for name in Settings.__dataclass_fields__}
-    known |= {"ISLET_KEY", "ISLET_REQUIRE_SERVICES"}
+    known |= {"ISLET_KEY", "ISLET_REQUIRE_SERVICES", "ISLET_SCALE_READINGS", "ISLET_PEERS"}
     shown = {name for page in PAGES for name in re.findall(r"ISLET_[A-Z_]*[A-Z]", page.read_text(encoding="utf-8"))}
     assert shown <= known
 

@@ -5,9 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from islet.engine import nightly
 from islet.engine.rulebook import RuleBook
-from islet.errors import SettingError
 from islet.jobs.base import Finding
 from islet.jobs.history_rules import HistoryRulesJob
 from islet.model.people import Patient
@@ -81,9 +79,3 @@ def test_a_rule_that_is_no_more_is_forgotten(house: House) -> None:
     first = house.run(0)
     house.book.remove("mine", by="wang", at_us=2)
     assert json.loads(house.run(1, first).result).keys() == {"cgm_use_low", "tir_drop", "missed_prompt"}
-
-
-def test_without_duckdb_it_says_what_to_install(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nightly, "find_spec", lambda name: None)
-    with pytest.raises(SettingError, match=r"install islet\[oracle\]"):
-        house.run(0)

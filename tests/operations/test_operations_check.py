@@ -1,6 +1,5 @@
 """`islet check` names what is wrong and how to mend it."""
 
-import re
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from islet.errors import KeyUnavailable
-from islet.operations import check
 from islet.operations.check import Finding, findings
 from islet.settings import Settings
 
@@ -28,16 +26,6 @@ def named(found: list[Finding], what: str) -> Finding:
 def test_a_new_installation_is_well(tmp_path: Path) -> None:
     found = findings(quiet(tmp_path), opens=well)
     assert [finding for finding in found if not finding.ok and finding.what not in ("page assets", "disk")] == []
-
-
-@pytest.mark.parametrize(("there", "says"), [(True, "DuckDB is there"), (False, r"NOT asked.*install islet\[oracle\]")])
-def test_whether_rules_about_whole_days_are_asked_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool, says: str
-) -> None:
-    monkeypatch.setattr(check, "find_spec", lambda name: object() if there else None)
-    finding = named(findings(quiet(tmp_path), opens=well), "rules about whole days")
-    assert finding.ok
-    assert re.match(says, finding.says)
 
 
 def test_a_port_in_use_is_named_with_its_setting(tmp_path: Path) -> None:

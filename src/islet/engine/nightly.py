@@ -8,7 +8,6 @@ twice says nothing new.
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import Final
 
 import structlog
@@ -34,11 +33,6 @@ AT_ONCE: Final = 50
 _EARLY_US: Final = 6 * HOUR_US
 """A night job does not begin at the same second each night, and summer time moves it by an hour."""
 _MOST_ALERTS: Final = 100_000
-
-
-def can_ask() -> bool:
-    """Whether DuckDB is there (extra `islet[oracle]`)."""
-    return find_spec("duckdb") is not None
 
 
 @dataclass(kw_only=True, slots=True)

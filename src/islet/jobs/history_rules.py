@@ -5,9 +5,8 @@ from typing import Final
 
 import msgspec
 
-from islet.engine.nightly import AT_ONCE, Answer, ask, can_ask, due, ended
+from islet.engine.nightly import AT_ONCE, Answer, ask, due, ended
 from islet.engine.rulebook import Rules
-from islet.errors import SettingError
 from islet.jobs.base import Finding, Progress
 from islet.store.base import Registry, Store
 
@@ -16,7 +15,7 @@ _decoder: Final = msgspec.json.Decoder(dict[str, int])
 
 class HistoryRulesJob:
     """Implements `islet.jobs.base.Job`. Reads a quarter of a year of everybody whom such a rule looks at, some people
-    at a time. Needs DuckDB (extra `islet[oracle]`); fails where it is not there."""
+    at a time."""
 
     name = "history_rules"
     sentence = "Asks the rules about whole days, and says what they find as alerts."
@@ -26,13 +25,10 @@ class HistoryRulesJob:
         self._store, self._registry, self._rules = store, registry, rules
 
     def run(self, now_us: int, before: bytes | None, progress: Progress) -> Finding:
-        """The result is when each rule was asked last. Raises SettingError without DuckDB, where there is something
-        to ask."""
+        """The result is when each rule was asked last."""
         rules = self._rules()
         asked_us = {} if before is None else _decoder.decode(before)
         now = due(rules, asked_us, now_us)
-        if now and not can_ask():
-            raise SettingError("rules over the history need DuckDB: install islet[oracle]")
         people = sorted(self._registry.patients(), key=lambda patient: patient.id) if now else []
         whole = Answer()
         for begin in range(0, len(people), AT_ONCE):

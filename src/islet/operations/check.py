@@ -6,7 +6,6 @@ import socket
 import stat
 from collections.abc import Callable, Iterator
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
 from msgspec import Struct
@@ -35,17 +34,8 @@ def findings(settings: Settings, *, opens: Callable[[], None]) -> list[Finding]:
         *_private_files(settings.data_dir),
         *_ports(settings),
         _assets(),
-        _history_rules(),
         _alarms_reach_somebody(settings),
     ]
-
-
-def _history_rules() -> Finding:
-    """Not a fault where it is not there: it is an extra, and all other rules do without it."""
-    what = "rules about whole days"
-    if find_spec("duckdb") is None:
-        return Finding(True, what, "NOT asked (cgm_use_low, tir_drop, missed_prompt); install islet[oracle] for DuckDB")
-    return Finding(True, what, "DuckDB is there to ask them")
 
 
 def _data_dir(path: Path) -> Finding:
