@@ -15,7 +15,8 @@ from islet.forecast.windows import HORIZON, Windows, windows
 
 SHORTEST: Final = 24  # points of a train window's past
 SEEDS: Final = (0, 1)  # of the networks; their mean is the member
-TUNING: Final = Recipe(epochs=4.0, rate=5e-4)
+TUNING: Final = Recipe(epochs=4.0, batch=256, rate=5e-4)
+LEAST_STEPS: Final = 500  # of tuning, however small the set
 SCRATCH: Final = Recipe(epochs=14.0, dropout=0.2)
 POOLED: Final = ("network", "tuned", "ridge", "own ridge", "own lad")
 OWN: Final = ("scratch", "own ridge", "own lad")
@@ -74,8 +75,9 @@ def fit_all(
 
 
 def _tuned(data: Rows, pooled: tuple[Network, ...], name: str, say: Say) -> tuple[Network, ...]:
+    recipe = replace(TUNING, epochs=max(TUNING.epochs, LEAST_STEPS * TUNING.batch / len(data)))
     return tuple(
-        train(data, TUNING, seed, begin=network, progress=lambda done: say(f"tuning to {name}", done))
+        train(data, recipe, seed, begin=network, progress=lambda done: say(f"tuning to {name}", done))
         for seed, network in enumerate(pooled)
     )
 
