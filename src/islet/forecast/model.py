@@ -43,14 +43,22 @@ class Model:
             total /= np.float32(len(self.networks))
         return total
 
-    def moves(self, x: Array) -> tuple[Array, Array]:
-        """Moves (n, 12, 5) in mg/dL from the newest value, never crossing, and risks (n, 8), of features (n, f)."""
+    def moves(self, x: Array, *, plain: bool = False) -> tuple[Array, Array]:
+        """Moves (n, 12, 5) in mg/dL from the newest value, never crossing, and risks (n, 8), of features (n, f).
+
+        plain: without margins and risk_lines, as one needs it to find them.
+        """
         outputs, one = self.outputs(x), unit(x)
         around = outputs[:, :PATH].reshape(len(x), HORIZON, len(QUANTILES))
         path = np.float32(self.share) * around[:, :, MEDIAN] * one + x @ self.lines[:-1] + self.lines[-1]
-        around = (around - around[:, :, MEDIAN : MEDIAN + 1] + self.margins) * one[:, :, None]
+        around = around - around[:, :, MEDIAN : MEDIAN + 1]
+        if not plain:
+            around += self.margins
+        around *= one[:, :, None]
         moves = sorted_quantiles(around + path[:, :, None])
-        logits = outputs[:, PATH:] * self.risk_lines[:, 0] + self.risk_lines[:, 1]
+        logits = outputs[:, PATH:]
+        if not plain:
+            logits = logits * self.risk_lines[:, 0] + self.risk_lines[:, 1]
         return moves, 1 / (1 + np.exp(-logits))
 
 

@@ -1,0 +1,85 @@
+"""What makes intervals and risks true: margins by conformal shifts, lines for the logits, and how true they are."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from islet.forecast.features import unit
+from islet.forecast.model import Model
+from islet.forecast.network import MEDIAN, QUANTILES, Array
+from islet.forecast.windows import HORIZON
+
+_NEWTON_STEPS: Final = 30
+_BINS: Final = 10
+
+
+def margins(model: Model, x: Array, moves_mg_dl: Array) -> Array:
+    """(12, 5) in the row's unit: what has to be added to each quantile but the median so that its share lies below it.
+
+    Split conformal, one side and one horizon at a time (doi:10.48550/arXiv.1905.03222, asymmetric): on rows that the
+    model was not fitted to, the (n + 1) tau / n quantile of what is left. moves (n, 12) are from the newest value.
+    """
+    plain, _ = model.moves(x, plain=True)
+    left = (moves_mg_dl[:, :, None] - plain) / unit(x)[:, :, None]
+    n = len(x)
+    out = np.zeros((HORIZON, len(QUANTILES)), np.float32)
+    for k, tau in enumerate(QUANTILES):
+        if k != MEDIAN:
+            share = min(1.0, (n + 1) * tau / n) if tau > 0.5 else max(0.0, ((n + 1) * tau - 1) / n)
+            out[:, k] = np.quantile(left[:, :, k], share, axis=0)
+    return out
+
+
+def coverage(quantiles: Array, target: Array) -> dict[int, float]:
+    """Share of the targets (n, 12) inside of the middle 50 and 90 % of quantiles (n, 12, 5)."""
+    return {
+        50: float(((target >= quantiles[:, :, 1]) & (target <= quantiles[:, :, 3])).mean()),
+        90: float(((target >= quantiles[:, :, 0]) & (target <= quantiles[:, :, 4])).mean()),
+    }
+
+
+def risk_lines(logits: Array, happened: Array) -> Array:
+    """(8, 2): slope and constant by which each logit becomes a true probability (Platt 1999), by Newton's method.
+
+    happened (n, 8) is 0, 1 or NaN (not asked). Platt's targets keep a risk that never happened off nought.
+    """
+    out = np.empty((logits.shape[1], 2), np.float32)
+    for k in range(logits.shape[1]):
+        asked = ~np.isnan(happened[:, k])
+        out[k] = _line(logits[asked, k].astype(np.float64), happened[asked, k].astype(np.float64))
+    return out
+
+
+def _line(z: NDArray[np.float64], did: NDArray[np.float64]) -> NDArray[np.float64]:
+    count, came = len(did), did.sum()
+    goal = np.where(did > 0, (came + 1) / (came + 2), 1 / (count - came + 2))
+    design = np.column_stack([z, np.ones(count)])
+    line = np.array([1.0, 0.0])
+    for _ in range(_NEWTON_STEPS):
+        chance = 1 / (1 + np.exp(-np.clip(design @ line, -30, 30)))
+        slope = design.T @ (chance - goal) + 1e-3 * (line - np.array([1.0, 0.0]))
+        bend = (design * (chance * (1 - chance))[:, None]).T @ design + 1e-3 * np.eye(2)
+        step = np.linalg.solve(bend, slope)
+        line = line - np.clip(step, -2.0, 2.0)
+        if np.abs(step).max() < 1e-8:
+            break
+    return line
+
+
+def reliability(risk: Array, happened: Array) -> list[tuple[int, float, float]]:
+    """For each tenth of probability that is used: how many, what was said on average, what came. NaN is not asked."""
+    asked = ~np.isnan(happened)
+    said, did = risk[asked], happened[asked]
+    place = np.minimum((said * _BINS).astype(int), _BINS - 1)
+    return [
+        (int((place == k).sum()), float(said[place == k].mean()), float(did[place == k].mean()))
+        for k in range(_BINS)
+        if (place == k).any()
+    ]
+
+
+def calibration_error(table: list[tuple[int, float, float]]) -> float:
+    """Expected calibration error: the mean distance between said and came, by how many (doi:10.1609/aaai.v29i1.9602)."""
+    total = sum(n for n, _, _ in table)
+    return sum(n * abs(said - came) for n, said, came in table) / total if total else 0.0
