@@ -5,7 +5,6 @@ Sergazinov et al. 2024, "GlucoBench: Curated List of Continuous Glucose Monitori
 of their code is used.
 """
 
-import csv
 import math
 import tomllib
 from collections.abc import Sequence
@@ -17,7 +16,8 @@ from typing import Final
 import numpy as np
 
 from islet.errors import BadInput
-from islet.forecast.grid import Segment, segments
+from islet.forecast.grid import Segment
+from islet.forecast.recordings import Columns, as_number, read_table, recordings
 from islet.forecast.windows import Part
 
 OUT_SHARE: Final = 0.1  # of the people, rounded up: out of distribution
@@ -81,43 +81,14 @@ def read_config(path: Path) -> Config:
 
 def read_segments(path: Path, config: Config) -> list[Segment]:
     """All segments of a file, by person (in the order of their ids) and time. Raises BadInput with the row's number."""
-    people = _readings(path, config)
-    found: list[Segment] = []
-    for person in sorted(people, key=_as_number):
-        rows = sorted(people[person])
-        minutes = np.array([m for m, _ in rows], np.int64)
-        glucose = np.array([g for _, g in rows], np.float32)
-        fresh = np.append(True, np.diff(minutes) > 0)  # of doubles the first; the authors' files have none
-        found += segments(person, minutes[fresh], glucose[fresh], gap_min=config.gap_min, least=config.least_points)
+    rows, ids = set(config.drop_rows), {as_number(i) for i in config.drop_ids}
+    columns = Columns(person=config.id_column, time=config.time_column, glucose=config.glucose_column)
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        people = read_table(file, str(path), columns, skip=lambda row, person: row in rows or as_number(person) in ids)
+    found = recordings(people, gap_min=config.gap_min, least=config.least_points)
     if not found:
         raise BadInput(f"{path}: no segment has {config.least_points} readings", reason="data")
     return found
-
-
-def _readings(path: Path, config: Config) -> dict[str, list[tuple[int, float]]]:
-    people: dict[str, list[tuple[int, float]]] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        table = csv.DictReader(file)
-        for name in (config.id_column, config.time_column, config.glucose_column):
-            if name not in (table.fieldnames or ()):
-                raise BadInput(f"{path}: no column {name!r}; there are {', '.join(table.fieldnames or ())}", reason="data")
-        dropped_rows, dropped_ids = set(config.drop_rows), {_as_number(i) for i in config.drop_ids}
-        for number, row in enumerate(table):
-            person = row[config.id_column]
-            value, at = row[config.glucose_column], row[config.time_column]
-            if value in ("", "NA", "NaN") or number in dropped_rows or _as_number(person) in dropped_ids:
-                continue
-            try:
-                seconds = int(np.datetime64(at, "s").astype(np.int64))
-                people.setdefault(person, []).append((round(seconds / 60), float(value)))
-            except ValueError as error:
-                raise BadInput(f"{path}, row {number} (from 0): {error}", reason="data") from error
-    return people
-
-
-def _as_number(person: str) -> tuple[float, str]:
-    """Ids that are numbers come in the order of numbers, before others, and "009" is 9."""
-    return (float(person), "") if person.strip().lstrip("0").isdigit() or person.strip("0") == "" else (math.inf, person)
 
 
 def split(found: Sequence[Segment], config: Config, seed: int) -> Split:

@@ -26,6 +26,7 @@ class Segment:
 
     start_min counts minutes from 1970-01-01 of the person's own clock. glucose and held are mg/dL, float32; known_at
     is the point from which on `glucose` and not `held` is what one knows of the point, at least the point itself.
+    fresh: whether a reading came in the 5 minutes up to the point.
     """
 
     person: str
@@ -33,6 +34,7 @@ class Segment:
     glucose: NDArray[np.float32]
     held: NDArray[np.float32]
     known_at: NDArray[np.int64]
+    fresh: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.glucose)
@@ -63,12 +65,14 @@ def _regridded(person: str, minutes: NDArray[np.int64], glucose: NDArray[np.floa
     grid = np.arange(minutes[0], minutes[-1] + 1, STEP_MIN)
     later = np.searchsorted(minutes, grid)  # the first reading at or after each point
     known_at = -((minutes[0] - minutes[later]) // STEP_MIN)  # rounded up: the first point not before that reading
+    earlier = np.searchsorted(minutes, grid, side="right") - 1
     return Segment(
         person=person,
         start_min=int(minutes[0]),
         glucose=np.interp(grid, minutes, glucose).astype(np.float32),
-        held=glucose[np.searchsorted(minutes, grid, side="right") - 1].astype(np.float32),
+        held=glucose[earlier].astype(np.float32),
         known_at=np.maximum(known_at, np.arange(len(grid))),
+        fresh=grid - minutes[earlier] < STEP_MIN,
     )
 
 

@@ -40,12 +40,15 @@ class Windows:
         return len(self.origin)
 
 
-def windows(parts: Sequence[Part], *, start: int, stride: int, causal: bool = False) -> Windows:
+def windows(
+    parts: Sequence[Part], *, start: int, stride: int, causal: bool = False, at_readings: bool = False
+) -> Windows:
     """All windows of the parts whose first target is at the part's point start, start + stride, …
 
     causal: the points between two readings of which the later one was not there yet are held, not interpolated.
+    at_readings: only windows whose newest point has a reading of its own, as a live forecast has.
     """
-    some = [_of_part(number, part, start, stride, causal) for number, part in enumerate(parts)]
+    some = [_of_part(number, part, start, stride, causal, at_readings) for number, part in enumerate(parts)]
     if not some:
         some = [_none()]
     return Windows(
@@ -57,9 +60,11 @@ def windows(parts: Sequence[Part], *, start: int, stride: int, causal: bool = Fa
     )
 
 
-def _of_part(number: int, part: Part, start: int, stride: int, causal: bool) -> Windows:
+def _of_part(number: int, part: Part, start: int, stride: int, causal: bool, at_readings: bool) -> Windows:
     segment = part.segment
     first = np.arange(part.begin + start, part.end - HORIZON + 1, stride, dtype=np.int64)
+    if at_readings:
+        first = first[segment.fresh[first - 1]]
     origin = first - 1
     at = origin[:, None] + np.arange(1 - LOOKS_BACK, 1)
     seen = np.maximum(at, 0)
