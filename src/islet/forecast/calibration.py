@@ -12,6 +12,8 @@ from islet.forecast.windows import HORIZON
 
 _NEWTON_STEPS: Final = 30
 _BINS: Final = 10
+_HELD: Final = 1e-3
+_UNMOVED: Final = np.array([1.0, 0.0])
 
 
 def margins(model: Model, x: Array, moves_mg_dl: Array) -> Array:
@@ -55,13 +57,14 @@ def _line(z: NDArray[np.float64], did: NDArray[np.float64]) -> NDArray[np.float6
     count, came = len(did), did.sum()
     goal = np.where(did > 0, (came + 1) / (came + 2), 1 / (count - came + 2))
     design = np.column_stack([z, np.ones(count)])
-    line = np.array([1.0, 0.0])
+    rate = float(goal.mean())
+    line = np.array([0.0, np.log(rate / (1 - rate))])  # from no slope at all Newton's steps do not overshoot
     for _ in range(_NEWTON_STEPS):
         chance = 1 / (1 + np.exp(-np.clip(design @ line, -30, 30)))
-        slope = design.T @ (chance - goal) + 1e-3 * (line - np.array([1.0, 0.0]))
-        bend = (design * (chance * (1 - chance))[:, None]).T @ design + 1e-3 * np.eye(2)
+        slope = design.T @ (chance - goal) + _HELD * (line - _UNMOVED)
+        bend = (design * (chance * (1 - chance))[:, None]).T @ design + _HELD * np.eye(2)
         step = np.linalg.solve(bend, slope)
-        line = line - np.clip(step, -2.0, 2.0)
+        line = line - step
         if np.abs(step).max() < 1e-8:
             break
     return line

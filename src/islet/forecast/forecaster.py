@@ -20,7 +20,8 @@ LEAST_KNOWN: Final = 6  # points of the last hour, the newest included: 30 min o
 OLDEST_MIN: Final = 10.0  # a reading older than this is no base for what comes now
 LOWEST: Final = 20.0  # mg/dL; below and above, a value is a fault or a marker, not glucose
 HIGHEST: Final = 600.0
-_BATCH: Final = 4096  # rows that stay in the cache; also what makes results independent of the batch they come in
+_BATCH: Final = 4096  # rows that stay in the cache
+_WHOLE: Final = 32  # rows: products of matrices take their last rows another way, which can change the last bit
 _HOUR: Final = 12
 
 
@@ -77,7 +78,8 @@ class Forecaster:
         able = np.flatnonzero(reason == Reason.FORECAST)
         for begin in range(0, len(able), _BATCH):
             chosen = able[begin : begin + _BATCH]
-            quantiles[chosen], risks[chosen] = self._batch(_padded(history[chosen]), minute[chosen])
+            whole = np.resize(chosen, -(-len(chosen) // _WHOLE) * _WHOLE)
+            quantiles[whole], risks[whole] = self._batch(_padded(history[whole]), minute[whole])
         return Forecasts(quantiles=quantiles, risks=risks, reason=reason)
 
     def _batch(self, history: Array, minute: Array) -> tuple[Array, Array]:

@@ -5,6 +5,7 @@ Bytes in, bytes out; who reads files is above this room.
 
 import io
 import json
+import zipfile
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -49,13 +50,15 @@ class Model:
         plain: without margins and risk_lines, as one needs it to find them.
         """
         outputs, one = self.outputs(x), unit(x)
-        around = outputs[:, :PATH].reshape(len(x), HORIZON, len(QUANTILES))
-        path = np.float32(self.share) * around[:, :, MEDIAN] * one + x @ self.lines[:-1] + self.lines[-1]
-        around = around - around[:, :, MEDIAN : MEDIAN + 1]
+        around = sorted_quantiles(outputs[:, :PATH].reshape(len(x), HORIZON, len(QUANTILES)))
+        median = around[:, :, MEDIAN]
+        path = np.float32(self.share) * median * one + x @ self.lines[:-1] + self.lines[-1]
+        around = around - median[:, :, None]
         if not plain:
             around += self.margins
         around *= one[:, :, None]
-        moves = sorted_quantiles(around + path[:, :, None])
+        around += path[:, :, None]
+        moves = sorted_quantiles(around)
         logits = outputs[:, PATH:]
         if not plain:
             logits = logits * self.risk_lines[:, 0] + self.risk_lines[:, 1]
@@ -63,10 +66,11 @@ class Model:
 
 
 def sorted_quantiles(values: Array) -> Array:
-    """The last axis in ascending order: rearranged quantiles are never worse (doi:10.3982/ECTA7880)."""
-    if (values[..., 1:] >= values[..., :-1]).all():
-        return values
-    return np.sort(values, axis=-1)
+    """The last axis of (n, 12, 5) in ascending order, in place: rearranged quantiles are never worse (doi:10.3982/ECTA7880)."""
+    crossing = (values[:, :, 1:] < values[:, :, :-1]).any(axis=(1, 2))
+    if crossing.any():
+        values[crossing] = np.sort(values[crossing], axis=-1)
+    return values
 
 
 def to_bytes(model: Model) -> bytes:
@@ -93,7 +97,7 @@ def from_bytes(data: bytes) -> Model:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return _model({name: arrays[name] for name in arrays.files})
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise BadInput(f"forecast model: expected an .npz that `islet forecast train` wrote: {error}", reason="model") from error
 
 
