@@ -19,11 +19,14 @@ from pathlib import Path
 
 from benchmarks.forecast.accuracy import GROUPS, Found, measure
 from benchmarks.forecast.members import OWN, POOLED, Fitted, fit_all
+from benchmarks.forecast.honesty import Case, case_of, figures_of
+from benchmarks.forecast.progress import bar, no_bar
 from benchmarks.forecast.protocol import Config, Split, read_config, read_segments, split
 from benchmarks.forecast.report import tables
 from islet.errors import BadInput
 from islet.forecast.baselines import persistence
 from islet.forecast.blend import blend
+from islet.forecast.card import figures_markdown
 from islet.forecast.features import filled
 from islet.forecast.grid import Segment
 from islet.forecast.train import Recipe, rows
@@ -47,6 +50,7 @@ def main() -> int:
     folder = options.keep
     shares = _choose(sets, _fitted(sets, CHOOSING_SEED, folder))
     found: list[Found] = []
+    cases: list[Case] = []
     for number, seed in enumerate(seeds, start=1):
         print(f"seed {seed} ({number} of {len(seeds)})", flush=True)
         fitted = _fitted(sets, seed, folder)
@@ -54,11 +58,16 @@ def main() -> int:
             parts = split(segments, config, seed)
             print(f"  {name}: points train {{}}, validation {{}}, test {{}}, out {{}}".format(*parts.sizes()), flush=True)
             found.extend(measure(name, config, parts, seed, fitted[name], shares[name]))
+            if parts.validation and parts.out:
+                cases.append(case_of(name, config, parts, fitted[name], shares[name]["pooled"]))
     text, won, cells = tables(found, {name: config for name, (config, _) in sets.items()})
     print(text)
     print(f"\nahead of the best published row in {won} of {cells} cells (each on each published row's windows)")
+    honest = figures_of(cases)
+    print("\nHow true it is, and how it warns: the pooled row with causal filling, on people out of distribution, all seeds together")
+    print(figures_markdown(honest))
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    result = {"chosen_on": "validation parts of seed 0", "shares": shares, "won": won, "cells": cells, "found": [asdict(f) for f in found]}
+    result = {"chosen_on": "validation parts of seed 0", "shares": shares, "won": won, "cells": cells, "honest": honest, "found": [asdict(f) for f in found]}
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     print(f"all figures: {options.out}")
     return 0 if won == cells else 1
@@ -98,18 +107,12 @@ def _fitted(sets: Sets, seed: int, folder: Path | None) -> dict[str, Fitted]:
         made: dict[str, Fitted] = pickle.loads(kept.read_bytes())
         return made
     parts: dict[str, tuple[Config, Split]] = {name: (config, split(found, config, seed)) for name, (config, found) in sets.items()}
-    made = fit_all(parts, recipe=Recipe(), say=_bar)
-    if sys.stderr.isatty():
-        print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
+    made = fit_all(parts, recipe=Recipe(), say=bar)
+    no_bar()
     if kept:
         kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(pickle.dumps(made))
     return made
-
-
-def _bar(what: str, done: float) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{what:<24} [{'#' * int(24 * done):<24}] {done:4.0%}", end="", file=sys.stderr, flush=True)
 
 
 def _choose(sets: Sets, fitted: Mapping[str, Fitted]) -> Shares:

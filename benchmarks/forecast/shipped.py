@@ -11,11 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from benchmarks.forecast.__main__ import _bar
+from benchmarks.forecast.progress import bar
 from islet.forecast.fit import counted, divide, fit_model
 from islet.forecast.forecaster import Forecaster
 from islet.forecast.grid import LONGEST_GAP_MIN, Segment
-from islet.forecast.judge import card_figures
+from islet.forecast.judge import card_figures, judged
 from islet.forecast.model import from_bytes, to_bytes
 from islet.forecast.recordings import Columns, Rows, read_table, recordings
 from islet.forecast.train import Recipe
@@ -39,9 +39,9 @@ def main() -> int:
     shared = Path(os.environ.get("ISLET_SHARED_DATA", ROOT.parent / "shared" / "data"))
     found = _recordings(shared)
     people = divide(found, SEED)
-    model = fit_model(people, RECIPE, SEED, progress=lambda done: _bar("training", done))
+    model = fit_model(people, RECIPE, SEED, progress=lambda done: bar("training", done))
     model = from_bytes(to_bytes(model))  # judged as it is shipped, in half precision
-    figures = card_figures(Forecaster(model=model), people.judge)
+    figures = card_figures(judged(Forecaster(model=model), people.judge, 1), people.judge)
     model = with_card(model, title="Islet pooled 1", sources=SOURCES, people=counted(people), figures=figures, seed=SEED)
     OUT.write_bytes(to_bytes(model))
     print(f"\n{OUT.name}: {OUT.stat().st_size:,} bytes; share of the network {model.share:.2f}")

@@ -1,5 +1,5 @@
 """The command `islet`: serve, demo, simulate, replay, check, store, users, patients, devices, rules,
-audit, hub, certs, settings."""
+audit, hub, certs, settings, forecast."""
 
 import asyncio
 import os
@@ -129,10 +129,10 @@ def show_settings(settings: Settings) -> None:
 
 
 def _add_rooms() -> None:
-    from islet.commands import audit, people, rules, storage
+    from islet.commands import audit, forecast, people, rules, storage
 
     groups = (people.users, people.patients, people.devices, people.hub, rules.rules, audit.audit)
-    for group in (*groups, storage.store, storage.certs):
+    for group in (*groups, storage.store, storage.certs, forecast.forecast):
         main.add_command(group)
 
 

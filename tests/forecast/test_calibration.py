@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 
 from islet.forecast.blend import blend, errors, figures
-from islet.forecast.calibration import calibration_error, coverage, margins, reliability, risk_lines
+from islet.forecast.calibration import calibration_error, coverage, margins, reliability
 from islet.forecast.model import Model
 from islet.forecast.network import QUANTILES
+from islet.forecast.risk import INPUTS, chances, fit_lines
 
 
 def test_margins_make_true_the_intervals_of_a_model_that_is_too_sure(model: Model) -> None:
@@ -30,20 +31,26 @@ def test_margins_leave_the_median_alone(model: Model) -> None:
     assert (found[:, QUANTILES.index(0.5)] == 0).all()
 
 
+def _asked(logits: np.ndarray) -> np.ndarray:
+    found = np.zeros((len(logits), 1, INPUTS), np.float32)
+    found[:, 0, 0], found[:, 0, -1] = logits, 1
+    return found
+
+
 def test_lines_turn_logits_that_are_too_bold_into_true_probabilities() -> None:
     rng = np.random.default_rng(7)
-    true = rng.normal(-2, 1, (40_000, 1))
-    did = (rng.random(true.shape) < 1 / (1 + np.exp(-true))).astype(np.float32)
+    true = rng.normal(-2, 1, 40_000)
+    did = (rng.random(true.shape) < 1 / (1 + np.exp(-true))).astype(np.float32)[:, None]
     did[:100] = np.nan
-    ((slope, constant),) = risk_lines((3 * true + 1).astype(np.float32), did)
-    assert abs(slope - 1 / 3) < 0.02
-    assert abs(constant + 1 / 3) < 0.05
+    (line,) = fit_lines(_asked(3 * true + 1), did)
+    assert abs(line[0] - 1 / 3) < 0.02
+    assert abs(line[-1] + 1 / 3) < 0.05
 
 
 def test_a_risk_that_never_came_stays_above_nought() -> None:
-    ((slope, constant),) = risk_lines(np.full((500, 1), -9.0, np.float32), np.zeros((500, 1), np.float32))
-    chance = 1 / (1 + np.exp(-(slope * -9.0 + constant)))
-    assert 0 < chance < 0.01
+    found = _asked(np.full(500, -9.0))
+    (chance,) = chances(fit_lines(found, np.zeros((500, 1), np.float32)), found[:1])
+    assert 0 < chance[0] < 0.01
 
 
 def test_calibration_error_is_the_mean_distance_and_sees_a_planted_one() -> None:

@@ -1,19 +1,15 @@
-"""What makes intervals and risks true: margins by conformal shifts, lines for the logits, and how true they are."""
+"""What makes intervals true, margins by conformal shifts, and how true intervals and risks are."""
 
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from islet.forecast.features import unit
 from islet.forecast.model import Model
 from islet.forecast.network import MEDIAN, QUANTILES, Array
 from islet.forecast.windows import HORIZON
 
-_NEWTON_STEPS: Final = 30
 _BINS: Final = 10
-_HELD: Final = 1e-3
-_UNMOVED: Final = np.array([1.0, 0.0])
 
 
 def margins(model: Model, x: Array, moves_mg_dl: Array) -> Array:
@@ -39,35 +35,6 @@ def coverage(quantiles: Array, target: Array) -> dict[int, float]:
         50: float(((target >= quantiles[:, :, 1]) & (target <= quantiles[:, :, 3])).mean()),
         90: float(((target >= quantiles[:, :, 0]) & (target <= quantiles[:, :, 4])).mean()),
     }
-
-
-def risk_lines(logits: Array, happened: Array) -> Array:
-    """(8, 2): slope and constant by which each logit becomes a true probability (Platt 1999), by Newton's method.
-
-    happened (n, 8) is 0, 1 or NaN (not asked). Platt's targets keep a risk that never happened off nought.
-    """
-    out = np.empty((logits.shape[1], 2), np.float32)
-    for k in range(logits.shape[1]):
-        asked = ~np.isnan(happened[:, k])
-        out[k] = _line(logits[asked, k].astype(np.float64), happened[asked, k].astype(np.float64))
-    return out
-
-
-def _line(z: NDArray[np.float64], did: NDArray[np.float64]) -> NDArray[np.float64]:
-    count, came = len(did), did.sum()
-    goal = np.where(did > 0, (came + 1) / (came + 2), 1 / (count - came + 2))
-    design = np.column_stack([z, np.ones(count)])
-    rate = float(goal.mean())
-    line = np.array([0.0, np.log(rate / (1 - rate))])  # from no slope at all Newton's steps do not overshoot
-    for _ in range(_NEWTON_STEPS):
-        chance = 1 / (1 + np.exp(-np.clip(design @ line, -30, 30)))
-        slope = design.T @ (chance - goal) + _HELD * (line - _UNMOVED)
-        bend = (design * (chance * (1 - chance))[:, None]).T @ design + _HELD * np.eye(2)
-        step = np.linalg.solve(bend, slope)
-        line = line - step
-        if np.abs(step).max() < 1e-8:
-            break
-    return line
 
 
 def reliability(risk: Array, happened: Array) -> list[tuple[int, float, float]]:

@@ -50,12 +50,13 @@ def as_markdown(card: Mapping[str, Any]) -> str:
         parts.append(_table(("source", "people learnt from", "calibrated on", "judged by", "points of 5 min"), rows))
     figures = card.get("figures", {})
     if figures:
-        parts += ["## On people it has not seen", f"{figures['forecasts']:,} forecasts, as they would have been live.", *_figures(figures)]
+        parts += ["## On people it has not seen", figures_markdown(figures)]
     parts += ["## Limits", *(f"- {said}" for said in card.get("limits", _LIMITS))]
     return _spaced(parts) + "\n"
 
 
-def _figures(figures: Mapping[str, Any]) -> list[str]:
+def figures_markdown(figures: Mapping[str, Any]) -> str:
+    """The tables of judge.card_figures."""
     errors = [(name, *(f"{one[k]:.2f}" for k in _ERRORS)) for name, one in figures["errors"].items()]
     sources = [
         (name, str(one["people"]), f"{one['errors']['model']['rmse']:.2f}", f"{one['errors']['persistence']['rmse']:.2f}", *_covered(one["coverage"]))
@@ -71,7 +72,8 @@ def _figures(figures: Mapping[str, Any]) -> list[str]:
     ]
     grids = [(name, *(f"{one[zone]:.2%}" for zone in "ABCDE")) for name, one in figures["grids"].items()]
     fifty, ninety = _covered(figures["coverage"])
-    return [
+    parts = [
+        f"{figures['forecasts']:,} forecasts, as they would have been live.",
         "### Errors, mg/dL",
         _table(("", "RMSE", "MAE", "RMSE 30 min", "MAE 30 min", "RMSE 60 min", "MAE 60 min"), errors),
         "### By source",
@@ -84,6 +86,7 @@ def _figures(figures: Mapping[str, Any]) -> list[str]:
         "### Error grids, shares of zones",
         _table(("grid", *"ABCDE"), grids),
     ]
+    return _spaced(parts)
 
 
 _ERRORS = ("rmse", "mae", "rmse_30_min", "mae_30_min", "rmse_60_min", "mae_60_min")

@@ -123,9 +123,24 @@ def grids_table(case: Judged) -> dict[str, dict[str, float]]:
     return out
 
 
-def card_figures(forecaster: Forecaster, found: Sequence[Segment]) -> dict[str, object]:
+def joined(cases: Sequence[Judged], firsts: Sequence[int]) -> Judged:
+    """One after the other; firsts are the places of each one's first recording in the list of all."""
+    seen = [case.seen for case in cases]
+    return Judged(
+        seen=Windows(
+            history=np.concatenate([w.history for w in seen]),
+            minute=np.concatenate([w.minute for w in seen]),
+            target=np.concatenate([w.target for w in seen]),
+            part=np.concatenate([w.part + first for w, first in zip(seen, firsts, strict=True)]),
+            origin=np.concatenate([w.origin for w in seen]),
+        ),
+        quantiles=np.concatenate([case.quantiles for case in cases]),
+        risks=np.concatenate([case.risks for case in cases]),
+    )
+
+
+def card_figures(case: Judged, found: Sequence[Segment]) -> dict[str, object]:
     """All tables of people it has not seen, and errors and coverage of each source by itself."""
-    case = judged(forecaster, found, 1)
     sources = sorted({s.person.rpartition("/")[0] or "all" for s in found})
     by_source = {}
     for source in sources:

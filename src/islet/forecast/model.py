@@ -13,18 +13,18 @@ import numpy as np
 
 from islet.errors import BadInput
 from islet.forecast.features import WIDTH, unit
-from islet.forecast.network import MEDIAN, OUTPUTS, PATH, QUANTILES, RISK_STEPS, RISKS, Array, Network
+from islet.forecast.network import MEDIAN, OUTPUTS, PATH, QUANTILES, Array, Network
+from islet.forecast.risk import chances, inputs, plain_lines
 from islet.forecast.windows import HORIZON
 
 FORMAT: Final = 1
-_RISKS: Final = len(RISKS) * len(RISK_STEPS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Model:
     """The path is the networks' mean medians times `share`, plus `lines` (f + 1, 12) in mg/dL.
 
-    margins (12, 5) in the row's unit are added to the quantiles; risk_lines (8, 2) are slope and constant of the logits.
+    margins (12, 5) in the row's unit are added to the quantiles; risk_lines (8, 6) make probabilities of risk.inputs.
     card: what it was trained on, how it did, under which licence; plain JSON.
     """
 
@@ -59,10 +59,11 @@ class Model:
         around *= one[:, :, None]
         around += path[:, :, None]
         moves = sorted_quantiles(around)
-        logits = outputs[:, PATH:]
-        if not plain:
-            logits = logits * self.risk_lines[:, 0] + self.risk_lines[:, 1]
-        return moves, 1 / (1 + np.exp(-logits))
+        return moves, chances(plain_lines() if plain else self.risk_lines, inputs(x, moves, outputs[:, PATH:]))
+
+    def risk_inputs(self, x: Array) -> Array:
+        """What risk_lines are applied to, (n, 8, 6), for features (n, f)."""
+        return inputs(x, self.moves(x)[0], self.outputs(x)[:, PATH:])
 
 
 def sorted_quantiles(values: Array) -> Array:
@@ -130,8 +131,3 @@ def _model(arrays: dict[str, np.ndarray]) -> Model:
 def plain_margins() -> Array:
     """No margins: the quantiles as the network gives them."""
     return np.zeros((HORIZON, len(QUANTILES)), np.float32)
-
-
-def plain_risk_lines() -> Array:
-    """The risks as the network gives them."""
-    return np.column_stack([np.ones(_RISKS), np.zeros(_RISKS)]).astype(np.float32)
