@@ -73,3 +73,15 @@ def test_figures_are_the_mean_and_the_median_over_windows() -> None:
     target = np.zeros((3, 12), np.float32)
     told = np.repeat(np.array([[1], [2], [6]], np.float32), 12, axis=1)
     assert figures(errors(told, target)).tolist() == [41 / 3, 3, 4, 2]
+
+
+def test_lines_of_inputs_that_all_say_the_same_are_found_all_the_same() -> None:
+    """Newton's steps alone run away here: the inputs hardly differ, and the risk is rare."""
+    rng = np.random.default_rng(9)
+    true = rng.normal(-5, 3, 20_000)
+    found = np.repeat(true[:, None, None], INPUTS, axis=2).astype(np.float32)
+    found[:, :, -1] = 1
+    did = (rng.random(true.shape) < 1 / (1 + np.exp(-true))).astype(np.float32)[:, None]
+    said = chances(fit_lines(found, did), found)
+    assert calibration_error(reliability(said[:, 0], did[:, 0])) < 0.01
+    assert ((said - did) ** 2).mean() < 0.8 * did.mean() * (1 - did.mean())

@@ -18,7 +18,8 @@ _LEVEL_CENTRE: Final = 120.0  # mg/dL, as features have it
 _LEAST_WIDTH: Final = 2.0  # mg/dL
 _FAR: Final = 6.0  # widths
 _NEWTON_STEPS: Final = 30
-_HELD: Final = 1e-2
+_HELD: Final = 1.0
+_SMALLEST: Final = 1e-7
 
 
 def inputs(x: Array, moves: Array, logits: Array) -> Array:
@@ -73,7 +74,7 @@ def fit_lines(found: Array, happened: Array) -> Array:
 
 
 def _line(design: NDArray[np.float64], did: NDArray[np.float64]) -> NDArray[np.float64]:
-    """From no slope at all Newton's steps do not overshoot."""
+    """The logistic line of least cross-entropy, held a little towards nought; a step that makes it worse is halved."""
     count, came = len(did), did.sum()
     goal = np.where(did > 0, (came + 1) / (came + 2), 1 / (count - came + 2))
     rate = float(goal.mean())
@@ -81,12 +82,22 @@ def _line(design: NDArray[np.float64], did: NDArray[np.float64]) -> NDArray[np.f
     line[-1] = np.log(rate / (1 - rate))
     held = np.full(INPUTS, _HELD)
     held[-1] = 0.0
+    cost = _cost(design, goal, line, held)
     for _ in range(_NEWTON_STEPS):
         chance = 1 / (1 + np.exp(-np.clip(design @ line, -30, 30)))
         slope = design.T @ (chance - goal) + held * line
         bend = (design * (chance * (1 - chance))[:, None]).T @ design + np.diag(held + 1e-9)
         step = np.linalg.solve(bend, slope)
-        line = line - step
-        if np.abs(step).max() < 1e-8:
+        while (after := _cost(design, goal, line - step, held)) > cost and np.abs(step).max() > _SMALLEST:
+            step = step / 2
+        if np.abs(step).max() <= _SMALLEST:
             break
+        line, cost = line - step, after
     return line
+
+
+def _cost(
+    design: NDArray[np.float64], goal: NDArray[np.float64], line: NDArray[np.float64], held: NDArray[np.float64]
+) -> float:
+    logit = design @ line
+    return float((np.logaddexp(0, logit) - goal * logit).sum() + 0.5 * (held * line * line).sum())
