@@ -56,7 +56,9 @@ def main() -> int:
         fitted = _fitted(sets, seed, folder)
         for name, (config, segments) in sets.items():
             parts = split(segments, config, seed)
-            print(f"  {name}: points train {{}}, validation {{}}, test {{}}, out {{}}".format(*parts.sizes()), flush=True)
+            print(
+                f"  {name}: points train {{}}, validation {{}}, test {{}}, out {{}}".format(*parts.sizes()), flush=True
+            )
             found.extend(measure(name, config, parts, seed, fitted[name], shares[name]))
             if parts.validation and parts.out:
                 cases.append(case_of(name, config, parts, fitted[name], shares[name]["pooled"]))
@@ -64,17 +66,28 @@ def main() -> int:
     print(text)
     print(f"\nahead of the best published row in {won} of {cells} cells (each on each published row's windows)")
     honest = figures_of(cases)
-    print("\nHow true it is, and how it warns: the pooled row with causal filling, on people out of distribution, all seeds together")
+    print(
+        "\nHow true it is, and how it warns: the pooled row with causal filling, on people out of distribution, all seeds together"
+    )
     print(figures_markdown(honest))
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    result = {"chosen_on": "validation parts of seed 0", "shares": shares, "won": won, "cells": cells, "honest": honest, "found": [asdict(f) for f in found]}
+    result = {
+        "chosen_on": "validation parts of seed 0",
+        "shares": shares,
+        "won": won,
+        "cells": cells,
+        "honest": honest,
+        "found": [asdict(f) for f in found],
+    }
     options.out.write_text(json.dumps(result, indent=1) + "\n")
     print(f"all figures: {options.out}")
     return 0 if won == cells else 1
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.forecast", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.forecast", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     shared = Path(os.environ.get("ISLET_SHARED_DATA", ROOT.parent / "shared" / "data"))
     parser.add_argument("--folder", type=Path, default=shared / "glucobench", help="where the known sets are")
     parser.add_argument("--sets", nargs="*", default=list(KNOWN), help=f"known sets (default: {' '.join(KNOWN)})")
@@ -88,7 +101,9 @@ def _options() -> argparse.Namespace:
 
 def _sets(options: argparse.Namespace) -> Sets:
     if len(options.data) != len(options.config):
-        raise BadInput(f"{len(options.data)} --data, {len(options.config)} --config: one --config for each --data", reason="usage")
+        raise BadInput(
+            f"{len(options.data)} --data, {len(options.config)} --config: one --config for each --data", reason="usage"
+        )
     if unknown := sorted(set(options.seeds or ()) - {s for g in GROUPS.values() for s in g}):
         raise BadInput(f"--seeds {unknown[0]}: GlucoBench's seeds are 10 to 19, 1 and 2", reason="usage")
     sets: dict[str, tuple[Config, list[Segment]]] = {}
@@ -106,7 +121,9 @@ def _fitted(sets: Sets, seed: int, folder: Path | None) -> dict[str, Fitted]:
     if kept and kept.exists():
         made: dict[str, Fitted] = pickle.loads(kept.read_bytes())
         return made
-    parts: dict[str, tuple[Config, Split]] = {name: (config, split(found, config, seed)) for name, (config, found) in sets.items()}
+    parts: dict[str, tuple[Config, Split]] = {
+        name: (config, split(found, config, seed)) for name, (config, found) in sets.items()
+    }
     made = fit_all(parts, recipe=Recipe(), say=bar)
     no_bar()
     if kept:
@@ -121,7 +138,9 @@ def _choose(sets: Sets, fitted: Mapping[str, Fitted]) -> Shares:
     for name, (config, segments) in sets.items():
         found = windows(split(segments, config, CHOOSING_SEED).validation, start=config.most_input, stride=2)
         if not len(found):
-            raise BadInput(f"{name}: seed 0 has no validation window; part_points or most_input are too large", reason="config")
+            raise BadInput(
+                f"{name}: seed 0 has no validation window; part_points or most_input are too large", reason="config"
+            )
         seen, now = rows(found).x, found.history[:, -1]
         shares[name] = {}
         for row, members in (("pooled", POOLED), ("own data", OWN)):

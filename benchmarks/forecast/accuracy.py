@@ -45,7 +45,9 @@ def window_sets(config: Config, seed: int) -> dict[str, tuple[int, int]]:
     return linear | {f"deep {k}": (k, 1) for k in config.deep_inputs}
 
 
-def forecasts(fitted: Fitted, shares: Mapping[str, Mapping[str, float]], found: Windows, causal: Windows) -> dict[str, Array]:
+def forecasts(
+    fitted: Fitted, shares: Mapping[str, Mapping[str, float]], found: Windows, causal: Windows
+) -> dict[str, Array]:
     """What every row makes of the windows, (n, 12) mg/dL each."""
     known = filled(found.history)
     made = {"persistence": persistence(known), "damped slope": damped_slope(known), "AR2": ar2(known)}
@@ -84,7 +86,9 @@ def _first_target(found: Windows, parts: list[Part]) -> np.ndarray:
     return place
 
 
-def cell(found: list[Found], name: str, group: str, window_set: str, row: str, which: str) -> tuple[float, float] | None:
+def cell(
+    found: list[Found], name: str, group: str, window_set: str, row: str, which: str
+) -> tuple[float, float] | None:
     """(RMSE, MAE) of a cell: averaged over the seeds of the group, the root taken last; None before all are there."""
     part, by = which.split()
     seeds = [

@@ -27,7 +27,10 @@ class Case:
 
 def as_model(fitted: Fitted, shares: Mapping[str, float]) -> Model:
     """The pooled row as a model: the mean of its networks for what is around the path, its lines added up."""
-    lines = sum((np.float32(share) * fitted.lines[name] for name, share in shares.items() if name in fitted.lines), start=np.float32(0))
+    lines = sum(
+        (np.float32(share) * fitted.lines[name] for name, share in shares.items() if name in fitted.lines),
+        start=np.float32(0),
+    )
     some = next(iter(fitted.lines.values()))
     return Model(
         networks=(*fitted.networks["network"], *fitted.networks["tuned"]),

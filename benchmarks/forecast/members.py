@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -33,7 +34,8 @@ class Fitted:
     def outputs(self, name: str, x: Array) -> Array:
         """The mean outputs of the networks of that name."""
         found = [predict(network, x) for network in self.networks[name]]
-        return np.mean(found, axis=0, dtype=np.float32)
+        mean: Array = np.mean(found, axis=0, dtype=np.float32)
+        return mean
 
     def path(self, name: str, x: Array, now: Array) -> Array:
         """(n, 12) mg/dL as that member has it."""
@@ -59,9 +61,7 @@ def fit_all(
         data[name] = rows(shortened(found, recipe.cut_share, 7))
         plain[name] = rows(found)
     everything = joined(list(data.values()))
-    pooled = tuple(
-        train(everything, recipe, seed, progress=lambda done, seed=seed: say(f"pooled network {seed + 1}", done)) for seed in SEEDS
-    )
+    pooled = tuple(train(everything, recipe, seed, progress=partial(say, f"pooled network {seed + 1}")) for seed in SEEDS)
     ridge = fit_ridge(everything.x, everything.moves * unit(everything.x), 100.0)
     made = {}
     for name in splits:

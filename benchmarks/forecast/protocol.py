@@ -72,10 +72,14 @@ def read_config(path: Path) -> Config:
         raise BadInput(f"--config {path}: not TOML: {error}", reason="config") from error
     allowed = set(Config.__dataclass_fields__)
     if unknown := sorted(set(given) - allowed):
-        raise BadInput(f"--config {path}: unknown key {unknown[0]!r}; allowed: {', '.join(sorted(allowed))}", reason="config")
+        raise BadInput(
+            f"--config {path}: unknown key {unknown[0]!r}; allowed: {', '.join(sorted(allowed))}", reason="config"
+        )
     for name in ("gap_min", "least_points", "part_points", "most_input"):
         if not isinstance(given.get(name), int) or given[name] <= 0:
-            raise BadInput(f"--config {path}: {name} has to be a whole number above 0, got {given.get(name)!r}", reason="config")
+            raise BadInput(
+                f"--config {path}: {name} has to be a whole number above 0, got {given.get(name)!r}", reason="config"
+            )
     return Config(**{"title": path.stem, **given})
 
 

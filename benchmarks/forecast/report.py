@@ -22,7 +22,10 @@ def tables(found: list[Found], configs: Mapping[str, Config]) -> tuple[str, int,
             sets = list(dict.fromkeys(f.window_set for f in found if f.name == name and f.seed in GROUPS[group]))
             for window_set in sets:
                 seeds = sorted({f.seed for f in found if f.name == name and f.seed in GROUPS[group]})
-                lines += ["", f"{config.title}; seeds {group} ({len(seeds)} run); windows as {window_set}: RMSE / MAE, mg/dL"]
+                lines += [
+                    "",
+                    f"{config.title}; seeds {group} ({len(seeds)} run); windows as {window_set}: RMSE / MAE, mg/dL",
+                ]
                 lines.append(f"  {'':<20}" + "".join(f"{c:>18}" for c in CELLS))
                 for row in ROWS:
                     values = [cell(found, name, group, window_set, row, c) for c in CELLS]

@@ -42,7 +42,9 @@ def main() -> int:
     model = fit_model(people, RECIPE, SEED, progress=lambda done: bar("training", done))
     model = from_bytes(to_bytes(model))  # judged as it is shipped, in half precision
     figures = card_figures(judged(Forecaster(model=model), people.judge, 1), people.judge)
-    model = with_card(model, title="Islet pooled 1", sources=SOURCES, people=counted(people), figures=figures, seed=SEED)
+    model = with_card(
+        model, title="Islet pooled 1", sources=SOURCES, people=counted(people), figures=figures, seed=SEED
+    )
     OUT.write_bytes(to_bytes(model))
     print(f"\n{OUT.name}: {OUT.stat().st_size:,} bytes; share of the network {model.share:.2f}")
     return 0

@@ -81,7 +81,7 @@ def test_a_risk_of_what_is_there_already_is_no_question(forecaster: Forecaster) 
 @settings(max_examples=10, deadline=None)
 def test_the_order_in_which_readings_arrived_and_doubles_change_nothing(model: Model, order: list[int]) -> None:
     at = np.arange(20, dtype=np.int64) * 5 * MINUTE_US
-    glucose = 100 + 3.0 * np.arange(20)
+    glucose = 100 + 3.0 * np.arange(20, dtype=np.float64)
     arrived = [*order, *order[:5]]
     kept = dict(zip(at[arrived].tolist(), glucose[arrived].tolist(), strict=True))
     times = np.array(sorted(kept), np.int64)
@@ -91,7 +91,9 @@ def test_the_order_in_which_readings_arrived_and_doubles_change_nothing(model: M
     assert np.array_equal(said.quantiles, plain.quantiles)
 
 
-def test_a_model_forecasts_the_same_after_it_was_kept_but_for_its_rounding(forecaster: Forecaster, people: People) -> None:
+def test_a_model_forecasts_the_same_after_it_was_kept_but_for_its_rounding(
+    forecaster: Forecaster, people: People
+) -> None:
     seen = live_windows(people.judge, 11)
     again = Forecaster(model=from_bytes(to_bytes(forecaster.model)))
     one, two = (f.forecast(seen.history, seen.minute).quantiles for f in (forecaster, again))

@@ -50,7 +50,9 @@ def test_a_causal_window_does_not_change_when_the_future_does(gaps: list[int], s
     now = minutes[0] + 5 * at
     other = np.where(minutes > now, glucose + 77, glucose).astype(np.float32)
     (two,) = segments("1", minutes, other, gap_min=45, least=1)
-    seen = [windows([Part(segment=s, begin=0, end=len(s))], start=at + 1, stride=10_000, causal=True) for s in (one, two)]
+    seen = [
+        windows([Part(segment=s, begin=0, end=len(s))], start=at + 1, stride=10_000, causal=True) for s in (one, two)
+    ]
     assert np.array_equal(seen[0].history, seen[1].history, equal_nan=True)
 
 

@@ -32,19 +32,31 @@ def forecast() -> None:
 @click.argument("tables", nargs=-1, required=True, type=_FILE)
 @click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The model, an .npz file.")
 @click.option("--title", default="own model", show_default=True, help="How the card calls it.")
-@click.option("--source", "sources", multiple=True, help="Where a table is from and its licence, for the card; once for each.")
+@click.option(
+    "--source", "sources", multiple=True, help="Where a table is from and its licence, for the card; once for each."
+)
 @click.option("--seed", default=1, show_default=True, help="The same tables and seed give the same model.")
-@click.option("--epochs", default=10.0, show_default=True, type=click.FloatRange(0.1, 1000), help="How often to go through the data.")
+@click.option(
+    "--epochs",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 1000),
+    help="How often to go through the data.",
+)
 def train(tables: Sequence[Path], out: Path, title: str, sources: Sequence[str], seed: int, epochs: float) -> None:
     """Train on TABLES: CSV files with the columns id, time (ISO 8601, the person's own clock) and gl (mg/dL).
 
     Of the people, three fifths teach, a fifth calibrates, and a fifth judges: the card holds what was found on those.
     """
     if sources and len(sources) != len(tables):
-        raise BadInput(f"{len(tables)} tables, {len(sources)} --source: give one for each table, or none", reason="usage")
+        raise BadInput(
+            f"{len(tables)} tables, {len(sources)} --source: give one for each table, or none", reason="usage"
+        )
     people = divide(_recordings(tables), seed)
     with click.progressbar(length=1000, label="training", show_pos=False) as bar:
-        model = fit_model(people, Recipe(epochs=epochs), seed, progress=lambda done: bar.update(int(1000 * done) - bar.pos))
+        model = fit_model(
+            people, Recipe(epochs=epochs), seed, progress=lambda done: bar.update(int(1000 * done) - bar.pos)
+        )
         bar.update(1000 - bar.pos)
     model = from_bytes(to_bytes(model))  # judged as it is kept, in half precision
     click.echo("judging …")
@@ -86,5 +98,7 @@ def _recordings(tables: Sequence[Path]) -> list[Segment]:
         people |= {f"{table.stem}/{person}": rows for person, rows in read.items()}
     found = recordings(people, gap_min=LONGEST_GAP_MIN, least=_LEAST_READINGS)
     if not found:
-        raise BadInput(f"no recording has {_LEAST_READINGS} readings without a gap above {LONGEST_GAP_MIN} minutes", reason="data")
+        raise BadInput(
+            f"no recording has {_LEAST_READINGS} readings without a gap above {LONGEST_GAP_MIN} minutes", reason="data"
+        )
     return found

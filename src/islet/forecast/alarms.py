@@ -72,10 +72,10 @@ def tally(glucose: NDArray[np.float32], warned: NDArray[np.bool_], *, line: floa
     n = len(glucose)
     begins = [b for b in onsets(glucose, line) if b >= horizon]
     starts = set(onsets(glucose, line))
-    leads = {}
+    leads: dict[int, int] = {}
     alarms = false = 0
     quiet_until = -1
-    for at in np.flatnonzero(warned & (glucose >= line)):
+    for at in np.flatnonzero(warned & (glucose >= line)).tolist():
         if at < quiet_until or at + horizon >= n:
             continue
         quiet_until = at + _QUIET_POINTS
@@ -84,7 +84,7 @@ def tally(glucose: NDArray[np.float32], warned: NDArray[np.bool_], *, line: floa
         if came is None:
             false += 1
         else:
-            leads.setdefault(came, int(came - at) * STEP_MIN)
+            leads.setdefault(came, (came - at) * STEP_MIN)
     told = [leads[b] for b in begins if b in leads]
     return Tally(
         events=len(begins), foretold=len(told), leads_min=tuple(told), alarms=alarms, false=false, days=n / _DAY_POINTS

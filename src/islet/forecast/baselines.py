@@ -24,7 +24,8 @@ def persistence(history: NDArray[np.float32]) -> NDArray[np.float32]:
 def damped_slope(history: NDArray[np.float32]) -> NDArray[np.float32]:
     """The slope of the least-squares line through 20 minutes goes on, ever less: in h it makes h * d / (h + d), d = 30 min."""
     ahead = np.arange(1, HORIZON + 1, dtype=np.float32)
-    return history[:, -1:] + _slope(history)[:, None] * (ahead * _DAMPED_STEPS / (ahead + _DAMPED_STEPS)).astype(np.float32)
+    damped = (ahead * _DAMPED_STEPS / (ahead + _DAMPED_STEPS)).astype(np.float32)
+    return history[:, -1:] + _slope(history)[:, None] * damped
 
 
 def extrapolated(history: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -48,9 +49,7 @@ def _slope(history: NDArray[np.float32]) -> NDArray[np.float32]:
     return slope
 
 
-def fit_ridge(
-    features: NDArray[np.float32], target: NDArray[np.float32], penalty: float = 1.0
-) -> NDArray[np.float32]:
+def fit_ridge(features: NDArray[np.float32], target: NDArray[np.float32], penalty: float = 1.0) -> NDArray[np.float32]:
     """Weights (f + 1, k) of the lines from features (n, f) to target (n, k); the last row, the constant, is not held back."""
     n, width = features.shape
     moments = np.zeros((width + 1, width + 1))

@@ -29,9 +29,10 @@ def blend(
     """
     scale = figures(errors(reference, target))
     scale[[0, 2]] **= 0.5
-    total, taken = np.zeros_like(target), dict.fromkeys(members, 0)
+    total: NDArray[np.float32] = np.zeros_like(target)
+    taken = dict.fromkeys(members, 0)
     for step in range(1, _STEPS + 1):
-        costs = {name: _cost((total + member) / step, target, scale) for name, member in members.items()}
+        costs = {name: _cost((total + member) / np.float32(step), target, scale) for name, member in members.items()}
         best = min(costs, key=lambda name: costs[name])
         total = total + members[best]
         taken[best] += 1

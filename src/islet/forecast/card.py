@@ -1,6 +1,6 @@
 """The card of a model: what it was made of, how it does on people it has not seen, and what it is not for."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -44,7 +44,9 @@ def as_markdown(card: Mapping[str, Any]) -> str:
     """The card as a page. A card without figures (a model made by hand) is a title and its limits."""
     parts = [f"# Model card: {card.get('title', 'untitled')}", card.get("use", _USE)]
     people = card.get("people", {})
-    rows = [(name, *(str(counts[k]) for k in ("learn", "calibrate", "judge", "points"))) for name, counts in people.items()]
+    rows = [
+        (name, *(str(counts[k]) for k in ("learn", "calibrate", "judge", "points"))) for name, counts in people.items()
+    ]
     parts += ["## Data", *(f"- {name}: {said}" for name, said in card.get("sources", {}).items())]
     if rows:
         parts.append(_table(("source", "people learnt from", "calibrated on", "judged by", "points of 5 min"), rows))
@@ -59,7 +61,13 @@ def figures_markdown(figures: Mapping[str, Any]) -> str:
     """The tables of judge.card_figures."""
     errors = [(name, *(f"{one[k]:.2f}" for k in _ERRORS)) for name, one in figures["errors"].items()]
     sources = [
-        (name, str(one["people"]), f"{one['errors']['model']['rmse']:.2f}", f"{one['errors']['persistence']['rmse']:.2f}", *_covered(one["coverage"]))
+        (
+            name,
+            str(one["people"]),
+            f"{one['errors']['model']['rmse']:.2f}",
+            f"{one['errors']['persistence']['rmse']:.2f}",
+            *_covered(one["coverage"]),
+        )
         for name, one in figures["by_source"].items()
     ]
     risks = [
@@ -67,7 +75,14 @@ def figures_markdown(figures: Mapping[str, Any]) -> str:
         for name, one in figures["risks"].items()
     ]
     alarms = [
-        (name, f"{one['events']:.0f}", f"{one['sensitivity']:.0%}", f"{one['false_a_day']:.2f}", f"{one['lead_min']:.0f}", f"{one['true_share']:.0%}")
+        (
+            name,
+            f"{one['events']:.0f}",
+            f"{one['sensitivity']:.0%}",
+            f"{one['false_a_day']:.2f}",
+            f"{one['lead_min']:.0f}",
+            f"{one['true_share']:.0%}",
+        )
         for name, one in figures["alarms"].items()
     ]
     grids = [(name, *(f"{one[zone]:.2%}" for zone in "ABCDE")) for name, one in figures["grids"].items()]
@@ -97,7 +112,7 @@ def _covered(found: Mapping[Any, float]) -> tuple[str, str]:
     return tuple(f"{found[k] if k in found else found[str(k)]:.1%}" for k in (50, 90))  # type: ignore[return-value]
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 

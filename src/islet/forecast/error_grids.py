@@ -10,16 +10,17 @@ from numpy.typing import NDArray
 
 
 Values = NDArray[np.floating]
+Lines = tuple[tuple[str, tuple[tuple[float, float], ...]], ...]
 
 # Pfützner et al. 2013, doi:10.1177/193229681300700610, table 1 (type 1): each line is where a worse zone begins, as
 # (reference, told) in mg/dL; those above the diagonal first, from B to E, then those below it, from B to D.
-_PARKES_ABOVE: Final = (
+_PARKES_ABOVE: Final[Lines] = (
     ("B", ((0, 50), (30, 50), (140, 170), (280, 380), (430, 550))),
     ("C", ((0, 60), (30, 60), (50, 80), (70, 110), (260, 550))),
     ("D", ((0, 100), (25, 100), (50, 125), (80, 215), (125, 550))),
     ("E", ((0, 150), (35, 155), (50, 550))),
 )
-_PARKES_BELOW: Final = (
+_PARKES_BELOW: Final[Lines] = (
     ("B", ((50, 0), (50, 30), (170, 145), (385, 300), (550, 450))),
     ("C", ((120, 0), (120, 30), (260, 130), (550, 250))),
     ("D", ((250, 0), (250, 40), (550, 150))),

@@ -10,8 +10,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.forecast.grid import LOOKS_BACK
-
 _LAGS: Final = 36  # 3 h, point by point
 _HOURS: Final = 9  # before those, hour by hour
 _DIFFERENCES: Final = 12

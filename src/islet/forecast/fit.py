@@ -59,7 +59,13 @@ def divide(found: Sequence[Segment], seed: int) -> People:
 
 def live_windows(found: Sequence[Segment], stride: int) -> Windows:
     """Windows as they are met live: with a reading at the newest point, and nothing from after it."""
-    return windows([Part(segment=s, begin=0, end=len(s)) for s in found], start=_SHORTEST, stride=stride, causal=True, at_readings=True)
+    return windows(
+        [Part(segment=s, begin=0, end=len(s)) for s in found],
+        start=_SHORTEST,
+        stride=stride,
+        causal=True,
+        at_readings=True,
+    )
 
 
 def fit_model(people: People, recipe: Recipe, seed: int, *, stride: int = 1, progress: Progress | None = None) -> Model:
@@ -96,7 +102,9 @@ def counted(people: People) -> Mapping[str, dict[str, int]]:
     out: dict[str, dict[str, int]] = {}
     for group, some in (("learn", people.learn), ("calibrate", people.calibrate), ("judge", people.judge)):
         for person in sorted({s.person for s in some}):
-            source = out.setdefault(person.rpartition("/")[0] or "all", {"learn": 0, "calibrate": 0, "judge": 0, "points": 0})
+            source = out.setdefault(
+                person.rpartition("/")[0] or "all", {"learn": 0, "calibrate": 0, "judge": 0, "points": 0}
+            )
             source[group] += 1
             source["points"] += sum(len(s) for s in some if s.person == person)
     return out

@@ -86,7 +86,9 @@ class Forecaster:
         now = history[:, -1]
         moves, risks = self.model.moves(features(history, minute))
         risks = risks.reshape(len(history), len(RISKS), len(RISK_STEPS))
-        np.maximum(risks[:, :, 1], risks[:, :, 0], out=risks[:, :, 1])  # within the hour is no less than within half of it
+        np.maximum(
+            risks[:, :, 1], risks[:, :, 0], out=risks[:, :, 1]
+        )  # within the hour is no less than within half of it
         for deeper, line in ((1, 0), (3, 2)):  # nor is the further line nearer
             np.minimum(risks[:, deeper], risks[:, line], out=risks[:, deeper])
         for k, (side, line_mg_dl) in enumerate(RISKS):

@@ -7,6 +7,7 @@ and at which point of the grid the later reading was there (`known_at`).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -56,7 +57,7 @@ def segments(
     bounds: Sequence[int] = [0, *cuts.tolist(), len(minutes)]
     return [
         _regridded(person, minutes[begin:end], glucose_mg_dl[begin:end])
-        for begin, end in zip(bounds[:-1], bounds[1:], strict=True)
+        for begin, end in pairwise(bounds)
         if end - begin >= least and end > begin
     ]
 
@@ -76,13 +77,15 @@ def _regridded(person: str, minutes: NDArray[np.int64], glucose: NDArray[np.floa
     )
 
 
-def history(time_us: NDArray[np.int64], glucose_mg_dl: NDArray[np.float64], points: int = LOOKS_BACK) -> NDArray[np.float32]:
+def history(
+    time_us: NDArray[np.int64], glucose_mg_dl: NDArray[np.float64], points: int = LOOKS_BACK
+) -> NDArray[np.float32]:
     """What is known at the newest reading, (points,) mg/dL, the newest last; NaN where a gap is too wide, or before.
 
     time_us (n,) ascending without doubles, n >= 1. The grid ends at the newest reading, so nothing is taken from later.
     """
     at = time_us[-1] - STEP_US * np.arange(points - 1, -1, -1)
-    row = np.interp(at, time_us, glucose_mg_dl).astype(np.float32)
+    row: NDArray[np.float32] = np.interp(at, time_us, glucose_mg_dl).astype(np.float32)
     later = np.searchsorted(time_us, at)
     earlier = np.searchsorted(time_us, at, side="right") - 1
     wide = time_us[later] - time_us[np.maximum(earlier, 0)] > LONGEST_GAP_MIN * MINUTE_US

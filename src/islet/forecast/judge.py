@@ -20,7 +20,7 @@ from islet.forecast.train import happened
 from islet.forecast.windows import Windows
 
 LOW_MG_DL: Final = 70.0
-LEVELS: Final = (0.2, 0.3, 0.4, 0.5, 0.6)  # of risk at which one would warn
+LEVELS: Final = (0.1, 0.2, 0.3, 0.4, 0.5)  # of risk at which one would warn
 Paths = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 BASELINES: Final[dict[str, Paths]] = {
     "persistence": persistence,
@@ -56,7 +56,9 @@ def errors_table(case: Judged) -> dict[str, dict[str, float]]:
         missed = path - target
         at = {30: missed[:, 5], 60: missed[:, 11]}
         out[name] = {"rmse": _root(missed), "mae": float(np.abs(missed).mean())}
-        out[name] |= {f"rmse_{k}_min": _root(m) for k, m in at.items()} | {f"mae_{k}_min": float(np.abs(m).mean()) for k, m in at.items()}
+        out[name] |= {f"rmse_{k}_min": _root(m) for k, m in at.items()} | {
+            f"mae_{k}_min": float(np.abs(m).mean()) for k, m in at.items()
+        }
     return out
 
 
@@ -85,11 +87,11 @@ def alarms_table(case: Judged, found: Sequence[Segment]) -> dict[str, dict[str, 
     known = filled(case.seen.history)
     out: dict[str, dict[str, float]] = {}
     for m, steps in enumerate(RISK_STEPS):
-        warned = {f"risk {level:.1f}": case.risks[:, 0, m] >= level for level in LEVELS}
-        warned["median"] = (case.quantiles[:, :steps, MEDIAN] < LOW_MG_DL).any(axis=1)
+        warned: dict[str, NDArray[np.bool_]] = {f"risk {level:.1f}": case.risks[:, 0, m] >= level for level in LEVELS}
+        warned["median"] = case.quantiles[:, :steps, MEDIAN].min(axis=1) < LOW_MG_DL
         for name, path in BASELINES.items():
             if name != "persistence":
-                warned[name] = (path(known)[:, :steps] < LOW_MG_DL).any(axis=1)
+                warned[name] = path(known)[:, :steps].min(axis=1) < LOW_MG_DL
         for name, said in warned.items():
             counts = total(_tallies(case.seen, said, found, steps))
             out[f"{name}, {5 * steps} min"] = {

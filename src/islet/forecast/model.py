@@ -99,12 +99,17 @@ def from_bytes(data: bytes) -> Model:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return _model({name: arrays[name] for name in arrays.files})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise BadInput(f"forecast model: expected an .npz that `islet forecast train` wrote: {error}", reason="model") from error
+        raise BadInput(
+            f"forecast model: expected an .npz that `islet forecast train` wrote: {error}", reason="model"
+        ) from error
 
 
 def _model(arrays: dict[str, np.ndarray]) -> Model:
     if int(arrays["format"]) != FORMAT:
-        raise BadInput(f"forecast model: format {int(arrays['format'])}, this version reads {FORMAT}; train it anew", reason="model")
+        raise BadInput(
+            f"forecast model: format {int(arrays['format'])}, this version reads {FORMAT}; train it anew",
+            reason="model",
+        )
     count = sum(name.startswith("centre_") for name in arrays)
     networks = tuple(
         Network(

@@ -32,7 +32,8 @@ class Network:
 
     def standardized(self, features: Array) -> Array:
         """(n, f) as the layers want them; clipped, so that nothing unheard of comes far."""
-        return np.clip((features - self.centre) / self.scale, -8.0, 8.0)
+        out: Array = np.clip((features - self.centre) / self.scale, -8.0, 8.0)
+        return out
 
     def outputs(self, features: Array) -> Array:
         """(n, OUTPUTS): moves in the row's own unit, then logits of risk."""
@@ -42,10 +43,10 @@ class Network:
 def forward(weights: tuple[Array, ...], x: Array) -> Array:
     """Outputs (n, OUTPUTS) of standardized features (n, f)."""
     w1, b1, w2, b2, w3, b3, way = weights
-    first = x @ w1
+    first: Array = x @ w1
     first += b1
     np.maximum(first, 0, out=first)
-    second = first @ w2
+    second: Array = first @ w2
     second += b2
     np.maximum(second, 0, out=second)
     out: Array = second @ w3

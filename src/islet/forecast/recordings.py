@@ -23,7 +23,11 @@ class Columns:
 
 
 def read_table(
-    lines: Iterable[str], source: str, columns: Columns, *, skip: Callable[[int, str], bool] = lambda _row, _person: False
+    lines: Iterable[str],
+    source: str,
+    columns: Columns,
+    *,
+    skip: Callable[[int, str], bool] = lambda _row, _person: False,
 ) -> dict[str, Rows]:
     """(minute, mg/dL) of each person, of CSV lines with a header; times are ISO 8601, rounded to the minute.
 
@@ -44,7 +48,8 @@ def read_table(
             people.setdefault(person, []).append((round(seconds / 60), float(value)))
         except ValueError as error:
             raise BadInput(
-                f"{source}, row {number} (from 0, without the header): expected an ISO 8601 time and a number in mg/dL", reason="data"
+                f"{source}, row {number} (from 0, without the header): expected an ISO 8601 time and a number in mg/dL",
+                reason="data",
             ) from error
     return people
 

@@ -51,7 +51,8 @@ def inputs(x: Array, moves: Array, logits: Array) -> Array:
 def chances(lines: Array, found: Array) -> Array:
     """(n, 8) of lines (8, INPUTS) and inputs (n, 8, INPUTS)."""
     logit = np.einsum("nki,ki->nk", found, lines)
-    return 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
+    out: Array = 1 / (1 + np.exp(-np.clip(logit, -30, 30)))
+    return out
 
 
 def plain_lines() -> Array:

@@ -57,7 +57,10 @@ class Rows:
 
 def rows(windows: Windows) -> Rows:
     """Features and targets of windows, chunk by chunk."""
-    chunks = [features(windows.history[k : k + _CHUNK], windows.minute[k : k + _CHUNK]) for k in range(0, len(windows), _CHUNK)]
+    chunks = [
+        features(windows.history[k : k + _CHUNK], windows.minute[k : k + _CHUNK])
+        for k in range(0, len(windows), _CHUNK)
+    ]
     x = np.concatenate(chunks)
     now = windows.history[:, -1:]
     return Rows(x=x, moves=(windows.target - now) / unit(x), happened=happened(windows.target, now[:, 0]))
@@ -163,9 +166,7 @@ def predict(network: Network, x: Array) -> Array:
     return out
 
 
-def fit_least_absolute(
-    data: Rows, weights: Array, *, rounds: int = 12, seed: int = 0
-) -> Array:
+def fit_least_absolute(data: Rows, weights: Array, *, rounds: int = 12, seed: int = 0) -> Array:
     """Lines (f + 1, 12) with the least absolute error, from those of `weights`, by reweighted least squares.
 
     Each round solves least squares with weights 1 / |error|; on at most 40,000 rows, which is enough for a line.
