@@ -23,6 +23,7 @@ from islet.forecast.windows import HORIZON, Part, Windows, windows
 
 LEAST_PEOPLE: Final = 10
 _SHARES: Final = (0.6, 0.2)  # learnt from, calibrated on; the rest judges
+_LEARNT_SHARE: Final = 0.8  # of the time of those it learns from; the rest of it calibrates too
 _SHORTEST: Final = 12  # points of a window's past
 _EVALUATION_STRIDE: Final = 3
 
@@ -57,6 +58,22 @@ def divide(found: Sequence[Segment], seed: int) -> People:
     return People(learn=learn, calibrate=calibrate, judge=judge)
 
 
+def by_time(found: Sequence[Segment]) -> tuple[list[Segment], list[Segment]]:
+    """The first four fifths of each person's points, and the rest."""
+    early: list[Segment] = []
+    late: list[Segment] = []
+    points: dict[str, int] = {}
+    for segment in found:
+        points[segment.person] = points.get(segment.person, 0) + len(segment)
+    passed = dict.fromkeys(points, 0)
+    for segment in found:
+        cut = min(max(int(_LEARNT_SHARE * points[segment.person]) - passed[segment.person], 0), len(segment))
+        passed[segment.person] += len(segment)
+        early += [segment.between(0, cut)] if cut else []
+        late += [segment.between(cut, len(segment))] if cut < len(segment) else []
+    return early, late
+
+
 def live_windows(found: Sequence[Segment], stride: int) -> Windows:
     """Windows as they are met live: with a reading at the newest point, and nothing from after it."""
     return windows(
@@ -69,13 +86,19 @@ def live_windows(found: Sequence[Segment], stride: int) -> Windows:
 
 
 def fit_model(people: People, recipe: Recipe, seed: int, *, stride: int = 1, progress: Progress | None = None) -> Model:
-    """A model without its card. The blend, the margins and the lines of the risks come from those calibrated on."""
-    learnt = rows(shortened(live_windows(people.learn, stride), recipe.cut_share, seed))
+    """A model without its card.
+
+    The blend, the margins and the lines of the risks come from those calibrated on and from the last fifth of the time
+    of those learnt from, which it has not learnt: how often a risk comes differs between people more than anything
+    else, so that it takes as many of them as there are.
+    """
+    early, late = by_time(people.learn)
+    learnt = rows(shortened(live_windows(early, stride), recipe.cut_share, seed))
     network = train(learnt, recipe, seed, progress=progress)
     target = learnt.moves * unit(learnt.x)
     ridge = fit_ridge(learnt.x, target, 100.0)
     lad = fit_least_absolute(learnt, ridge, seed=seed)
-    seen = live_windows(people.calibrate, _EVALUATION_STRIDE)
+    seen = live_windows([*people.calibrate, *late], _EVALUATION_STRIDE)
     held = rows(seen)
     moves = seen.target - seen.history[:, -1:]
     path = predict(network, held.x)[:, :PATH].reshape(len(held), HORIZON, len(QUANTILES))[:, :, MEDIAN] * unit(held.x)

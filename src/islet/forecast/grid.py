@@ -40,6 +40,17 @@ class Segment:
     def __len__(self) -> int:
         return len(self.glucose)
 
+    def between(self, begin: int, end: int) -> "Segment":
+        """The points [begin, end) as a recording by itself."""
+        return Segment(
+            person=self.person,
+            start_min=self.start_min + STEP_MIN * begin,
+            glucose=self.glucose[begin:end],
+            held=self.held[begin:end],
+            known_at=self.known_at[begin:end] - begin,
+            fresh=self.fresh[begin:end],
+        )
+
 
 def segments(
     person: str,
