@@ -18,8 +18,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.forecast.accuracy import GROUPS, Found, measure
-from benchmarks.forecast.members import OWN, POOLED, Fitted, fit_all
 from benchmarks.forecast.honesty import Case, case_of, figures_of
+from benchmarks.forecast.members import OWN, POOLED, Fitted, fit_all
 from benchmarks.forecast.progress import bar, no_bar
 from benchmarks.forecast.protocol import Config, Split, read_config, read_segments, split
 from benchmarks.forecast.report import tables

@@ -61,7 +61,9 @@ def fit_all(
         data[name] = rows(shortened(found, recipe.cut_share, 7))
         plain[name] = rows(found)
     everything = joined(list(data.values()))
-    pooled = tuple(train(everything, recipe, seed, progress=partial(say, f"pooled network {seed + 1}")) for seed in SEEDS)
+    pooled = tuple(
+        train(everything, recipe, seed, progress=partial(say, f"pooled network {seed + 1}")) for seed in SEEDS
+    )
     ridge = fit_ridge(everything.x, everything.moves * unit(everything.x), 100.0)
     made = {}
     for name in splits:

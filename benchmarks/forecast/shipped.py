@@ -1,5 +1,7 @@
 """The model that the package ships: `python -m benchmarks.forecast.shipped`, from data whose licence allows it.
 
+With `--judge` the model stays, and only the figures of its card are made anew.
+
 Colas and Hall (CC BY 4.0), T1D-UOM (CC BY 4.0), BIG IDEAs (ODC-By 1.0). Not used: Broll (package data under the GPL),
 Dubosson (CC BY-SA 4.0), Weinstock (its own agreement).
 """
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.forecast.progress import bar
+from islet.forecast.card import with_card
 from islet.forecast.fit import counted, divide, fit_model
 from islet.forecast.forecaster import Forecaster
 from islet.forecast.grid import LONGEST_GAP_MIN, Segment
@@ -19,7 +22,6 @@ from islet.forecast.judge import card_figures, judged
 from islet.forecast.model import from_bytes, to_bytes
 from islet.forecast.recordings import Columns, Rows, read_table, recordings
 from islet.forecast.train import Recipe
-from islet.forecast.card import with_card
 from islet.model.units import MG_DL_PER_MMOL_L
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -39,8 +41,11 @@ def main() -> int:
     shared = Path(os.environ.get("ISLET_SHARED_DATA", ROOT.parent / "shared" / "data"))
     found = _recordings(shared)
     people = divide(found, SEED)
-    model = fit_model(people, RECIPE, SEED, progress=lambda done: bar("training", done))
-    model = from_bytes(to_bytes(model))  # judged as it is shipped, in half precision
+    if "--judge" in sys.argv[1:]:
+        model = from_bytes(OUT.read_bytes())
+    else:
+        model = fit_model(people, RECIPE, SEED, progress=lambda done: bar("training", done))
+        model = from_bytes(to_bytes(model))  # judged as it is shipped, in half precision
     figures = card_figures(judged(Forecaster(model=model), people.judge, 1), people.judge)
     model = with_card(
         model, title="Islet pooled 1", sources=SOURCES, people=counted(people), figures=figures, seed=SEED

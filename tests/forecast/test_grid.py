@@ -84,4 +84,8 @@ def test_a_window_holds_nothing_from_before_its_part() -> None:
 def test_a_piece_of_a_recording_is_that_recording_by_itself() -> None:
     (one,) = segments("1", np.array([0, 12, 15, 22]), np.array([100, 112, 130, 90], np.float32), gap_min=45, least=1)
     piece = one.between(2, 5)
-    assert (piece.start_min, piece.glucose.tolist(), piece.known_at.tolist()) == (10, [110, 130, 101.42857360839844], [1, 1, 3])
+    assert (piece.start_min, piece.glucose.tolist(), piece.known_at.tolist()) == (
+        10,
+        [110, 130, 101.42857360839844],
+        [1, 1, 3],
+    )

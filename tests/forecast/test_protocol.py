@@ -1,11 +1,15 @@
 """GlucoBench's splits, as its authors' own logs print them; and refusals of files that do not fit."""
 
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from benchmarks.forecast.accuracy import window_sets
 from benchmarks.forecast.protocol import Config, read_config, read_segments, split
 from islet.errors import BadInput
+from islet.forecast.grid import Segment
+from islet.forecast.windows import windows
 
 # points of train, validation, test and out of distribution: output/arima_*.txt of the authors' repository
 _PRINTED = {
@@ -17,13 +21,39 @@ _PRINTED = {
 _SEGMENTS = {"iglu": 15, "dubosson": 8, "colas": 205, "hall": 152}
 
 
+@cache
+def _read(name: str, shared: Path) -> tuple[Config, list[Segment]]:
+    config = read_config(Path(name))
+    return config, read_segments(shared / "glucobench" / config.file, config)
+
+
 @pytest.mark.parametrize("name", list(_PRINTED))
 def test_the_parts_are_as_large_as_the_authors_print(name: str, shared_data: Path) -> None:
-    config = read_config(Path(name))
-    found = read_segments(shared_data / "glucobench" / config.file, config)
+    config, found = _read(name, shared_data)
     assert len(found) == _SEGMENTS[name]
     for seed, sizes in _PRINTED[name].items():
         assert split(found, config, seed).sizes() == sizes
+
+
+# The authors print calibration errors of the linear row, sums of (k / n - p)² over p = 0, 0.1, … 1: the first step's, of
+# seed 10 in output/linreg_*.txt, is a whole number of tenths of 1 / n² for one n up to a few thousand only.
+_PRINTED_ERROR = {
+    ("dubosson", "test"): (144, 0.5983989197530863),
+    ("dubosson", "out"): (128, 0.5892700195312499),
+    ("colas", "test"): (1950, 0.5956707429322814),
+    ("hall", "out"): (1232, 0.39887839433293976),
+}
+
+
+@pytest.mark.parametrize(("name", "part"), list(_PRINTED_ERROR))
+def test_there_are_as_many_windows_as_the_authors_had(name: str, part: str, shared_data: Path) -> None:
+    config, segments = _read(name, shared_data)
+    found = split(segments, config, 10)
+    start, stride = window_sets(config, 10)["linear"]
+    count = len(windows(getattr(found, part), start=start, stride=stride))
+    expected, error = _PRINTED_ERROR[name, part]
+    assert count == expected
+    assert abs(error * count**2 * 10 - round(error * count**2 * 10)) < 1e-3
 
 
 _CONFIG = Config(title="t", gap_min=45, least_points=2, part_points=2, most_input=2)

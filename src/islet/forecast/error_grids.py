@@ -8,7 +8,6 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-
 Values = NDArray[np.floating]
 Lines = tuple[tuple[str, tuple[tuple[float, float], ...]], ...]
 
