@@ -1,6 +1,7 @@
 """The network's gradient, its training, and its quantiles."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,14 +12,15 @@ from islet.forecast.train import Recipe, Rows, train
 
 def test_the_gradient_is_that_of_finite_differences() -> None:
     rng = np.random.default_rng(4)
-    weights = [w.astype(np.float64) for w in initial(WIDTH, (7, 5), rng)]
+    weights: list[Any] = [w.astype(np.float64) for w in initial(WIDTH, (7, 5), rng)]
     for w in weights:
         w += rng.normal(0, 0.05, w.shape)
-    x, moves = rng.normal(0, 1, (6, WIDTH)), rng.normal(0, 1, (6, 12))
-    did = rng.integers(0, 2, (6, OUTPUTS - PATH)).astype(float)
+    x: Any = rng.normal(0, 1, (6, WIDTH))
+    moves: Any = rng.normal(0, 1, (6, 12))
+    did: Any = rng.integers(0, 2, (6, OUTPUTS - PATH)).astype(float)
     did[0, 0] = np.nan
 
-    def value() -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+    def value() -> tuple[float, Any, Any, Any]:
         first = np.maximum(x @ weights[0] + weights[1], 0)
         second = np.maximum(first @ weights[2] + weights[3], 0)
         total, out = loss(second @ weights[4] + x @ weights[6] + weights[5], moves, did, 0.3)
