@@ -1,10 +1,10 @@
-"""Run all benchmarks, or those that are named: `python -m benchmarks [simulate storage engine path gateway latency]`."""
+"""Run all benchmarks, or those that are named: `python -m benchmarks [simulate storage engine path gateway latency forecast.speed]`."""
 
 import subprocess
 import sys
 import time
 
-ALL = ("simulate", "storage", "engine", "path", "gateway", "latency")
+ALL = ("simulate", "storage", "engine", "path", "gateway", "latency", "forecast.speed")
 
 
 def main() -> int:

@@ -31,7 +31,8 @@ def damped_slope(history: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def extrapolated(history: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same slope goes on undamped: what most devices' predictive alarms are."""
-    return history[:, -1:] + _slope(history)[:, None] * np.arange(1, HORIZON + 1, dtype=np.float32)
+    path: NDArray[np.float32] = history[:, -1:] + _slope(history)[:, None] * np.arange(1, HORIZON + 1, dtype=np.float32)
+    return path
 
 
 def ar2(history: NDArray[np.float32]) -> NDArray[np.float32]:
