@@ -1,4 +1,4 @@
-"""Run all benchmarks, or those that are named: `python -m benchmarks [simulate storage engine path gateway latency forecast.speed]`."""
+"""Run all benchmarks, or those that are named: `python -m benchmarks [simulate storage … forecast.speed]`."""
 
 import subprocess
 import sys
