@@ -4,6 +4,7 @@ import csv
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from islet.errors import BadInput
 from islet.forecast.grid import Segment, segments
 
 Rows = list[tuple[int, float]]
+_NO_VALUE: Final = ("", "NA", "NaN")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,25 +35,48 @@ def read_table(
 
     Rows without a value, and those that `skip` (row from 0, person) says, are left out. Raises BadInput with the row.
     """
-    table = csv.DictReader(lines)
-    header = list(table.fieldnames or ())
+    table = csv.reader(lines)
+    header = next(table, [])
     for name in (columns.person, columns.time, columns.glucose):
         if name not in header:
             raise BadInput(f"{source}: no column {name!r}; there are {', '.join(header) or 'none'}", reason="data")
-    people: dict[str, Rows] = {}
+    who, when, what = (header.index(name) for name in (columns.person, columns.time, columns.glucose))
+    least = max(who, when, what)
+    numbers: list[int] = []
+    rows: list[list[str]] = []
     for number, row in enumerate(table):
-        person, value = row[columns.person], row[columns.glucose]
-        if value in (None, "", "NA", "NaN") or skip(number, person):
-            continue
-        try:
-            seconds = int(np.datetime64(row[columns.time], "s").astype(np.int64))
-            people.setdefault(person, []).append((round(seconds / 60), float(value)))
-        except ValueError as error:
-            raise BadInput(
-                f"{source}, row {number} (from 0, without the header): expected an ISO 8601 time and a number in mg/dL",
-                reason="data",
-            ) from error
+        if row and (len(row) <= least or (row[what] not in _NO_VALUE and not skip(number, row[who]))):
+            numbers.append(number)
+            rows.append(row)
+    try:
+        minutes = _minutes([row[when] for row in rows])
+        values = [float(row[what]) for row in rows]
+    except (ValueError, IndexError):
+        number = next(number for number, row in zip(numbers, rows, strict=True) if not _reads(row, when, what))
+        raise BadInput(
+            f"{source}, row {number} (from 0, without the header): expected an ISO 8601 time and a number in mg/dL",
+            reason="data",
+        ) from None
+    people: dict[str, Rows] = {}
+    for row, minute, value in zip(rows, minutes, values, strict=True):
+        people.setdefault(row[who], []).append((minute, value))
     return people
+
+
+def _minutes(times: list[str]) -> list[int]:
+    """Minutes since 1970, halves to the even one."""
+    seconds = np.array(times, "datetime64[s]").astype(np.int64)
+    rounded: list[int] = np.rint(seconds / 60).astype(np.int64).tolist()
+    return rounded
+
+
+def _reads(row: list[str], when: int, what: int) -> bool:
+    try:
+        _minutes([row[when]])
+        float(row[what])
+    except (ValueError, IndexError):
+        return False
+    return True
 
 
 def recordings(people: dict[str, Rows], *, gap_min: int, least: int) -> list[Segment]:
