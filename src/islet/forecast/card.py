@@ -78,11 +78,11 @@ def figures_markdown(figures: Mapping[str, Any]) -> str:
     alarms = [
         (
             name,
-            f"{one['events']:.0f}",
-            f"{one['sensitivity']:.0%}",
-            f"{one['false_a_day']:.2f}",
-            f"{one['lead_min']:.0f}",
-            f"{one['true_share']:.0%}",
+            str(one["events"]),
+            _said(one["sensitivity"], ".0%"),
+            _said(one["false_a_day"], ".2f"),
+            _said(one["lead_min"], ".0f"),
+            _said(one["true_share"], ".0%"),
         )
         for name, one in figures["alarms"].items()
     ]
@@ -115,6 +115,10 @@ _ERRORS = ("rmse", "mae", "rmse_30_min", "mae_30_min", "rmse_60_min", "mae_60_mi
 def _covered(found: Mapping[Any, float]) -> tuple[str, str]:
     """JSON makes words of numbers that are keys."""
     return tuple(f"{found[k] if k in found else found[str(k)]:.1%}" for k in (50, 90))  # type: ignore[return-value]
+
+
+def _said(value: float | None, form: str) -> str:
+    return "-" if value is None else format(value, form)
 
 
 def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

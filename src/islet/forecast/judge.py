@@ -83,10 +83,10 @@ def risks_table(case: Judged) -> dict[str, dict[str, object]]:
     return out
 
 
-def alarms_table(case: Judged, found: Sequence[Segment]) -> dict[str, dict[str, float]]:
-    """Warnings of lows within 30 and 60 min: by risk at several levels, by the median, and by the baselines."""
+def alarms_table(case: Judged, found: Sequence[Segment]) -> dict[str, dict[str, float | None]]:
+    """Warnings of lows within 30 and 60 min: by risk at several levels, by the median, and by the baselines. None is unknown."""
     known = filled(case.seen.history)
-    out: dict[str, dict[str, float]] = {}
+    out: dict[str, dict[str, float | None]] = {}
     for m, steps in enumerate(RISK_STEPS):
         warned: dict[str, NDArray[np.bool_]] = {f"risk {level:.1f}": case.risks[:, 0, m] >= level for level in LEVELS}
         warned["median"] = case.quantiles[:, :steps, MEDIAN].min(axis=1) < LOW_MG_DL
@@ -97,12 +97,17 @@ def alarms_table(case: Judged, found: Sequence[Segment]) -> dict[str, dict[str, 
             counts = total(_tallies(case.seen, said, found, steps))
             out[f"{name}, {5 * steps} min"] = {
                 "events": counts.events,
-                "sensitivity": counts.sensitivity,
-                "false_a_day": counts.false_a_day,
-                "lead_min": counts.lead_min,
-                "true_share": 1 - counts.false / counts.alarms if counts.alarms else float("nan"),
+                "sensitivity": _known(counts.sensitivity),
+                "false_a_day": _known(counts.false_a_day),
+                "lead_min": _known(counts.lead_min),
+                "true_share": 1 - counts.false / counts.alarms if counts.alarms else None,
             }
     return out
+
+
+def _known(value: float) -> float | None:
+    """JSON has no NaN."""
+    return None if np.isnan(value) else value
 
 
 def _tallies(seen: Windows, said: NDArray[np.bool_], found: Sequence[Segment], steps: int) -> list[Tally]:
