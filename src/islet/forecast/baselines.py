@@ -23,15 +23,16 @@ def persistence(history: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def damped_slope(history: NDArray[np.float32]) -> NDArray[np.float32]:
     """The slope of the least-squares line through 20 minutes goes on, ever less: in h it makes h * d / (h + d), d = 30 min."""
-    ahead = np.arange(1, HORIZON + 1, dtype=np.float32)
-    damped = (ahead * _DAMPED_STEPS / (ahead + _DAMPED_STEPS)).astype(np.float32)
+    ahead = np.arange(1, HORIZON + 1)
+    damped: NDArray[np.float32] = (ahead * _DAMPED_STEPS / (ahead + _DAMPED_STEPS)).astype(np.float32)
     path: NDArray[np.float32] = history[:, -1:] + _slope(history)[:, None] * damped
     return path
 
 
 def extrapolated(history: NDArray[np.float32]) -> NDArray[np.float32]:
     """The same slope goes on undamped: what most devices' predictive alarms are."""
-    path: NDArray[np.float32] = history[:, -1:] + _slope(history)[:, None] * np.arange(1, HORIZON + 1, dtype=np.float32)
+    ahead: NDArray[np.float32] = np.arange(1, HORIZON + 1).astype(np.float32)
+    path: NDArray[np.float32] = history[:, -1:] + _slope(history)[:, None] * ahead
     return path
 
 
