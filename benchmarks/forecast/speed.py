@@ -7,6 +7,8 @@ import numpy as np
 from benchmarks.record import figure
 from islet.forecast.features import features
 from islet.forecast.forecaster import Forecaster
+from islet.forecast.gather import histories
+from islet.forecast.grid import STEP_US
 from islet.forecast.shipped import shipped_model
 
 _PEOPLE = 100_000
@@ -39,6 +41,11 @@ def main() -> None:
         for _ in range(_ROUNDS)
     )
     figure("forecast, of that the features", spent / _PEOPLE * 1e6, "us/person")
+    times = np.tile(np.arange(144) * np.int64(STEP_US), (_PEOPLE, 1))
+    count = np.full(_PEOPLE, 144)
+    histories(times[:9], history[:9], count[:9])
+    spent = min(_spent(lambda: histories(times, history, count)) for _ in range(_ROUNDS))
+    figure("forecast, before that the histories from readings", spent / _PEOPLE * 1e6, "us/person")
     one = _spent(lambda: [forecaster.forecast(history[k : k + 1], minute[k : k + 1]) for k in range(500)]) / 500
     figure("forecast, one person alone", one * 1e6, "us")
 

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from islet.forecast.gather import histories
 from islet.forecast.grid import LOOKS_BACK, history, segments
 from islet.forecast.windows import HORIZON, Part, windows
 from islet.model.time import MINUTE_US
@@ -89,3 +90,18 @@ def test_a_piece_of_a_recording_is_that_recording_by_itself() -> None:
         [110, 130, 101.42857360839844],
         [1, 1, 3],
     )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.lists(st.integers(1, 80), max_size=40), min_size=1, max_size=6), st.integers(0, 2**32 - 1))
+def test_histories_of_many_are_those_of_each(gaps: list[list[int]], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    count = np.array([len(own) for own in gaps], np.int64)
+    times = np.zeros((len(gaps), 40), np.int64)
+    glucose = rng.uniform(40, 400, times.shape).astype(np.float32)
+    for row, own in enumerate(gaps):
+        times[row, : len(own)] = np.cumsum(np.array(own, np.int64)) * MINUTE_US
+    found = histories(times, glucose, count, 30)
+    for row, n in enumerate(count.tolist()):
+        expected = history(times[row, :n], glucose[row, :n].astype(np.float64), 30) if n else np.full(30, np.nan)
+        assert np.allclose(found[row], expected, atol=1e-3, equal_nan=True)
