@@ -1,10 +1,10 @@
-"""Run all benchmarks, or those that are named: `python -m benchmarks [simulate storage engine path gateway latency metrics nights]`."""
+"""Run all benchmarks, or those that are named: `python -m benchmarks [simulate storage … forecast.speed]`."""
 
 import subprocess
 import sys
 import time
 
-ALL = ("simulate", "storage", "engine", "path", "gateway", "latency", "metrics", "nights")
+ALL = ("simulate", "storage", "engine", "path", "gateway", "latency", "metrics", "nights", "forecast.speed")
 
 
 def main() -> int:

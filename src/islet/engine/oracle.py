@@ -1,7 +1,6 @@
 """Rules on whole tables, by DuckDB: history rules as they run, and for the others what the kernel has to agree with.
 
-DuckDB is not a dependency of the platform's core (extra `islet[oracle]`), so it is imported when it is first asked.
-It gets no file, no network and no setting: a rule is somebody's text.
+DuckDB is imported when it is first asked, for it is asked at night. It gets no file, no network and no setting: a rule is somebody's text.
 """
 
 from collections.abc import Mapping
@@ -9,7 +8,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from islet.errors import RuleRefused, SettingError
+from islet.errors import RuleRefused
 
 _CLOSED: Final = (
     "SET TimeZone = 'UTC'",
@@ -40,10 +39,8 @@ def run(sql: str, tables: Mapping[str, pa.Table]) -> list[tuple[Any, ...]]:
 
     `days` is made where it is not given and there are `readings`. Raises RuleRefused where DuckDB cannot run it.
     """
-    try:
-        import duckdb
-    except ImportError:
-        raise SettingError("rules over the history need DuckDB: install islet[oracle]") from None
+    import duckdb
+
     connection = duckdb.connect()
     try:
         for name, table in tables.items():

@@ -1,0 +1,1 @@
+"""Forecasts beside the published ones: `python -m benchmarks.forecast --help`."""

@@ -1,0 +1,104 @@
+"""`islet forecast`: train a model on one's own recordings, see how it does on people it has not seen, read its card."""
+
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from islet.errors import BadInput
+from islet.forecast.card import as_markdown, figures_markdown, with_card
+from islet.forecast.fit import counted, divide, fit_model
+from islet.forecast.forecaster import Forecaster
+from islet.forecast.grid import LONGEST_GAP_MIN, Segment
+from islet.forecast.judge import card_figures, judged
+from islet.forecast.model import Model, from_bytes, to_bytes
+from islet.forecast.recordings import Columns, Rows, read_table, recordings
+from islet.forecast.shipped import shipped_model
+from islet.forecast.train import Recipe
+
+_LEAST_READINGS: Final = 48
+_FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.group()
+def forecast() -> None:
+    """Forecasts of the next hour: train, evaluate, card."""
+
+
+@forecast.command()
+@click.argument("tables", nargs=-1, required=True, type=_FILE)
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The model, an .npz file.")
+@click.option("--title", default="own model", show_default=True, help="How the card calls it.")
+@click.option(
+    "--source", "sources", multiple=True, help="Where a table is from and its licence, for the card; once for each."
+)
+@click.option("--seed", default=1, show_default=True, help="The same tables and seed give the same model.")
+@click.option(
+    "--epochs",
+    default=10.0,
+    show_default=True,
+    type=click.FloatRange(0.1, 1000),
+    help="How often to go through the data.",
+)
+def train(tables: Sequence[Path], out: Path, title: str, sources: Sequence[str], seed: int, epochs: float) -> None:
+    """Train on TABLES: CSV files with the columns id, time (ISO 8601, the person's own clock) and gl (mg/dL).
+
+    Of the people, three fifths teach, a fifth calibrates, and a fifth judges: the card holds what was found on those.
+    """
+    if sources and len(sources) != len(tables):
+        raise BadInput(
+            f"{len(tables)} tables, {len(sources)} --source: give one for each table, or none", reason="usage"
+        )
+    people = divide(_recordings(tables), seed)
+    with click.progressbar(length=1000, label="training", show_pos=False) as bar:
+        model = fit_model(
+            people, Recipe(epochs=epochs), seed, progress=lambda done: bar.update(int(1000 * done) - bar.pos)
+        )
+        bar.update(1000 - bar.pos)
+    model = from_bytes(to_bytes(model))  # judged as it is kept, in half precision
+    click.echo("judging …")
+    figures = card_figures(judged(Forecaster(model=model), people.judge, 1), people.judge)
+    said = dict(itertools.zip_longest((t.stem for t in tables), sources, fillvalue="source and licence not given"))
+    model = with_card(model, title=title, sources=said, people=counted(people), figures=figures, seed=seed)
+    out.write_bytes(to_bytes(model))
+    click.echo(figures_markdown(figures))
+    click.echo(f"\n{out}: {out.stat().st_size:,} bytes")
+
+
+@forecast.command()
+@click.argument("tables", nargs=-1, required=True, type=_FILE)
+@click.option("--model", "file", type=_FILE, help="A model file; the one in the package by default.")
+@click.option("--json", "as_json", is_flag=True, help="All figures as JSON.")
+def evaluate(tables: Sequence[Path], file: Path | None, as_json: bool) -> None:
+    """How a model would have done live on TABLES (see `train`), beside simple forecasts. They must not be what it learnt from."""
+    found = _recordings(tables)
+    figures = card_figures(judged(Forecaster(model=_model(file)), found, 1), found)
+    click.echo(json.dumps(figures, indent=1) if as_json else figures_markdown(figures))
+
+
+@forecast.command()
+@click.option("--model", "file", type=_FILE, help="A model file; the one in the package by default.")
+def card(file: Path | None) -> None:
+    """The model card: data and licences, figures on people it has not seen, intended use, limits."""
+    click.echo(as_markdown(_model(file).card), nl=False)
+
+
+def _model(file: Path | None) -> Model:
+    return shipped_model() if file is None else from_bytes(file.read_bytes())
+
+
+def _recordings(tables: Sequence[Path]) -> list[Segment]:
+    people: dict[str, Rows] = {}
+    for table in tables:
+        with table.open(newline="", encoding="utf-8-sig") as lines:
+            read = read_table(lines, str(table), Columns())
+        people |= {f"{table.stem}/{person}": rows for person, rows in read.items()}
+    found = recordings(people, gap_min=LONGEST_GAP_MIN, least=_LEAST_READINGS)
+    if not found:
+        raise BadInput(
+            f"no recording has {_LEAST_READINGS} readings without a gap above {LONGEST_GAP_MIN} minutes", reason="data"
+        )
+    return found

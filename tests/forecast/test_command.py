@@ -1,0 +1,73 @@
+"""`islet forecast`, and the model in the package."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from islet.cli import main
+from islet.forecast.card import as_markdown
+from islet.forecast.forecaster import Forecaster, Reason
+from islet.forecast.model import from_bytes
+from islet.forecast.network import MEDIAN
+from islet.forecast.shipped import shipped_model
+from tests.forecast.conftest import recording
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve people for half a day each."""
+    lines = ["id,time,gl"]
+    for k in range(12):
+        segment = recording(str(k), 0.6, 100 + k)
+        at = (segment.start_min + 5 * np.arange(len(segment))).astype("datetime64[m]")
+        lines += [f"{k},{t},{v:.0f}" for t, v in zip(at, segment.glucose, strict=True)]
+    file = tmp_path_factory.mktemp("forecast") / "mine.csv"
+    file.write_text("\n".join(lines))
+    return file
+
+
+def test_one_trains_a_model_that_is_the_same_again_and_has_its_card(table: Path, tmp_path: Path) -> None:
+    kept = []
+    for name in ("one", "two"):
+        out = tmp_path / f"{name}.npz"
+        command = ["forecast", "train", str(table), "--out", str(out), "--epochs", "0.5", "--source", "made up, CC0"]
+        ran = CliRunner().invoke(main, command)
+        assert ran.exit_code == 0, ran.output
+        kept.append(out)
+    one, two = (from_bytes(out.read_bytes()) for out in kept)
+    assert all(np.array_equal(a, b) for a, b in zip(one.networks[0].weights, two.networks[0].weights, strict=True))
+    card = CliRunner().invoke(main, ["forecast", "card", "--model", str(kept[0])])
+    assert "made up, CC0" in card.output
+    evaluated = CliRunner().invoke(main, ["forecast", "evaluate", str(table), "--model", str(kept[0]), "--json"])
+    assert json.loads(evaluated.output)["forecasts"] > 100
+
+
+def test_too_few_people_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "few.csv"
+    file.write_text("id,time,gl\n" + "\n".join(f"1,2024-01-01 {k // 12:02}:{5 * (k % 12):02},100" for k in range(100)))
+    ran = CliRunner().invoke(main, ["forecast", "train", str(file), "--out", str(tmp_path / "no.npz")])
+    assert ran.exit_code == 1
+    assert "at least 10 people, got 1" in ran.output
+
+
+def test_the_shipped_model_is_small_says_what_it_is_made_of_and_forecasts_at_once() -> None:
+    model = shipped_model()
+    page = as_markdown(model.card)
+    assert "CC BY 4.0" in page
+    assert "Dosing decisions are not to be made" in page
+    rising = np.array([[100 + 4 * k for k in range(24)], [150] * 24], np.float32)
+    said = Forecaster(model=model).forecast(rising, np.array([720, np.nan], np.float32))
+    assert (said.reason == Reason.FORECAST).all()
+    assert said.quantiles[0, 2, MEDIAN] > 192 + 4
+    assert abs(said.quantiles[1, 2, MEDIAN] - 150) < 8
+
+
+def test_the_shipped_card_holds_what_was_promised_of_coverage_and_risks() -> None:
+    figures = shipped_model().card["figures"]
+    assert isinstance(figures, dict)
+    for share, found in figures["coverage"].items():
+        assert abs(found - int(share) / 100) <= 0.02
+    assert figures["errors"]["model"]["rmse"] < 0.9 * figures["errors"]["persistence"]["rmse"]
