@@ -4,12 +4,13 @@ import json
 import re
 
 import pytest
+from msgspec import structs
 
 from islet.model.alerts import Severity
 from islet.model.people import Role
 from islet.model.time import HOUR_US, MINUTE_US, SECOND_US
 from islet.model.topics import Topic
-from islet.notify.policy import DEFAULT
+from islet.notify.policy import DEFAULT, Step
 from islet.notify.recipients import Contact
 from tests.web.portal import Site
 
@@ -90,13 +91,14 @@ async def test_who_was_told_is_shown_to_those_who_may_see_the_patient(ward: Site
     assert shown["snooze_most_min"] == 30.0
     ward.add_user("other", Role.CLINICIAN, "p-2")
     assert (await ward.client("other").get(f"/api/alerts/{alert}/deliveries")).status_code == 403
-    assert (await ward.client("other").get("/api/troubles")).json() == {}
 
 
 async def test_a_message_that_did_not_arrive_is_shown_with_the_alert_and_to_operators(ward: Site) -> None:
     ward.book.put(Contact(id="anna", channel="email", address="broken@b", user="anna"), by="anna", at_us=ward.now_us)
     alert = alarm(ward)
+    ward.add_user("other", Role.CLINICIAN, "p-2")
     assert (await ward.client("nurse").get("/api/troubles")).json() == {alert: "undeliverable"}
+    assert (await ward.client("other").get("/api/troubles")).json() == {}
     assert "the server refuses the recipient" in (await ward.client("admin").get("/operations")).text
 
 
@@ -131,6 +133,8 @@ def fields(page: str) -> dict[str, str | list[str]]:
     for name, options in re.findall(r'<select [^>]*name="([^"]+)">(.*?)</select>', page, re.DOTALL):
         chosen = re.search(r'value="([^"]*)" selected', options)
         found[name] = chosen[1] if chosen else ""
+    for name, value in re.findall(r'type="hidden" name="([0-9.a-z]+)" value="([^"]+)"', page):
+        found[name] = value
     for name, value in re.findall(r'type="checkbox" name="([^"]+)" value="([^"]+)" checked', page):
         found[name] = [*found.get(name, []), value]
     return found
@@ -138,11 +142,15 @@ def fields(page: str) -> dict[str, str | list[str]]:
 
 async def test_a_policy_saved_as_it_is_shown_is_the_same_policy(site: Site) -> None:
     client = site.client("nurse")
+    lows = Step(who="user:nurse", channel="email", contact="nurse", after_min=5, rules=("low",))
+    more = (*DEFAULT.again_severities, Severity.WARNING)
+    before = structs.replace(DEFAULT, steps=(*DEFAULT.steps, lows), again_severities=more)
+    site.book.set_policy("", before, rules=["low", "high"], by="admin", at_us=site.now_us)
     entered = fields((await client.get("/patients/p-1/policy")).text)
     answer = await client.post("/patients/p-1/policy", data=entered, headers=HERE)
     assert answer.status_code == 303, re.findall(r'role="alert".*', answer.text)
-    assert site.book.policy("p-1") == (DEFAULT, True)
-    assert site.book.policy("p-2") == (DEFAULT, False)
+    assert site.book.policy("p-1") == (before, True)
+    assert site.book.policy("p-2") == (before, False)
     line = site.registry.audit()[-1]
     assert (line.by, line.action, line.kind, line.id) == ("nurse", "added", "alarm_policy", "p-1")
 
