@@ -81,11 +81,11 @@ def opening_bytes(addresses: list[str]) -> bytes:
     return data
 
 
-def transfer_bytes(links: int, messages: int) -> bytes:
+def transfer_bytes(links: int, messages: int, first: int = 0) -> bytes:
     """Messages on the links by turns, without a look at credit, as Proton would not send them."""
     body = Message(body=b"{}", inferred=True, correlation_id="1").encode()
     data = b""
-    for number in range(messages):
+    for number in range(first, first + messages):
         # handle, delivery-id, delivery-tag, message-format, settled
         fields = bytes((0x52, 2 * (number % links), 0x52, number, 0xA0, 1, number, 0x43, 0x42))
         frame = b"\x02\x00\x00\x00" + b"\x00\x53\x14\xc0" + bytes((len(fields) + 1, 5)) + fields + body

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-import time
+import os
 from collections.abc import AsyncIterator
 from random import Random
 from typing import Any
@@ -23,6 +23,7 @@ EVENTS = "/devices/cgm-1/messages/events"
 COMMANDS = "/devices/cgm-1/messages/devicebound"
 TWIN = "/devices/cgm-1/twin"
 SEND = "/messages/devicebound"
+ROUNDS = int(os.environ.get("ISLET_FUZZ_ROUNDS", "60"))
 
 
 @pytest.fixture
@@ -184,17 +185,21 @@ async def test_a_twin_that_is_no_object_is_400_and_the_link_goes_on(door: Door, 
 
 
 async def test_a_connection_ends_with_its_token_and_not_with_one_that_was_renewed() -> None:
-    began_s = time.monotonic()
-    async with Door.opened(wall_now=lambda: NOW_US + int((time.monotonic() - began_s) * 1e6)) as door:
+    now_us = NOW_US
+    async with Door.opened(wall_now=lambda: now_us) as door:
         port = await door.amqp.listen("127.0.0.1", 0)
         first, second = door.add_device(), door.add_device("cgm-2")
         async with (
-            admitted(door, port, token(first, expires_s=NOW_S + 2)) as ends,
-            admitted(door, port, token(second, expires_s=NOW_S + 2)) as stays,
+            admitted(door, port, token(first, expires_s=NOW_S + 60)) as ends,
+            admitted(door, port, token(second, expires_s=NOW_S + 60)) as stays,
         ):
             await ends.sender(EVENTS)
             sender = await stays.sender("/devices/cgm-2/messages/events")
             assert await stays.put_token(token(second)) == 200
+            now_us = (NOW_S + 60) * 1_000_000 - 100_000  # a tenth of a second before the end
+            door.amqp.refresh()
+            assert door.exchange.presence.online() == {"cgm-1", "cgm-2"}
+            now_us += 100_000
             await gone(ends)
             await threaded(sender.send, Message(body=reading(), inferred=True))
             assert door.exchange.presence.online() == {"cgm-2"}
@@ -206,6 +211,34 @@ async def test_a_device_that_may_no_longer_is_disconnected_within_a_second(door:
         await peer.sender(EVENTS)
         door.change_device("cgm-1", enabled=False)
         await gone(peer)
+
+
+async def test_a_message_that_is_too_large_is_rejected_or_closes_its_link(door: Door, amqp: int) -> None:
+    async with admitted(door, amqp, token(door.add_device())) as peer:
+        assert await peer.send(EVENTS, b" " * 262_145) == REJECTED
+        with pytest.raises(LinkDetached, match="size-exceeded"):
+            await peer.send(EVENTS, b" " * 400_000)
+    async with admitted(door, amqp, token(door.registry.devices()[0])) as peer:
+        assert await peer.send(EVENTS, b" " * 262_144) == ACCEPTED
+
+
+async def test_a_flood_is_held_back_while_the_log_is_slow() -> None:
+    async with Door.opened(most_bytes=300) as door:
+        port = await door.amqp.listen("127.0.0.1", 0)
+        door.log.gate.clear()
+        plain = b"\0cgm-1@sas.hub\0" + token(door.add_device()).encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"AMQP\x03\x01\x00\x00" + _init(plain) + opening_bytes([EVENTS]))
+        await _quiet(reader)
+        for first in (0, 8):
+            writer.write(transfer_bytes(1, 8, first))
+            await _quiet(reader)
+        assert door.intake.outstanding == 8  # the second eight wait in the socket
+        door.log.gate.set()
+        while len(door.rows(Topic.DEAD_LETTERS)) < 16:
+            await asyncio.sleep(0.01)
+        writer.close()
+        await door.amqp.stop()
 
 
 async def test_bytes_that_are_spoiled_cost_nobody_else_anything(
@@ -220,7 +253,7 @@ async def test_bytes_that_are_spoiled_cost_nobody_else_anything(
     opening, transfers = sasl + opening_bytes(addresses), transfer_bytes(len(addresses), 8)
     async with admitted(door, amqp, token(good)) as steady:
         sender = await steady.sender(EVENTS)
-        for number in range(60):
+        for number in range(ROUNDS):
             reader, writer = await asyncio.open_connection("127.0.0.1", amqp)
             writer.write(opening if number % 3 else spoiled(opening, rng))
             if number % 3:
@@ -229,9 +262,9 @@ async def test_bytes_that_are_spoiled_cost_nobody_else_anything(
             await _quiet(reader)
             writer.transport.abort()
             if number % 10 == 0:
-                await threaded(sender.send, Message(body=reading(100 + number), inferred=True))
+                await threaded(sender.send, Message(body=reading(100 + number % 100), inferred=True))
     assert door.rows(Topic.DEAD_LETTERS), "the bytes were good before they were spoiled"
-    assert len([row for row in door.rows(Topic.GLUCOSE_READINGS) if row["device"] == "cgm-1"]) == 6
+    assert len([row for row in door.rows(Topic.GLUCOSE_READINGS) if row["device"] == "cgm-1"]) == ROUNDS // 10
     assert "Traceback" not in capsys.readouterr().out
 
 

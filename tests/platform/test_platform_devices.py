@@ -1,5 +1,7 @@
 """Commands and twins on a whole platform: a service asks over HTTPS, the official SDK listens through WebSocket."""
 
+import asyncio
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,17 +18,20 @@ from tests.conftest import Missing
 from tests.platform.process import PlatformProcess, can_bind
 
 HOST = "127.0.0.87"  # an address of its own: the SDK's port is fixed
-PORT = 443
+PORT, AMQP_PORT = 443, 5671
+SASL = b"AMQP\x03\x01\x00\x00"
 
 
 @pytest.fixture
 def platform(tmp_path: Path, missing: Missing) -> Iterator[PlatformProcess]:
-    if not can_bind(HOST, PORT):
-        missing(f"a free {HOST}:{PORT}")
+    for port in (PORT, AMQP_PORT):
+        if not can_bind(HOST, port):
+            missing(f"a free {HOST}:{port}")
     environment = {
         "ISLET_HOST": HOST,
         "ISLET_HUB_NAME": HOST,
         "ISLET_HTTPS_PORT": str(PORT),
+        "ISLET_AMQP_TLS_PORT": str(AMQP_PORT),
         "ISLET_ROLES": "gateway,web",
     }
     one = PlatformProcess(tmp_path, environment, host=HOST)
@@ -61,4 +66,8 @@ async def test_a_command_reaches_the_official_sdk_and_what_it_reports_its_twin(p
         twin = (await service.get("/twins/cgm-1")).json()
         assert twin["properties"]["reported"]["buzzed"] is True
         assert (await service.get("/devices/cgm-1")).json()["cloudToDeviceMessageCount"] == 0
+    tls = ssl.create_default_context(cafile=str(platform.data_dir / "certificates" / "authority.pem"))
+    reader, writer = await asyncio.open_connection(HOST, AMQP_PORT, ssl=tls)
+    writer.write(SASL)
+    assert await reader.readexactly(len(SASL)) == SASL
     assert platform.stop() == 0

@@ -82,6 +82,11 @@ class AmqpServer:
         """The connection's socket is closed."""
         self._open.discard(connection)
 
+    def refresh(self) -> None:
+        """Look at the credentials of all connections again, because the registry has changed."""
+        for connection in list(self._open):
+            connection.refresh()
+
     async def _refresh_regularly(self) -> None:
         seen = self.authenticator.version
         while True:
@@ -89,8 +94,7 @@ class AmqpServer:
             try:
                 version = self.authenticator.version
                 if version != seen:
-                    for connection in list(self._open):
-                        connection.refresh()
+                    self.refresh()
                     seen = version
             except Exception:
                 _log.exception("refresh_failed")

@@ -68,11 +68,13 @@ class AmqpConnection(asyncio.Protocol):
         self._engine.bind(self._amqp)
         self._credentials = Credentials(server.authenticator, self._peer)
         self._expires_us: dict[Identity | str, int] = {}  # of what is in use: devices, and services' endpoints
+        self._links: set[Link] = set()
         self._handlers: dict[Link, Incoming | Outgoing] = {}
         self._ends: dict[Identity, DeviceEnd] = {}
         self._end_of: dict[Incoming | Outgoing, DeviceEnd] = {}
         self._token_answers: Outgoing | None = None
-        self._is_open = self._is_closed = self._woken = self._choked = False
+        self._is_open = self._is_closed = self._woken = self._choked = self._stopping = False
+        self._held = 0
         self._timers: list[asyncio.TimerHandle] = []
         self._expiry: asyncio.TimerHandle | None = None
 
@@ -90,11 +92,28 @@ class AmqpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._choked = True
-        self._transport.pause_reading()
+        self._set_reading()
 
     def resume_writing(self) -> None:
         self._choked = False
-        self._transport.resume_reading()
+        self._set_reading()
+
+    def hold(self) -> None:
+        """Do not read until `let_go` was called as often."""
+        self._held += 1
+        self._set_reading()
+
+    def let_go(self) -> None:
+        self._held -= 1
+        self._set_reading()
+
+    def _set_reading(self) -> None:
+        if self._is_closed or self._transport.is_closing():
+            return
+        if self._choked or self._held or self._stopping:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -193,9 +212,10 @@ class AmqpConnection(asyncio.Protocol):
         elif kind in (Event.LINK_REMOTE_CLOSE, Event.LINK_REMOTE_DETACH):
             self._detach(event.link)
         elif kind == Event.SESSION_REMOTE_CLOSE:
-            for link in [link for link in self._handlers if link.session == event.session]:
+            for link in [link for link in self._links if link.session == event.session]:
                 self._detach(link)
             event.session.close()
+            event.session.free()
         elif kind == Event.CONNECTION_REMOTE_CLOSE:
             self._amqp.close()
 
@@ -207,7 +227,7 @@ class AmqpConnection(asyncio.Protocol):
     def _open(self) -> None:
         refusal_s = self._server.turnstile.refusal_s(self._loop.time())
         if refusal_s is not None:
-            self._transport.pause_reading()
+            self.stop_reading()
             self._timers.append(self._loop.call_later(refusal_s, self._refuse, "too many connect at once"))
             return
         self._is_open = True
@@ -221,6 +241,7 @@ class AmqpConnection(asyncio.Protocol):
     # --- links ---
 
     def _attach(self, link: Link) -> None:
+        self._links.add(link)
         terminus = link.remote_target if isinstance(link, Receiver) else link.remote_source
         try:
             if len(self._handlers) >= _MOST_LINKS:
@@ -293,10 +314,16 @@ class AmqpConnection(asyncio.Protocol):
         return end
 
     def _detach(self, link: Link) -> None:
-        handler = self._handlers.pop(link, None)
-        link.close()
-        if handler is None:
+        if link not in self._links:  # freed before, which may be done once only
             return
+        self._links.discard(link)
+        handler = self._handlers.pop(link, None)
+        if handler is not None:
+            self._forget(handler)
+        link.close()
+        link.free()  # its name may be used again
+
+    def _forget(self, handler: Incoming | Outgoing) -> None:
         handler.ended()
         if handler is self._token_answers:
             self._token_answers = None
@@ -353,8 +380,8 @@ class AmqpConnection(asyncio.Protocol):
 
     def stop_reading(self) -> None:
         """Take nothing more; what is under way is still answered."""
-        if not self._is_closed:
-            self._transport.pause_reading()
+        self._stopping = True
+        self._set_reading()
 
     def end(self, name: str, description: str) -> None:
         """Close with a condition that the peer is told."""
@@ -382,6 +409,7 @@ class AmqpConnection(asyncio.Protocol):
             end.detached_all()
             self._gone(end)
         self._handlers.clear()
+        self._links.clear()
         self._end_of.clear()
         if self._choked:
             self._transport.abort()

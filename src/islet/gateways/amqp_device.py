@@ -9,6 +9,7 @@ from proton import Delivery, Message, Receiver, Sender
 from islet.decode.iothub import Identity
 from islet.decode.iothub_amqp import Place
 from islet.decode.iothub_twins import JsonObject, Twin, desired_patch, device_twin, parse_object
+from islet.decode.mqtt import MAX_PAYLOAD
 from islet.decode.telemetry import Arrival
 from islet.errors import BadInput
 from islet.gateways.amqp_links import Incoming, Line, Outgoing
@@ -33,13 +34,19 @@ class _Telemetry(Incoming):
         self._end, self._intake = end, intake
 
     def take(self, message: Message, delivery: Delivery) -> None:
-        device = self._end.device
-        arrival = Arrival(device.id, device.patient, body_bytes(message), read_properties(message))
+        device, body = self._end.device, body_bytes(message)
+        if len(body) > MAX_PAYLOAD:
+            raise BadInput(f"AMQP: expected at most {MAX_PAYLOAD} bytes", reason="size")
+        crowded = False
 
         def done(error: Exception | None) -> None:
+            if crowded:
+                self.line.let_go()
             self.end(delivery, Delivery.ACCEPTED if error is None else Delivery.RELEASED)
 
-        self._intake.offer(arrival, done)
+        crowded = self._intake.offer(Arrival(device.id, device.patient, body, read_properties(message)), done)
+        if crowded:
+            self.line.hold()
 
 
 class _Requests(Incoming):

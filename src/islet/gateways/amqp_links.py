@@ -23,6 +23,11 @@ class Line(Protocol):
     def wake(self) -> None:
         """There is something to write."""
 
+    def hold(self) -> None:
+        """Do not read from the peer until `let_go` was called as often: too much waits for the log."""
+
+    def let_go(self) -> None: ...
+
 
 class Incoming:
     """A link on which the peer sends. A subclass takes each message and ends it, once, in any order."""

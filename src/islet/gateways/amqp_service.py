@@ -17,7 +17,7 @@ from islet.gateways.http_commands import FEEDBACK_TYPE, MOST_COMMAND_BYTES
 from islet.model.time import iso
 from islet.store.devices_base import Address, FeedbackBatch, MailboxFull
 
-_FEEDBACK_EVERY_S: Final = 1.0
+_FEEDBACK_EVERY_S: Final = 0.25
 _CONDITIONS: Final[tuple[tuple[type[IsletError], str], ...]] = (
     (MailboxFull, "amqp:resource-limit-exceeded"),
     (NotFound, "amqp:not-found"),
