@@ -8,10 +8,13 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
+import numpy as np
+
 from islet.decode.telemetry import warm_up as warm_up_decoder
 from islet.engine.quantities import GLUCOSE
 from islet.engine.rules import load_rules, plan
 from islet.engine.step import warm_up
+from islet.forecast.gather import histories
 from islet.metrics.people import every
 from islet.metrics.table import Material, measured
 from islet.simulate import make_population, tick
@@ -25,6 +28,11 @@ def decode() -> None:
 def engine() -> None:
     """Of the engine."""
     warm_up(plan(load_rules()).streams[GLUCOSE])
+
+
+def forecast() -> None:
+    """Of the forecasts."""
+    histories(np.zeros((1, 1), np.int64), np.full((1, 1), 110, np.float32), np.ones(1, np.int64))
 
 
 def metrics() -> None:
@@ -42,6 +50,7 @@ def simulate() -> None:
 ROOMS: Final[dict[str, Callable[[], None]]] = {
     "decode": decode,
     "engine": engine,
+    "forecast": forecast,
     "metrics": metrics,
     "simulate": simulate,
 }

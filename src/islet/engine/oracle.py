@@ -1,6 +1,7 @@
 """Rules on whole tables, by DuckDB: history rules as they run, and for the others what the kernel has to agree with.
 
-DuckDB is imported when it is first asked, for it is asked at night. It gets no file, no network and no setting: a rule is somebody's text.
+DuckDB is imported when it is first asked, for it is asked at night. It gets no file, no network
+and no setting: a rule is somebody's text.
 """
 
 from collections.abc import Mapping
