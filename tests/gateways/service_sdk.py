@@ -64,6 +64,19 @@ def main(text: str) -> None:
     assert not hub.bulk_create_or_update_devices(bulk[:1]).is_successful
     hub.delete_device("pump-1", "*")
     assert status(hub.get_device, "pump-1") == 404
+
+    own = hub.create_device_with_x509("x-1", "ab" * 20, "CD" * 32, "enabled").authentication
+    assert (own.type, own.symmetric_key.primary_key) == ("selfSigned", None)
+    assert (own.x509_thumbprint.primary_thumbprint, own.x509_thumbprint.secondary_thumbprint) == ("AB" * 20, "CD" * 32)
+    signed = hub.create_device_with_certificate_authority("x-2", "enabled")
+    assert (signed.authentication.type, signed.authentication.symmetric_key.primary_key) == (
+        "certificateAuthority",
+        None,
+    )
+    keys = hub.update_device_with_sas("x-1", "*", *NEW_KEYS, "enabled").authentication
+    assert (keys.type, keys.x509_thumbprint.primary_thumbprint) == ("sas", None)
+    assert status(hub.create_device_with_x509, "x-3", "short", None, "enabled") == 400
+
     hub.send_c2d_message("cgm-1", "buzz", {"messageId": "m 1", "kind": "a/b c"})
     hub.amqp_svc_client.disconnect_sync()
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Final, Protocol, cast
 
 import structlog
-from proton import Collector, Connection, Event, Link, Message, ProtonException, Receiver, Sender, Terminus, Transport
+from proton import Event, Link, Message, ProtonException, Receiver, Sender, Terminus
 
 from islet.access.x509 import PeerCertificate
 from islet.decode.amqp_sasl import SaslServer
@@ -13,6 +13,7 @@ from islet.decode.iothub_amqp import Place, parse_address
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound, ProtocolError
 from islet.gateways.amqp_credentials import Credentials
 from islet.gateways.amqp_device import DeviceEnd
+from islet.gateways.amqp_engine import IDLE_S, Engine
 from islet.gateways.amqp_links import Incoming, Outgoing, end_link
 from islet.gateways.amqp_service import CommandsIn, FeedbackOut, Tokens, token_of
 from islet.gateways.authenticate import Authenticator
@@ -22,11 +23,7 @@ from islet.gateways.intake import Intake
 from islet.gateways.turnstile import Turnstile
 
 OPEN_WITHIN_S: Final = 20.0
-IDLE_S: Final = 240.0
-"""IoT Hub's: a peer that sends nothing, not even an empty frame, for so long is gone."""
-
 _MOST_LINKS: Final = 1000
-_MOST_FRAME: Final = 64 * 1024
 _REFUSALS: Final[tuple[tuple[type[IsletError], str], ...]] = (
     (AccessDenied, "amqp:unauthorized-access"),
     (NotFound, "amqp:not-found"),
@@ -59,13 +56,7 @@ class AmqpConnection(asyncio.Protocol):
         self._server = server
         self._loop = asyncio.get_running_loop()
         self._sasl = SaslServer()
-        self._engine = Transport(Transport.SERVER)
-        self._engine.max_frame_size = _MOST_FRAME
-        self._engine.channel_max = 15
-        self._engine.idle_timeout = IDLE_S
-        self._amqp, self._events = Connection(), Collector()
-        self._amqp.collect(self._events)
-        self._engine.bind(self._amqp)
+        self._engine = Engine(self._take)
         self._credentials = Credentials(server.authenticator, self._peer)
         self._expires_us: dict[Identity | str, int] = {}  # of what is in use: devices, and services' endpoints
         self._links: set[Link] = set()
@@ -120,7 +111,7 @@ class AmqpConnection(asyncio.Protocol):
             if not self._sasl.done:
                 data = self._greet(data)
             if data and not self._is_closed:
-                self._push(data)
+                self._engine.feed(data)
         except ProtocolError as error:
             self.close(str(error))
         except ProtonException as error:
@@ -150,17 +141,6 @@ class AmqpConnection(asyncio.Protocol):
         else:
             self._sasl.decide(admitted=True)
 
-    def _push(self, data: bytes) -> None:
-        while data and not self._is_closed:
-            capacity = self._engine.capacity()
-            if capacity < 0:  # the engine takes no more: closed, or in error
-                break
-            if not capacity:
-                raise ProtocolError("AMQP: expected frames of at most 64 KiB")
-            self._engine.push(data[:capacity])
-            data = data[capacity:]
-            self._dispatch()
-
     def wake(self) -> None:
         """Write soon, once for everything that is asked until then."""
         if not self._woken and not self._is_closed:
@@ -172,11 +152,10 @@ class AmqpConnection(asyncio.Protocol):
         self._woken = False
         if self._is_closed:
             return
-        self._dispatch()
-        while (pending := self._engine.pending()) > 0:
-            self._transport.write(self._engine.peek(pending) or b"")
-            self._engine.pop(pending)
-        if pending < 0:
+        self._engine.dispatch()
+        for data in self._engine.output():
+            self._transport.write(data)
+        if self._engine.over:
             self.close("the connection is closed")
 
     def _tick(self) -> None:
@@ -189,11 +168,6 @@ class AmqpConnection(asyncio.Protocol):
         self._timers = self._timers[-2:]
 
     # --- events ---
-
-    def _dispatch(self) -> None:
-        while (event := self._events.peek()) is not None:
-            self._take(event)
-            self._events.pop()
 
     def _take(self, event: Event) -> None:
         kind = event.type
@@ -217,7 +191,7 @@ class AmqpConnection(asyncio.Protocol):
             event.session.close()
             event.session.free()
         elif kind == Event.CONNECTION_REMOTE_CLOSE:
-            self._amqp.close()
+            self._engine.close()
 
     def _handler(self, link: Link, act: str) -> None:
         handler = self._handlers.get(link)
@@ -231,8 +205,7 @@ class AmqpConnection(asyncio.Protocol):
             self._timers.append(self._loop.call_later(refusal_s, self._refuse, "too many connect at once"))
             return
         self._is_open = True
-        self._amqp.container = "islet"
-        self._amqp.open()
+        self._engine.open("islet")
 
     def _expect_open(self) -> None:
         if not self._is_open:
@@ -387,7 +360,7 @@ class AmqpConnection(asyncio.Protocol):
         """Close with a condition that the peer is told."""
         if self._is_closed:
             return
-        end_link(cast(Link, self._amqp), name, description)
+        self._engine.close((name, description))
         self.flush()
         self.close(description)
 
@@ -415,6 +388,5 @@ class AmqpConnection(asyncio.Protocol):
             self._transport.abort()
         else:
             self._transport.close()
-        self._engine.unbind()
-        self._amqp.free()
+        self._engine.free()
         _log.debug("closed", reason=reason)
