@@ -71,8 +71,8 @@ def test_a_low_that_comes_hours_late_is_found_as_history_and_pages_nobody(tmp_pa
         await send(platform, {ago: 60 if 185 < ago < 215 else 110 for ago in range(240, 150, -5)})
         await until(lambda: said(platform, "low") == [(True, False)])
         await send(platform, {0: 260})
-        outbox = platform._outbox
-        assert outbox is not None
+        assert platform.alarms is not None
+        outbox = platform.alarms.outbox
         await until(lambda: outbox.counts()["sent"] > 0)
         await until(lambda: said(platform, "high") == [(False, True)])
         assert outbox.counts()["sent"] + outbox.counts()["not_sent"] == 1, "the high of now, and not the low of then"
