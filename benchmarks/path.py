@@ -21,7 +21,9 @@ from benchmarks.record import figure
 from islet.app import wall_us
 from islet.decode.telemetry import Arrival
 from islet.engine.embedded import EmbeddedEngine
-from islet.engine.rulebook import RuleBook
+from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.rulebook import Rules
+from islet.engine.rules import load_rules, plan
 from islet.gateways.intake import Intake
 from islet.log.base import Log
 from islet.log.group_commit import GroupCommit
@@ -30,7 +32,6 @@ from islet.model.batch import int64_column
 from islet.model.time import MINUTE_US, SECOND_US, iso
 from islet.model.topics import Topic
 from islet.settings import Settings
-from islet.store.registry import SqliteRegistry
 
 LASTS_S = float(os.environ.get("ISLET_BENCH_SECONDS", "10"))
 WARM_S = 2.0
@@ -57,7 +58,7 @@ class AlertFollower(threading.Thread):
                     kinds = zip(
                         piece.batch.column("type").to_pylist(), piece.batch.column("body").to_pylist(), strict=True
                     )
-                    opened = [kind == "opened" and '"urgent_low"' in str(body) for kind, body in kinds]
+                    opened = [kind == "opened" and '"rule":"urgent_low"' in str(body) for kind, body in kinds]
                     self.seen += [(at, now_us) for at, wanted in zip(times, opened, strict=True) if wanted]
                     positions[partition] = piece.next_offset
 
@@ -110,14 +111,15 @@ def engine_running(engine: EmbeddedEngine) -> Iterator[None]:
 def measure(rate: int, patients: int) -> tuple[float, float, float, int, int]:
     """p50 and p99 in ms, the share of a core, and how many alerts were seen and expected."""
     settings = Settings(engine_snapshot_s=1e6, silence_grace_s=1e6)
+    ready = plan(load_rules())
+    rules = Rules(plan=ready, references=references(ready, NO_LAYERS, []))
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(SqliteLog(Path(folder) / "log.db", bytes(32), partitions=4)) as log,
-        closing(SqliteRegistry(Path(folder) / "store.db", bytes(32))) as registry,
     ):
         commit = GroupCommit(log, wall_us, wait_s=settings.commit_wait_ms / 1000)
         intake = Intake(commit, lambda call, *given: call(*given), future_us=5 * MINUTE_US)
-        engine = EmbeddedEngine(log, commit, RuleBook(registry).current, settings, wall_us)
+        engine = EmbeddedEngine(log, commit, lambda: rules, settings, wall_us)
         engine.recover()
         follower = AlertFollower(log)
         follower.start()

@@ -125,7 +125,7 @@ def test_an_alarm_reaches_its_people_and_is_acknowledged_from_telegram_and_by_li
     until(lambda: "sendMessage" in str(ward.telegram.requests) and ward.smtp.mails and ward.hook.requests)
     said = [ward.telegram.texts_sent()[0], ward.smtp.mails[0], ward.hook.requests[0].body.decode()]
     assert all("Urgent low" in text for text in said)
-    assert not any("Ada" in text or "50" in text for text in said), "no name and no value without consent"
+    assert not any("Ada" in text or "mg/dL" in text for text in said), "no name and no value without consent"
     assert not any("other@example.org" in mail for mail in ward.smtp.mails), "who may not see a patient is not told"
 
     alert = ward.urgent()

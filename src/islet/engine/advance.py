@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.engine.context import insert_context
-from islet.engine.episodes import CHANGE_WIDTH, MOST_WORKED_ON, fold, new_desk
+from islet.engine.episodes import MOST_WORKED_ON, fold
 from islet.engine.evaluate import Windows, evaluate, work_table
 from islet.engine.insert import insert
 from islet.engine.kernel import Int, kernel
 from islet.engine.program import Program
+from islet.engine.said import CHANGE_WIDTH, new_desk
 from islet.engine.series import EVALUATIONS, MOST_READINGS, Bounds, ContextRows, Entries, Profiles, Rows
 from islet.engine.told import WIDTH as EPISODE_WIDTH
 

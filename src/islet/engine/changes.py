@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from islet.engine.episodes import KINDS
 from islet.engine.ids import Ids
+from islet.engine.said import KINDS
 from islet.engine.series import NEVER
 from islet.engine.state import RuleName
 from islet.model.alerts import AlertChange, alert_id
@@ -30,7 +30,7 @@ class Changes:
     keeps its meaning."""
 
     def __init__(self, numbers: NDArray[np.int64], patients: Ids, devices: Ids, rules: Sequence[RuleName]) -> None:
-        """`numbers`: (n, CHANGE_WIDTH), see `islet.engine.episodes`."""
+        """`numbers`: (n, CHANGE_WIDTH), see `islet.engine.said`."""
         self._numbers, self._patients, self._devices, self._rules = numbers, patients, devices, rules
 
     def __len__(self) -> int:

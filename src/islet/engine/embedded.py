@@ -19,9 +19,9 @@ import msgspec
 import pyarrow as pa
 import structlog
 
-from islet.engine.episodes import KINDS
 from islet.engine.reference import Reference
 from islet.engine.rules import Plan
+from islet.engine.said import KINDS
 from islet.engine.shard import TOPICS, Shard, Taken
 from islet.errors import LogDamaged, OffsetExpired
 from islet.log.base import Append, CursorMove, Log

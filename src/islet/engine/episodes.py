@@ -12,123 +12,23 @@ What is said is the difference to what was said before. So the sum of all change
 on their order.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import Int, inlined, kernel, making_part
-from islet.engine.pool import UNIT, grown, has_room
+from islet.engine.kernel import Int, inlined, making_part
+from islet.engine.pool import grown, has_room
 from islet.engine.program import Program
-from islet.engine.runs import device_number, entry_us, last_of_instant, left_us, unpack, value_and_device
+from islet.engine.runs import device_number, entry_us, left_us, unpack, value_and_device
+from islet.engine.said import CLEARED, OPENED, Desk, begin_episode, difference, said
 from islet.engine.series import FOREVER, NEVER, UNTOLD, UNTOUCHED, Bounds, Entries, Profiles, Series
-from islet.engine.told import DEVICE, END, LAST, MOST_EPISODES, ONSET, RULE, TOLD, VALUE, add, end, keep, recall
+from islet.engine.silences import silences_of
+from islet.engine.told import DEVICE, END, LAST, ONSET, RULE, TOLD, VALUE, add, end, keep, recall
 from islet.engine.told import WIDTH as EPISODE_WIDTH
-
-OPENED: Final = 0
-CLEARED: Final = 1
-RETRACTED: Final = 2
-KINDS: Final = ("opened", "cleared", "retracted")
 
 MOST_WORKED_ON: Final = 16_384
 """Episodes of one series that the evaluations of one block may make."""
-CHANGE_WIDTH: Final = 9
-"""Columns of a change, int64: kind, rule, patient, onset, at, device (-1: none), value, replaced_by (NEVER: none),
-row of the batch that caused it (-1: the time did)."""
-
-
-class Desk(NamedTuple):
-    """Room to work on one series: `active` (m,) masks at its entries; episodes (m, 7) of one rule as they were told
-    (`old`) and as they are (`new`)."""
-
-    active: NDArray[np.int64]
-    old: NDArray[np.int64]
-    new: NDArray[np.int64]
-
-
-@making_part
-def new_desk(readings: Int) -> Desk:
-    return Desk(
-        np.zeros(readings, np.int64),
-        np.empty((readings + 2, EPISODE_WIDTH), np.int64),
-        np.empty((readings + 2, EPISODE_WIDTH), np.int64),
-    )
-
-
-@making_part
-def _said(
-    changes: NDArray[np.int64], n: Int, kind: Int, rule: Int, patient: Int, onset: Int, at: Int, row: Int
-) -> NDArray[np.int64]:
-    """`changes` with one more at n, about no reading; a larger array when it was full."""
-    if n == len(changes):
-        larger = np.empty((2 * n, CHANGE_WIDTH), np.int64)
-        for k in range(n):  # an assignment of slices takes two seconds longer to compile
-            for column in range(CHANGE_WIDTH):
-                larger[k, column] = changes[k, column]
-        changes = larger
-    changes[n, 0] = kind
-    changes[n, 1] = rule
-    changes[n, 2] = patient
-    changes[n, 3] = onset
-    changes[n, 4] = at
-    changes[n, 5] = -1
-    changes[n, 6] = 0
-    changes[n, 7] = NEVER
-    changes[n, 8] = row
-    return changes
-
-
-@making_part
-def _difference(
-    changes: NDArray[np.int64], n: Int, rule: Int, patient: Int, row: Int, desk: Desk, n_old: Int, n_new: Int
-) -> tuple[NDArray[np.int64], Int]:
-    """Say what makes the told episodes of `new` of those of `old`, both ascending and without overlap."""
-    old, new = desk.old, desk.new
-    i = 0
-    for k in range(n_new):
-        if not new[k, TOLD]:
-            continue
-        onset, end = new[k, ONSET], new[k, END]
-        while i < n_old and old[i, ONSET] < onset:
-            i += 1
-        known = i < n_old and old[i, ONSET] == onset and old[i, TOLD] != 0
-        if known and old[i, END] == end:
-            continue
-        if not known or end == FOREVER:
-            changes = _said(changes, n, OPENED, rule, patient, onset, onset, row)
-            changes[n, 5] = new[k, DEVICE]
-            changes[n, 6] = new[k, VALUE]
-            n += 1
-        if end != FOREVER:
-            changes = _said(changes, n, CLEARED, rule, patient, onset, end, row)
-            n += 1
-    k = 0
-    for i in range(n_old):
-        if not old[i, TOLD]:
-            continue
-        onset, end = old[i, ONSET], old[i, END]
-        while k < n_new and (new[k, END] <= onset or not new[k, TOLD]):
-            k += 1
-        if k < n_new and new[k, ONSET] == onset:
-            continue
-        changes = _said(changes, n, RETRACTED, rule, patient, onset, onset, row)
-        if k < n_new and new[k, ONSET] < end:
-            changes[n, 7] = new[k, ONSET]
-        n += 1
-    return changes, n
-
-
-@inlined
-def _begin(episodes: NDArray[np.int64], n: Int, rule: Int, onset: Int, told: Int, device: Int, value: Int) -> Int:
-    """One more episode at n, without an end yet; how many there are now."""
-    episodes[n, RULE] = rule
-    episodes[n, ONSET] = onset
-    episodes[n, END] = FOREVER
-    episodes[n, TOLD] = told
-    episodes[n, DEVICE] = device
-    episodes[n, VALUE] = value
-    episodes[n, LAST] = onset
-    return n + 1
 
 
 @inlined
@@ -192,7 +92,7 @@ def _reading_episodes(
         active = (desk.active[place] >> rule) & 1
         t_us = entries.times_us[place]
         if active and not now:
-            n_new = _begin(new, n_new, rule, t_us, 0, -1, 0)
+            n_new = begin_episode(new, n_new, rule, t_us, 0, -1, 0)
             explained_us = NEVER
         elif now and not active:
             new[n_new - 1, END] = t_us
@@ -212,47 +112,6 @@ def _reading_episodes(
                 last[DEVICE] = device
                 last[VALUE] = entries.values[place]
                 ranked = breached
-    return n_new
-
-
-@inlined
-def _silences(
-    one: Series,
-    pool: NDArray[np.uint32],
-    ranks: NDArray[np.uint64],
-    entries: Entries,
-    wanted: bool,
-    rule: Int,
-    length_us: Int,
-    now_us: Int,
-    desk: Desk,
-    n_old: Int,
-) -> Int:
-    """Fill in the silences behind the touched entries and the one before them, as they are."""
-    n_new: Int = 0
-    ran = n_old > 0 and desk.old[n_old - 1, END] == FOREVER
-    place = int(one.first) - 1
-    if place < 0 and left_us(one, pool) == NEVER:
-        place = 0
-    while place < one.count:
-        t_us = entries.times_us[place] if place >= 0 else left_us(one, pool)
-        following = place + 1
-        if following == one.count:
-            known = ran and desk.old[n_old - 1, ONSET] == t_us + length_us
-            silent = ran and (known or now_us - t_us >= length_us)
-            end_us = FOREVER
-        else:
-            end_us = entries.times_us[following]
-            silent = end_us - t_us > length_us
-        if wanted and silent:
-            if place >= 0:
-                _, value, device = last_of_instant(one, pool, place, ranks)
-            else:
-                value = np.int64(pool[int(one.run) * UNIT + 2])
-                device = np.int64(pool[int(one.run) * UNIT + 3])
-            n_new = _begin(desk.new, n_new, rule, t_us + length_us, 1, device, value)
-            desk.new[n_new - 1, END] = end_us
-        place += 1
     return n_new
 
 
@@ -287,14 +146,14 @@ def _turn(
         if (active >> rule) & 1:
             value, device = value_and_device(one, pool, place)
             add(one, pool, heap, rule, one.newest_us, old_us)
-            changes = _said(changes, n, OPENED, rule, patient, one.newest_us, one.newest_us, one.row)
+            changes = said(changes, n, OPENED, rule, patient, one.newest_us, one.newest_us, one.row)
             changes[n, 5] = device
             changes[n, 6] = value
             n += 1
         else:
             onset_us = end(one, pool, rule, one.newest_us)
             if onset_us != NEVER:
-                changes = _said(changes, n, CLEARED, rule, patient, onset_us, one.newest_us, one.row)
+                changes = said(changes, n, CLEARED, rule, patient, onset_us, one.newest_us, one.row)
                 n += 1
         rule += 1
     one.active = active
@@ -414,17 +273,17 @@ def fold(
             n_new: Int = 0
             if length_us > 0:
                 wanted = (enabled >> rule) & 1 != 0
-                n_new = _silences(one, pool, ranks, entries, wanted, rule, length_us, bounds.now_us, desk, n_old)
+                n_new = silences_of(one, pool, ranks, entries, wanted, rule, length_us, bounds.now_us, desk, n_old)
             else:
                 if (running >> rule) & 1:
-                    n_new = _begin(desk.new, 0, rule, desk.old[0, ONSET], 0, -1, 0)
+                    n_new = begin_episode(desk.new, 0, rule, desk.old[0, ONSET], 0, -1, 0)
                 n_new = _reading_episodes(
                     one, pool, ranks, entries, rule, program.sustained_us[rule], before_us, breach, done, desk, n_new
                 )
             if n_old == 0 and n_new == 0:
                 continue
             changed = True
-            changes, n = _difference(changes, n, rule, patient, one.row, desk, n_old, n_new)
+            changes, n = difference(changes, n, rule, patient, one.row, desk, n_old, n_new)
             n_known = _settle(known, n_known, rule, length_us > 0, from_us, before_us, desk, n_new)
             if n_new and desk.new[n_new - 1, END] == FOREVER:
                 active |= 1 << rule
@@ -436,64 +295,3 @@ def fold(
         done += one.count - one.first
         one.first = UNTOUCHED
     return pool, changes, n
-
-
-@kernel
-def fold_tick(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    ranks: NDArray[np.uint64],
-    profiles: Profiles,
-    bounds: Bounds,
-    patients: Int,
-    silence_us: NDArray[np.int64],
-    grace_us: Int,
-) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """The pool, and the changes (n, CHANGE_WIDTH) that follow from the time alone: silences behind the newest readings
-    that are long enough by now, and an end for those that run although their rule has been switched off for the
-    patient.
-
-    A patient of whom a reading came in less than `grace_us` ago is not silent, however old the reading: a device that
-    was offline is telling what it kept.
-    """
-    changes = np.empty((256, CHANGE_WIDTH), np.int64)
-    known = np.empty((MOST_EPISODES + 1, EPISODE_WIDTH), np.int64)
-    now_us = bounds.now_us
-    n = 0
-    for patient in range(patients):
-        one = series[patient]
-        for rule in range(len(silence_us)):
-            length_us = silence_us[rule]
-            if one.count == 0 or length_us == 0 or now_us - one.newest_us < length_us:
-                continue
-            if now_us - one.received_us < grace_us:
-                continue
-            bit = 1 << rule
-            runs = (one.active & bit) != 0
-            wanted = (profiles.masks[one.profile] & bit) != 0
-            if runs == wanted:
-                continue
-            onset = one.newest_us + length_us
-            if not has_room(pool, heap):
-                pool = grown(pool)
-            n_known = recall(one, pool, known)
-            if n_known == len(known):
-                n_known = recall(one, pool, np.empty((2 * n_known, EPISODE_WIDTH), np.int64))
-            if wanted:
-                _, value, device = last_of_instant(one, pool, one.count - 1, ranks)
-                n_known = _begin(known, n_known, rule, onset, 1, device, value)
-                changes = _said(changes, n, OPENED, rule, patient, onset, onset, -1)
-                changes[n, 5] = device
-                changes[n, 6] = value
-                one.active |= bit
-            else:
-                for k in range(n_known):
-                    if known[k, RULE] == rule and known[k, END] == FOREVER:
-                        onset = known[k, ONSET]
-                        known[k, END] = NEVER
-                changes = _said(changes, n, CLEARED, rule, patient, onset, now_us, -1)
-                one.active &= ~bit
-            n += 1
-            keep(one, pool, heap, known, n_known, one.newest_us - bounds.lateness_us)
-    return pool, changes[:n]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from islet.engine.advance import advance
 from islet.engine.changes import Changes
-from islet.engine.episodes import CHANGE_WIDTH, CLEARED, fold_tick
 from islet.engine.program import MOST_RULES
 from islet.engine.reference import PatientReference, Reference
+from islet.engine.said import CHANGE_WIDTH, CLEARED
 from islet.engine.series import (
     CONFLICT,
     DUPLICATE,
@@ -27,6 +27,7 @@ from islet.engine.series import (
     ContextRows,
     Rows,
 )
+from islet.engine.silences import fold_tick
 from islet.engine.state import EngineState, Ruled
 from islet.model.alerts import AlertChange
 from islet.model.time import DAY_US, HOUR_US

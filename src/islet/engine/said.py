@@ -1,0 +1,116 @@
+"""What is said of episodes: the difference between what was told before and what is so now."""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from islet.engine.kernel import Int, inlined, making_part
+from islet.engine.series import FOREVER, NEVER
+from islet.engine.told import DEVICE, END, LAST, ONSET, RULE, TOLD, VALUE
+from islet.engine.told import WIDTH as EPISODE_WIDTH
+
+OPENED: Final = 0
+CLEARED: Final = 1
+RETRACTED: Final = 2
+KINDS: Final = ("opened", "cleared", "retracted")
+
+CHANGE_WIDTH: Final = 9
+"""Columns of a change, int64: kind, rule, patient, onset, at, device (-1: none), value, replaced_by (NEVER: none),
+row of the batch that caused it (-1: the time did)."""
+
+
+class Desk(NamedTuple):
+    """Room to work on one series: `active` (m,) masks at its entries; episodes (m, 7) of one rule as they were told
+    (`old`) and as they are (`new`)."""
+
+    active: NDArray[np.int64]
+    old: NDArray[np.int64]
+    new: NDArray[np.int64]
+
+
+@making_part
+def new_desk(readings: Int) -> Desk:
+    return Desk(
+        np.zeros(readings, np.int64),
+        np.empty((readings + 2, EPISODE_WIDTH), np.int64),
+        np.empty((readings + 2, EPISODE_WIDTH), np.int64),
+    )
+
+
+@making_part
+def said(
+    changes: NDArray[np.int64], n: Int, kind: Int, rule: Int, patient: Int, onset: Int, at: Int, row: Int
+) -> NDArray[np.int64]:
+    """`changes` with one more at n, about no reading; a larger array when it was full."""
+    if n == len(changes):
+        larger = np.empty((2 * n, CHANGE_WIDTH), np.int64)
+        for k in range(n):  # an assignment of slices takes two seconds longer to compile
+            for column in range(CHANGE_WIDTH):
+                larger[k, column] = changes[k, column]
+        changes = larger
+    changes[n, 0] = kind
+    changes[n, 1] = rule
+    changes[n, 2] = patient
+    changes[n, 3] = onset
+    changes[n, 4] = at
+    changes[n, 5] = -1
+    changes[n, 6] = 0
+    changes[n, 7] = NEVER
+    changes[n, 8] = row
+    return changes
+
+
+@making_part
+def difference(
+    changes: NDArray[np.int64], n: Int, rule: Int, patient: Int, row: Int, desk: Desk, n_old: Int, n_new: Int
+) -> tuple[NDArray[np.int64], Int]:
+    """Say what makes the told episodes of `new` of those of `old`, both ascending and without overlap."""
+    old, new = desk.old, desk.new
+    i = 0
+    for k in range(n_new):
+        if not new[k, TOLD]:
+            continue
+        onset, end = new[k, ONSET], new[k, END]
+        while i < n_old and old[i, ONSET] < onset:
+            i += 1
+        known = i < n_old and old[i, ONSET] == onset and old[i, TOLD] != 0
+        if known and old[i, END] == end:
+            continue
+        if not known or end == FOREVER:
+            changes = said(changes, n, OPENED, rule, patient, onset, onset, row)
+            changes[n, 5] = new[k, DEVICE]
+            changes[n, 6] = new[k, VALUE]
+            n += 1
+        if end != FOREVER:
+            changes = said(changes, n, CLEARED, rule, patient, onset, end, row)
+            n += 1
+    k = 0
+    for i in range(n_old):
+        if not old[i, TOLD]:
+            continue
+        onset, end = old[i, ONSET], old[i, END]
+        while k < n_new and (new[k, END] <= onset or not new[k, TOLD]):
+            k += 1
+        if k < n_new and new[k, ONSET] == onset:
+            continue
+        changes = said(changes, n, RETRACTED, rule, patient, onset, onset, row)
+        if k < n_new and new[k, ONSET] < end:
+            changes[n, 7] = new[k, ONSET]
+        n += 1
+    return changes, n
+
+
+@inlined
+def begin_episode(
+    episodes: NDArray[np.int64], n: Int, rule: Int, onset: Int, told: Int, device: Int, value: Int
+) -> Int:
+    """One more episode at n, without an end yet; how many there are now."""
+    episodes[n, RULE] = rule
+    episodes[n, ONSET] = onset
+    episodes[n, END] = FOREVER
+    episodes[n, TOLD] = told
+    episodes[n, DEVICE] = device
+    episodes[n, VALUE] = value
+    episodes[n, LAST] = onset
+    return n + 1

@@ -1,0 +1,114 @@
+"""Silences: episodes of no reading, said when one comes late, and when the time has come (`fold_tick`)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from islet.engine.kernel import Int, inlined, kernel
+from islet.engine.pool import UNIT, grown, has_room
+from islet.engine.runs import last_of_instant, left_us
+from islet.engine.said import CHANGE_WIDTH, CLEARED, OPENED, Desk, begin_episode, said
+from islet.engine.series import FOREVER, NEVER, Bounds, Entries, Profiles, Series
+from islet.engine.told import END, MOST_EPISODES, ONSET, RULE, keep, recall
+from islet.engine.told import WIDTH as EPISODE_WIDTH
+
+
+@inlined
+def silences_of(
+    one: Series,
+    pool: NDArray[np.uint32],
+    ranks: NDArray[np.uint64],
+    entries: Entries,
+    wanted: bool,
+    rule: Int,
+    length_us: Int,
+    now_us: Int,
+    desk: Desk,
+    n_old: Int,
+) -> Int:
+    """Fill in the silences behind the touched entries and the one before them, as they are."""
+    n_new: Int = 0
+    ran = n_old > 0 and desk.old[n_old - 1, END] == FOREVER
+    place = int(one.first) - 1
+    if place < 0 and left_us(one, pool) == NEVER:
+        place = 0
+    while place < one.count:
+        t_us = entries.times_us[place] if place >= 0 else left_us(one, pool)
+        following = place + 1
+        if following == one.count:
+            known = ran and desk.old[n_old - 1, ONSET] == t_us + length_us
+            silent = ran and (known or now_us - t_us >= length_us)
+            end_us = FOREVER
+        else:
+            end_us = entries.times_us[following]
+            silent = end_us - t_us > length_us
+        if wanted and silent:
+            if place >= 0:
+                _, value, device = last_of_instant(one, pool, place, ranks)
+            else:
+                value = np.int64(pool[int(one.run) * UNIT + 2])
+                device = np.int64(pool[int(one.run) * UNIT + 3])
+            n_new = begin_episode(desk.new, n_new, rule, t_us + length_us, 1, device, value)
+            desk.new[n_new - 1, END] = end_us
+        place += 1
+    return n_new
+
+
+@kernel
+def fold_tick(
+    series: NDArray[np.void],
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    ranks: NDArray[np.uint64],
+    profiles: Profiles,
+    bounds: Bounds,
+    patients: Int,
+    silence_us: NDArray[np.int64],
+    grace_us: Int,
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The pool, and the changes (n, CHANGE_WIDTH) that follow from the time alone: silences behind the newest readings
+    that are long enough by now, and an end for those that run although their rule has been switched off for the
+    patient.
+
+    A patient of whom a reading came in less than `grace_us` ago is not silent, however old the reading: a device that
+    was offline is telling what it kept.
+    """
+    changes = np.empty((256, CHANGE_WIDTH), np.int64)
+    known = np.empty((MOST_EPISODES + 1, EPISODE_WIDTH), np.int64)
+    now_us = bounds.now_us
+    n = 0
+    for patient in range(patients):
+        one = series[patient]
+        for rule in range(len(silence_us)):
+            length_us = silence_us[rule]
+            if one.count == 0 or length_us == 0 or now_us - one.newest_us < length_us:
+                continue
+            if now_us - one.received_us < grace_us:
+                continue
+            bit = 1 << rule
+            runs = (one.active & bit) != 0
+            wanted = (profiles.masks[one.profile] & bit) != 0
+            if runs == wanted:
+                continue
+            onset = one.newest_us + length_us
+            if not has_room(pool, heap):
+                pool = grown(pool)
+            n_known = recall(one, pool, known)
+            if n_known == len(known):
+                n_known = recall(one, pool, np.empty((2 * n_known, EPISODE_WIDTH), np.int64))
+            if wanted:
+                _, value, device = last_of_instant(one, pool, one.count - 1, ranks)
+                n_known = begin_episode(known, n_known, rule, onset, 1, device, value)
+                changes = said(changes, n, OPENED, rule, patient, onset, onset, -1)
+                changes[n, 5] = device
+                changes[n, 6] = value
+                one.active |= bit
+            else:
+                for k in range(n_known):
+                    if known[k, RULE] == rule and known[k, END] == FOREVER:
+                        onset = known[k, ONSET]
+                        known[k, END] = NEVER
+                changes = said(changes, n, CLEARED, rule, patient, onset, now_us, -1)
+                one.active &= ~bit
+            n += 1
+            keep(one, pool, heap, known, n_known, one.newest_us - bounds.lateness_us)
+    return pool, changes[:n]
