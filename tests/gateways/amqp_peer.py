@@ -26,7 +26,7 @@ class AmqpPeer:
     async def connected(cls, port: int, **options: Any) -> Self:
         """Raises what Proton does where it is not let in."""
         given = {"allowed_mechs": "ANONYMOUS", "allow_insecure_mechs": True, "reconnect": False, **options}
-        return cls(await threaded(BlockingConnection, f"amqp://127.0.0.1:{port}", timeout=PATIENCE_S, **given))
+        return cls(await threaded(BlockingConnection, f"amqp://127.0.0.1:{port}", timeout=3 * PATIENCE_S, **given))
 
     async def put_token(self, token: str, audience: str = "") -> int:
         """The status that it is answered with."""
