@@ -88,7 +88,7 @@ class PlatformProcess:
         raise AssertionError(f"not settled after {_SETTLE_S:g} s: {lags}; see {self.data_dir / 'serve.log'}")
 
     def _lags(self) -> dict[str, int]:
-        lines = httpx.get(f"{self.url}/metrics").text.splitlines()
+        lines = httpx.get(f"{self.url}/metrics", timeout=_SETTLE_S).text.splitlines()
         pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("islet_consumer_lag{"))
         return {name: int(float(value)) for name, value in pairs}
 
