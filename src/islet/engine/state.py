@@ -142,9 +142,9 @@ class EngineState:
     def _make_room(self, words: int) -> None:
         used = int(self.heap[END]) * UNIT
         if self.heap[GIVEN_BACK] * UNIT >= used // 8:
-            self._tidy(used + words - int(self.heap[GIVEN_BACK]) * UNIT)
+            self._tidy(used + 2 * words - int(self.heap[GIVEN_BACK]) * UNIT)
         else:
-            pool = aligned(max(used + words, used + used // 8), np.dtype(np.uint32))
+            pool = aligned(used + max(2 * words, used // 8), np.dtype(np.uint32))  # twice: not again at the next step
             pool[:used] = self.pool[:used]
             self.pool = pool
 
