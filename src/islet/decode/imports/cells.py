@@ -78,3 +78,9 @@ def reading(
         return Reading(time=UNSET_TIME, value=value or high, unit=unit, method=method, range="above")
     value = number(cell, line, column)
     return None if value is None else Reading(time=UNSET_TIME, value=value, unit=unit, method=method)
+
+
+def is_beyond(cell: Cell) -> bool:
+    """Whether a cell says that the sensor could tell only that glucose is below or above what it shows."""
+    written = text(cell).lower()
+    return written in _BELOW or written in _ABOVE or written.startswith(("<", ">"))

@@ -1,5 +1,6 @@
 """What every reader of an export is given, and what it gives."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import tzinfo
 from typing import BinaryIO, Final, Literal, NamedTuple
@@ -57,3 +58,13 @@ it gave until then must not be used. The stream can seek; readers of large forma
 def wrong(line: int, column: str, expected: str, *, reason: str = "value") -> BadInput:
     """The error for a cell; what stood there is not repeated, it is a person's."""
     return BadInput(f"line {line}, column {column}: expected {expected}; got something else", reason=reason)
+
+
+def device_name(*parts: str) -> str:
+    """A device's name out of what a file says of it, of letters, digits and hyphens, at most 64.
+
+    >>> device_name("libre", "FreeStyle Libre 3", "7F35")
+    'libre-FreeStyle-Libre-3-7F35'
+    """
+    joined = "-".join(part.strip() for part in parts if part.strip())
+    return re.sub(r"[^A-Za-z0-9]+", "-", joined).strip("-")[:64]
