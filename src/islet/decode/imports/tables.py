@@ -46,6 +46,7 @@ def rows(stream: BinaryIO, *, sheet: str | int = 0) -> Iterator[Row]:
 
 def _sheet(stream: BinaryIO, sheet: str | int) -> Iterator[Row]:
     try:
+        stream.seek(0)
         book = CalamineWorkbook.from_filelike(stream)
         place = book.sheet_names.index(sheet) if isinstance(sheet, str) else sheet
         table = book.get_sheet_by_index(place).to_python(skip_empty_area=False)
@@ -87,3 +88,12 @@ def _delimiter(sample: str) -> str:
     lines = sample.splitlines()[:12]
     plain = "".join("".join(line.split('"')[::2]) for line in lines)
     return max(_DELIMITERS, key=plain.count)
+
+
+def sheet_names(stream: BinaryIO) -> list[str]:
+    """The names of a workbook's sheets. Raises BadInput, reason "format"."""
+    stream.seek(0)
+    try:
+        return list(CalamineWorkbook.from_filelike(stream).sheet_names)
+    except (CalamineError, ValueError):
+        raise BadInput("expected an .xls or .xlsx workbook that opens; got something else", reason="format") from None
