@@ -22,7 +22,11 @@ from islet.model.events import AnyEvent, Exercise, Insulin, Meal, Note
 _TIME, _KIND, _SUBTYPE, _SOURCE, _GLUCOSE, _INSULIN, _CARBS, _DURATION, _TRANSMITTER = 1, 2, 3, 6, 7, 8, 9, 10, 13
 _BIG_IDEAS: Final = ("index", "timestamp", "event_type")
 _INSULINS: Final[dict[str, Literal["bolus", "basal"]]] = {"Fast-Acting": "bolus", "Long-Acting": "basal"}
-_INTENSITIES: Final[dict[str, Literal["light", "moderate", "vigorous"]]] = {"Light": "light", "Medium": "moderate", "Heavy": "vigorous"}
+_INTENSITIES: Final[dict[str, Literal["light", "moderate", "vigorous"]]] = {
+    "Light": "light",
+    "Medium": "moderate",
+    "Heavy": "vigorous",
+}
 
 
 def looks(head: Sequence[Row]) -> bool:
@@ -61,7 +65,9 @@ def _item(row: Row, unit: str, local: datetime) -> Item:
     )
     source = cells.text(row.cell(_TRANSMITTER)) or cells.text(row.cell(_SOURCE))
     if read_as is not None:
-        return Found(row.line, device_name("clarity", source, "" if sensor else "meter"), structs.replace(read_as, time=local))
+        return Found(
+            row.line, device_name("clarity", source, "" if sensor else "meter"), structs.replace(read_as, time=local)
+        )
     if sensor:
         return Skipped(row.line, "a sensor reading without a value")
     event = _event(row, kind, subtype, local)

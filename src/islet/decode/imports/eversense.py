@@ -27,9 +27,7 @@ def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
     if not looks(table):
         raise BadInput(f"line 1: expected {', '.join(_HEADS)}", reason="format")
     times = [f"{cells.text(row.cell(0))} {cells.text(row.cell(1))}" for row in table[1:]]
-    order = date_order(
-        ((row.line, text) for row, text in zip(table[1:], times, strict=True)), choices.date_order
-    )
+    order = date_order(((row.line, text) for row, text in zip(table[1:], times, strict=True)), choices.date_order)
     found: list[Found] = []
     skipped: list[Skipped] = []
     for row, text in zip(table[1:], times, strict=True):

@@ -22,27 +22,60 @@ from islet.model.events import AnyEvent, Insulin, Meal, Medication, Note
 from islet.model.time import EPOCH
 from islet.model.units import glucose_unit
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split("|"))
+
+
 HEADINGS: Final[Mapping[str, frozenset[str]]] = {
     "time": frozenset(
-        "time|timestamp|datetime|date time|date/time|date and time|时间|日期时间|测量时间|采集时间|记录时间|监测时间".split("|")
+        [
+            "time",
+            "timestamp",
+            "datetime",
+            "date time",
+            "date/time",
+            "date and time",
+            "时间",
+            "日期时间",
+            "测量时间",
+            "采集时间",
+            "记录时间",
+            "监测时间",
+        ]
     ),
-    "date": frozenset("date|day|日期|测量日期".split("|")),
-    "clock": frozenset("time|clock|clock time|时间|时刻|测量时间".split("|")),
+    "date": _words("date|day|日期|测量日期"),
+    "clock": _words("time|clock|clock time|时间|时刻|测量时间"),
     "glucose": frozenset(
-        "glucose|glucose value|blood glucose|sensor glucose|gl|bg|sgv|cgm|血糖|血糖值|葡萄糖|葡萄糖值|血糖浓度|传感器血糖".split("|")
+        [
+            "glucose",
+            "glucose value",
+            "blood glucose",
+            "sensor glucose",
+            "gl",
+            "bg",
+            "sgv",
+            "cgm",
+            "血糖",
+            "血糖值",
+            "葡萄糖",
+            "葡萄糖值",
+            "血糖浓度",
+            "传感器血糖",
+        ]
     ),
-    "unit": frozenset("unit|units|单位|血糖单位".split("|")),
-    "method": frozenset("type|method|source|类型|方式|测量方式".split("|")),
-    "carbs": frozenset("carbs|carbohydrate|carbohydrates|carbs_g|碳水|碳水化合物|碳水化合物量".split("|")),
-    "energy": frozenset("calories|energy|kcal|energy_kcal|热量|能量|卡路里".split("|")),
-    "food": frozenset("food|meal|description|food description|食物|饮食|进食|进食内容".split("|")),
-    "insulin": frozenset("insulin|insulin dose|dose_u|胰岛素|胰岛素剂量|胰岛素量".split("|")),
-    "rapid": frozenset("fast_insulin|rapid insulin|rapid-acting insulin|bolus|速效胰岛素|餐时胰岛素|大剂量".split("|")),
-    "long": frozenset("slow_insulin|long insulin|long-acting insulin|basal|长效胰岛素|基础胰岛素".split("|")),
-    "drug": frozenset("drug|medication|medicine|药物|口服药|用药".split("|")),
-    "ketone": frozenset("ketone|ketones|blood ketone|血酮|酮体".split("|")),
-    "note": frozenset("note|notes|comment|comments|备注|说明".split("|")),
-    "device": frozenset("device|serial|serial number|sensor|设备|设备号|序列号|传感器".split("|")),
+    "unit": _words("unit|units|单位|血糖单位"),
+    "method": _words("type|method|source|类型|方式|测量方式"),
+    "carbs": _words("carbs|carbohydrate|carbohydrates|carbs_g|碳水|碳水化合物|碳水化合物量"),
+    "energy": _words("calories|energy|kcal|energy_kcal|热量|能量|卡路里"),
+    "food": _words("food|meal|description|food description|食物|饮食|进食|进食内容"),
+    "insulin": _words("insulin|insulin dose|dose_u|胰岛素|胰岛素剂量|胰岛素量"),
+    "rapid": _words("fast_insulin|rapid insulin|rapid-acting insulin|bolus|速效胰岛素|餐时胰岛素|大剂量"),
+    "long": _words("slow_insulin|long insulin|long-acting insulin|basal|长效胰岛素|基础胰岛素"),
+    "drug": _words("drug|medication|medicine|药物|口服药|用药"),
+    "ketone": _words("ketone|ketones|blood ketone|血酮|酮体"),
+    "note": _words("note|notes|comment|comments|备注|说明"),
+    "device": _words("device|serial|serial number|sensor|设备|设备号|序列号|传感器"),
 }
 """What a column can be, to the headings that say so; in small letters, without the unit in brackets."""
 
@@ -127,7 +160,9 @@ def _places(heads: Sequence[str], mapping: Mapping[str, str]) -> Places:
         fits = [heads.index(said)] if said else [place for place, head in enumerate(plain) if head in names]
         if what == "glucose" and len(fits) > 1:
             told = ", ".join(heads[place] for place in fits)
-            raise BadInput(f"several columns could be the glucose ({told}): say --mapping glucose=HEADING", reason="mapping")
+            raise BadInput(
+                f"several columns could be the glucose ({told}): say --mapping glucose=HEADING", reason="mapping"
+            )
         if fits:
             places[what] = fits[0]
     if "date" in places and "clock" in places and "time" not in mapping:
@@ -165,7 +200,9 @@ def _items(row: Row, places: Places, heads: Sequence[str], unit: str | None, dev
         finger = cells.text(row.cell(places.get("method"))).lower() in _FINGER
         method: Literal["cgm", "capillary"] = "capillary" if finger else "cgm"
         told = glucose_unit(own) if own else cells.unit_of("", unit)
-        event = cells.reading(row.cell(places["glucose"]), told, _LIMITS[told], row.line, heads[places["glucose"]], method)
+        event = cells.reading(
+            row.cell(places["glucose"]), told, _LIMITS[told], row.line, heads[places["glucose"]], method
+        )
         if event is not None:
             yield Found(row.line, device_name(device, "meter" if finger else ""), event)
     yield from (Found(row.line, device, event) for event in _events(row, places, heads))

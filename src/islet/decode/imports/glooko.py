@@ -83,7 +83,9 @@ def _event(row: Row, heads: Heads, local: datetime) -> AnyEvent | None:
 
     dose = of("dose (units)", "insulin delivered")
     if dose is not None:
-        return _insulin(row, cells.number(row.cell(dose), row.line, "Dose"), cells.text(row.cell(of("insulin type"))), local)
+        return _insulin(
+            row, cells.number(row.cell(dose), row.line, "Dose"), cells.text(row.cell(of("insulin type"))), local
+        )
     carbs = of("carbohydrates (grams)", "carbs")
     if carbs is not None:
         words = cells.text(row.cell(of("food description", "name"))), cells.text(row.cell(of("meal type")))
@@ -94,5 +96,5 @@ def _event(row: Row, heads: Heads, local: datetime) -> AnyEvent | None:
 
 
 def _insulin(row: Row, dose_u: float | None, name: str, local: datetime) -> Insulin | None:
-    kind = next((kind for word, kind in _KINDS.items() if word in name.lower()), "unknown")
+    kind = next((kind for word, kind in _KINDS.items() if word in name.lower()), None) or "unknown"
     return None if dose_u is None else Insulin(time=local, dose_u=dose_u, kind=kind, name=name)

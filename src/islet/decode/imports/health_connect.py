@@ -28,7 +28,8 @@ def looks(content: object) -> bool:
     if isinstance(content, dict):
         content = next((content[name] for name in _ARRAYS if isinstance(content.get(name), list)), None)
     return isinstance(content, list) and any(
-        isinstance(one, dict) and ("level" in one and "time" in one or "totalCarbohydrate" in one or "exerciseType" in one)
+        isinstance(one, dict)
+        and (("level" in one and "time" in one) or "totalCarbohydrate" in one or "exerciseType" in one)
         for one in content[:200]
     )
 

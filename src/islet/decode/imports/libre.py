@@ -65,7 +65,12 @@ def _header_place(head: Sequence[Row]) -> int | None:
     for place, row in enumerate(head[:_HEAD]):
         mended = _mended(row)
         heads = [cells.text(cell) for cell in mended.cells]
-        if len(heads) >= _FEWEST and all(heads[:6]) and not heads[_TYPE].isdigit() and "mmol" in " ".join(heads).lower():
+        if (
+            len(heads) >= _FEWEST
+            and all(heads[:6])
+            and not heads[_TYPE].isdigit()
+            and "mmol" in " ".join(heads).lower()
+        ):
             return place
     return None
 

@@ -18,7 +18,8 @@ _TIME: Final = re.compile(
     r"(?:[T ,]\s*(上午|下午)?\s*(\d{1,2})[:.时](\d{2})(?:[:.分](\d{2})秒?(?:[.,]\d+)?)?\s*([AaPp]\.?\s?[Mm]\.?)?)?"
     r"\s*(Z|UTC|[+-]\d{2}:?\d{2})?"
 )
-_MONTHS: Final = {name: number for number, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+_NAMES: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_MONTHS: Final = {name: number for number, name in enumerate(_NAMES, 1)}
 
 
 class Written(NamedTuple):
@@ -96,7 +97,9 @@ def date_order(
         return left[0] if left else "ymd"
     line, parts = first
     if not left:
-        raise BadInput(f"line {line}: the file's dates fit neither day-month-year nor month-day-year", reason="date_order")
+        raise BadInput(
+            f"line {line}: the file's dates fit neither day-month-year nor month-day-year", reason="date_order"
+        )
     readings = " or ".join(f"{_day(parts, order):%-d %B %Y} (--date-order {order})" for order in left)
     raise BadInput(f"line {line}: the date can be {readings}; nothing in the file decides", reason="date_order")
 
@@ -160,7 +163,9 @@ def in_zone(found: Sequence[Found], zone: tzinfo | None) -> list[Found]:
         if one.event.time.tzinfo is None:
             streams[f"{one.device} {type(one.event).__name__}"].append(place)
     if streams and zone is None:
-        raise BadInput("the file's times are local: say where with --zone, for example Europe/Vienna", reason="time_zone")
+        raise BadInput(
+            "the file's times are local: say where with --zone, for example Europe/Vienna", reason="time_zone"
+        )
     for places in streams.values():
         assert zone is not None
         told = instants([settled[place].event.time for place in places], zone)

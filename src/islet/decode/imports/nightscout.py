@@ -6,7 +6,7 @@ write numbers as texts; their glucose, when it is there, has its own unit.
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal
 
 from islet.decode.imports.found import Choices, Found, Item, Skipped, device_name
 from islet.decode.imports.records import Record, amount, instant, loaded, records, word
@@ -20,7 +20,7 @@ _LONGEST_MIN: Final = 1440.0
 def looks(content: object) -> bool:
     """Whether a JSON file is Nightscout's."""
     return isinstance(content, list) and any(
-        isinstance(one, dict) and (("sgv" in one or "mbg" in one) and "date" in one or "eventType" in one)
+        isinstance(one, dict) and ((("sgv" in one or "mbg" in one) and "date" in one) or "eventType" in one)
         for one in content[:200]
     )
 
@@ -44,7 +44,7 @@ def _entry(record: Record, place: int) -> Item:
     if value is None:
         return Skipped(place, "an entry without a value (calibration)")
     at = instant(record, place, "date", "dateString")
-    method = "cgm" if sensor is not None else "capillary"
+    method: Literal["cgm", "capillary"] = "cgm" if sensor is not None else "capillary"
     return Found(place, device, Reading(time=at, value=value, unit="mg/dL", method=method))
 
 

@@ -7,7 +7,9 @@ from datetime import datetime
 from msgspec import Struct, field
 
 from islet.decode.imports.found import Found, Item, Skipped
+from islet.decode.telemetry import EARLIEST_US
 from islet.errors import BadInput
+from islet.model.codec import decode_event, encode_event
 from islet.model.events import Reading
 from islet.model.time import to_us
 from islet.model.units import glucose_tenths, glucose_unit
@@ -29,8 +31,6 @@ class Preview(Struct):
     left_out: dict[str, LeftOut] = field(default_factory=dict)
     first: datetime | None = None
     last: datetime | None = None
-    first_reading: datetime | None = None
-    last_reading: datetime | None = None
     beyond: int = 0
     """Readings that say only below or above what the sensor shows."""
     assumed: int = 0
@@ -42,34 +42,43 @@ class Preview(Struct):
         known.count += 1
 
 
-def tallied(items: Iterable[Item], preview: Preview) -> Iterator[Found]:
+def tallied(items: Iterable[Item], preview: Preview, *, latest_us: int) -> Iterator[Found]:
     """The events among the items, each added to the preview; of two readings of one device and instant only the
-    first, also when their values differ.
+    first, also when their values differ. Events before 1990 or after `latest_us` are left out: no door takes them.
 
-    A reading that no body can have raises BadInput with its line: then the unit or the column is wrong.
+    Raises BadInput, with the line, for what cannot be (a reading no body has, a negative dose): then the unit or the
+    column is wrong, and nothing of the file should be used.
     """
     seen: set[tuple[str, int]] = set()
     for item in items:
         if isinstance(item, Skipped):
             preview.leave_out(item.line, item.reason)
             continue
-        event = item.event
-        if isinstance(event, Reading):
-            _check(item.line, event)
-            identity = item.device, to_us(event.time)
-            if identity in seen:
-                preview.leave_out(item.line, "the same device and instant as an earlier reading")
-                continue
-            seen.add(identity)
-        _add(preview, item)
-        yield item
+        _check(item)
+        time_us = to_us(item.event.time)
+        reason = None
+        if not EARLIEST_US <= time_us <= latest_us:
+            reason = "before 1990" if time_us < EARLIEST_US else "in the future"
+        elif isinstance(item.event, Reading):
+            if (item.device, time_us) in seen:
+                reason = "the same device and instant as an earlier reading"
+            seen.add((item.device, time_us))
+        if reason:
+            preview.leave_out(item.line, reason)
+        else:
+            _add(preview, item)
+            yield item
 
 
-def _check(line: int, reading: Reading) -> None:
+def _check(item: Found) -> None:
+    event = item.event
     try:
-        glucose_tenths(reading.value, glucose_unit(reading.unit))
+        if isinstance(event, Reading):
+            glucose_tenths(event.value, glucose_unit(event.unit))
+        else:
+            decode_event(encode_event(event))
     except BadInput as error:
-        raise BadInput(f"line {line}: {error}", reason=error.reason) from None
+        raise BadInput(f"line {item.line}: {error}", reason=error.reason) from None
 
 
 def _add(preview: Preview, item: Found) -> None:
@@ -82,8 +91,6 @@ def _add(preview: Preview, item: Found) -> None:
     if isinstance(event, Reading):
         preview.units[event.unit] += 1
         preview.beyond += event.range != "within"
-        preview.first_reading = min(preview.first_reading or event.time, event.time)
-        preview.last_reading = max(preview.last_reading or event.time, event.time)
 
 
 def _kind(item: Found) -> str:

@@ -1,7 +1,7 @@
 """Records out of JSON files: fields of the type that is expected, or an error that names record and field."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO
 

@@ -81,7 +81,7 @@ def _activity(row: Row, heads: Heads, local: datetime) -> AnyEvent | str:
     active_s = cells.number(row.cell(heads.get("active_time_s")), row.line, "active_time_s")
     if kind in _AT_REST or not active_s:
         return "at rest, or not worn"
-    intensity = _INTENSITIES.get(cells.text(row.cell(heads.get("intensity"))), "unknown")
+    intensity = _INTENSITIES.get(cells.text(row.cell(heads.get("intensity")))) or "unknown"
     return Exercise(time=local, duration_min=active_s / 60, intensity=intensity, kind=kind.lower())
 
 

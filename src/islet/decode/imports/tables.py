@@ -64,7 +64,9 @@ def _csv(stream: BinaryIO, head: bytes) -> Iterator[Row]:
         for cells in reader:
             yield Row(reader.line_num, cells)
     except UnicodeDecodeError:
-        raise BadInput(f"expected text in UTF-8 or UTF-16; the file is neither ({encoding})", reason="encoding") from None
+        raise BadInput(
+            f"expected text in UTF-8 or UTF-16; the file is neither ({encoding})", reason="encoding"
+        ) from None
     except csv.Error:
         raise BadInput(f"line {reader.line_num}: expected a line of CSV; got something else", reason="format") from None
     finally:

@@ -26,7 +26,10 @@ _INTENSITIES: Final[Mapping[str, Literal["light", "moderate", "vigorous"]]] = {
 def looks(content: object) -> bool:
     """Whether a JSON file is Tidepool's."""
     return isinstance(content, list) and any(
-        isinstance(one, dict) and one.get("type") in _TYPES and "time" in one and ("deviceId" in one or "uploadId" in one)
+        isinstance(one, dict)
+        and one.get("type") in _TYPES
+        and "time" in one
+        and ("deviceId" in one or "uploadId" in one)
         for one in content[:200]
     )
 
@@ -107,9 +110,11 @@ def _food(record: Record, place: int, at: datetime) -> Iterator[AnyEvent]:
 def _activity(record: Record, place: int, at: datetime) -> Iterator[AnyEvent]:
     lasts = record.get("duration")
     value = amount(lasts, place, "value") if isinstance(lasts, dict) else None
-    per = {"hours": 60.0, "minutes": 1.0, "seconds": 1 / 60}.get(word(lasts, "units") if isinstance(lasts, dict) else "")
+    per = {"hours": 60.0, "minutes": 1.0, "seconds": 1 / 60}.get(
+        word(lasts, "units") if isinstance(lasts, dict) else ""
+    )
     if value and per:
-        intensity = _INTENSITIES.get(word(record, "reportedIntensity"), "unknown")
+        intensity = _INTENSITIES.get(word(record, "reportedIntensity")) or "unknown"
         minutes = min(value * per, _MOST_MIN)
         yield Exercise(time=at, duration_min=minutes, intensity=intensity, kind=word(record, "name")[:200])
 
