@@ -128,7 +128,7 @@ def show_settings(settings: Settings) -> None:
 
 
 def _add_rooms() -> None:
-    from islet.commands import alarms, audit, authorities, jobs, metrics, people, rules, spark, storage
+    from islet.commands import alarms, audit, authorities, import_, jobs, metrics, people, rules, spark, storage
 
     groups = [
         people.users,
@@ -143,6 +143,7 @@ def _add_rooms() -> None:
         storage.store,
         storage.certs,
         metrics.metrics,
+        import_.import_,
         spark.spark,
     ]
     for group in groups:
