@@ -41,7 +41,9 @@ def check(stream: BinaryIO, choices: Choices, format: Format | None, *, latest_u
     """What is in an export (`format` None: whichever it has). Raises BadInput, with line and column; then nothing of it
     may be appended. The second of two readings with one device and instant is counted as left out."""
     preview = Preview()
-    for _ in _events(stream, choices, format or detected(stream), preview, latest_us, progress):
+    for _ in _events(
+        stream, choices, format or detected(stream, mapped=bool(choices.mapping)), preview, latest_us, progress
+    ):
         pass
     if not preview.events:
         raise BadInput("the file holds nothing that can be imported", reason="empty")
@@ -55,7 +57,9 @@ def append(
     known = _Known(log, patient)
     new = seen = 0
     now_us = max(now(), log.newest_received_us())
-    events = _events(stream, choices, format or detected(stream), Preview(), now_us, progress)
+    events = _events(
+        stream, choices, format or detected(stream, mapped=bool(choices.mapping)), Preview(), now_us, progress
+    )
     while chunk := list(islice(events, _CHUNK)):
         arrivals = [Arrival(one.device, patient, encode_event(one.event)) for one in chunk]
         decoded = decode_arrivals(arrivals, now_us, 0)

@@ -75,7 +75,7 @@ def _one(
     """Check a file, say what is in it, and import it; whether it could be."""
     with file.open("rb") as stream:
         try:
-            format = chosen or detected(stream)
+            format = chosen or detected(stream, mapped=bool(choices.mapping))
             with _bar(file, "checking") as progress:
                 found = imports.check(stream, choices, format, latest_us=wall_us(), progress=progress)
         except BadInput as error:

@@ -6,7 +6,7 @@ from typing import Final, Literal
 from islet.decode.imports.found import wrong
 from islet.decode.imports.local_times import UNSET_TIME
 from islet.decode.imports.tables import Cell
-from islet.errors import UnknownUnit
+from islet.errors import BadInput
 from islet.model.events import Reading
 from islet.model.units import glucose_unit
 
@@ -54,10 +54,13 @@ def unit_in(heading: str) -> str | None:
 
 
 def unit_of(heading: str, chosen: str | None) -> str:
-    """The unit of a column: its heading's, else what a person said. Raises UnknownUnit: it is never guessed."""
+    """The unit of a column: its heading's, else what a person said. Raises BadInput, reason "unit": it is never guessed."""
     unit = unit_in(heading) or chosen
     if unit is None:
-        raise UnknownUnit("no unit in the file; say it with --unit", ("mg/dL", "mmol/L"))
+        raise BadInput(
+            "glucose: expected its unit in the file, mg/dL or mmol/L; the file says none: say it with --unit",
+            reason="unit",
+        )
     return unit
 
 

@@ -70,13 +70,18 @@ def format_named(name: str) -> Format:
     return FORMATS[name]
 
 
-def detected(stream: BinaryIO) -> Format:
-    """The format of a file. Raises BadInput, reason "format", for one that none understands, with what to do."""
+def detected(stream: BinaryIO, *, mapped: bool = False) -> Format:
+    """The format of a file. `mapped`: a person said which column is which, so that it is a table if it is nothing else.
+
+    Raises BadInput, reason "format", for one that none understands, with what to do.
+    """
     stream.seek(0)
     head = stream.read(tables.HEAD_BYTES)
     if not head.strip():
         raise BadInput("line 1: expected an export; the file is empty", reason="empty")
     found = _workbook(stream) if tables.is_workbook(head) else _text(stream, head)
+    if found is None and mapped:
+        return FORMATS["table"]
     if found is None:
         raise BadInput(
             "line 1, column 1: expected an export of a known system, or a table with headings such as time and glucose; "

@@ -90,7 +90,10 @@ Places = Mapping[str, int]
 
 def looks(head: Sequence[Row]) -> bool:
     """Whether one of the first rows has a heading for a time and one for a value."""
-    return _header(head, {}) is not None
+    try:
+        return _header(head, {}) is not None
+    except BadInput:  # more than one could be: it is a table, and the reader asks which
+        return True
 
 
 def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:

@@ -77,6 +77,7 @@ def date_order(
     """
     first: tuple[int, Written] | None = None
     fits: dict[DateOrder, bool] = {"dmy": True, "mdy": True}
+    inside = dict(fits)
     for line, text in texts:
         parts = written(text)
         if parts is None:
@@ -89,10 +90,13 @@ def date_order(
             return "dmy"
         for order in fits:
             day = _day(parts, order)
-            fits[order] &= day is not None and (within is None or within[0] <= day <= within[1])
+            fits[order] &= day is not None
+            inside[order] &= day is not None and within is not None and within[0] <= day <= within[1]
         if first is None and parts.first != parts.second:
             first = line, parts
     left = [order for order, fit in fits.items() if fit]
+    if len(left) == 2 and sum(inside.values()) == 1:
+        left = [order for order in left if inside[order]]
     if len(left) == 1 or first is None:
         return left[0] if left else "ymd"
     line, parts = first

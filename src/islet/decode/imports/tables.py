@@ -1,5 +1,6 @@
 """Tables out of CSV files and workbooks: rows with their line numbers, whatever the encoding and the delimiter."""
 
+import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
@@ -79,7 +80,7 @@ def _encoding(head: bytes) -> str:
     if head.startswith(b"\xef\xbb\xbf"):
         return "utf-8-sig"
     try:
-        head[: len(head) - 3].decode("utf-8")
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # its last character may be cut
     except UnicodeDecodeError:
         return "gb18030"  # what Chinese spreadsheets save; its errors are told too
     return "utf-8"
