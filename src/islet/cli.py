@@ -128,7 +128,7 @@ def show_settings(settings: Settings) -> None:
 
 
 def _add_rooms() -> None:
-    from islet.commands import alarms, audit, authorities, forecast, jobs, metrics, people, rules, spark, storage
+    from islet.commands import alarms, audit, authorities, forecast, import_, jobs, metrics, people, rules, spark, storage
 
     groups = [
         people.users,
@@ -144,6 +144,7 @@ def _add_rooms() -> None:
         storage.certs,
         metrics.metrics,
         forecast.forecast,
+        import_.import_,
         spark.spark,
     ]
     for group in groups:

@@ -32,10 +32,11 @@ class Skipped(Struct, frozen=True):
 
 
 class Wearing(Struct, frozen=True):
-    """What one workbook says, in the order of its rows."""
+    """What one workbook says, in the order of its rows; `lines` are the row numbers of the events."""
 
     events: tuple[AnyEvent, ...]
     skipped: tuple[Skipped, ...]
+    lines: tuple[int, ...] = ()
 
 
 def decode_workbook(content: bytes) -> Wearing:
@@ -51,6 +52,7 @@ def decode_workbook(content: bytes) -> Wearing:
         ) from None
     _check_header(rows[0] if rows else [])
     events: list[AnyEvent] = []
+    lines: list[int] = []
     skipped: list[Skipped] = []
     for number, row in enumerate(rows[1:], start=2):
         instant = _instant(row[0])
@@ -60,7 +62,8 @@ def decode_workbook(content: bytes) -> Wearing:
             skipped.append(Skipped(number, "no date and time in column 1"))
             continue
         events.extend(_events_of_row(instant, row))
-    return Wearing(tuple(events), tuple(skipped))
+        lines.extend([number] * (len(events) - len(lines)))
+    return Wearing(tuple(events), tuple(skipped), tuple(lines))
 
 
 def _check_header(header: Sequence[Cell]) -> None:

@@ -1,0 +1,102 @@
+"""Tables out of CSV files and workbooks: rows with their line numbers, whatever the encoding and the delimiter."""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from typing import BinaryIO, Final, NamedTuple
+
+from python_calamine import CalamineError, CalamineWorkbook
+
+from islet.errors import BadInput
+
+Cell = str | float | int | bool | datetime | date | time | timedelta
+_WORKBOOK_SIGNS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
+_DELIMITERS: Final = (",", ";", "\t")
+HEAD_BYTES: Final = 65_536
+
+
+class Row(NamedTuple):
+    """One line of a file, or one row of a sheet, numbered as a spreadsheet shows it."""
+
+    line: int
+    cells: Sequence[Cell]
+
+    def cell(self, column: int | None) -> Cell:
+        """The cell of a column (from 0), empty where the row is shorter or there is no such column."""
+        return self.cells[column] if column is not None and column < len(self.cells) else ""
+
+
+def is_workbook(head: bytes) -> bool:
+    """Whether a file is an .xls or .xlsx, by its first bytes."""
+    return head.startswith(_WORKBOOK_SIGNS)
+
+
+def rows(stream: BinaryIO, *, sheet: str | int = 0) -> Iterator[Row]:
+    """All rows that are not empty. A CSV is read as a stream; of a workbook one sheet is held in memory.
+
+    Raises BadInput, reason "format" or "encoding".
+    """
+    stream.seek(0)
+    head = stream.read(HEAD_BYTES)
+    stream.seek(0)
+    found = _sheet(stream, sheet) if is_workbook(head) else _csv(stream, head)
+    return (row for row in found if any(str(cell).strip() for cell in row.cells))
+
+
+def _sheet(stream: BinaryIO, sheet: str | int) -> Iterator[Row]:
+    try:
+        stream.seek(0)
+        book = CalamineWorkbook.from_filelike(stream)
+        place = book.sheet_names.index(sheet) if isinstance(sheet, str) else sheet
+        table = book.get_sheet_by_index(place).to_python(skip_empty_area=False)
+    except (CalamineError, IndexError, ValueError):
+        raise BadInput("expected an .xls or .xlsx workbook that opens; got something else", reason="format") from None
+    return (Row(number, cells) for number, cells in enumerate(table, start=1))
+
+
+def _csv(stream: BinaryIO, head: bytes) -> Iterator[Row]:
+    encoding = _encoding(head)
+    wrapper = io.TextIOWrapper(stream, encoding=encoding, newline="")
+    try:
+        sample = head.decode(encoding, errors="ignore")
+        reader = csv.reader(wrapper, delimiter=_delimiter(sample))
+        for cells in reader:
+            yield Row(reader.line_num, cells)
+    except UnicodeDecodeError:
+        raise BadInput(
+            f"expected text in UTF-8 or UTF-16; the file is neither ({encoding})", reason="encoding"
+        ) from None
+    except csv.Error:
+        raise BadInput(f"line {reader.line_num}: expected a line of CSV; got something else", reason="format") from None
+    finally:
+        wrapper.detach()
+
+
+def _encoding(head: bytes) -> str:
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    if head.startswith(b"\xef\xbb\xbf"):
+        return "utf-8-sig"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # its last character may be cut
+    except UnicodeDecodeError:
+        return "gb18030"  # what Chinese spreadsheets save; its errors are told too
+    return "utf-8"
+
+
+def _delimiter(sample: str) -> str:
+    """The sign that stands most often in the first lines outside of quotation marks."""
+    lines = sample.splitlines()[:12]
+    plain = "".join("".join(line.split('"')[::2]) for line in lines)
+    return max(_DELIMITERS, key=plain.count)
+
+
+def sheet_names(stream: BinaryIO) -> list[str]:
+    """The names of a workbook's sheets. Raises BadInput, reason "format"."""
+    stream.seek(0)
+    try:
+        return list(CalamineWorkbook.from_filelike(stream).sheet_names)
+    except (CalamineError, ValueError):
+        raise BadInput("expected an .xls or .xlsx workbook that opens; got something else", reason="format") from None

@@ -1,0 +1,129 @@
+"""`islet import` on a data directory: what it says, what it appends, and that a second time changes nothing."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from islet.app import opened_log
+from islet.cli import main
+from islet.log.base import Log
+from islet.model.topics import Topic
+from islet.settings import Settings
+
+TABLE = (
+    "time,glucose (mg/dL),carbs,device\n2024-03-04 07:05,112,,A\n2024-03-04 07:10,Low,45,A\n2024-03-04 07:10,118,,A\n"
+)
+
+
+def run(data_dir: Path, *words: str | Path) -> Result:
+    return CliRunner().invoke(main, ["--data-dir", str(data_dir), *map(str, words)])
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    assert run(folder, "patients", "add", "p-1", "--time-zone", "Asia/Shanghai").exit_code == 0
+    return folder
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    file = tmp_path / "table.csv"
+    file.write_text(TABLE, encoding="utf-8")
+    return file
+
+
+def rows(log: Log, topic: Topic) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = []
+    for partition, offset in enumerate(log.begin(topic)):
+        piece = log.read(topic, partition, offset)
+        found += piece.batch.to_pylist() if piece else []
+    return found
+
+
+def in_log(data_dir: Path) -> dict[Topic, list[dict[str, object]]]:
+    with opened_log(Settings(data_dir=data_dir)) as log:
+        return {topic: rows(log, topic) for topic in Topic}
+
+
+def test_an_import_says_what_is_in_the_file_and_appends_it_in_the_patients_time_zone(
+    data_dir: Path, table: Path
+) -> None:
+    done = run(data_dir, "import", table, "--patient", "p-1")
+    assert done.exit_code == 0
+    assert "table with headings; 1 meal, 2 reading" in done.output
+    assert "2024-03-04 07:05+08:00 to 2024-03-04 07:10+08:00, time zone Asia/Shanghai" in done.output
+    assert "glucose in mg/dL; 1 below or above" in done.output
+    assert "left out: 1, first in line 4: the same device and instant" in done.output
+    assert "3 events are new in the log, 0 were there already" in done.output
+    log = in_log(data_dir)
+    first, second = log[Topic.GLUCOSE_READINGS]
+    assert (first["patient"], first["device"], first["time_us"]) == ("p-1", "table-A", 1_709_507_100_000_000)
+    assert (second["range"], second["value"]) == (-1, 40.0)
+    assert [one["type"] for one in log[Topic.CARE_EVENTS]] == ["meal"]
+
+
+def test_importing_twice_changes_nothing(data_dir: Path, table: Path) -> None:
+    run(data_dir, "import", table, "--patient", "p-1")
+    before = in_log(data_dir)
+    again = run(data_dir, "import", table, "--patient", "p-1")
+    assert "0 events are new in the log, 3 were there already" in again.output
+    assert in_log(data_dir) == before
+
+
+def test_a_longer_export_later_adds_only_what_is_new(data_dir: Path, table: Path) -> None:
+    run(data_dir, "import", table, "--patient", "p-1")
+    table.write_text(TABLE + "2024-03-04 07:15,121,,A\n", encoding="utf-8")
+    assert "1 events are new in the log, 3 were there" in run(data_dir, "import", table, "--patient", "p-1").output
+
+
+def test_a_preview_appends_nothing(data_dir: Path, table: Path) -> None:
+    done = run(data_dir, "import", table, "--patient", "p-1", "--preview")
+    assert "2 reading" in done.output
+    assert not any(in_log(data_dir).values())
+
+
+def test_nothing_is_imported_from_a_file_with_an_error_and_the_other_files_are(
+    data_dir: Path, table: Path, tmp_path: Path
+) -> None:
+    wrong = tmp_path / "wrong.csv"
+    wrong.write_text(TABLE + "2024-03-04 07:20,much,,B\n", encoding="utf-8")
+    done = run(data_dir, "import", wrong, table, "--patient", "p-1")
+    assert done.exit_code == 1
+    assert "wrong.csv: line 5, column glucose (mg/dL): expected a number" in done.output
+    assert "nothing was imported from wrong.csv" in done.output
+    assert {one["device"] for one in in_log(data_dir)[Topic.GLUCOSE_READINGS]} == {"table-A"}
+
+
+def test_a_reading_that_no_body_has_refuses_the_file_because_the_unit_must_be_wrong(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "unit.csv"
+    file.write_text("time,glucose\n2024-03-04 07:05,6.2\n", encoding="utf-8")
+    done = run(data_dir, "import", file, "--patient", "p-1", "--unit", "mg/dL")
+    assert (done.exit_code, "line 2: glucose: expected a value between 10 and 1500" in done.output) == (1, True)
+
+
+def test_what_is_dated_before_1990_or_in_the_future_is_left_out_with_the_reason(data_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "clock.csv"
+    dates = ("1961-04-12", "2024-03-04", "2999-01-01")
+    file.write_text("time,glucose mg/dL\n" + "".join(f"{day} 07:05,112\n" for day in dates), encoding="utf-8")
+    done = run(data_dir, "import", file, "--patient", "p-1")
+    assert "first in line 2: before 1990" in done.output
+    assert "first in line 4: in the future" in done.output
+    log = in_log(data_dir)
+    assert (len(log[Topic.GLUCOSE_READINGS]), len(log[Topic.DEAD_LETTERS])) == (1, 0)
+
+
+def test_an_unknown_patient_zone_or_column_is_refused_in_a_sentence(data_dir: Path, table: Path) -> None:
+    assert "no patient 'p-2'" in run(data_dir, "import", table, "--patient", "p-2").output
+    assert "--zone: expected a name" in run(data_dir, "import", table, "--patient", "p-1", "--zone", "Wien").output
+    assert "--mapping: expected" in run(data_dir, "import", table, "--patient", "p-1", "--mapping", "sugar=x").output
+
+
+def test_a_mapping_reads_a_table_whose_headings_say_nothing(data_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "ours.csv"
+    file.write_text("wann;wert\n04.03.2024 07:05;6,2\n", encoding="utf-8")
+    said = ("--mapping", "time=wann", "--mapping", "glucose=wert", "--unit", "mmol/L", "--date-order", "dmy")
+    assert "1 events are new" in run(data_dir, "import", file, "--patient", "p-1", *said).output

@@ -1,0 +1,109 @@
+"""Tables with headings, and what is refused in any table."""
+
+import codecs
+import contextlib
+import io
+
+import pytest
+from hypothesis import given as given_any
+from hypothesis import strategies as st
+
+from islet.decode.imports.detect import detected
+from islet.decode.imports.found import Choices
+from islet.errors import BadInput
+from islet.model.events import Insulin, Meal, Medication, Note
+from tests.imports.given import UTC as IN_UTC
+from tests.imports.given import events, items, readings, skipped
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_chinese_table_is_read_in_any_usual_encoding_and_delimiter(encoding: str, delimiter: str) -> None:
+    lines = [
+        ["测量时间", "血糖值(mmol/L)", "备注"],
+        ["2024-03-04 07:05", "6.2", "早餐前"],
+        ["2024-03-04 09:05", "9.8", ""],
+    ]
+    content = "\n".join(delimiter.join(line) for line in lines).encode(encoding)
+    before, after = readings(content, format="table")
+    assert (before.value, before.unit, after.value) == (6.2, "mmol/L", 9.8)
+    assert [e.text for e in events(content) if isinstance(e, Note)] == ["早餐前"]
+
+
+def test_a_unit_is_never_guessed_from_the_values() -> None:
+    with pytest.raises(BadInput, match="--unit"):
+        readings("time,glucose\n2024-03-04 07:05,6.2\n")
+    (said,) = readings("time,glucose\n2024-03-04 07:05,6.2\n", Choices(zone=IN_UTC.zone, unit="mmol/L"))
+    assert said.unit == "mmol/L"
+    per_row = readings("time,glucose,unit\n2024-03-04 07:05,6.2,mmol/L\n2024-03-04 08:05,112,mg/dl\n")
+    assert [(one.value, one.unit) for one in per_row] == [(6.2, "mmol/L"), (112.0, "mg/dL")]
+
+
+def test_low_and_high_in_any_spelling_are_the_limits_of_the_sensor() -> None:
+    rows = "".join(f"2024-03-04 0{hour}:00,{said}\n" for hour, said in enumerate(["Low", "HI", "<54", ">400", "偏低"]))
+    found = readings("time,glucose (mg/dL)\n" + rows)
+    assert [(one.range, one.value) for one in found] == [
+        ("below", 40.0),
+        ("above", 400.0),
+        ("below", 54.0),
+        ("above", 400.0),
+        ("below", 40.0),
+    ]
+
+
+def test_a_wrong_cell_is_refused_with_line_and_column_and_without_its_content() -> None:
+    with pytest.raises(BadInput, match=r"line 3, column glucose \(mg/dL\)") as refused:
+        readings("time,glucose (mg/dL)\n2024-03-04 07:05,112\n2024-03-04 07:10,secret\n")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_comma_may_stand_before_decimals_but_not_where_it_could_part_thousands() -> None:
+    (one,) = readings("time;glucose mmol/L\n2024-03-04 07:05;6,2\n")
+    assert one.value == 6.2
+    with pytest.raises(BadInput, match="line 2"):
+        readings("time;glucose mg/dL\n2024-03-04 07:05;1,120\n")
+
+
+def test_two_columns_of_glucose_are_refused_until_a_person_says_which() -> None:
+    table = "time,Glucose mg/dL,BG mg/dL\n2024-03-04 07:05,112,115\n"
+    with pytest.raises(BadInput, match=r"Glucose mg/dL, BG mg/dL.*--mapping"):
+        readings(table)
+    (one,) = readings(table, Choices(zone=IN_UTC.zone, mapping={"glucose": "BG mg/dL", "time": "time"}))
+    assert one.value == 115.0
+
+
+def test_a_diary_of_everything_becomes_events() -> None:
+    table = (
+        "日期,时间,碳水化合物(g),食物,速效胰岛素,长效胰岛素,口服药,血酮\n"
+        "2024-03-04,07:05,45,粥,4.5,12,二甲双胍,0.3\n2024-03-04,08:00,,,,,,\n"
+    )
+    meal, rapid, slow, drug, ketone = events(table)
+    assert isinstance(meal, Meal)
+    assert (meal.carbs_g, meal.text, meal.time.isoformat()) == (45.0, "粥", "2024-03-04T07:05:00+00:00")
+    assert isinstance(rapid, Insulin) and isinstance(slow, Insulin)
+    assert (rapid.dose_u, rapid.kind, slow.dose_u, slow.kind) == (4.5, "bolus", 12.0, "basal")
+    assert isinstance(drug, Medication) and drug.name == "二甲双胍"
+    assert isinstance(ketone, Note) and ketone.text == "Ketone 0.3 mmol/L"
+    assert [one.line for one in skipped(table)] == [3]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", b"hello\nworld\n", b"\x89PNG\r\n\x1a\n\x00\x00", b"<html></html>", b"PK\x03\x04broken"]
+)
+def test_what_is_no_export_is_refused_with_what_to_do(content: bytes) -> None:
+    with pytest.raises(BadInput):
+        detected(io.BytesIO(content))
+
+
+def test_json_that_is_cut_off_is_refused_with_line_and_column() -> None:
+    with pytest.raises(BadInput, match="line 2, column"):
+        items('[{"type": "cbg",\n "time": ')
+
+
+@given_any(
+    st.binary(max_size=300),
+    st.sampled_from([b"", codecs.BOM_UTF8, codecs.BOM_UTF16_LE, b"[", b"<HealthData", b"time,glucose mg/dL\n"]),
+)
+def test_any_bytes_are_refused_or_read_but_nothing_else_is_raised(content: bytes, begin: bytes) -> None:
+    with contextlib.suppress(BadInput):
+        items(begin + content)
