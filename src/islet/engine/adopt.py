@@ -190,6 +190,7 @@ def tidy(
             if count > gone:
                 words = CONTEXT_HEADER + EVENT * (count - gone)
                 unit = allocate(into, heap, size_for(words))
+                one.context = unit
                 at = unit * UNIT
                 into[at] = count - gone
                 into[at + 1] = size_for(words)

@@ -1,0 +1,75 @@
+"""A shard that was saved and loaded goes on as if it had not been: no stream and no care event is forgotten."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.rules import load_rules, plan
+from islet.engine.shard import Shard, Taken
+from islet.log.partitioning import with_received
+from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
+from islet.model.codec import encode_event
+from islet.model.events import AnyEvent, Exercise, Insulin
+from islet.model.time import MINUTE_US, from_us
+from islet.model.topics import Topic
+
+PLAN = plan(load_rules())
+LIMITS = {"lateness_us": 15 * MINUTE_US}
+
+
+def shard() -> Shard:
+    one = Shard(PLAN, references(PLAN, NO_LAYERS, []), **LIMITS)
+    one.tick(0)
+    return one
+
+
+def received(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return with_received(batch, np.zeros(batch.num_rows, np.int64))
+
+
+def read(one: Shard, *points: tuple[int, int]) -> Taken:
+    rows = [ReadingRow("anna", "cgm", minute * MINUTE_US, 10 * value, value, 0, 0, 0) for minute, value in points]
+    return one.take_in({Topic.GLUCOSE_READINGS: received(readings_batch(rows))})
+
+
+def did(one: Shard, event: AnyEvent, minute: int) -> None:
+    row = DocumentRow("anna", "phone", minute * MINUTE_US, "any", encode_event(event).decode())
+    one.take_in({Topic.CARE_EVENTS: received(documents_batch([row]))})
+
+
+def opened(taken: Taken) -> set[str]:
+    return {change.rule for output in taken.outputs for change in output.changes}
+
+
+@pytest.mark.parametrize("saved", [False, True])
+@pytest.mark.parametrize(
+    ("rule", "event", "falls"),
+    [
+        ("falling_with_insulin", Insulin(time=from_us(5 * MINUTE_US), dose_u=6, kind="bolus"), (120, 110, 100, 90)),
+        ("low_after_exercise", Exercise(time=from_us(5 * MINUTE_US), duration_min=45), (90, 85, 82, 79)),
+    ],
+)
+def test_what_a_person_did_before_a_save_counts_after_it(
+    rule: str, event: AnyEvent, falls: tuple[int, ...], saved: bool
+) -> None:
+    one = shard()
+    read(one, (0, 130), (5, 130))
+    did(one, event, 5)
+    if saved:
+        other = shard()
+        assert other.load(one.dump())
+        one = other
+    said = set[str]()
+    for place, value in enumerate(falls):
+        said |= opened(read(one, (60 + 5 * place, value)))
+    assert rule in said
+
+
+def test_a_shard_that_is_saved_twice_is_saved_alike() -> None:
+    one = shard()
+    read(one, (0, 130), (5, 130))
+    did(one, Insulin(time=from_us(5 * MINUTE_US), dose_u=6, kind="bolus"), 5)
+    again = shard()
+    again.load(one.dump())
+    assert again.dump() == one.dump()
