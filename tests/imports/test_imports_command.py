@@ -127,3 +127,12 @@ def test_a_mapping_reads_a_table_whose_headings_say_nothing(data_dir: Path, tmp_
     file.write_text("wann;wert\n04.03.2024 07:05;6,2\n", encoding="utf-8")
     said = ("--mapping", "time=wann", "--mapping", "glucose=wert", "--unit", "mmol/L", "--date-order", "dmy")
     assert "1 events are new" in run(data_dir, "import", file, "--patient", "p-1", *said).output
+
+
+def test_a_single_reading_that_no_body_has_is_left_out_with_its_line(data_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "fault.csv"
+    rows = "".join(f"2024-03-04 07:{minute:02},{112 if minute else 2}\n" for minute in range(12))
+    file.write_text("time,glucose mg/dL\n" + rows, encoding="utf-8")
+    done = run(data_dir, "import", file, "--patient", "p-1")
+    assert "left out: 1, first in line 2: a reading below 10 or above 1500 mg/dL" in done.output
+    assert "11 events are new" in done.output

@@ -106,13 +106,13 @@ def _value(element: Element, place: int, name: str = "value") -> float:
 
 def _begin(element: Element, place: int) -> datetime:
     try:
-        told = datetime.strptime(element.get("startDate", ""), "%Y-%m-%d %H:%M:%S %z")
-    except ValueError:
+        told = datetime.strptime(element.get("startDate", ""), "%Y-%m-%d %H:%M:%S %z").astimezone(UTC)
+    except (ValueError, OverflowError):
         raise BadInput(
             f"record {place}, field startDate: expected a time such as 2024-08-11 21:34:30 -0700; got something else",
             reason="time",
         ) from None
-    return told.astimezone(UTC)
+    return told
 
 
 _MAKERS: Final = {

@@ -83,6 +83,7 @@ _FINGER: Final = {"finger", "fingerstick", "capillary", "meter", "smbg", "bg", "
 _WITHOUT: Final = re.compile(r"[(（\[].*?[)）\]]|m(g/dl|mol/l)", re.IGNORECASE)
 _LIMITS: Final = cells.DEXCOM
 _FIRST_MS: Final = 1e11  # 1973 in milliseconds, the year 5138 in seconds
+_LAST_MS: Final = 3e13  # the year 2920
 _HEAD: Final = 20
 _VALUES: Final = ("glucose", "carbs", "energy", "food", "insulin", "rapid", "long", "drug", "ketone", "note")
 Places = Mapping[str, int]
@@ -189,7 +190,7 @@ def _time(row: Row, places: Places, order: DateOrder, heads: Sequence[str]) -> d
         return local_time(_time_text(row, places), order, row.line, column)
     cell, column = row.cell(places["time"]), heads[places["time"]]
     if isinstance(cell, int | float):
-        if cell < _FIRST_MS:
+        if not _FIRST_MS <= cell < _LAST_MS:
             raise wrong(row.line, column, "a time, or milliseconds since 1970", reason="time")
         return (EPOCH + timedelta(milliseconds=cell)).astimezone(UTC)
     if isinstance(cell, time | timedelta):

@@ -79,7 +79,8 @@ def _mended(row: Row) -> Row:
     """A row as LibreView wrote it. Some spreadsheets tear a CSV at its blanks: the header stays in one cell, and a
     row's device has several, its time two."""
     first = cells.text(row.cell(0))
-    if first.count(",") >= _FEWEST - 1 and not any(cells.text(cell) for cell in row.cells[1:]):
+    alone = len(first.splitlines()) == 1 and not any(cells.text(cell) for cell in row.cells[1:])
+    if alone and first.count(",") >= _FEWEST - 1:
         return Row(row.line, next(csv.reader([first])))
     days = [place for place, cell in enumerate(row.cells[:8]) if type(cell) is date]
     clock = row.cell(days[0] + 1) if days else ""

@@ -116,17 +116,18 @@ def _day(parts: Written, order: DateOrder) -> date | None:
         "mdy": (third, first, second),
     }[order]
     try:
-        return date(year, month, day) if year > 1000 else None
+        return date(year, month, day) if 1900 <= year < 3000 else None
     except ValueError:
         return None
 
 
 def local_time(cell: Cell, order: DateOrder, line: int, column: str) -> datetime:
     """The time in a cell: aware where the text has an offset, else local. Raises BadInput, reason "time"."""
-    if isinstance(cell, datetime):
-        return cell
-    if isinstance(cell, date):  # a workbook's midnight
-        return datetime.combine(cell, time(0))
+    if isinstance(cell, date):
+        told = cell if isinstance(cell, datetime) else datetime.combine(cell, time(0))  # a workbook's midnight
+        if not 1900 <= told.year < 3000:
+            raise wrong(line, column, "a date of this age", reason="time")
+        return told
     parts = written(str(cell))
     day = None if parts is None else _day(parts, "ymd" if parts.first > 31 else "dmy" if parts.named_month else order)
     if parts is None or day is None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Final
 
 from msgspec import Struct, field
 
@@ -13,6 +14,9 @@ from islet.model.codec import decode_event, encode_event
 from islet.model.events import Reading
 from islet.model.time import to_us
 from islet.model.units import glucose_tenths, glucose_unit
+
+_ONE_IN: Final = 10
+_IMPOSSIBLE: Final = "a reading below 10 or above 1500 mg/dL"
 
 
 class LeftOut(Struct):
@@ -46,15 +50,21 @@ def tallied(items: Iterable[Item], preview: Preview, *, latest_us: int) -> Itera
     """The events among the items, each added to the preview; of two readings of one device and instant only the
     first, also when their values differ. Events before 1990 or after `latest_us` are left out: no door takes them.
 
-    Raises BadInput, with the line, for what cannot be (a reading no body has, a negative dose): then the unit or the
-    column is wrong, and nothing of the file should be used.
+    A reading that no body has is left out; when more than a tenth of them are, the unit or the column is wrong, and
+    BadInput is raised at the end, with the first line. So it is at once for other events that cannot be (a negative
+    dose). Then nothing of the file should be used.
     """
     seen: set[tuple[str, int]] = set()
+    impossible: list[BadInput] = []
     for item in items:
         if isinstance(item, Skipped):
             preview.leave_out(item.line, item.reason)
             continue
-        _check(item)
+        refused = _refused(item)
+        if refused is not None:
+            impossible.append(refused)
+            preview.leave_out(item.line, _IMPOSSIBLE)
+            continue
         time_us = to_us(item.event.time)
         reason = None
         if not EARLIEST_US <= time_us <= latest_us:
@@ -68,9 +78,12 @@ def tallied(items: Iterable[Item], preview: Preview, *, latest_us: int) -> Itera
         else:
             _add(preview, item)
             yield item
+    if len(impossible) * _ONE_IN > len(impossible) + sum(preview.units.values()):
+        raise impossible[0]
 
 
-def _check(item: Found) -> None:
+def _refused(item: Found) -> BadInput | None:
+    """Why a reading cannot be. Raises BadInput for another event that cannot."""
     event = item.event
     try:
         if isinstance(event, Reading):
@@ -78,7 +91,11 @@ def _check(item: Found) -> None:
         else:
             decode_event(encode_event(event))
     except BadInput as error:
-        raise BadInput(f"line {item.line}: {error}", reason=error.reason) from None
+        wrong = BadInput(f"line {item.line}: {error}", reason=error.reason)
+        if isinstance(event, Reading):
+            return wrong
+        raise wrong from None
+    return None
 
 
 def _add(preview: Preview, item: Found) -> None:

@@ -20,7 +20,7 @@ def loaded(stream: BinaryIO) -> object:
     content = stream.read().removeprefix(b"\xef\xbb\xbf")
     try:
         return msgspec.json.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise _not_json(content) from None
 
 
@@ -75,7 +75,10 @@ def _aware(text: str, place: int, name: str) -> datetime:
         told = local_time(text, "ymd", place, name)
     if told.tzinfo is None:
         raise wrong_field(place, name, "a time with its offset")
-    return told.astimezone(UTC)
+    try:
+        return told.astimezone(UTC)
+    except OverflowError:
+        raise wrong_field(place, name, "a time that exists") from None
 
 
 def wrong_field(place: int, name: str, expected: str) -> BadInput:

@@ -1,0 +1,70 @@
+"""Files that were good once: whatever is changed in them, they are refused or read, and nothing else is raised."""
+
+import contextlib
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from islet.decode.imports.found import Choices
+from islet.decode.imports.preview import Preview, tallied
+from islet.errors import BadInput
+from tests.imports.given import UTC, items
+
+_CLARITY = ",".join(
+    [
+        "Index",
+        "Timestamp",
+        "Event Type",
+        "Sub",
+        "P",
+        "D",
+        "Source",
+        "Glucose Value (mg/dL)",
+        "I",
+        "C",
+        "Dur",
+        "R",
+        "T",
+        "Id",
+    ]
+)
+GOOD = [
+    f"{_CLARITY}\n1,2024-03-04T07:00:00,EGV,,,,i,112,,,,,1,A\n2,2024-03-04T07:05:00,Exercise,Heavy,,,i,,,,0:30:00,,,\n",
+    "Glucose Data,Generated on,25-04-2021 17:25 UTC\nDevice,Serial,Time,Type,Historic mg/dL,Scan mg/dL,a,b,c,d,e,f,g,Notes,"
+    "Strip mg/dL,Ketone mmol/L\nL3,S1,25-04-2021 08:00,0,112\nL3,S1,25-04-2021 08:10 PM,1,,115\n",
+    "Name:X, Date Range:2025-01-01 - 2025-01-07\nTimestamp,CGM Glucose Value (mmol/l),Serial Number\n1/2/2025 8:00,6.2,1\n",
+    "EventDateStr,EventTimeStr,Value,UnitMeasureVal,SensorID\n19-October-2021,3:00 PM,180,mg/dL,9\n",
+    "bg_ts,value\n01/10/2023 00:04,7.5\n",
+    "Date,Meal,Calories,Carbohydrates (g)\n2024-03-04,Breakfast,320,45\n",
+    "A;B\n-------;MiniMed;Pump\nIndex;Date;Time;Sensor Glucose (mg/dL);Event Marker\n1;2021/07/25;00:32:50;112;Insulin: 27,00\n",
+    "日期,时间,血糖(mmol/L),胰岛素\n2024-03-04,07:05,6.2,4\n",
+    json.dumps([{"type": "sgv", "sgv": 112, "date": 1_709_535_600_000}, {"eventType": "x", "insulin": 1, "mills": 1}]),
+    json.dumps([{"type": "cbg", "time": "2024-03-04T07:00:00Z", "deviceId": "D", "value": 6.2}]),
+    json.dumps({"records": [{"time": "2024-03-04T07:00:00Z", "level": {"inMillimolesPerLiter": 6.2}}]}),
+    json.dumps([{"time": 1_709_535_600_000, "glucose mmol/L": 6.2}]),
+    '<?xml version="1.0"?>\n<HealthData><Record type="HKQuantityTypeIdentifierBloodGlucose" unit="mg/dL" '
+    'startDate="2024-08-11 21:34:30 -0700" value="112"/></HealthData>',
+]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(GOOD), st.data())
+def test_a_damaged_file_is_refused_or_read(good: str, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(good)))
+    length = data.draw(st.integers(0, 12))
+    instead = data.draw(st.text(alphabet="0123456789-:.,;/ \n\"'[]{}<>eETZmgl%\x00ñ时", max_size=8))
+    with contextlib.suppress(BadInput):
+        found = items(good[:at] + instead + good[at + length :])
+        assert all(item.event.time.tzinfo for item in tallied(found, Preview(), latest_us=4_000_000_000_000_000))
+
+
+def test_what_is_damaged_there_was_good() -> None:
+    for good in GOOD:
+        assert items(good, Choices(zone=UTC.zone))
+
+
+def test_json_nested_without_end_is_refused() -> None:
+    with contextlib.suppress(BadInput):
+        items("[" * 200_000)
+        raise AssertionError("it was not refused")
