@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import Final
@@ -85,7 +86,8 @@ def _one(
             click.echo(line)
         if only_look:
             return True
-        with opened_log(settings) as log, _bar(file, "importing") as progress:
+        writer = replace(settings, roles=("import",))  # else a Kafka log would take us for the engine, and shut it out
+        with opened_log(writer) as log, _bar(file, "importing") as progress:
             done = imports.append(stream, choices, format, log=log, patient=patient, now=wall_us, progress=progress)
     click.echo(f"  {done.new} events are new in the log, {done.known} were there already")
     return True
