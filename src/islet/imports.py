@@ -10,6 +10,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from islet.decode.imports.detect import Format, detected
@@ -105,8 +106,8 @@ class _Known:
         offset = log.begin(topic)[partition]
         while (piece := log.read(topic, partition, offset)) is not None:
             offset = piece.next_offset
-            mask = np.asarray(piece.batch.column("patient").to_pylist(), object) == self._patient
-            yield from _identities(topic, piece.batch.filter(pa.array(mask)))
+            theirs = pc.is_in(piece.batch.column("patient"), pa.array([self._patient]))
+            yield from _identities(topic, piece.batch.filter(theirs))
 
 
 def _identities(topic: Topic, batch: pa.RecordBatch) -> Iterator[bytes]:

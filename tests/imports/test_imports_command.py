@@ -1,5 +1,6 @@
 """`islet import` on a data directory: what it says, what it appends, and that a second time changes nothing."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,28 @@ def test_a_single_reading_that_no_body_has_is_left_out_with_its_line(data_dir: P
     done = run(data_dir, "import", file, "--patient", "p-1")
     assert "left out: 1, first in line 2: a reading below 10 or above 1500 mg/dL" in done.output
     assert "11 events are new" in done.output
+
+
+def test_the_exports_in_an_archive_are_imported_and_its_other_files_left_out(data_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "export.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data/cgm.csv", TABLE)
+        archive.writestr("data/insulin.csv", "time,insulin\n2024-03-04 07:06,4\n")
+        archive.writestr("letter.txt", "Dear reader\n")
+    done = run(data_dir, "import", file, "--patient", "p-1")
+    assert (done.exit_code, "export.zip/letter.txt: left out" in done.output) == (0, True)
+    log = in_log(data_dir)
+    assert len(log[Topic.GLUCOSE_READINGS]) == 2
+    assert sorted(str(one["type"]) for one in log[Topic.CARE_EVENTS]) == ["insulin", "meal"]
+
+
+def test_an_archive_that_is_broken_is_refused_in_a_sentence(data_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "export.zip"
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("cgm.csv", TABLE * 50)
+    whole = bytearray(file.read_bytes())
+    whole[60:70] = b"0123456789"
+    file.write_bytes(whole)
+    done = run(data_dir, "import", file, "--patient", "p-1")
+    assert (done.exit_code, "expected a zip archive that is whole" in done.output) == (1, True)
+    assert not any(in_log(data_dir).values())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import Final
@@ -11,6 +12,7 @@ import click
 
 from islet import imports
 from islet.app import opened_log, opened_registry, wall_us
+from islet.commands.import_files import DAMAGED, Part, parts
 from islet.decode.imports.detect import FORMATS, Format, detected, format_named
 from islet.decode.imports.found import Choices, DateOrder
 from islet.decode.imports.generic import HEADINGS
@@ -64,37 +66,66 @@ def import_(
     if zone is not None:
         _patient(settings, patient)
     chosen = format_named(format_name) if format_name else None
-    wrong = [file for file in files if not _one(settings, file, patient, choices, chosen, only_look=preview)]
+    wrong = [name for file in files for name in _one(settings, file, patient, choices, chosen, only_look=preview)]
     if wrong:
-        raise BadInput(f"nothing was imported from {', '.join(file.name for file in wrong)}", reason="file")
+        raise BadInput(f"nothing was imported from {', '.join(wrong)}", reason="file")
 
 
 def _one(
     settings: Settings, file: Path, patient: str, choices: Choices, chosen: Format | None, *, only_look: bool
-) -> bool:
-    """Check a file, say what is in it, and import it; whether it could be."""
-    with file.open("rb") as stream:
-        try:
-            format = chosen or detected(stream, mapped=bool(choices.mapping))
-            with _bar(file, "checking") as progress:
-                found = imports.check(stream, choices, format, latest_us=wall_us(), progress=progress)
-        except BadInput as error:
-            click.echo(f"{file.name}: {error}", err=True)
-            return False
-        for line in _told(file.name, format, found, choices.zone):
-            click.echo(line)
-        if only_look:
-            return True
-        with opened_log(settings) as log, _bar(file, "importing") as progress:
-            done = imports.append(stream, choices, format, log=log, patient=patient, now=wall_us, progress=progress)
+) -> list[str]:
+    """Check what is in a file, say it, and import it; the names of the exports in it that could not be."""
+    wrong: list[str] = []
+    name = file.name
+    try:
+        for part in parts(file):
+            name = part.name
+            found = _checked(part, choices, chosen)
+            if found is None:
+                wrong.append(name)
+            elif not only_look and found.events:
+                _append(settings, part, patient, choices, chosen)
+    except BadInput as error:
+        click.echo(f"{name}: {error}", err=True)
+        wrong.append(name)
+    except DAMAGED:
+        click.echo(f"{name}: expected a zip archive that is whole and without a password", err=True)
+        wrong.append(name)
+    return wrong
+
+
+def _checked(part: Part, choices: Choices, chosen: Format | None) -> Preview | None:
+    """What is in an export, which is said; None where it cannot be understood. Of an archive, what is no export (a
+    picture, a letter) is left out, and told."""
+    try:
+        format = chosen or detected(part.stream, mapped=bool(choices.mapping))
+    except BadInput as error:
+        if not part.archived:
+            raise
+        click.echo(f"{part.name}: left out; {error}")
+        return Preview()
+    try:
+        with _bar(part, "checking") as progress:
+            found = imports.check(part.stream, choices, format, latest_us=wall_us(), progress=progress)
+    except BadInput as error:
+        click.echo(f"{part.name}: {error}", err=True)
+        return None
+    for line in _told(part.name, format, found, choices.zone):
+        click.echo(line)
+    return found
+
+
+def _append(settings: Settings, part: Part, patient: str, choices: Choices, chosen: Format | None) -> None:
+    writer = replace(settings, roles=("import",))  # else a Kafka log would take us for the engine, and shut it out
+    with opened_log(writer) as log, _bar(part, "importing") as progress:
+        done = imports.append(part.stream, choices, chosen, log=log, patient=patient, now=wall_us, progress=progress)
     click.echo(f"  {done.new} events are new in the log, {done.known} were there already")
-    return True
 
 
 @contextmanager
-def _bar(file: Path, label: str) -> Iterator[Callable[[int], None]]:
-    """A bar over the bytes of a file; shown only on a terminal."""
-    with click.progressbar(length=max(1, file.stat().st_size), label=f"{label} {file.name}", show_pos=False) as bar:
+def _bar(part: Part, label: str) -> Iterator[Callable[[int], None]]:
+    """A bar over the bytes of an export; shown only on a terminal."""
+    with click.progressbar(length=max(1, part.bytes), label=f"{label} {part.name}", show_pos=False) as bar:
         yield lambda reached: bar.update(max(0, reached - bar.pos))
         bar.update(bar.length - bar.pos if bar.length else 0)
 

@@ -75,6 +75,8 @@ def date_order(
     Raises BadInput, reason "date_order", when both orders are possible: it tells both readings of the first date that
     differs, and the option that decides; or when no order fits all lines.
     """
+    if chosen:
+        return chosen
     first: tuple[int, Written] | None = None
     fits: dict[DateOrder, bool] = {"dmy": True, "mdy": True}
     inside = dict(fits)
@@ -84,8 +86,6 @@ def date_order(
             continue
         if parts.first > 31:
             return "ymd"
-        if chosen:
-            return chosen
         if parts.named_month:
             return "dmy"
         for order in fits:
