@@ -6,6 +6,10 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("islet", deadline=None)  # the first example of some reads kernels or zones from the disk
+settings.load_profile("islet")
 
 Missing = Callable[[str], NoReturn]
 

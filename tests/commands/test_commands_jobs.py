@@ -2,18 +2,16 @@
 
 from pathlib import Path
 
-import pytest
 from click.testing import CliRunner, Result
 
 from islet.app import opened_registry
-from islet.commands.jobs import jobs
-from islet.errors import NotFound
+from islet.cli import main
 from islet.settings import Settings
 from islet.store.base import EntryKind
 
 
 def run(data_dir: Path, *words: str) -> Result:
-    return CliRunner().invoke(jobs, words, obj=Settings(data_dir=data_dir))
+    return CliRunner().invoke(main, ["--data-dir", str(data_dir), "jobs", *words])
 
 
 def test_a_job_is_listed_run_by_hand_and_then_listed_with_its_last_run(tmp_path: Path) -> None:
@@ -28,5 +26,6 @@ def test_a_job_is_listed_run_by_hand_and_then_listed_with_its_last_run(tmp_path:
 
 
 def test_a_job_that_is_not_there_is_refused_with_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(NotFound, match="changes, cohorts, summaries, history_rules"):
-        CliRunner().invoke(jobs, ["run", "sleep"], obj=Settings(data_dir=tmp_path), catch_exceptions=False)
+    refused = run(tmp_path, "run", "sleep")
+    assert refused.exit_code == 1
+    assert "changes, cohorts, summaries, history_rules" in refused.output

@@ -78,6 +78,7 @@ def test_a_browser_subscribes_shows_what_is_pushed_and_its_button_acknowledges(w
         "async (path) => (await (await fetch(path)).json()).active.some((one) => one.acknowledged_us)",
         arg="/api/alerts",
     )
+    ward.follow()
     stored = ward.store.alert(alert)
     assert stored is not None
     assert stored.acknowledged_by == "anna", "the token is hers"
