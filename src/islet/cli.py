@@ -128,7 +128,19 @@ def show_settings(settings: Settings) -> None:
 
 
 def _add_rooms() -> None:
-    from islet.commands import alarms, audit, authorities, forecast, import_, jobs, metrics, people, rules, spark, storage
+    from islet.commands import (
+        alarms,
+        audit,
+        authorities,
+        forecast,
+        import_,
+        jobs,
+        metrics,
+        people,
+        rules,
+        spark,
+        storage,
+    )
 
     groups = [
         people.users,
