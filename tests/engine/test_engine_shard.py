@@ -3,10 +3,13 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from numba import typeof
 
 from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rules import load_rules, plan
 from islet.engine.shard import Shard, Taken
+from islet.engine.snapshot import dump, load
+from islet.engine.state import EngineState
 from islet.log.partitioning import with_received
 from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
 from islet.model.codec import encode_event
@@ -15,6 +18,7 @@ from islet.model.time import MINUTE_US, from_us
 from islet.model.topics import Topic
 
 PLAN = plan(load_rules())
+GLUCOSE = PLAN.streams["glucose_mg_dl"]
 LIMITS = {"lateness_us": 15 * MINUTE_US}
 
 
@@ -73,3 +77,12 @@ def test_a_shard_that_is_saved_twice_is_saved_alike() -> None:
     again = shard()
     again.load(one.dump())
     assert again.dump() == one.dump()
+
+
+def test_a_loaded_state_looks_to_the_kernels_like_the_one_that_was_saved() -> None:
+    one = EngineState(**LIMITS)
+    one.adopt(GLUCOSE, references(PLAN, NO_LAYERS, [])["glucose_mg_dl"])
+    other = load(dump(one), **LIMITS)
+    other.adopt(GLUCOSE, references(PLAN, NO_LAYERS, [])["glucose_mg_dl"])
+    for name in ("series", "pool", "heap", "bounds", "profiles"):
+        assert typeof(getattr(other, name)) == typeof(getattr(one, name)), f"{name}: a compiler would run first"

@@ -188,7 +188,7 @@ def _profiles(rows: Sequence[PatientReference], reference: Reference, parameters
         np.array([row.mask for row in rows], np.int64),
         np.array([row.parameters for row in rows], np.int64).reshape(len(rows), width),
         np.array([row.zone for row in rows], np.int64),
-        np.ascontiguousarray(reference.zones, np.int64),
+        np.array(reference.zones, np.int64, order="C"),  # one that may be written to, or the kernels are compiled anew
     )
 
 
