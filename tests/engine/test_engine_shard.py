@@ -1,9 +1,11 @@
 """A shard that was saved and loaded goes on as if it had not been: no stream and no care event is forgotten."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
 import pytest
-from numba import typeof
+from numba import typeof as _typeof
 
 from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rules import load_rules, plan
@@ -19,6 +21,7 @@ from islet.model.topics import Topic
 
 PLAN = plan(load_rules())
 GLUCOSE = PLAN.streams["glucose_mg_dl"]
+typeof: Any = _typeof  # Numba has no types
 LIMITS = {"lateness_us": 15 * MINUTE_US}
 
 
@@ -83,6 +86,6 @@ def test_a_loaded_state_looks_to_the_kernels_like_the_one_that_was_saved() -> No
     one = EngineState(**LIMITS)
     one.adopt(GLUCOSE, references(PLAN, NO_LAYERS, [])["glucose_mg_dl"])
     other = load(dump(one), **LIMITS)
-    other.adopt(GLUCOSE, references(PLAN, NO_LAYERS, [])["glucose_mg_dl"])
+    other.adopt(GLUCOSE, other.reference)
     for name in ("series", "pool", "heap", "bounds", "profiles"):
         assert typeof(getattr(other, name)) == typeof(getattr(one, name)), f"{name}: a compiler would run first"
