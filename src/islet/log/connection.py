@@ -14,9 +14,16 @@ from islet.errors import IsletError, KeyUnavailable, LogDamaged
 
 KEY_BYTES = 32
 _BUSY_MS = 10_000
+_BUSY_POLL_S = 0.005
 _OPEN_TRIES = 100
 _OPEN_AGAIN_S = 0.02
 _WAL_PAGES = 4_000  # checkpoint every 16 MB: SQLite's 4 MB puts a second fsync into many more commits
+
+
+def _wait_a_little(tries: int) -> bool:
+    """Ask again soon: SQLite's own waiting gets so long that a writer with many short transactions shuts others out."""
+    sleep(_BUSY_POLL_S)
+    return tries * _BUSY_POLL_S * 1000 < _BUSY_MS
 
 
 def open_database(path: Path, key: bytes, *, synchronous: Literal["FULL", "NORMAL"] = "FULL") -> apsw.Connection:
@@ -42,7 +49,7 @@ def _opened(path: Path, key: bytes, synchronous: str) -> apsw.Connection:
     try:
         connection.pragma("cipher", "aegis")
         connection.pragma("key", f"raw:{key.hex()}")  # 32 random bytes need no key derivation
-        connection.set_busy_timeout(_BUSY_MS)
+        connection.set_busy_handler(_wait_a_little)
         connection.pragma("auto_vacuum", "INCREMENTAL")  # counts only before the first table is made
         connection.pragma("journal_mode", "WAL")
         connection.pragma("synchronous", synchronous)

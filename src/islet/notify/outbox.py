@@ -39,7 +39,7 @@ from islet.notify.tables import Tables
 from islet.notify.texts import Said, Wording, texts_in
 from islet.notify.watchdog import Watch, watched
 
-_SLICE_ROWS: Final = 1000  # alert changes per transaction; the store writes to the same file
+_SLICE_ROWS: Final = 100  # alert changes per transaction; the store writes to the same file
 _LAST_URGENCY: Final = len(Severity)
 _TESTS_LOOKED_AT: Final = "tests_looked_at_us"
 _SILENT_SINCE: Final = "engine_silent_since_us"

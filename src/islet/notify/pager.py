@@ -18,7 +18,7 @@ from islet.notify.texts import Said, Wording
 
 NOBODY: Final = "nobody could be told: no contact of the patient's policy can be reached"
 URGENCY: Final = {severity: rank for rank, severity in enumerate(Severity)}
-_ALERTS_A_LOOK: Final = 500
+_ALERTS_A_LOOK: Final = 50
 
 Tokens = Callable[[str], str]
 """A secret word for a message's key: always the same for the same key, not to be guessed."""
