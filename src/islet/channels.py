@@ -16,10 +16,6 @@ from islet.notify.telegram_bot import TelegramBot
 from islet.settings import Settings
 from islet.store.base import Registry
 
-SELF_SERVICE: Final = ("telegram", "email", "ntfy")
-"""Channels whose addresses people may enter for themselves in a form."""
-ADMINISTERED: Final = ("webhook", "apprise")
-"""Channels whose addresses hold secrets or name any host: administrators enter them."""
 _BUTTON: Final = "Acknowledge"
 
 Text = Callable[[str, str], str]
