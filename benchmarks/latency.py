@@ -22,12 +22,13 @@ from benchmarks.record import figure
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import ConnectionString
 from islet.agent.mqtt_client import Address, MqttClient
-from islet.app import opened_registry, wall_us
+from islet.app import wall_us
 from islet.model.alerts import alert_id
 from islet.model.codec import encode_event
 from islet.model.events import Reading
 from islet.model.people import Patient, Role, User
 from islet.model.time import DAY_US, HOUR_US, MINUTE_US, from_us
+from islet.opened import opened_registry
 from islet.provision import ensure_worn
 from islet.settings import Settings, load
 from tests.platform.process import PlatformProcess

@@ -30,7 +30,8 @@ def main(context: click.Context, file: Path | None, data_dir: Path | None) -> No
 @click.pass_obj
 def serve(settings: Settings, roles: str | None, speed: float | None) -> None:
     """Run the platform until Ctrl-C or SIGTERM, then drain and stop."""
-    from islet.app import first_administrator, opened_platform, run_until_signal
+    from islet.app import opened_platform, run_until_signal
+    from islet.opened import first_administrator
 
     if roles is not None:
         settings = replace(settings, roles=listed(roles))
@@ -100,7 +101,7 @@ def replay(settings: Settings, file: Path, speed: float, patient: str | None) ->
 @click.pass_obj
 def check(settings: Settings) -> None:
     """Say what is wrong with this installation, and how to mend it."""
-    from islet.app import opened_log, opened_registry
+    from islet.opened import opened_log, opened_registry
     from islet.operations.check import findings
 
     def opens() -> None:

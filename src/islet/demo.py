@@ -10,9 +10,10 @@ from islet.access.passwords import hash_password, new_token
 from islet.access.sas import ConnectionString
 from islet.agent.fleet import run_fleet
 from islet.agent.mqtt_client import FaithfulClient
-from islet.app import opened_platform, opened_registry, run_until_signal, wall_us
+from islet.app import opened_platform, run_until_signal, wall_us
 from islet.model.people import Patient, Role, User
 from islet.model.time import DAY_US, MINUTE_US, Now
+from islet.opened import opened_registry
 from islet.provision import ensure_worn, front_door, platform_clock
 from islet.settings import Settings
 from islet.simulate.population import make_population

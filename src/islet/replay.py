@@ -11,13 +11,14 @@ import click
 from msgspec import structs
 
 from islet.agent.mqtt_client import FaithfulClient
-from islet.app import opened_registry, wall_us
+from islet.app import wall_us
 from islet.errors import BadInput
 from islet.menu import plug
 from islet.model.codec import encode_event
 from islet.model.events import AnyEvent, Reading
 from islet.model.people import Patient
 from islet.model.time import from_us, iso, to_us
+from islet.opened import opened_registry
 from islet.provision import PlatformClock, ensure_worn, front_door, platform_clock
 from islet.settings import Settings
 

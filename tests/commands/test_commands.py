@@ -9,9 +9,9 @@ from click.testing import CliRunner, Result
 from msgspec import structs
 
 from islet.access.sas import parse_connection_string
-from islet.app import opened_registry
 from islet.cli import main
 from islet.model.people import Patient, User
+from islet.opened import opened_registry
 from islet.operations.locks import only_one
 from islet.provision import PlatformClock
 from islet.settings import Settings

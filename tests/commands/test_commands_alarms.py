@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from islet.app import opened_outbox, opened_registry
 from islet.cli import main
 from islet.model.people import Patient, Role, User
 from islet.notify.policy import DEFAULT
+from islet.opened import opened_outbox, opened_registry
 from islet.settings import Settings
 
 MAIL = {"ISLET_SMTP_HOST": "127.0.0.1", "ISLET_SMTP_SENDER": "a@b"}

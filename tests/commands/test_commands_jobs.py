@@ -4,8 +4,8 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from islet.app import opened_registry
 from islet.cli import main
+from islet.opened import opened_registry
 from islet.settings import Settings
 from islet.store.base import EntryKind
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from islet.app import opened_registry
+from islet.opened import opened_registry
 from islet.settings import Settings
 from tests.commands.test_commands import Shell
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from islet.app import opened_log
 from islet.cli import main
 from islet.log.base import Log
 from islet.model.topics import Topic
+from islet.opened import opened_log
 from islet.settings import Settings
 
 TABLE = (

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from islet.app import opened_registry
 from islet.commands.jobs import opened_schedule
 from islet.jobs.base import Finding, Progress
 from islet.jobs.schedule import Schedule
+from islet.opened import opened_registry
 from islet.operations import logs
 from islet.settings import Settings
 from islet.store.base import EntryKind

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from islet.app import opened_log, opened_registry, opened_store, wall_us
+from islet.app import wall_us
 from islet.commands.jobs import opened_schedule
 from islet.log.base import Append
 from islet.log.group_commit import GroupCommit
@@ -17,6 +17,7 @@ from islet.model.people import Patient
 from islet.model.runs import decode_kept
 from islet.model.time import DAY_US, HOUR_US
 from islet.model.topics import Topic
+from islet.opened import opened_log, opened_registry, opened_store
 from islet.settings import Settings
 from islet.store.base import EntryKind
 from islet.store.follow import Follower

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import make_token
 from islet.alarms import Alarms
-from islet.app import opened_registry, wall_us
+from islet.app import wall_us
 from islet.contacts.book import ContactBook
 from islet.engine.rulebook import RuleBook
 from islet.engine.rules import load_rules
@@ -29,6 +29,7 @@ from islet.model.people import Patient, Role, User
 from islet.model.time import HOUR_US, MINUTE_US, SECOND_US, iso
 from islet.model.topics import Topic
 from islet.notify.recipients import Contact
+from islet.opened import opened_registry
 from islet.provision import ensure_worn
 from islet.settings import Settings, load
 from islet.store.base import Registry

@@ -17,7 +17,7 @@ import pytest
 
 from islet.access.sas import ConnectionString
 from islet.agent.mqtt_client import Address, FaithfulClient
-from islet.app import opened_registry, opened_store, wall_us
+from islet.app import wall_us
 from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rules import load_rules, plan
 from islet.engine.shard import Shard
@@ -28,6 +28,7 @@ from islet.model.events import Reading
 from islet.model.people import Patient
 from islet.model.time import HOUR_US, MINUTE_US, from_us
 from islet.model.topics import Topic
+from islet.opened import opened_registry, opened_store
 from islet.provision import ensure_worn
 from islet.settings import Settings, load
 from tests.platform.process import PlatformProcess

@@ -3,11 +3,12 @@
 import threading
 from pathlib import Path
 
-from islet.app import Platform, opened_log, opened_platform, wall_us
+from islet.app import Platform, opened_platform, wall_us
 from islet.log.base import Append
 from islet.log.group_commit import GroupCommit
 from islet.model.batch import ReadingRow, readings_batch
 from islet.model.topics import Topic
+from islet.opened import opened_log
 from islet.operations.workers import Worker
 from islet.settings import Settings
 from islet.store.base import EntryKind

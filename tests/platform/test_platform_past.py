@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
-from islet.app import Platform, opened_platform, opened_registry
+from islet.app import Platform, opened_platform
 from islet.decode.telemetry import Arrival, decode_arrivals
 from islet.engine.parameters import Override
 from islet.engine.rulebook import RuleBook
@@ -14,6 +14,7 @@ from islet.model.codec import encode_event
 from islet.model.events import Reading
 from islet.model.people import Patient, Role
 from islet.model.time import MINUTE_US, from_us
+from islet.opened import opened_registry
 from islet.settings import Settings
 
 FAST = 120.0

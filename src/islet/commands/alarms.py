@@ -6,7 +6,7 @@ from typing import BinaryIO, Final
 import click
 import msgspec
 
-from islet.app import opened_outbox, opened_registry, wall_us
+from islet.app import wall_us
 from islet.channels import Channels
 from islet.commands.audit import who
 from islet.contacts.book import EVERYONE, ContactBook
@@ -15,6 +15,7 @@ from islet.errors import BadInput, NotFound
 from islet.model.time import iso
 from islet.notify.policy import Policy
 from islet.notify.recipients import Contact, Lane
+from islet.opened import opened_outbox, opened_registry
 from islet.settings import Settings
 from islet.web.languages import words
 

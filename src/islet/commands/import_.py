@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from islet import imports
-from islet.app import opened_log, opened_registry, wall_us
+from islet.app import wall_us
 from islet.commands.import_files import DAMAGED, Part, parts
 from islet.decode.imports.detect import FORMATS, Format, detected, format_named
 from islet.decode.imports.found import Choices, DateOrder
@@ -20,6 +20,7 @@ from islet.decode.imports.local_times import written
 from islet.decode.imports.preview import Preview
 from islet.errors import BadInput, NotFound
 from islet.model.people import Patient
+from islet.opened import opened_log, opened_registry
 from islet.settings import Settings
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)

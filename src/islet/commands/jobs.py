@@ -5,13 +5,14 @@ from contextlib import closing, contextmanager
 
 import click
 
-from islet.app import clock, opened_log, opened_registry, opened_store
+from islet.app import clock
 from islet.engine.rulebook import RuleBook
 from islet.jobs.schedule import Schedule
 from islet.jobs.shipped import shipped
 from islet.log.group_commit import GroupCommit
 from islet.model.runs import Run
 from islet.model.time import iso
+from islet.opened import opened_log, opened_registry, opened_store
 from islet.operations import logs
 from islet.operations.locks import only_one
 from islet.settings import Settings

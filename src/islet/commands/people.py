@@ -11,13 +11,14 @@ from islet.access.decide import EVERYBODY
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import POLICIES, ConnectionString, format_connection_string
 from islet.access.x509 import parse_thumbprint
-from islet.app import opened_registry, wall_us
+from islet.app import wall_us
 from islet.commands.refusals import FiniteRange
 from islet.decode.iothub import DEVICE_ID
 from islet.errors import BadInput, NotFound
 from islet.gateways.authenticate import ensure_policy_keys, new_device, policy_secret, with_certificate
 from islet.model.people import Patient, Role, User, check_patient
 from islet.model.time import DAY_US
+from islet.opened import opened_registry
 from islet.settings import Settings, listed
 from islet.store.base import Registry
 

@@ -9,7 +9,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 import click
 from msgspec import structs
 
-from islet.app import opened_registry, wall_us
+from islet.app import wall_us
 from islet.commands.audit import who
 from islet.commands.try_rule import tried
 from islet.engine.parameters import Layer, Override
@@ -18,6 +18,7 @@ from islet.engine.rules import Rule, check_rule, load_rules, read_rule
 from islet.engine.standing import Place, Standing, standings
 from islet.errors import BadInput, NotFound, RuleRefused
 from islet.model.people import Patient, Role
+from islet.opened import opened_registry
 from islet.settings import Settings
 from islet.store.base import Registry
 from islet.web.languages import LANGUAGES

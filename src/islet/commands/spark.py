@@ -59,11 +59,12 @@ def run(settings: Settings, checkpoint: str, lake: str, shards: int, every: str,
     _require("pyspark")
     from pyspark.sql import SparkSession
 
-    from islet.app import opened_registry, wall_us
+    from islet.app import wall_us
     from islet.engine.rulebook import RuleBook
     from islet.engine.spark import SESSION, Frozen, Job, keep
     from islet.log.kafka_access import KafkaAccess
     from islet.menu import plug
+    from islet.opened import opened_registry
 
     if settings.log != "kafka":
         raise SettingError("setting log: expected kafka, because Spark reads from there")

@@ -2,8 +2,9 @@
 
 import click
 
-from islet.app import opened_log, opened_store, wall_us
+from islet.app import wall_us
 from islet.gateways.certificates import ensure_certificates
+from islet.opened import opened_log, opened_store
 from islet.operations.locks import only_one
 from islet.settings import Settings
 from islet.store.rebuild import rebuild as rebuild_from_log

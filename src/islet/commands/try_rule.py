@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from islet.app import opened_store, wall_us
+from islet.app import wall_us
 from islet.commands.picture import Scene, Stretch, drawn, svg
 from islet.engine.lookback import Past, past
 from islet.engine.parameters import references
@@ -22,6 +22,7 @@ from islet.errors import BadInput
 from islet.model.batch import int64_column
 from islet.model.people import Patient
 from islet.model.time import DAY_US, MINUTE_US, from_us
+from islet.opened import opened_store
 from islet.settings import Settings
 
 _RUN_IN_US: Final = DAY_US

@@ -1,0 +1,85 @@
+"""What a data directory holds, opened by the menu and closed at the end: log, store, registry, devices, outbox."""
+
+import contextlib
+import os
+import random
+import secrets
+from collections.abc import Iterator
+
+from islet.access.passwords import hash_password
+from islet.log.base import Log
+from islet.log.keys import data_key
+from islet.menu import plug
+from islet.model.people import Role, User
+from islet.notify.outbox import Outbox
+from islet.settings import Settings
+from islet.store.base import Registry, Store
+from islet.store.devices_base import Devices
+
+
+@contextlib.contextmanager
+def opened_log(settings: Settings) -> Iterator[Log]:
+    """The log of a data directory, or on Kafka; made if it is not there."""
+    with contextlib.closing(_log_of(settings)) as log:
+        yield log
+
+
+def _log_of(settings: Settings) -> Log:
+    log: Log
+    if settings.log == "kafka":
+        evaluates = "engine" in settings.roles and settings.engine == "embedded"
+        # one name for whoever evaluates, also a Spark job, so that of two the older one is shut out
+        writer = "engine" if evaluates else f"beside-{'-'.join(settings.roles)}"
+        log = plug("log", "kafka")(settings, writer=writer)
+    else:
+        path = settings.data_dir / "log.db"
+        log = plug("log", settings.log)(path, data_key(settings, os.environ), partitions=settings.partitions)
+    return log
+
+
+@contextlib.contextmanager
+def opened_store(settings: Settings) -> Iterator[Store]:
+    """The store of a data directory, made if it is not there."""
+    store: Store = plug("store", "sqlite")(settings.data_dir / "store.db", data_key(settings, os.environ))
+    with contextlib.closing(store):
+        yield store
+
+
+@contextlib.contextmanager
+def opened_registry(settings: Settings) -> Iterator[Registry]:
+    """The registry of a data directory, made if it is not there."""
+    registry: Registry = plug("registry", "sqlite")(settings.data_dir / "store.db", data_key(settings, os.environ))
+    with contextlib.closing(registry):
+        yield registry
+
+
+@contextlib.contextmanager
+def opened_devices(settings: Settings) -> Iterator[Devices]:
+    """Commands, twins and modules of a data directory's devices, made if they are not there."""
+    devices: Devices = plug("devices", "sqlite")(settings.data_dir / "store.db", data_key(settings, os.environ))
+    with contextlib.closing(devices):
+        yield devices
+
+
+@contextlib.contextmanager
+def opened_outbox(settings: Settings) -> Iterator[Outbox]:
+    """The outbox of a data directory, to be asked or to queue a test in; it sends nothing."""
+    outbox = Outbox(
+        settings.data_dir / "store.db",
+        data_key(settings, os.environ),
+        page_max_age_min=settings.page_max_age_min,
+        notify_give_up_h=settings.notify_give_up_h,
+        rng=random.Random(0),
+        acknowledge=lambda alert, contact: False,  # so that a test has a button; the platform hears of it
+    )
+    with contextlib.closing(outbox):
+        yield outbox
+
+
+def first_administrator(registry: Registry) -> str | None:
+    """Make the first administrator if there is nobody yet; the password, to be shown once."""
+    if registry.users():
+        return None
+    password = "-".join(secrets.token_hex(3) for _ in range(3))
+    registry.put_user(User(name="admin", role=Role.ADMINISTRATOR, password_hash=hash_password(password)))
+    return password
