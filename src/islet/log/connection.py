@@ -50,8 +50,9 @@ def _opened(path: Path, key: bytes, synchronous: str) -> apsw.Connection:
         connection.pragma("cipher", "aegis")
         connection.pragma("key", f"raw:{key.hex()}")  # 32 random bytes need no key derivation
         connection.set_busy_handler(_wait_a_little)
-        connection.pragma("auto_vacuum", "INCREMENTAL")  # counts only before the first table is made
-        connection.pragma("journal_mode", "WAL")
+        if connection.pragma("journal_mode") != "wal":  # a new file: both write, and opening must not wait for a writer
+            connection.pragma("auto_vacuum", "INCREMENTAL")  # counts only before the first table is made
+            connection.pragma("journal_mode", "WAL")
         connection.pragma("synchronous", synchronous)
         connection.pragma("wal_autocheckpoint", _WAL_PAGES)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
