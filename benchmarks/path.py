@@ -149,8 +149,7 @@ def send(intake: Intake, slices: list[list[Arrival]], begin_us: int) -> float:
             time.sleep(early_us / SECOND_US)
         if number == warm:
             used_s, began_s = cpu_s(), time.perf_counter()
-        for arrival in one:
-            intake.offer(arrival, ignore)
+        intake.offer_all(one, ignore)
     return (cpu_s() - used_s) / (time.perf_counter() - began_s)
 
 
@@ -160,8 +159,9 @@ def ignore(error: Exception | None) -> None:
 
 
 def cpu_s() -> float:
+    """What the process has used but for this thread, which plays the devices."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+    return usage.ru_utime + usage.ru_stime - time.thread_time()
 
 
 def main() -> None:

@@ -63,13 +63,15 @@ class Writer:
         appends: Sequence[Append] = (),
         cursors: Sequence[CursorMove] = (),
         states: Mapping[str, bytes | None] | None = None,
+        *,
+        urgent: bool = False,
     ) -> None:
         if self.crash_at is not None:
             self.crash_at -= 1
         dies = self.crash_at == 0
         if dies and not self.after:
             raise Crash
-        self.group.commit(appends, cursors, states)
+        self.group.commit(appends, cursors, states, urgent=urgent)
         if dies:
             raise Crash
 

@@ -93,6 +93,23 @@ def test_when_much_comes_what_comes_in_the_pause_is_one_group() -> None:
     assert told == [None] * 20
 
 
+def test_what_is_urgent_does_not_wait_for_the_end_of_the_pause_nor_take_the_rest_along() -> None:
+    log = HeldLog()
+    log.go.release(100)
+    writer = GroupCommit(log, lambda: 1, wait_s=3600.0)
+    told: list[Exception | None] = []
+    for minute in range(3):
+        writer.commit([append(reading("anna", minute))])
+    for number in range(20):
+        writer.submit([append(reading(f"p{number}", 1))], done=told.append)
+    for minute in range(2):
+        writer.commit([append(reading("bert", minute))], urgent=True)
+    assert log.groups == [1, 1, 1, 1, 1]
+    assert told == []
+    writer.close()
+    assert log.groups == [1, 1, 1, 1, 1, 20]
+
+
 def test_a_source_is_asked_when_it_wakes_the_writer_and_told_afterwards() -> None:
     log = MemoryLog()
     writer = GroupCommit(log, lambda: 7, wait_s=0.001)

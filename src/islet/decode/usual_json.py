@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from islet.decode.kernel import part
+from islet.model.compiled import part
 from islet.decode.usual_text import (
     MASKS,
     NOT_JSON,

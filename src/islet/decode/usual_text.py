@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.decode.kernel import part
+from islet.model.compiled import part
 from islet.model.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
 Bytes = NDArray[np.uint8]

@@ -10,7 +10,6 @@ Nor in the first moments after a start (`silence_grace_s`): devices have to find
 """
 
 import struct
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final, Protocol
@@ -38,11 +37,6 @@ SNAPSHOT: Final = "engine"
 LAST_TICK: Final = "engine_tick"
 """State blob: the instant that the last thing said was based on."""
 
-_GATHER_S: Final = 0.004
-"""A round costs about the same for one reading as for a hundred, so when they trickle in, some gather first."""
-_TRICKLE_ROWS: Final = 1_000
-"""A round of more is a backlog, which is read without a pause."""
-
 _INSTANT: Final = struct.Struct("<q")
 
 ObserveLatency = Callable[[float], None]
@@ -57,8 +51,10 @@ class Commits(Protocol):
         appends: Sequence[Append] = (),
         cursors: Sequence[CursorMove] = (),
         states: Mapping[str, bytes | None] | None = None,
+        *,
+        urgent: bool = False,
     ) -> None:
-        """Block until all of it is durable."""
+        """Block until all of it is durable, which is to be at once when it is urgent."""
 
 
 class InForce(Protocol):
@@ -131,8 +127,7 @@ class EmbeddedEngine:
         self._snapshot_us = int(settings.engine_snapshot_s * SECOND_US)
         self._seen = 0
         self._recovered = False
-        self._trickling = False
-        self._pause = threading.Event()  # is never set
+        self._more = True  # there may be entries that were there before the log grew to what was seen
         self._tick_due: tuple[int, dict[Topic, tuple[int, ...]]] | None = None
         self._last_tick_us = self._last_snapshot_us = 0
         self.counters = Counters()
@@ -143,6 +138,7 @@ class EmbeddedEngine:
         self._shard = Shard(self._in_force.plan, self._in_force.references, **self._limits)
         self._shard.warm_up()
         self._offsets = {topic: list(self._log.begin(topic)) for topic in TOPICS}
+        self._more = True
         same_rules = self._load_snapshot()
         self._replay(silent=same_rules)
         blob = self._log.state(LAST_TICK)
@@ -159,14 +155,12 @@ class EmbeddedEngine:
             self.recover()
         self._recovered = False
         self._adopt()
-        if self._trickling and timeout_s > 0:
-            self._pause.wait(min(_GATHER_S, timeout_s))
-        rows = self._take_in()
+        rows = self._take_in() if self._more else 0
         if rows == 0:
             self._seen = self._log.wait(self._seen, timeout_s)
             self._adopt()  # what changed during the wait holds for the entries that ended it
             rows = self._take_in()
-        self._trickling = 0 < rows < _TRICKLE_ROWS
+        self._more = rows > 0
         self._tick()
         if self._now() - self._last_snapshot_us >= self._snapshot_us:
             self.snapshot()
@@ -250,7 +244,7 @@ class EmbeddedEngine:
             if offset != before[topic][partition]
         ]
         appends, states = self._spoken(taken)
-        self._commit.commit(appends=appends, cursors=moves, states=states)
+        self._commit.commit(appends=appends, cursors=moves, states=states, urgent=bool(appends))
         self._observed(taken)
         return sum(batch.num_rows for batch in entries.values())
 
@@ -314,7 +308,7 @@ class EmbeddedEngine:
         if not taken.says_nothing:
             self.counters.add(taken)
             appends, states = self._spoken(taken)
-            self._commit.commit(appends=appends, states=states)
+            self._commit.commit(appends=appends, states=states, urgent=True)
 
     def _is_behind(self, ends: Mapping[Topic, Sequence[int]]) -> bool:
         return any(

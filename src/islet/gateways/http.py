@@ -149,23 +149,19 @@ class DeviceEndpoints:
         return Response(status_code=204)
 
     async def _committed(self, arrivals: Sequence[Arrival]) -> None:
-        """Wait until all are durable. Raises NotCommitted when one of them is not."""
+        """Wait until all are durable. Raises NotCommitted when they are not."""
         finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        left = len(arrivals)
 
         def done(error: Exception | None) -> None:
-            nonlocal left
-            left -= 1
-            if finished.done():  # failed, or the caller has gone
+            if finished.done():  # the caller has gone
                 return
             if error is not None:
                 finished.set_exception(NotCommitted("the log could not commit; send it again"))
-            elif not left:
+            else:
                 finished.set_result(None)
 
-        for arrival in arrivals:
-            self._intake.offer(arrival, done)
         if arrivals:
+            self._intake.offer_all(arrivals, done)
             await finished
 
 

@@ -6,7 +6,8 @@ loop for each group (out), not one for each message.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, Protocol
 
 import structlog
@@ -25,6 +26,10 @@ CROWDED_BYTES = 64 * 1024 * 1024
 _BYTES_PER_ARRIVAL = 200  # what a message costs beside its payload, about
 
 _log = structlog.get_logger("islet.gateways.intake")
+
+
+def _size(arrivals: Sequence[Arrival]) -> int:
+    return sum([len(arrival.payload) for arrival in arrivals]) + _BYTES_PER_ARRIVAL * len(arrivals)
 
 
 class Writer(Protocol):
@@ -52,15 +57,19 @@ class Intake:
         self._future_us = future_us
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._pending: deque[tuple[Arrival, Done]] = deque()  # its ends may be used from two threads
+        self._pending: deque[tuple[Sequence[Arrival], Done]] = deque()  # its ends may be used from two threads
         self._waiting: list[asyncio.Future[None]] = []
         writer.add_source(self.drain)
 
     def offer(self, arrival: Arrival, done: Done) -> bool:
         """Take an arrival; never refuses. Whether it is `crowded` now: then stop reading until told of this one."""
-        self._pending.append((arrival, done))
-        self.outstanding += 1
-        self._bytes += len(arrival.payload) + _BYTES_PER_ARRIVAL
+        return self.offer_all((arrival,), done)
+
+    def offer_all(self, arrivals: Sequence[Arrival], done: Done) -> bool:
+        """Take arrivals that came together, of which one is told once: all of them are durable, or none is."""
+        self._pending.append((arrivals, done))
+        self.outstanding += len(arrivals)
+        self._bytes += _size(arrivals)
         self._writer.wake()
         return self._bytes > self._most_bytes
 
@@ -86,10 +95,11 @@ class Intake:
         pending = [self._pending.popleft() for _ in range(len(self._pending))]
         if not pending:
             return None
+        arrivals = list(chain.from_iterable(together for together, _ in pending))
         try:
-            decoded = decode_arrivals([arrival for arrival, _ in pending], now_us, self._future_us)
+            decoded = decode_arrivals(arrivals, now_us, self._future_us)
         except Exception as error:  # a fault of ours: nobody may wait for ever
-            _log.exception("decoding_failed", arrivals=len(pending))
+            _log.exception("decoding_failed", arrivals=len(arrivals))
             self._call_soon(self._settle, pending, None, error)
             return None
         appends = [Append(topic=topic, batch=batch) for topic, batch in decoded.batches.items()]
@@ -99,15 +109,18 @@ class Intake:
 
         return Commit(received_at_us=now_us, appends=appends), done
 
-    def _settle(self, pending: list[tuple[Arrival, Done]], decoded: Decoded | None, error: Exception | None) -> None:
+    def _settle(
+        self, pending: list[tuple[Sequence[Arrival], Done]], decoded: Decoded | None, error: Exception | None
+    ) -> None:
+        count = sum(len(arrivals) for arrivals, _ in pending)
         if error is None and decoded is not None:
             self.accepted += decoded.accepted
             self.dead.update(decoded.dead)
         else:
-            self.failed += len(pending)
-            _log.error("commit_failed", arrivals=len(pending), error=type(error).__name__)
-        self.outstanding -= len(pending)
-        self._bytes -= sum(len(arrival.payload) + _BYTES_PER_ARRIVAL for arrival, _ in pending)
+            self.failed += count
+            _log.error("commit_failed", arrivals=count, error=type(error).__name__)
+        self.outstanding -= count
+        self._bytes -= sum(_size(arrivals) for arrivals, _ in pending)
         for _, told in pending:
             try:
                 told(error)

@@ -21,6 +21,8 @@ _AT_ONCE = 3
 """Groups that may follow each other without a pause after a quiet time: a reading, what the engine says of it, and an
 answer to that."""
 
+_Submitted = tuple[Sequence[Append], Sequence[CursorMove], Mapping[str, bytes | None], Done]
+
 _logger = logging.getLogger(__name__)
 
 
@@ -28,7 +30,8 @@ class GroupCommit:
     """Collects what is pending everywhere and commits it as one transaction.
 
     After a quiet time an entry is committed at once. When much comes, the writer pauses for `wait_s` after each group
-    and takes together what came meanwhile: each group costs a sync, and wakes everybody who follows the log.
+    and takes together what came meanwhile: each group costs a sync, and wakes everybody who follows the log. What is
+    urgent (the engine's alerts) does not wait for the end of the pause: it becomes a group without the rest.
 
     Counters for the metrics: `groups` and `rows` that became durable, `failures` (commits that did not), and
     `last_duration_s`, the length of the last transaction. `failing`: whether the last one did not become durable.
@@ -42,7 +45,8 @@ class GroupCommit:
         self.last_duration_s = 0.0
         self._log, self._now, self._wait_s = log, now, wait_s
         self._sources: list[Source] = []
-        self._submitted: list[tuple[Sequence[Append], Sequence[CursorMove], Mapping[str, bytes | None], Done]] = []
+        self._submitted: list[_Submitted] = []
+        self._urgent: list[_Submitted] = []
         self._woken = threading.Condition()
         self._has_work = False
         self._due_at = -math.inf  # the earliest start of the next group, by the monotonic clock
@@ -66,6 +70,8 @@ class GroupCommit:
         appends: Sequence[Append] = (),
         cursors: Sequence[CursorMove] = (),
         states: Mapping[str, bytes | None] | None = None,
+        *,
+        urgent: bool = False,
     ) -> None:
         """Join the next group and block until it is durable; raises what the commit raised."""
         if threading.current_thread() is self._thread:
@@ -77,7 +83,7 @@ class GroupCommit:
             outcome.append(error)
             finished.set()
 
-        self.submit(appends, cursors, states, done=done)
+        self.submit(appends, cursors, states, done=done, urgent=urgent)
         finished.wait()
         if outcome[0] is not None:
             raise outcome[0]
@@ -89,12 +95,16 @@ class GroupCommit:
         states: Mapping[str, bytes | None] | None = None,
         *,
         done: Done,
+        urgent: bool = False,
     ) -> None:
         """Join the next group without waiting for it."""
         with self._woken:
             if self._closing.is_set():
                 raise IsletError("the log's writer is closed; nothing more can be committed")
-            self._submitted.append((appends, cursors, states or {}, done))
+            (self._urgent if urgent else self._submitted).append((appends, cursors, states or {}, done))
+            if urgent:
+                self._has_work = True
+                self._woken.notify()  # it may be in its pause
         self.wake()
 
     def close(self) -> None:
@@ -114,18 +124,20 @@ class GroupCommit:
     def _wait_for_work(self) -> bool:
         with self._woken:
             self._woken.wait_for(lambda: self._has_work)
-        left_s = self._due_at - monotonic()
-        if left_s > 0:
-            self._closing.wait(left_s)
+            self._woken.wait_for(lambda: self._urgent or self._closing.is_set(), max(0.0, self._due_at - monotonic()))
         return not self._closing.is_set()
 
     def _round(self) -> bool:
-        """Commit what is pending now; whether there was anything."""
+        """Commit what is pending now, in the pause only what is urgent; whether there was anything."""
+        in_pause = monotonic() < self._due_at and not self._closing.is_set()
         with self._woken:
-            self._has_work = False
-            submitted, self._submitted = self._submitted, []
+            submitted, self._urgent = self._urgent, []
+            if not in_pause:
+                self._has_work = False
+                submitted, self._submitted = self._submitted + submitted, []
         now_us = self._now()
-        group = [given for source in self._sources if (given := _ask(source, now_us)) is not None]
+        sources = [] if in_pause else self._sources
+        group = [given for source in sources if (given := _ask(source, now_us)) is not None]
         for appends, cursors, states, done in submitted:
             commit = Commit(received_at_us=now_us, appends=appends, cursors=cursors, states=states)
             group.append((commit, done))
@@ -135,7 +147,9 @@ class GroupCommit:
         errors = self._write([commit for commit, _ in group])
         ended = monotonic()
         self.last_duration_s = ended - started
-        self._due_at = max(self._due_at + self.last_duration_s, ended - (_AT_ONCE - 1) * self._wait_s) + self._wait_s
+        if not in_pause:
+            paused_until = max(self._due_at + self.last_duration_s, ended - (_AT_ONCE - 1) * self._wait_s)
+            self._due_at = paused_until + self._wait_s
         for (_, done), error in zip(group, errors, strict=True):
             _tell(done, error)
         return True

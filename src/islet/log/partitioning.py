@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
-from zlib import crc32
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from islet.log.base import Append, Commit
+from islet.log.rows import order_by_partition
 from islet.model.batch import RECEIVED, schema_of
 from islet.model.topics import Topic
 
@@ -57,25 +56,13 @@ def _check(append: Append) -> None:
 
 def split(batch: pa.RecordBatch, partitions: int) -> Iterator[tuple[int, pa.RecordBatch]]:
     """The rows of each partition that has any, in their order: `model.topics.partition_of`, for a column."""
-    partition = _partition_of_rows(batch, partitions)
-    if (partition == partition[0]).all():
-        yield int(partition[0]), batch
-        return
-    ordered = batch.take(np.argsort(partition, kind="stable"))
-    counts = np.bincount(partition, minlength=partitions)
-    ends = np.cumsum(counts)
-    for number in np.flatnonzero(counts):
-        yield int(number), ordered.slice(int(ends[number] - counts[number]), int(counts[number]))
-
-
-def _partition_of_rows(batch: pa.RecordBatch, partitions: int) -> NDArray[np.int64]:
-    if partitions == 1:
-        return np.zeros(batch.num_rows, np.int64)
-    coded: Any = batch.column("patient").dictionary_encode()  # so that each patient is hashed once
-    ids = coded.dictionary.view(pa.binary()).to_numpy(zero_copy_only=False)
-    of_id = np.fromiter(map(crc32, ids), np.int64, len(ids)) % partitions
-    rows: NDArray[np.int64] = of_id[coded.indices.to_numpy()]
-    return rows
+    order, counts = order_by_partition(batch.column("patient"), partitions)
+    first = 0
+    ordered = batch if counts.max() == batch.num_rows else batch.take(pa.array(order))
+    for number, count in enumerate(counts.tolist()):
+        if count:
+            yield number, ordered.slice(first, count)
+            first += count
 
 
 def with_received(batch: pa.RecordBatch, received_at_us: NDArray[np.int64] | int) -> pa.RecordBatch:
