@@ -46,6 +46,7 @@ class AlertFollower(threading.Thread):
     def __init__(self, log: Log) -> None:
         super().__init__(daemon=True)
         self._log, self.seen, self._stop_asked = log, list[tuple[int, int]](), threading.Event()
+        self.used_s = 0.0
 
     def run(self) -> None:
         version, positions = 0, list(self._log.end(Topic.ALERTS))
@@ -61,6 +62,7 @@ class AlertFollower(threading.Thread):
                     opened = [kind == "opened" and '"rule":"urgent_low"' in str(body) for kind, body in kinds]
                     self.seen += [(at, now_us) for at, wanted in zip(times, opened, strict=True) if wanted]
                     positions[partition] = piece.next_offset
+            self.used_s = time.thread_time()
 
     def stop(self) -> None:
         self._stop_asked.set()
@@ -127,7 +129,7 @@ def measure(rate: int, patients: int) -> tuple[float, float, float, int, int]:
         begin_us = wall_us() + round(preparing_s * SECOND_US)
         slices = arrivals(rate, patients, begin_us, WARM_S + LASTS_S)
         with engine_running(engine):
-            used = send(intake, slices, begin_us)
+            used = send(intake, slices, begin_us, follower)
             time.sleep(1)
         follower.stop()
         commit.close()
@@ -138,7 +140,7 @@ def measure(rate: int, patients: int) -> tuple[float, float, float, int, int]:
     return float(p50), float(p99), used, len(follower.seen), expected
 
 
-def send(intake: Intake, slices: list[list[Arrival]], begin_us: int) -> float:
+def send(intake: Intake, slices: list[list[Arrival]], begin_us: int, follower: AlertFollower) -> float:
     """Offer each slice when it is due; the share of a core that the process used after the warm-up."""
     assert wall_us() < begin_us, "the machine is too slow to prepare the arrivals in time"
     warm = round(WARM_S / SLICE_S)
@@ -148,9 +150,9 @@ def send(intake: Intake, slices: list[list[Arrival]], begin_us: int) -> float:
         while (early_us := due_us - wall_us()) > 0:
             time.sleep(early_us / SECOND_US)
         if number == warm:
-            used_s, began_s = cpu_s(), time.perf_counter()
+            used_s, began_s = cpu_s(follower), time.perf_counter()
         intake.offer_all(one, ignore)
-    return (cpu_s() - used_s) / (time.perf_counter() - began_s)
+    return (cpu_s(follower) - used_s) / (time.perf_counter() - began_s)
 
 
 def ignore(error: Exception | None) -> None:
@@ -158,10 +160,10 @@ def ignore(error: Exception | None) -> None:
         raise error
 
 
-def cpu_s() -> float:
-    """What the process has used but for this thread, which plays the devices."""
+def cpu_s(follower: AlertFollower) -> float:
+    """What the process has used but for this thread, which plays the devices, and the follower's, which plays people."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime - time.thread_time()
+    return usage.ru_utime + usage.ru_stime - time.thread_time() - follower.used_s
 
 
 def main() -> None:

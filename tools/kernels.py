@@ -15,6 +15,7 @@ from islet.engine.quantities import GLUCOSE
 from islet.engine.rules import load_rules, plan
 from islet.engine.step import warm_up
 from islet.forecast.gather import histories
+from islet.log.rows import warm_up as warm_up_log
 from islet.metrics.people import every
 from islet.metrics.table import Material, measured
 from islet.simulate import make_population, tick
@@ -35,6 +36,11 @@ def forecast() -> None:
     histories(np.zeros((1, 1), np.int64), np.full((1, 1), 110, np.float32), np.ones(1, np.int64))
 
 
+def log() -> None:
+    """Of the log."""
+    warm_up_log()
+
+
 def metrics() -> None:
     """Of the metrics."""
     material = Material(every(5, [100.0, 110.0]))
@@ -51,6 +57,7 @@ ROOMS: Final[dict[str, Callable[[], None]]] = {
     "decode": decode,
     "engine": engine,
     "forecast": forecast,
+    "log": log,
     "metrics": metrics,
     "simulate": simulate,
 }

@@ -35,6 +35,7 @@ from islet.jobs.shipped import shipped
 from islet.log.base import CursorMove, Log
 from islet.log.group_commit import GroupCommit
 from islet.log.keys import data_key
+from islet.log.rows import warm_up as log_warm_up
 from islet.menu import plug
 from islet.model.time import DAY_US, MINUTE_US, Now
 from islet.model.topics import Topic
@@ -276,6 +277,7 @@ class Platform:
     async def _open_gateway(self, stack: contextlib.AsyncExitStack) -> list[BaseRoute]:
         settings = self.settings
         await asyncio.to_thread(decoder_warm_up)
+        await asyncio.to_thread(log_warm_up)
         soon = asyncio.get_running_loop().call_soon_threadsafe
         intake = Intake(self.commit, soon, future_us=round(settings.future_min * MINUTE_US))
         authenticator = Authenticator(self.registry, settings.hub_name, wall_us, self.devices)

@@ -18,10 +18,10 @@ import pyarrow as pa
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from islet.model.compiled import kernel, part
 from islet.decode.usual_json import read_row
 from islet.decode.usual_text import WORD, Bytes, Words
 from islet.model.batch import READINGS_SCHEMA, readings_batch
+from islet.model.compiled import kernel, part
 
 Ends = NDArray[np.int32]
 

@@ -4,7 +4,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from islet.model.compiled import part
 from islet.decode.usual_text import (
     MASKS,
     NOT_JSON,
@@ -18,6 +17,7 @@ from islet.decode.usual_text import (
     skip_space,
 )
 from islet.model.batch import METHOD_CODES, RANGE_CODES, UNIT_CODES
+from islet.model.compiled import part
 from islet.model.units import POSSIBLE_GLUCOSE_MG_DL, glucose_mg_dl
 
 _TYPE, _TIME, _VALUE, _UNIT, _METHOD, _RANGE, _PATIENT, _SCHEMA = (1 << bit for bit in range(8))

@@ -127,7 +127,7 @@ class EmbeddedEngine:
         self._snapshot_us = int(settings.engine_snapshot_s * SECOND_US)
         self._seen = 0
         self._recovered = False
-        self._more = True  # there may be entries that were there before the log grew to what was seen
+        self._more = True  # entries were there at the last reading that are not read yet
         self._tick_due: tuple[int, dict[Topic, tuple[int, ...]]] | None = None
         self._last_tick_us = self._last_snapshot_us = 0
         self.counters = Counters()
@@ -138,7 +138,6 @@ class EmbeddedEngine:
         self._shard = Shard(self._in_force.plan, self._in_force.references, **self._limits)
         self._shard.warm_up()
         self._offsets = {topic: list(self._log.begin(topic)) for topic in TOPICS}
-        self._more = True
         same_rules = self._load_snapshot()
         self._replay(silent=same_rules)
         blob = self._log.state(LAST_TICK)
@@ -147,7 +146,7 @@ class EmbeddedEngine:
         self._tick_due = None
         self._last_tick_us = self._now() + self._limits["grace_us"] - self._tick_us  # devices have to find us first
         self._last_snapshot_us = self._now()
-        self._recovered = True
+        self._more = self._recovered = True
 
     def run_once(self, timeout_s: float) -> int:
         """Wait for entries, at most that long, take them in, and say what follows; how many there were."""
@@ -160,7 +159,6 @@ class EmbeddedEngine:
             self._seen = self._log.wait(self._seen, timeout_s)
             self._adopt()  # what changed during the wait holds for the entries that ended it
             rows = self._take_in()
-        self._more = rows > 0
         self._tick()
         if self._now() - self._last_snapshot_us >= self._snapshot_us:
             self.snapshot()
@@ -251,6 +249,7 @@ class EmbeddedEngine:
     def _read(self, ends: Mapping[Topic, Sequence[int]] | None = None) -> dict[Topic, pa.RecordBatch]:
         """The next slice of each partition, by topic, and the offsets behind them; not beyond `ends`."""
         found = {}
+        self._more = False
         for topic, offsets in self._offsets.items():
             stop = self._log.end(topic) if ends is None else ends[topic]
             if all(offset >= end for offset, end in zip(offsets, stop, strict=True)):
@@ -262,6 +261,7 @@ class EmbeddedEngine:
             ]
             if pieces:
                 found[topic] = joined(pieces)
+                self._more |= any(offset < end for offset, end in zip(offsets, stop, strict=True))
         return found
 
     def _slice(self, topic: Topic, partition: int, end: int | None) -> pa.RecordBatch | None:

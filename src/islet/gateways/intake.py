@@ -25,11 +25,10 @@ CallSoon = Callable[..., Any]
 CROWDED_BYTES = 64 * 1024 * 1024
 _BYTES_PER_ARRIVAL = 200  # what a message costs beside its payload, about
 
+_Offer = tuple[Sequence[Arrival], int, Done]
+"""What came together, how many bytes it holds in memory, who is told."""
+
 _log = structlog.get_logger("islet.gateways.intake")
-
-
-def _size(arrivals: Sequence[Arrival]) -> int:
-    return sum([len(arrival.payload) for arrival in arrivals]) + _BYTES_PER_ARRIVAL * len(arrivals)
 
 
 class Writer(Protocol):
@@ -57,7 +56,7 @@ class Intake:
         self._future_us = future_us
         self._most_bytes = most_bytes
         self._bytes = 0
-        self._pending: deque[tuple[Sequence[Arrival], Done]] = deque()  # its ends may be used from two threads
+        self._pending: deque[_Offer] = deque()  # its ends may be used from two threads
         self._waiting: list[asyncio.Future[None]] = []
         writer.add_source(self.drain)
 
@@ -67,9 +66,10 @@ class Intake:
 
     def offer_all(self, arrivals: Sequence[Arrival], done: Done) -> bool:
         """Take arrivals that came together, of which one is told once: all of them are durable, or none is."""
-        self._pending.append((arrivals, done))
+        size = sum([len(arrival.payload) for arrival in arrivals]) + _BYTES_PER_ARRIVAL * len(arrivals)
+        self._pending.append((arrivals, size, done))
         self.outstanding += len(arrivals)
-        self._bytes += _size(arrivals)
+        self._bytes += size
         self._writer.wake()
         return self._bytes > self._most_bytes
 
@@ -95,7 +95,7 @@ class Intake:
         pending = [self._pending.popleft() for _ in range(len(self._pending))]
         if not pending:
             return None
-        arrivals = list(chain.from_iterable(together for together, _ in pending))
+        arrivals = list(chain.from_iterable(together for together, _, _ in pending))
         try:
             decoded = decode_arrivals(arrivals, now_us, self._future_us)
         except Exception as error:  # a fault of ours: nobody may wait for ever
@@ -109,10 +109,8 @@ class Intake:
 
         return Commit(received_at_us=now_us, appends=appends), done
 
-    def _settle(
-        self, pending: list[tuple[Sequence[Arrival], Done]], decoded: Decoded | None, error: Exception | None
-    ) -> None:
-        count = sum(len(arrivals) for arrivals, _ in pending)
+    def _settle(self, pending: list[_Offer], decoded: Decoded | None, error: Exception | None) -> None:
+        count = sum([len(arrivals) for arrivals, _, _ in pending])
         if error is None and decoded is not None:
             self.accepted += decoded.accepted
             self.dead.update(decoded.dead)
@@ -120,8 +118,8 @@ class Intake:
             self.failed += count
             _log.error("commit_failed", arrivals=count, error=type(error).__name__)
         self.outstanding -= count
-        self._bytes -= sum(_size(arrivals) for arrivals, _ in pending)
-        for _, told in pending:
+        self._bytes -= sum([size for _, size, _ in pending])
+        for _, _, told in pending:
             try:
                 told(error)
             except Exception:  # one connection's fault must not cost the others their acknowledgement

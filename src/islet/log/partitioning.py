@@ -58,7 +58,7 @@ def split(batch: pa.RecordBatch, partitions: int) -> Iterator[tuple[int, pa.Reco
     """The rows of each partition that has any, in their order: `model.topics.partition_of`, for a column."""
     order, counts = order_by_partition(batch.column("patient"), partitions)
     first = 0
-    ordered = batch if counts.max() == batch.num_rows else batch.take(pa.array(order))
+    ordered = batch if counts.max() == batch.num_rows else batch.take(order)
     for number, count in enumerate(counts.tolist()):
         if count:
             yield number, ordered.slice(first, count)

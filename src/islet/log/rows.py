@@ -1,6 +1,6 @@
 """Which rows of a batch go to which partition, by machine code: a commit of ten rows must cost little, too."""
 
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from islet.model.compiled import kernel
 
+_T = TypeVar("_T", bound=np.generic)
 _POLYNOMIAL: Final = 0xEDB88320  # CRC-32 of ISO/IEC 3309, reflected: zlib's
 
 
@@ -26,11 +27,23 @@ def order_by_partition(names: "pa.Array[Any]", partitions: int) -> tuple[NDArray
     many each partition has (partitions,)."""
     _, ends, text = names.buffers()
     order, counts = np.empty(len(names), np.int64), np.zeros(partitions, np.int64)
-    if len(names):
-        ends_of = np.frombuffer(ends, np.int32)[names.offset : names.offset + len(names) + 1]
-        letters = np.frombuffer(text, np.uint8) if text is not None and text.size else np.zeros(1, np.uint8)
-        _order(ends_of, letters, _TABLE, np.empty(len(names), np.int64), order, counts)
+    if ends is not None and len(names):
+        of_names = np.frombuffer(memoryview(ends), np.int32)[names.offset : names.offset + len(names) + 1]
+        letters = np.frombuffer(memoryview(text or b""), np.uint8)
+        _order(_read_only(of_names), _read_only(letters), _TABLE, np.empty(len(names), np.int64), order, counts)
     return order, counts
+
+
+def warm_up() -> None:
+    """Have the kernel compiled (or read from its cache) before the first commit needs it."""
+    order_by_partition(pa.array([""]), 2)
+
+
+def _read_only(array: NDArray[_T]) -> NDArray[_T]:
+    """Whatever memory it came from: a kernel is compiled for each type that it meets."""
+    array = array.view()
+    array.flags.writeable = False
+    return array
 
 
 @kernel

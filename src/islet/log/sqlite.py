@@ -78,8 +78,9 @@ class SqliteLog:
         self._writer = open_database(path, key)
         self._readers = Readers(path, key)
         self._watcher = open_database(path, key, synchronous="NORMAL")
+        self._looking = threading.Lock()
         self._data_version = -1
-        self._version = 0
+        self._ends: dict[Topic, tuple[int, ...]] = {}
         self._watch = Watch(self._look)
         try:
             self._make_tables()
@@ -207,7 +208,8 @@ class SqliteLog:
         return self._by_partition("SELECT partition, begin FROM extent WHERE topic = ?", topic)
 
     def end(self, topic: Topic) -> tuple[int, ...]:
-        return self._by_partition("SELECT partition, next FROM extent WHERE topic = ?", topic)
+        self._look()
+        return self._ends.get(topic, (0,) * self._partitions)
 
     def cursor(self, consumer: str, topic: Topic) -> tuple[int, ...]:
         query = 'SELECT partition, "offset" FROM cursor WHERE consumer = ? AND topic = ?'
@@ -235,13 +237,16 @@ class SqliteLog:
         return self._watch.wait(seen, timeout_s)
 
     def _look(self) -> int:
-        """The version on the disk; counts only when some connection has committed. In the watch's thread."""
-        with plain_errors(self._path.name):
+        """The version on the disk. Who follows the log asks often; the file is asked only when somebody has committed."""
+        with self._looking, plain_errors(self._path.name):
             data_version = self._watcher.pragma("data_version")
             if data_version != self._data_version:
-                self._version = self._watcher.execute("SELECT coalesce(sum(next), 0) FROM extent").get
+                ends: dict[Topic, list[int]] = {}
+                for topic, partition, end in self._watcher.execute("SELECT topic, partition, next FROM extent"):
+                    ends.setdefault(Topic(topic), [0] * self._partitions)[partition] = end
+                self._ends = {topic: tuple(of_topic) for topic, of_topic in ends.items()}
                 self._data_version = data_version
-            return self._version
+            return sum(map(sum, self._ends.values()))
 
     def expire(self, before_us: int) -> int:
         gone = 0

@@ -2,8 +2,10 @@
 
 import threading
 from collections.abc import Callable
+from time import sleep
 
 _POLL_S = 0.005  # how late another process's commit may be seen; our own is seen at once
+_AFTER_ERROR_S = 1.0
 
 
 class Watch:
@@ -43,14 +45,13 @@ class Watch:
             return self._version
 
     def _poll(self) -> None:
-        pause = threading.Event()
         while not self._closed:
             self._needed.wait()
             try:
                 self.grown_to(self._look())
             except Exception:  # the reader that is waiting will meet the same error, and say it
-                pause.wait(1.0)
-            pause.wait(_POLL_S)
+                sleep(_AFTER_ERROR_S)
+            sleep(_POLL_S)
             with self._grown:
                 if not self._waiting and not self._closed:
                     self._needed.clear()
