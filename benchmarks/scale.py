@@ -83,10 +83,9 @@ def run_spark(run: Run) -> Rate:
     """Whole micro-batches after the second; those of the engine and of the lake run side by side."""
     run.finish()
     cost = json.loads((Path(run.folder) / "cost.json").read_text())
-    queries = [[one for one in batches if one["rows"]] for batches in cost["queries"].values()]
-    began = max(batches[1]["ended_s"] for batches in queries)
-    ended = max(batches[-1]["ended_s"] for batches in queries)
-    rows = min(sum(one["rows"] for one in batches if one["began_s"] >= began - 0.5) for batches in queries)
+    batches = [one for one in cost["batches"] if one["rows"]]
+    began, ended = batches[1]["ended_s"], batches[-1]["ended_s"]
+    rows = sum(one["rows"] for one in batches if one["began_s"] >= began - 0.5)
     instants, used = np.array(cost["cpu"]).T
     cpu_s = np.interp(ended, instants, used) - np.interp(began, instants, used)
     return Rate(rows / (ended - began), rows / float(cpu_s))

@@ -132,6 +132,7 @@ def test_a_driver_that_is_killed_loses_and_doubles_nothing(
 ) -> None:
     log = kafka_logs(prefix)
     log.commit(list(commits(crowd)))
+    run = replace(run, lake=True)
     rng = random.Random(20261121)
     for batches in (1, 3):
         process = run.start()
@@ -139,7 +140,7 @@ def test_a_driver_that_is_killed_loses_and_doubles_nothing(
         time.sleep(rng.uniform(0.0, 1.0))
         assert process.poll() is None, "it has ended before it could be killed"
         killed(process)
-    replace(run, lake=True).finish()
+    run.finish()
     assert table(log) == table(embedded)
     assert sorted(changes(log)) == undisturbed.changes
     assert_lake_is(crowd, Path(run.folder) / "lake")
@@ -151,7 +152,7 @@ def test_executors_that_are_killed_lose_and_double_nothing(
     """Two machines' worth of processes: local-cluster starts a JVM and its Python workers for each executor."""
     log = kafka_logs(prefix)
     log.commit(list(commits(crowd)))
-    cluster = replace(run, master="local-cluster[2,1,768]")
+    cluster = replace(run, master="local-cluster[2,1,768]", lake=True)
     process = cluster.start()
     try:
         for batches in (1, 2):
@@ -162,6 +163,7 @@ def test_executors_that_are_killed_lose_and_double_nothing(
     finally:
         killed(process)
     assert sorted(changes(log)) == undisturbed.changes
+    assert_lake_is(crowd, Path(run.folder) / "lake")
 
 
 def assert_lake_is(crowd: pa.RecordBatch, lake: Path) -> None:
@@ -219,33 +221,20 @@ def test_a_micro_batch_that_is_repeated_by_other_rules_is_said_again() -> None:
 
 
 class Query:
-    """A query of Spark that runs until it is stopped, or has failed."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.isActive = True
-        self._error = error
-
-    def stop(self) -> None:
-        self.isActive = False
-
-    def awaitTermination(self) -> None:  # noqa: N802
-        if self._error is not None:
-            raise self._error
-
-
-class Session:
-    """Of Spark's session what waits; each wait lets the next thing happen."""
+    """A query of Spark that runs until it is stopped, or fails; each wait lets the next thing happen."""
 
     def __init__(self, *happens: Callable[[], object]) -> None:
-        self.streams, self._happens = self, list(happens)
+        self.stopped, self._happens = False, list(happens)
 
-    def resetTerminated(self) -> None: ...  # noqa: N802
+    def stop(self) -> None:
+        self.stopped = True
 
-    def awaitAnyTermination(self, timeout: float) -> None:  # noqa: N802
+    def awaitTermination(self, timeout: float) -> bool:  # noqa: N802
         self._happens.pop(0)()
+        return False
 
 
-def test_the_job_begins_anew_when_the_rules_have_changed_and_ends_with_the_first_query_that_fails(
+def test_the_job_begins_anew_when_the_rules_have_changed_and_ends_when_its_query_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from islet.engine import spark as engine
@@ -256,25 +245,32 @@ def test_the_job_begins_anew_when_the_rules_have_changed_and_ends_with_the_first
         planned, references(planned, NO_LAYERS, [Patient(id="anna", tags=("simulated",))]), Settings()
     )
     assert of_then.version != of_now.version
-    in_force, begun = [of_then], list[tuple[engine.Frozen, list[Query]]]()
-
-    def start(_spark: object, _job: object, rules: engine.Frozen, *_more: object) -> list[Query]:
-        begun.append((rules, [Query(), Query(RuntimeError("no broker"))]))
-        return begun[-1][1]
+    in_force, begun = [of_then], list[tuple[engine.Frozen, Query]]()
 
     def change() -> None:
         in_force[0] = of_now
 
     def fail() -> None:
-        begun[-1][1][1].isActive = False
+        raise RuntimeError("no broker")
+
+    def start(_spark: object, _job: object, rules: engine.Frozen, *_more: object) -> Query:
+        begun.append((rules, Query(lambda: None, change if not begun else fail)))
+        return begun[-1][1]
 
     monkeypatch.setattr(engine, "start", start)
     topics = {topic: str(topic) for topic in Topic}
     job = engine.Job(kafka={}, topics=topics, checkpoint="c", partitions=4)
     with pytest.raises(RuntimeError, match="no broker"):
-        engine.keep(Session(lambda: None, change, fail), job, lambda: in_force[0], MemoryLog(partitions=4), lambda: 0)
+        engine.keep(None, job, lambda: in_force[0], MemoryLog(partitions=4), lambda: 0)
     assert [rules for rules, _ in begun] == [of_then, of_now]
-    assert not any(query.isActive for _, queries in begun for query in queries)
+    assert all(query.stopped for _, query in begun)
+
+
+def test_a_lake_where_nobody_can_write_is_refused_before_anything_runs() -> None:
+    from islet.engine.spark import Job
+
+    with pytest.raises(SettingError, match="absolute path, or a URL"):
+        Job(kafka={}, topics={}, checkpoint="c", partitions=4, lake="hub://lake")
 
 
 def test_shards_that_are_no_multiple_of_the_partitions_are_refused() -> None:

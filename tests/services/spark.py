@@ -128,11 +128,10 @@ def _main(run: Run) -> None:
     planned = plan(load_rules())
     rules = engine.Frozen.of(planned, references(planned, NO_LAYERS, []), Settings())
     meter = Meter()
-    queries = engine.start(spark, job, rules, log, lambda: START_US)
-    for query in queries:
-        query.awaitTermination()
-    progress = {query.name: [_batch(one) for one in query.recentProgress] for query in queries}
-    (Path(run.folder) / "cost.json").write_text(json.dumps({"queries": progress, "cpu": meter.stop()}))
+    query = engine.start(spark, job, rules, log, lambda: START_US)
+    query.awaitTermination()
+    progress = [_batch(one) for one in query.recentProgress]
+    (Path(run.folder) / "cost.json").write_text(json.dumps({"batches": progress, "cpu": meter.stop()}))
     log.close()
     spark.stop()
 

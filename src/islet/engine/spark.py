@@ -1,4 +1,4 @@
-"""The engine as a Spark Structured Streaming job: Kafka in, alerts to the log, readings to a lake.
+"""The engine as a Spark Structured Streaming job: Kafka in, alerts to the log, readings to a lake (`lake.py`).
 
 Patients are divided into shards (CRC-32 of the id, as for partitions). Spark keeps a blob of state for each shard and
 calls the engine once per shard and micro-batch, with everything that came for it. The number of shards is a multiple
@@ -7,8 +7,8 @@ shuffle did.
 
 Exactly one effect: Spark's checkpoint holds the offsets of a micro-batch before it runs and its state after; after a
 crash it runs the same micro-batch again on the state of before. Alerts are committed with the number of their
-micro-batch in one transaction of the log, so one that is there already is not said twice; the lake's folder of a
-micro-batch is written over.
+micro-batch in one transaction of the log, so one that is there already is not said twice; the lake's files of a
+micro-batch are written over.
 
 Time is the log's: in each partition of glucose, one entry in some is also handed to all shards of that partition, and
 says up to when they have read everything. So somebody who sends nothing more is noticed while others send, and nobody
@@ -18,7 +18,7 @@ is called silent while a backlog is read.
 import atexit
 import pickle
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -29,13 +29,14 @@ from typing import Any, Final
 
 import msgspec
 import pandas as pd
-from pyspark import SparkFiles
+from pyspark import SparkFiles, TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as f
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 from pyspark.sql.streaming.stateful_processor import StatefulProcessor, StatefulProcessorHandle, TimerValues
 
+from islet.engine.lake import Lake, file_system
 from islet.engine.reference import Reference
 from islet.engine.rules import Plan
 from islet.engine.shard import TOPICS, Shard
@@ -62,10 +63,9 @@ SESSION: Final[Mapping[str, str]] = {
 """Settings of the Spark session that this job relies on, or is slow without."""
 
 _SAID: Final = "patient string, device string, time_us long, type string, body string"
-_READING: Final = (
-    "patient string, device string, time_us long, glucose_tenths int, value double, unit string, range string, "
-    "method string, received_at_us long"
-)
+_QUERY: Final = "sql.streaming.queryId"
+_BATCH: Final = "streaming.sql.batchId"
+"""Where Spark says in a task which micro-batch of which query it belongs to."""
 CLOCK: Final = -1
 """Stands in the column `topic` of a row that only says what time it is."""
 _LOOK_S: Final = 5
@@ -129,6 +129,8 @@ class Job:
     lake: str = ""
 
     def __post_init__(self) -> None:
+        if self.lake:
+            file_system(self.lake)
         if self.shards % self.partitions:
             raise SettingError(f"shards: expected a multiple of the {self.partitions} partitions; got {self.shards}")
 
@@ -142,13 +144,14 @@ class _Done(msgspec.Struct, frozen=True):
 class EngineProcessor(StatefulProcessor):  # type: ignore[misc]
     """Spark's side of a shard."""
 
-    def __init__(self, rules: str) -> None:
-        """`rules`: the name of the file that they are sent to all machines in."""
-        self._rules = rules
+    def __init__(self, rules: str, lake: str = "") -> None:
+        """`rules`: the name of the file that they are sent to all machines in. `lake`: as in Job."""
+        self._rules, self._folder = rules, lake
 
     def init(self, handle: StatefulProcessorHandle) -> None:
         """Called by Spark in each worker and micro-batch."""
         self._saved = handle.getValueState("engine", "blob binary")
+        self._lake = Lake(self._folder) if self._folder else None
 
     def handleInputRows(  # noqa: N802
         self,
@@ -165,6 +168,8 @@ class EngineProcessor(StatefulProcessor):  # type: ignore[misc]
             values = given.loc[given["topic"] == number].sort_values("offset", kind="stable")["value"]
             if len(values):
                 entries[topic] = batch_of(topic, values.tolist())
+        if self._lake is not None and Topic.GLUCOSE_READINGS in entries:
+            self._lake.add(entries[Topic.GLUCOSE_READINGS])
         said = [shard.take_in(entries)] if entries else []
         clock_ms = given.loc[given["topic"] == CLOCK, "clock_ms"]
         if len(clock_ms):
@@ -175,7 +180,12 @@ class EngineProcessor(StatefulProcessor):  # type: ignore[misc]
                 yield taken.documents().to_pandas()
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Called by Spark when a task's shards are done, before their state is: the readings are in the lake first."""
+        task = TaskContext.get()
+        if self._lake is not None and task is not None:
+            query, batch = task.getLocalProperty(_QUERY), task.getLocalProperty(_BATCH)
+            if query is not None and batch is not None:  # they are not when Spark looks at the schema only
+                self._lake.write(query, int(batch), task.partitionId())
 
 
 @lru_cache(maxsize=1)
@@ -235,60 +245,55 @@ def _covers(done: _Done, this: _Done) -> bool:
 
 
 def keep(spark: SparkSession, job: Job, rules: Callable[[], Frozen], log: Log, now: Now) -> None:
-    """Run the job until a query ends; its queries begin anew, from where they were, when the rules have changed.
+    """Run the job until its query ends; it begins anew, from where it was, when the rules have changed.
 
     Raises what a query that failed has raised.
     """
     while True:
         frozen = rules()
-        queries = start(spark, job, frozen, log, now)
+        query = start(spark, job, frozen, log, now)
         try:
-            if not _changed(spark, job, queries, rules, frozen.version):
+            if not _changed(job, query, rules, frozen.version):
                 return
         finally:
-            for query in queries:
-                query.stop()
+            query.stop()
 
 
-def _changed(
-    spark: SparkSession, job: Job, queries: Sequence[StreamingQuery], rules: Callable[[], Frozen], version: str
-) -> bool:
-    """Wait until there are other rules: true; or until the job has ended, which is when one of its queries has."""
-    spark.streams.resetTerminated()  # those that were stopped for the rules before
-    while all(query.isActive for query in queries):
+def _changed(job: Job, query: StreamingQuery, rules: Callable[[], Frozen], version: str) -> bool:
+    """Wait until there are other rules: true; or until the query has ended."""
+    while not query.awaitTermination(_LOOK_S):
         if job.every and rules().version != version:
             return True
-        spark.streams.awaitAnyTermination(_LOOK_S)
-    for query in queries:
-        if not (job.every and query.isActive):
-            query.awaitTermination()
     return False
 
 
-def start(spark: SparkSession, job: Job, rules: Frozen, log: Log, now: Now) -> list[StreamingQuery]:
-    """The job's queries, running: the engine, and the lake where one is asked for."""
-    said = engine_on(spark, _shards(_records(spark, job, TOPICS), job), rules)
+def start(spark: SparkSession, job: Job, rules: Frozen, log: Log, now: Now) -> StreamingQuery:
+    """The job's query, running."""
+    said = engine_on(spark, _shards(_records(spark, job), job), rules, job.lake)
     sink = Sink(log, now, rules.version)
-    engine = _begun(said, job, "engine", sink)
-    sink.started(str(engine.id))
-    return [engine, *([_lake(_records(spark, job, [Topic.GLUCOSE_READINGS]), job)] if job.lake else [])]
+    writer: DataStreamWriter = said.writeStream.queryName("islet-engine").outputMode("append").foreachBatch(sink)
+    writer = writer.option("checkpointLocation", f"{job.checkpoint}/engine")
+    writer = writer.trigger(processingTime=job.every) if job.every else writer.trigger(availableNow=True)
+    query = writer.start()
+    sink.started(str(query.id))
+    return query
 
 
-def engine_on(spark: SparkSession, rows: DataFrame, rules: Frozen) -> DataFrame:
+def engine_on(spark: SparkSession, rows: DataFrame, rules: Frozen, lake: str = "") -> DataFrame:
     """What follows from a stream of rows, as rows of DOCUMENTS_SCHEMA. Columns: shard, topic (its number in TOPICS),
     offset (within topic and shard, for the order), value (a record's JSON); clock_ms where `topic` is CLOCK."""
     return rows.groupBy("shard").transformWithStateInPandas(
-        statefulProcessor=EngineProcessor(_sent(spark, rules)),
+        statefulProcessor=EngineProcessor(_sent(spark, rules), lake),
         outputStructType=_SAID,
         outputMode="append",
         timeMode="none",
     )
 
 
-def _records(spark: SparkSession, job: Job, topics: Sequence[Topic]) -> DataFrame:
+def _records(spark: SparkSession, job: Job) -> DataFrame:
     source = spark.readStream.format("kafka").options(**job.kafka)
     return (
-        source.option("subscribe", ",".join(job.topics[topic] for topic in topics))
+        source.option("subscribe", ",".join(job.topics[topic] for topic in TOPICS))
         .option("startingOffsets", "earliest")
         .option("maxOffsetsPerTrigger", job.most_rows)
         .option("kafka.isolation.level", "read_committed")
@@ -318,27 +323,3 @@ def _shards(records: DataFrame, job: Job) -> DataFrame:
         f.when(is_own, f.col("value")).alias("value"),
         f.when(~is_own, f.unix_millis("timestamp")).otherwise(f.lit(0)).alias("clock_ms"),
     )
-
-
-def _begun(frame: DataFrame, job: Job, name: str, sink: Callable[[DataFrame, int], None]) -> StreamingQuery:
-    writer: DataStreamWriter = frame.writeStream.queryName(f"islet-{name}").outputMode("append").foreachBatch(sink)
-    writer = writer.option("checkpointLocation", f"{job.checkpoint}/{name}")
-    writer = writer.trigger(processingTime=job.every) if job.every else writer.trigger(availableNow=True)
-    return writer.start()
-
-
-def _lake(records: DataFrame, job: Job) -> StreamingQuery:
-    """The readings as Parquet, a folder for each micro-batch of each query: written again, it holds the same."""
-    name: list[str] = []
-    started = threading.Event()
-
-    def write(readings: DataFrame, batch: int) -> None:
-        started.wait()
-        ordered = readings.sortWithinPartitions("patient", "time_us")
-        ordered.write.mode("overwrite").parquet(f"{job.lake}/query={name[0]}/batch={batch:012d}")
-
-    readings = records.select(f.from_json(f.col("value").cast("string"), _READING).alias("r")).select("r.*")
-    query = _begun(readings, job, "lake", write)
-    name.append(str(query.id))
-    started.set()
-    return query
