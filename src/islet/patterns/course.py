@@ -121,8 +121,8 @@ class Course:
     @cached_property
     def entries_us(self) -> NDArray[np.int64]:
         """The wall clock of everything that was written down (k,), ascending."""
-        noted = (*self.meals, *self.insulin, *self.exercise, *self.medication, *self.notes)
-        return np.sort(np.array([one.clock_us for one in noted], np.int64))
+        kinds = (self.meals, self.insulin, self.exercise, self.medication, self.notes)
+        return np.sort(np.array([one.clock_us for noted in kinds for one in noted], np.int64))
 
     @cached_property
     def rescues(self) -> frozenset[int]:

@@ -4,10 +4,8 @@ import re
 from typing import Final
 
 _PARTS: Final = re.compile(r"[\n;,，；、+]|\bwith\b|\band\b", re.IGNORECASE)
-_AMOUNT: Final = re.compile(
-    r"[(（]?\s*\d+(?:[.,/]\d+)?\s*(?:kg|g|克|ml|毫升|l|cups?|slices?|pieces?|oz|tbsp|tsp|个|碗|片|份|杯)?\b?\s*[)）]?",
-    re.IGNORECASE,
-)
+_UNITS: Final = "kg|g|ml|l|cups?|slices?|pieces?|oz|tbsp|tsp|毫升|克|个|碗|片|份|杯"
+_AMOUNT: Final = re.compile(rf"[(（]?\s*\d+(?:[.,/]\d+)?\s*(?:(?:{_UNITS})(?![a-z]))?\s*[)）]?", re.IGNORECASE)
 _SPACE: Final = re.compile(r"\s+")
 _SHORTEST: Final = 2
 

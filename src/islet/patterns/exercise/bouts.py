@@ -46,9 +46,9 @@ def bouts(course: Course) -> list[Bout]:
         if not len(before) or not len(after):
             continue
         start = float(before.mean())
-        later = [_around(course, end + hours * HOUR_US) - start for hours in (0, 1, 2)]
+        at_end, at_1_h, at_2_h = (_around(course, end + hours * HOUR_US) - start for hours in (0, 1, 2))
         midnight = (end // DAY_US + 1) * DAY_US
-        found.append(Bout(noted, start, *later, float(after.min()), nights.get(midnight)))
+        found.append(Bout(noted, start, at_end, at_1_h, at_2_h, float(after.min()), nights.get(midnight)))
     return found
 
 

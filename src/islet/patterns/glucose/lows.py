@@ -61,7 +61,7 @@ def time_below(course: Course) -> Finding | None:
     very_goal = course.goals.below_54_under
     serious = very_goal is not None and very.value >= very_goal
     severity: Severity = "serious" if serious else "moderate" if over else "none"
-    made = _finding(
+    return _finding(
         course,
         "time_below",
         course.lows,
@@ -70,7 +70,6 @@ def time_below(course: Course) -> Finding | None:
         source=_GOALS,
         figures=(share, very, Figure(name="goal_percent", value=goal, unit="%")),
     )
-    return made
 
 
 def _share_figure(course: Course, name: str, level: float, *, below: bool) -> Figure | None:
@@ -213,7 +212,7 @@ def compression_lows(course: Course) -> Finding | None:
     found = course.lows.where(_pressed(course, course.lows))
     if not len(found):
         return None
-    made = _finding(
+    return _finding(
         course,
         "compression_lows",
         found,
@@ -222,7 +221,6 @@ def compression_lows(course: Course) -> Finding | None:
         source="Our choice, after how reviews of CGM traces tell them; the rule compression_low",
         confounders=("true_low",),
     )
-    return made
 
 
 def _pressed(course: Course, found: Episodes) -> NDArray[np.bool_]:

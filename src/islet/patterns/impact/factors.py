@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 from msgspec import Struct
 
-from islet.patterns.course import Course, E_, Noted, noted_evidence
+from islet.patterns.course import E_, Course, Noted, noted_evidence
 from islet.patterns.findings import Evidence, Kind
 from islet.patterns.insulin.names import drug_class, is_mealtime
 

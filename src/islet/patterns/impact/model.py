@@ -1,6 +1,6 @@
 """A model of one person: glucose as the sum of their usual day and of the answers to everything that they wrote down.
 
-Each factor has an answer over the six hours after it, in proportion to its amount: a line through values at KNOTS_MIN. All
+Each factor has an answer over the eight hours after it, in proportion to its amount: a line through values at KNOTS_MIN. All
 answers, a smooth usual day and a level for each day are fitted together by least squares, after glucose and columns have
 been freed of what the quarters of an hour before say (Cochrane and Orcutt 1949, doi:10.1080/01621459.1949.10483290: an
 autoregression of ORDER), since neighbouring readings are alike. Rough answers are held back (a penalty on second
@@ -18,11 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.patterns.course import Floats
-from islet.patterns.impact.factors import Factor
 
 STEP_MIN: Final = 15
 POINTS: Final = 1440 // STEP_MIN
-KNOTS_MIN: Final = (0, 30, 60, 90, 120, 180, 240, 300, 360)
+KNOTS_MIN: Final = (0, 15, 30, 60, 90, 120, 180, 240, 360, 480)
 """The answer is 0 at the first and at the last."""
 IMPACT_MIN: Final = 180
 """An impact is the mean answer over so many minutes after the event."""
@@ -143,7 +142,8 @@ def _weighed(grams: Floats, sides: Floats, penalty: Floats, factors: int, expose
     over = _mean_over_impact()
     means = best[: factors * k].reshape(factors, k) @ over
     spread = (drawn[:, : factors * k].reshape(_DRAWS, factors, k) @ over).std(axis=0)
-    half = spread * _student(np.minimum(exposed, days) - 1)
+    n = np.maximum(np.minimum(exposed, days), 3)
+    half = spread * np.sqrt((n + 1) / (n - 1)) * _student(n - 1)  # such weights spread by (n - 1) / (n + 1) too little
     return Impacts(
         mean_mg_dl=means,
         low_mg_dl=means - half,

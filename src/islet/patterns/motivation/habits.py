@@ -23,7 +23,7 @@ def wear(course: Course) -> Finding | None:
         return None
     active = float(active_percent(course.people)[0])
     clock = course.people.clock_us
-    gaps = [index for index in np.flatnonzero(np.diff(clock) > _LONG_GAP_US)]
+    gaps = list(np.flatnonzero(np.diff(clock) > _LONG_GAP_US))
     severity: Severity = "none" if active >= ENOUGH_ACTIVE_PERCENT else "moderate"
     lost_h = (np.diff(clock)[gaps] / HOUR_US).tolist()
     return Finding(
