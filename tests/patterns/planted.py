@@ -25,7 +25,9 @@ class Planted(NamedTuple):
     truth: dict[tuple[str, str], float]
 
 
-def simulated(n: int, days: int, seed: int, zone: str = "UTC", profiles: tuple[str, ...] = PROFILES) -> list[PersonDays]:
+def simulated(
+    n: int, days: int, seed: int, zone: str = "UTC", profiles: tuple[str, ...] = PROFILES
+) -> list[PersonDays]:
     """n people of `profiles` in turn with so many days after a first one that is left out, what the sensor showed and
     what they did."""
     population = make_population(n, seed, profiles=profiles, start_us=START_US - DAY_US, interval_min=STEP_MIN)

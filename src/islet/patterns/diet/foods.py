@@ -8,6 +8,7 @@ _UNITS: Final = "kg|g|ml|l|cups?|slices?|pieces?|oz|tbsp|tsp|毫升|克|个|碗|
 _AMOUNT: Final = re.compile(rf"[(（]?\s*\d+(?:[.,/]\d+)?\s*(?:(?:{_UNITS})(?![a-z]))?\s*[)）]?", re.IGNORECASE)
 _SPACE: Final = re.compile(r"\s+")
 _SHORTEST: Final = 2
+_ALCOHOL: Final = re.compile(r"beer|wine|liquor|whisk|vodka|spirits|alcohol|drink with|酒", re.IGNORECASE)
 
 
 def foods_in(text: str) -> tuple[str, ...]:
@@ -20,3 +21,12 @@ def foods_in(text: str) -> tuple[str, ...]:
     """
     names = (_SPACE.sub(" ", _AMOUNT.sub(" ", part)).strip(" .:·-()（）").lower() for part in _PARTS.split(text))
     return tuple(dict.fromkeys(name for name in names if len(name) >= _SHORTEST))
+
+
+def has_alcohol(food: str) -> bool:
+    """Whether a food is a drink that lowers glucose hours later, and so is none to recommend.
+
+    >>> has_alcohol("rice wine"), has_alcohol("rice")
+    (True, False)
+    """
+    return _ALCOHOL.search(food) is not None

@@ -15,6 +15,7 @@ from islet.patterns.intervals import LEAST, confidence, median_figure, share_fig
 SPIKE_MG_DL: Final = 60.0
 LEAST_OF_A_FOOD: Final = 3
 _MOST_FOODS: Final = 5
+_DIFFERENT_MG_DL: Final = 10.0
 _SPIKE_SOURCE: Final = "ADA Standards of Care, section 6 (peak below 180 mg/dL); rise of 60: our choice"
 _RESPONSE_SOURCE: Final = "FAO 1998, Food and Nutrition Paper 66; Zeevi 2015, doi:10.1016/j.cell.2015.11.001"
 
@@ -73,22 +74,24 @@ def _slots(responses: Sequence[MealResponse]) -> list[Finding]:
 
 
 def _foods(responses: Sequence[MealResponse]) -> list[Finding]:
-    """The foods that are in meals with the greatest and with the smallest rises, among those eaten three times or more;
-    a food's rise is that of whole meals, so that its company is a confounder."""
+    """The foods whose meals rose most above, and most below, what is usual at that time of day, among those eaten three
+    times or more. A food's rise is that of whole meals, so that its company is a confounder."""
     by_food: dict[str, list[MealResponse]] = defaultdict(list)
     for one in responses:
         for food in foods_in(one.text):
             by_food[food].append(one)
-    ranked = sorted(
-        ((food, group) for food, group in by_food.items() if len(group) >= LEAST_OF_A_FOOD),
-        key=lambda pair: -float(np.median([one.rise_mg_dl for one in pair[1]])),
-    )
-    usual = float(np.median([one.rise_mg_dl for one in responses]))
-    high = [one for one in ranked if _rise(one[1]) > usual][:_MOST_FOODS]
-    small = [one for one in reversed(ranked) if _rise(one[1]) < usual][:_MOST_FOODS]
+    slots = {slot: _rise([one for one in responses if one.slot == slot]) for slot in {one.slot for one in responses}}
+    more = {
+        food: float(np.median([one.rise_mg_dl - slots[one.slot] for one in group]))
+        for food, group in by_food.items()
+        if len(group) >= LEAST_OF_A_FOOD
+    }
+    ranked = sorted(more, key=lambda food: -more[food])
+    high = [food for food in ranked if more[food] >= _DIFFERENT_MG_DL][:_MOST_FOODS]
+    small = [food for food in reversed(ranked) if more[food] <= -_DIFFERENT_MG_DL][:_MOST_FOODS]
     return [
-        *(_group("food_high", food, group, Priority.HIGHS) for food, group in high),
-        *(_group("food_small", food, group, Priority.FACTS) for food, group in small),
+        *(_group("food_high", food, by_food[food], Priority.HIGHS, more[food]) for food in high),
+        *(_group("food_small", food, by_food[food], Priority.FACTS, more[food]) for food in small),
     ]
 
 
@@ -96,7 +99,9 @@ def _rise(group: Sequence[MealResponse]) -> float:
     return float(np.median([one.rise_mg_dl for one in group]))
 
 
-def _group(pattern: str, subject: str, group: Sequence[MealResponse], priority: Priority) -> Finding:
+def _group(
+    pattern: str, subject: str, group: Sequence[MealResponse], priority: Priority, more: float | None = None
+) -> Finding:
     def figure(name: str, values: list[float], unit: str) -> list[Figure]:
         known = np.array([value for value in values if np.isfinite(value)])
         return [median_figure(name, known, unit)] if len(known) else []
@@ -125,6 +130,7 @@ def _group(pattern: str, subject: str, group: Sequence[MealResponse], priority: 
             *figure("iauc_180", [one.iauc_180_mg_dl_h for one in group], "mg/dL·h"),
             *figure("recovery_percent", [one.recovery_percent for one in group], "%"),
             share_figure("spikes_percent", len(spikes), len(group)),
+            *([] if more is None else [Figure(name="against_slot_mg_dl", value=round(more, 1), unit="mg/dL")]),
         ),
         evidence=_evidence(group),
         confounders=("other_foods", "insulin_with_meal") if food else ("insulin_with_meal",),

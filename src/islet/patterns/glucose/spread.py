@@ -8,7 +8,7 @@ from islet.metrics.risk import lbgi
 from islet.model.time import DAY_US, HOUR_US, MINUTE_US
 from islet.patterns.course import Course, Floats
 from islet.patterns.findings import Figure, Finding, Priority, Severity, Wheel
-from islet.patterns.glucose.low_risk import low_night_chance
+from islet.patterns.glucose.low_risk import low_day_chance, low_night_chance
 from islet.patterns.intervals import confidence, days_figure, share_figure
 
 CV_OVER_PERCENT: Final = 36.0
@@ -21,6 +21,7 @@ _LBGI: Final[tuple[tuple[float, Severity], ...]] = (
 _NO_MEAL_US: Final = 3 * HOUR_US
 _LEAST_HIGH_MIN: Final = 30
 _LEAST_MEALS: Final = 2
+_LEAST_HIGHS: Final = 3
 
 
 def variability(course: Course) -> Finding | None:
@@ -60,8 +61,8 @@ def _cv(sums: Floats) -> Floats:
 
 
 def low_risk(course: Course) -> Finding | None:
-    """The low blood glucose index with its class (minimal, low, moderate, high), and the chance of a low in a night to
-    come, from the nights that were seen."""
+    """The low blood glucose index with its class (minimal, low, moderate, high), and the chance of a low in a day and
+    in a night to come, from those that were seen."""
     if not len(course.full_days):
         return None
     index = float(lbgi(course.people)[0])
@@ -78,6 +79,7 @@ def low_risk(course: Course) -> Finding | None:
         of=len(course.lows),
         figures=(
             Figure(name="lbgi", value=round(index, 2)),
+            Figure(name="next_day_low_percent", value=round(100.0 * low_day_chance(course), 1), unit="%"),
             Figure(name="next_night_low_percent", value=round(100.0 * low_night_chance(course), 1), unit="%"),
             Figure(name="nights_looked_at", value=nights),
         ),
@@ -86,7 +88,8 @@ def low_risk(course: Course) -> Finding | None:
 
 
 def between_meal_highs(course: Course) -> Finding | None:
-    """Highs of at least 30 min that began with no meal in the 3 h before, on days with at least two meals written down."""
+    """Highs of at least 30 min that began with no meal in the 3 h before, on days with at least two meals written down;
+    told from three of them on."""
     meals = np.array([meal.clock_us for meal in course.meals], np.int64)
     if not len(meals) or not course.day_count:
         return None
@@ -100,7 +103,7 @@ def between_meal_highs(course: Course) -> Finding | None:
         meals, highs.begin_us - _NO_MEAL_US
     )
     found = highs.where(~eaten)
-    if not len(found):
+    if len(found) < _LEAST_HIGHS:
         return None
     days = int(np.count_nonzero(per_day[: course.day_count] >= _LEAST_MEALS))
     return Finding(

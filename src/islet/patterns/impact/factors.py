@@ -1,5 +1,6 @@
 """What may move glucose: the events of a person, sorted into factors with an amount each."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final, Literal
@@ -15,6 +16,8 @@ FactorKind = Literal["carbs", "meal", "rescue", "insulin", "exercise", "medicati
 _CARBS_PER: Final = 10.0
 _KNOWN_SHARE: Final = 0.8
 _LONGEST_NOTE: Final = 40
+_NUMBER: Final = re.compile(r"\d")
+"""A note with a number is a measurement or a setting, not something that happened again."""
 
 
 class Factor(Struct, frozen=True, kw_only=True):
@@ -39,7 +42,7 @@ def factors(course: Course) -> list[Factor]:
     exercise = _grouped(((one.event.kind.strip().lower(), one) for one in course.exercise), "exercise", "exercise")
     drugs = ((drug_class(one.event.name) or one.event.name.strip().lower(), one) for one in course.medication)
     notes = ((one.event.text.strip().lower(), one) for one in course.notes)
-    short = ((text, one) for text, one in notes if text and len(text) <= _LONGEST_NOTE)
+    short = ((text, one) for text, one in notes if text and len(text) <= _LONGEST_NOTE and not _NUMBER.search(text))
     return [*found, *exercise, *_grouped(drugs, "medication", "medication"), *_grouped(short, "note", "reading")]
 
 

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from islet.model.events import Medication
 from islet.model.time import DAY_US, HOUR_US
-from islet.patterns.course import Course, Noted, noted_evidence
+from islet.patterns.course import Course, Floats, Noted, noted_evidence
 from islet.patterns.findings import Figure, Finding, Priority, Wheel
 from islet.patterns.insulin.names import drug_class
 from islet.patterns.intervals import LEAST, confidence, median_figure
@@ -16,6 +17,7 @@ from islet.patterns.intervals import LEAST, confidence, median_figure
 LEAST_CONTROLS: Final = 3
 _HOURS: Final = (1, 2, 4)
 _NEAR_US: Final = 2 * HOUR_US
+_WITH_MEAL_US: Final = HOUR_US * 3 // 4
 _SEED: Final = 7
 _DRAWS: Final = 400
 
@@ -58,22 +60,14 @@ def _aligned(course: Course, kind: str, doses: Sequence[Noted[Medication]]) -> F
     )
 
 
-def _changes(course: Course, clocks: Sequence[int], hours: int) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+def _changes(course: Course, clocks: Sequence[int], hours: int) -> Floats:
     """Change of glucose in so many hours from wall clocks (n,), NaN where unknown."""
     return np.array([course.at(clock + hours * HOUR_US) - course.at(clock) for clock in clocks], np.float64)
 
 
 def _difference(course: Course, clocks: Sequence[int]) -> Figure | None:
-    """The mean change in 2 h after a dose less that at the doses' usual hours on days without one near; with a bootstrap."""
-    taken = np.array(clocks, np.int64)
-    hours = np.unique(np.round((taken % DAY_US) / HOUR_US)).astype(np.int64)
-    candidates = (course.midnight_us if course.day_count else 0) + np.arange(course.day_count, dtype=np.int64) * DAY_US
-    free = [
-        int(day + hour * HOUR_US)
-        for day in candidates
-        for hour in hours
-        if not np.any(np.abs(taken - (day + hour * HOUR_US)) < _NEAR_US)
-    ]
+    """The mean change in 2 h after a dose, less that at times without one near; with a bootstrap."""
+    free = _controls(course, np.array(clocks, np.int64))
     treated, control = (_changes(course, times, 2) for times in (clocks, free))
     treated, control = treated[np.isfinite(treated)], control[np.isfinite(control)]
     if len(treated) < LEAST or len(control) < LEAST_CONTROLS:
@@ -89,3 +83,16 @@ def _difference(course: Course, clocks: Sequence[int]) -> Figure | None:
         low=round(float(low), 1),
         high=round(float(high), 1),
     )
+
+
+def _controls(course: Course, taken: NDArray[np.int64]) -> list[int]:
+    """Wall clocks to compare with: where most doses went with a meal, meals at the doses' hours without a dose near; else
+    the doses' hours on days without one near."""
+    meals = np.array([one.clock_us for index, one in enumerate(course.meals) if index not in course.rescues], np.int64)
+    hours = np.unique(np.round((taken % DAY_US) / HOUR_US)).astype(np.int64)
+    days = (course.midnight_us if course.day_count else 0) + np.arange(course.day_count, dtype=np.int64) * DAY_US
+    clocks = (days[:, None] + hours[None, :] * HOUR_US).ravel()
+    with_meal = sum(bool(np.any(np.abs(meals - one) <= _WITH_MEAL_US)) for one in taken)
+    if 2 * with_meal > len(taken):
+        clocks = meals[np.abs((meals % DAY_US)[:, None] - hours[None, :] * HOUR_US).min(axis=1) <= _NEAR_US]
+    return [int(one) for one in clocks if not np.any(np.abs(taken - one) < _NEAR_US)]
