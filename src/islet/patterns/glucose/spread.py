@@ -74,7 +74,7 @@ def low_risk(course: Course) -> Finding | None:
         priority=Priority.LOWS if severity != "none" else Priority.FACTS,
         severity=severity,
         confidence=confidence(len(course.full_days)),
-        source="Kovatchev 2006, doi:10.2337/dc06-1085; classes: doi:10.1089/dia.2005.7.849",
+        source="Kovatchev 2006, doi:10.2337/dc06-1085; chances: our estimate",
         n=len(course.lows),
         of=len(course.lows),
         figures=(

@@ -145,7 +145,7 @@ def _missed(course: Course, doses: Sequence[Noted[Insulin]], responses: Sequence
         priority=Priority.HIGHS,
         severity="moderate" if len(high) >= 3 else "mild",
         confidence=confidence(len(proper)),
-        source="Robinson 2021, doi:10.1089/dia.2020.0674; one hour: our choice",
+        source="Our definition: no dose within an hour of the meal",
         n=len(high),
         of=len(proper),
         figures=(share_figure("meals_percent", len(high), len(proper)),),

@@ -11,14 +11,14 @@ from islet.patterns.findings import Evidence, Figure, Finding, Priority, Severit
 from islet.patterns.intervals import confidence, share_figure
 
 _WORN_SHARE: Final = 0.7
-_LONG_GAP_US: Final = 6 * HOUR_US
+_LONG_GAP_US: Final = HOUR_US
 _FEW_DAYS_PERCENT: Final = 50.0
 _IRREGULAR_MIN: Final = 90.0
 _DAY_BEGINS_H: Final = 4
 
 
 def wear(course: Course) -> Finding | None:
-    """Percent of readings that are there; seen on gaps of more than 6 h."""
+    """Percent of readings that are there; seen on gaps of more than an hour."""
     if not course.step_us:
         return None
     active = float(active_percent(course.people)[0])
