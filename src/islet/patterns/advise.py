@@ -6,7 +6,7 @@ from typing import Final
 from islet.metrics.ranges import STANDARD, Goals
 from islet.patterns.advice.foods import foods_to_choose, is_allowed
 from islet.patterns.advice.rules import RULES, Rule
-from islet.patterns.findings import Advice, Confidence, Evidence, Finding, PersonDays, Priority
+from islet.patterns.findings import Advice, Confidence, Evidence, Figure, Finding, PersonDays, Priority
 
 _SURE: Final[tuple[Confidence, ...]] = ("not_enough", "low", "moderate", "high")
 
@@ -70,7 +70,7 @@ def _advice(rule: Rule, finding: Finding, findings: Sequence[Finding], person: P
         evidence=tuple(sorted(evidence.values(), key=_when)),
         subject=subject,
         foods=_foods(findings, person, subject) if rule.foods else (),
-        figures=finding.figures,
+        figures=(*finding.figures, Figure(name="n", value=finding.n), Figure(name="of", value=finding.of)),
         clinician=rule.clinician,
     )
 

@@ -70,9 +70,9 @@ class Evidence(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One pattern that was looked for, with what was seen.
 
-    pattern: its name, a key of `texts.PATTERNS`. subject: which food, slot, kind of exercise, drug or day, "" where there is
+    pattern: its name, a key of `pattern_texts.PATTERNS`. subject: which food, slot, kind of exercise, drug or day, "" where there is
     only one. figures: the first is the one to show. n: occasions that it was seen on, of `of` occasions looked at (nights,
-    meals …). evidence: those n occasions, oldest first. confounders: keys of `texts.CONFOUNDERS`: what else may be behind
+    meals …). evidence: those n occasions, oldest first. confounders: keys of `pattern_texts.CONFOUNDERS`: what else may be behind
     it. source: what the definition comes from.
     """
 
@@ -97,7 +97,7 @@ class Finding(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Advice(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something to do, or to talk about.
 
-    rule: its name, a key of `texts.ADVICE`. findings: the patterns that it rests on; evidence: the events of those. subject:
+    rule: its name, a key of `advice_texts.ADVICE`. findings: the patterns that it rests on; evidence: the events of those. subject:
     as of the finding. foods: of the person's own, to choose from. figures: what its text names. clinician: to be discussed
     with one before anything is changed; never a dose.
     """
