@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from islet.metrics.ranges import STANDARD, Goals
-from islet.patterns.advice.foods import foods_to_choose, is_allowed
+from islet.patterns.advice.foods import foods_to_choose
 from islet.patterns.advice.rules import RULES, Rule
 from islet.patterns.findings import Advice, Confidence, Evidence, Figure, Finding, PersonDays, Priority
 
@@ -77,7 +77,12 @@ def _advice(rule: Rule, finding: Finding, findings: Sequence[Finding], person: P
 
 def _foods(findings: Sequence[Finding], person: PersonDays, subject: str) -> tuple[str, ...]:
     chosen = foods_to_choose(findings, person.preferences)
-    return tuple(food for food in chosen if food != subject and is_allowed(food, person.preferences))
+    return tuple(food for food in chosen if not _alike(food, subject))
+
+
+def _alike(food: str, subject: str) -> bool:
+    """Whether one is the other, or a kind of it."""
+    return bool(subject) and (food in subject or subject in food)
 
 
 def _when(evidence: Evidence) -> tuple[int, int, str]:

@@ -43,7 +43,7 @@ class Priority(IntEnum):
 
 
 class Figure(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A number with its unit ("mg/dL", "%", "min", "h", "g", "U", "days", "per day", or "" for a count or an index).
+    """A number with its unit ("mg/dL", "%", "min", "h", "g", "U", "days", "points", or "" for a count or an index).
 
     low and high: the 90 % interval, None where there is none.
     """

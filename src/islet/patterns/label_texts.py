@@ -34,12 +34,12 @@ UNITS: Final[dict[str, str]] = {
     "min": _("min"),
     "h": _("h"),
     "days": _("days"),
-    "per day": _("per day"),
+    "points": _("points"),
     "U": _("U"),
     "g": _("g"),
 }
 SUBJECTS: Final[dict[str, str]] = {
-    "": _("exercise"),
+    "": _("any kind"),
     "breakfast": _("breakfast"),
     "lunch": _("lunch"),
     "dinner": _("dinner"),

@@ -193,55 +193,55 @@ PATTERNS: Final[dict[str, Text]] = {
         _("Progress"),
         _(
             "Time in range was {first_half_percent} in the first half of the days and {second_half_percent} in the second: "
-            "a change of {change_percent} points ({change_percent_interval})."
+            "a change of {change_percent} ({change_percent_interval})."
         ),
     ),
     "advice_response": Text(
         _("Since the advice was taken up"),
         _(
-            "Time in range changed by {change_percent} points ({change_percent_interval}) from the two weeks before to the two weeks after."
+            "Time in range changed by {change_percent} ({change_percent_interval}) from the two weeks before to the two weeks after."
         ),
     ),
     "impact_carbs": Text(
         _("Carbohydrate"),
         _(
-            "In the three hours after each 10 g, glucose was {impact_3_h_mg_dl} apart on average ({impact_3_h_mg_dl_interval}), all else alike."
+            "In the three hours after each 10 g, glucose differed by {impact_3_h_mg_dl} on average ({impact_3_h_mg_dl_interval}), all else alike."
         ),
     ),
     "impact_meal": Text(
         _("Meals"),
         _(
-            "In the three hours after a meal, glucose was {impact_3_h_mg_dl} apart on average ({impact_3_h_mg_dl_interval}), all else alike."
+            "In the three hours after a meal, glucose differed by {impact_3_h_mg_dl} on average ({impact_3_h_mg_dl_interval}), all else alike."
         ),
     ),
     "impact_rescue": Text(
         _("Carbs against a low"),
         _(
-            "In the three hours after them, glucose was {impact_3_h_mg_dl} apart on average ({impact_3_h_mg_dl_interval}), all else alike."
+            "In the three hours after them, glucose differed by {impact_3_h_mg_dl} on average ({impact_3_h_mg_dl_interval}), all else alike."
         ),
     ),
     "impact_insulin": Text(
         _("Mealtime insulin"),
         _(
-            "In the three hours after each unit, glucose was {impact_3_h_mg_dl} apart on average ({impact_3_h_mg_dl_interval}), all else alike."
+            "In the three hours after each unit, glucose differed by {impact_3_h_mg_dl} on average ({impact_3_h_mg_dl_interval}), all else alike."
         ),
     ),
     "impact_exercise": Text(
         _("Exercise: {subject}"),
         _(
-            "In the three hours after it, glucose was {impact_3_h_mg_dl} apart on average ({impact_3_h_mg_dl_interval}), all else alike."
+            "In the three hours after it, glucose differed by {impact_3_h_mg_dl} on average ({impact_3_h_mg_dl_interval}), all else alike."
         ),
     ),
     "impact_medication": Text(
         _("Medicine: {subject}"),
         _(
-            "In the three hours after it, glucose was {impact_3_h_mg_dl} apart on average ({impact_3_h_mg_dl_interval}), all else alike."
+            "In the three hours after it, glucose differed by {impact_3_h_mg_dl} on average ({impact_3_h_mg_dl_interval}), all else alike."
         ),
     ),
     "impact_note": Text(
         _("Note: {subject}"),
         _(
-            "In the three hours after it, glucose was {impact_3_h_mg_dl} apart on average ({impact_3_h_mg_dl_interval}), all else alike."
+            "In the three hours after it, glucose differed by {impact_3_h_mg_dl} on average ({impact_3_h_mg_dl_interval}), all else alike."
         ),
     ),
 }

@@ -64,14 +64,14 @@ def amount(value: float, unit: str, glucose_unit: str, translate: Translate, *, 
     """A number with its unit as people read it; glucose in their own.
 
     >>> amount(62.4, "mg/dL", "mmol/L", str), amount(-18.0, "mg/dL", "mg/dL", str, signed=True)
-    ('3.5 mmol/L', '-18 mg/dL')
+    ('3.5 mmol/L', '−18 mg/dL')
     """
     decimals = 0 if unit in ("mg/dL", "min") else 1
     if unit.startswith("mg/dL") and glucose_unit == "mmol/L":
         value, unit, decimals = value / MG_DL_PER_MMOL_L, unit.replace("mg/dL", "mmol/L"), 1
     if value == int(value) and unit in ("", "days", "%", "g"):
         decimals = 0
-    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    text = (f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}").replace("-", "−")
     joined = "" if unit in ("", "%") else " "
     return f"{text}{joined}{translate(UNITS.get(unit, unit)) if unit else ''}"
 
@@ -84,7 +84,7 @@ def _fields(figures: Iterable[Figure], translate: Translate, unit: str) -> dict[
         fields[one.name] = amount(one.value, one.unit, unit, translate, signed=signed)
         if one.low is not None and one.high is not None:
             low, high = (amount(value, one.unit, unit, translate, signed=signed) for value in (one.low, one.high))
-            fields[f"{one.name}_interval"] = f"{low} … {high}"
+            fields[f"{one.name}_interval"] = f"{low.partition(' ')[0].rstrip('%')} … {high}"
     return fields
 
 

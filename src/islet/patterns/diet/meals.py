@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from islet.patterns.course import Course, noted_evidence
-from islet.patterns.diet.foods import foods_in
+from islet.patterns.diet.foods import foods_in, has_carbohydrate
 from islet.patterns.diet.responses import MealResponse, meal_responses
 from islet.patterns.findings import Evidence, Figure, Finding, Priority, Severity, Wheel
 from islet.patterns.intervals import LEAST, confidence, median_figure, share_figure
@@ -75,7 +75,8 @@ def _slots(responses: Sequence[MealResponse]) -> list[Finding]:
 
 def _foods(responses: Sequence[MealResponse]) -> list[Finding]:
     """The foods whose meals rose most above, and most below, what is usual at that time of day, among those eaten three
-    times or more. A food's rise is that of whole meals, so that its company is a confounder."""
+    times or more. A food's rise is that of whole meals, so that its company is a confounder; what has no carbohydrate is
+    never said to be in high ones."""
     by_food: dict[str, list[MealResponse]] = defaultdict(list)
     for one in responses:
         for food in foods_in(one.text):
@@ -87,7 +88,7 @@ def _foods(responses: Sequence[MealResponse]) -> list[Finding]:
         if len(group) >= LEAST_OF_A_FOOD
     }
     ranked = sorted(more, key=lambda food: -more[food])
-    high = [food for food in ranked if more[food] >= _DIFFERENT_MG_DL][:_MOST_FOODS]
+    high = [food for food in ranked if more[food] >= _DIFFERENT_MG_DL and has_carbohydrate(food)][:_MOST_FOODS]
     small = [food for food in reversed(ranked) if more[food] <= -_DIFFERENT_MG_DL][:_MOST_FOODS]
     return [
         *(_group("food_high", food, by_food[food], Priority.HIGHS, more[food]) for food in high),

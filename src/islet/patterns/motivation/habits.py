@@ -67,7 +67,7 @@ def logging(course: Course) -> Finding | None:
         source="Our definition",
         n=len(missing),
         of=len(days),
-        figures=(share, Figure(name="meals_per_day", value=per_day, unit="per day")),
+        figures=(share, Figure(name="meals_per_day", value=per_day)),
         evidence=tuple(_day(course, int(day)) for day in missing),
     )
 

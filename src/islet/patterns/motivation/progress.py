@@ -125,7 +125,7 @@ def _difference(name: str, before: Floats, after: Floats) -> Figure | None:
     drawn = [rng.choice(one, (_DRAWS, len(one))).mean(axis=1) for one in (after, before)]
     low, high = np.quantile(drawn[0] - drawn[1], (0.05, 0.95))
     value = float(after.mean() - before.mean())
-    return Figure(name=name, value=round(value, 1), unit="%", low=round(float(low), 1), high=round(float(high), 1))
+    return Figure(name=name, value=round(value, 1), unit="points", low=round(float(low), 1), high=round(float(high), 1))
 
 
 def _days(course: Course, days: NDArray[np.int64]) -> tuple[Evidence, ...]:
