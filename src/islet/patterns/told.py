@@ -16,7 +16,7 @@ Translate = Callable[[str], str]
 """A catalogue: the sentence in the reader's language (`gettext`); an unknown sentence comes back as it is."""
 UNKNOWN: Final = "–"
 _CHANGES: Final = ("change", "difference", "impact", "against")
-"""Figures whose names begin so are changes, and show their sign."""
+"""Figures with one of these in their names are changes, and show their sign."""
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -80,7 +80,7 @@ def _fields(figures: Iterable[Figure], translate: Translate, unit: str) -> dict[
     """Each figure by its name, and its interval by that name and "_interval"."""
     fields: dict[str, str] = {}
     for one in figures:
-        signed = one.name.startswith(_CHANGES)
+        signed = any(word in one.name for word in _CHANGES)
         fields[one.name] = amount(one.value, one.unit, unit, translate, signed=signed)
         if one.low is not None and one.high is not None:
             low, high = (amount(value, one.unit, unit, translate, signed=signed) for value in (one.low, one.high))
