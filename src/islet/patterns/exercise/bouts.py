@@ -41,7 +41,7 @@ def bouts(course: Course) -> list[Bout]:
     for noted in course.exercise:
         begin = noted.clock_us
         end = begin + int(noted.event.duration_min * MINUTE_US)
-        before = course.known(begin - _BEFORE_US, begin, 0.5)
+        before = course.known(begin - _BEFORE_US, begin - 1, 0.5)
         after = course.known(begin, end + 2 * HOUR_US, 0.5)
         if not len(before) or not len(after):
             continue
