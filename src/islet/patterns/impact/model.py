@@ -29,7 +29,7 @@ ORDER: Final = 3
 _HARMONICS: Final = 3
 _SMOOTH: Final = 0.01
 _RIDGE: Final = 1e-6
-_DRAWS: Final = 200
+_DRAWS: Final = 120
 _SEED: Final = 7
 _Z: Final = 1.6449
 
@@ -60,7 +60,7 @@ def impacts(glucose: Floats, minutes: Sequence[NDArray[np.float64]], amounts: Se
     y = np.where(np.isfinite(glucose), glucose, 0.0)
     penalty = _penalty(len(minutes), x.shape[1])
     known = np.isfinite(glucose)
-    plain = _solved(x[known].T @ x[known], x[known].T @ y[known], penalty)
+    plain = _solved(x.T @ (x * known[:, None]), x.T @ y, penalty)
     fitted_x, fitted_y = _whitened(x, y, y - x @ plain, rows)
     grams, sides = _by_day(fitted_x, fitted_y, np.flatnonzero(rows) // POINTS)
     return _weighed(grams, sides, penalty, len(minutes), _exposed_days(minutes))
