@@ -12,6 +12,7 @@ import pytest
 from islet.cli import main
 from islet.engine.rules import load_rules, plan, read_rule
 from islet.metrics.table import METRICS
+from islet.patterns.pattern_texts import PATTERNS
 from islet.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +59,12 @@ def test_every_metric_is_defined_on_its_page_and_no_other() -> None:
     assert sorted(name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)) == sorted(
         metric.name for metric in METRICS
     )
+
+
+def test_every_pattern_is_on_its_page_and_no_other() -> None:
+    page = (ROOT / "docs" / "explanation" / "patterns.md").read_text(encoding="utf-8")
+    first_cells = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert sorted(name for cell in first_cells for name in re.findall(r"`(\w+)`", cell)) == sorted(PATTERNS)
 
 
 def test_every_make_target_that_is_shown_exists() -> None:

@@ -26,7 +26,8 @@ def messages() -> set[str]:
     """Every message in code and templates."""
     options = {"**/templates/**.html": {"trimmed": "true"}}
     keywords = {"_": None, "gettext": None, "ngettext": (1, 2)}
-    found = [one for room in (WEB, WEB.parent / "notify") for one in extract_from_dir(room, METHODS, options, keywords)]
+    rooms = (WEB, WEB.parent / "notify", WEB.parent / "patterns")
+    found = [one for room in rooms for one in extract_from_dir(room, METHODS, options, keywords)]
     return {message for _, _, message, _, _ in found if isinstance(message, str)}
 
 

@@ -1,0 +1,1 @@
+"""Pure: patterns of glucose alone: mornings, nights, lows, highs, variability."""
