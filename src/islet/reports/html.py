@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from islet.reports import texts
 from islet.reports.charts.bands import bands_picture, days_picture
-from islet.reports.charts.day import day_picture, legend
+from islet.reports.charts.day import day_picture, days_scale, legend
 from islet.reports.charts.profile import profile_picture
 from islet.reports.charts.trend import trend_picture
 from islet.reports.document import Found, Programme, SevenDay
@@ -39,12 +39,14 @@ _SHOWN_LOWS: Final = 6
 def seven_day_html(report: SevenDay, voice: Voice) -> str:
     """The patient's page, the doctor's page, and a page of what these rest on."""
     low, high = report.low_mg_dl, report.high_mg_dl
+    scale = days_scale(report.days, low, high)
     lows = [one for one in report.episodes if one.kind.endswith("low")]
     values = {
         "bands": Markup(bands_picture(report.bands, voice)),
         "week": Markup(days_picture(report.days, voice)),
-        "profile": Markup(profile_picture(report.profile, low, high, voice)),
-        "days": [Markup(day_picture(day, place, low, high, voice)) for place, day in enumerate(report.days)],
+        "profile": Markup(profile_picture(report.profile, low, high, voice, "profile-zones")),
+        "doctors_profile": Markup(profile_picture(report.profile, low, high, voice, "doctors-profile-zones")),
+        "days": [Markup(day_picture(day, place, scale, voice)) for place, day in enumerate(report.days)],
         "legend": Markup(legend(voice)),
         "lows": lows,
         "shown_lows": lows[:_SHOWN_LOWS],

@@ -45,8 +45,8 @@ TARGETS: Final = {
     "older": _("Older or at high risk"),
 }
 MISSING: Final = {
-    "days": _("Not shown: it needs 14 days of readings."),
-    "readings": _("Not shown: it needs 70 % of the readings."),
+    "days": _("not told: needs 14 days"),
+    "readings": _("not told: needs 70 % of readings"),
 }
 CONFIDENCE: Final = {
     "high": _("sure"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from islet.metrics.sufficiency import ENOUGH_ACTIVE_PERCENT
 from islet.reports.charts.marks import COLOURS, EDGE, INK, QUIET, apart, line, picture, rect, text
 from islet.reports.document import Band, Day
 from islet.reports.texts import BANDS, told_range
@@ -94,7 +95,9 @@ def _day(day: Day, y: float, voice: Voice) -> Iterator[str]:
         if size:
             yield rect(x, y, size, 20, COLOURS[name], edge=EDGE)
         x += size
-    yield text(_DAYS_WIDTH, y + 15, _in_range(day, voice), size=14, anchor="end", bold=True, fill=INK)
+    full = day.active_percent >= ENOUGH_ACTIVE_PERCENT
+    share = _in_range(day, voice)
+    yield text(_DAYS_WIDTH, y + 15, share, size=14, anchor="end", bold=full, fill=INK if full else QUIET)
 
 
 def _in_range(day: Day, voice: Voice) -> str:

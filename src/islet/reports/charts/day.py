@@ -4,40 +4,47 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from islet.reports.charts.marks import COLOURS, EDGE, INK, LINE, QUIET, curve, dot, line, picture, rect, shape, text
-from islet.reports.charts.scale import DAY_MIN, Scale, top_for
+from islet.reports.charts.scale import DAY_MIN, Scale
 from islet.reports.document import Act, Day
 from islet.reports.texts import ACTS
 from islet.reports.voice import NO_VALUE, Voice
 
 WIDTH: Final = 346.0
-_HEIGHT: Final = 106.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 26.0, 342.0, 18.0, 70.0
-_LANES: Final = {"meal": 80.0, "insulin": 90.0, "exercise": 100.0, "medication": 100.0}
+_HEIGHT: Final = 95.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 26.0, 342.0, 16.0, 64.0
+_LANES: Final = {"meal": 71.0, "insulin": 79.5, "exercise": 88.0, "medication": 88.0}
 """The place of each kind's lane; exercise and drugs share one."""
+_USUAL_TOP_MG_DL: Final = 300.0
+_HIGHEST_MG_DL: Final = 400.0
 _LEAST_APART: Final = 24.0
 """Amounts nearer to each other are left out of the picture; the tables have them."""
 
 
-def day_picture(day: Day, number: int, low_mg_dl: float, high_mg_dl: float, voice: Voice) -> str:
-    """`number` makes the picture's paint its own among those of a page."""
-    scale = Scale(
-        left=_LEFT,
-        right=_RIGHT,
-        top=_TOP,
-        bottom=_BOTTOM,
-        top_mg_dl=top_for(None),
-        low_mg_dl=low_mg_dl,
-        high_mg_dl=high_mg_dl,
-    )
+def day_picture(day: Day, number: int, scale: Scale, voice: Voice) -> str:
+    """`number` makes the picture's paint its own among those of a page; the scale is that of all its days."""
     paint = f"day-zones-{number}"
     parts = [scale.paint(paint), *_head(day, voice), *_frame(scale, voice)]
     if day.runs:
         parts += _curve(day, scale, paint)
     else:
         middle = (_LEFT + _RIGHT) / 2
-        parts.append(text(middle, 48, voice.text(_("No readings")), anchor="middle", fill=QUIET))
+        parts.append(text(middle, 44, voice.text(_("No readings")), anchor="middle", fill=QUIET))
     parts += _acts(day.acts, scale)
     return picture(WIDTH, _HEIGHT, _told(day, voice), parts)
+
+
+def days_scale(days: Sequence[Day], low_mg_dl: float, high_mg_dl: float) -> Scale:
+    """One scale for all days, up to 300 mg/dL, or to 400, which sensors show at most."""
+    highest = max((point.mg_dl for day in days for run in day.runs for point in run), default=0.0)
+    return Scale(
+        left=_LEFT,
+        right=_RIGHT,
+        top=_TOP,
+        bottom=_BOTTOM,
+        top_mg_dl=_HIGHEST_MG_DL if highest > _USUAL_TOP_MG_DL else _USUAL_TOP_MG_DL,
+        low_mg_dl=low_mg_dl,
+        high_mg_dl=high_mg_dl,
+    )
 
 
 def _head(day: Day, voice: Voice) -> Iterator[str]:

@@ -8,16 +8,16 @@ from islet.reports.charts.scale import DAY_MIN, Scale, top_for
 from islet.reports.document import Hour
 from islet.reports.voice import Voice
 
-_WIDTH, _HEIGHT = 700.0, 236.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50.0, 644.0, 18.0, 212.0
+_WIDTH, _HEIGHT = 700.0, 206.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50.0, 644.0, 18.0, 184.0
 _LEAST_APART: Final = 12.0
 _NAMES: Final = ("5 %", "25 %", "50 %", "75 %", "95 %")
 
 Percentiles = tuple[float, float, float, float, float]
 
 
-def profile_picture(hours: Sequence[Hour], low_mg_dl: float, high_mg_dl: float, voice: Voice) -> str:
-    """Hours without readings are left out; the profile goes on over midnight. Percentiles stand at half past."""
+def profile_picture(hours: Sequence[Hour], low_mg_dl: float, high_mg_dl: float, voice: Voice, paint: str) -> str:
+    """`paint` names the picture's colours, once on a page. Hours without readings are left out; the profile goes on over midnight. Percentiles stand at half past."""
     known = {hour.hour: _values(hour) for hour in hours if hour.p5 is not None}
     highest = max((values[4] for values in known.values()), default=None)
     scale = Scale(
@@ -29,14 +29,14 @@ def profile_picture(hours: Sequence[Hour], low_mg_dl: float, high_mg_dl: float, 
         low_mg_dl=low_mg_dl,
         high_mg_dl=high_mg_dl,
     )
-    parts = [scale.paint("profile-zones"), *frame(scale, voice)]
+    parts = [scale.paint(paint), *frame(scale, voice)]
     for stretch in _stretches(known):
-        parts += _bands(stretch, scale)
+        parts += _bands(stretch, scale, paint)
     if known:
         parts += _names(known, scale)
     else:
         middle = (_LEFT + _RIGHT) / 2
-        parts.append(text(middle, 120, voice.text(_("No readings")), size=14, anchor="middle", fill=QUIET))
+        parts.append(text(middle, 105, voice.text(_("No readings")), size=14, anchor="middle", fill=QUIET))
     return picture(_WIDTH, _HEIGHT, _told(known, voice), parts)
 
 
@@ -91,11 +91,11 @@ def _middle(known: dict[int, Percentiles]) -> Percentiles:
     return a, b, c, d, e
 
 
-def _bands(points: Sequence[tuple[float, Percentiles]], scale: Scale) -> Iterator[str]:
+def _bands(points: Sequence[tuple[float, Percentiles]], scale: Scale, paint: str) -> Iterator[str]:
     for below, above, opacity in ((0, 4, 0.32), (1, 3, 0.62)):
         edge = [(scale.x(minute), scale.y(values[above])) for minute, values in points]
         edge += [(scale.x(minute), scale.y(values[below])) for minute, values in reversed(points)]
-        yield shape(edge, fill="url(#profile-zones)", opacity=opacity)
+        yield shape(edge, fill=f"url(#{paint})", opacity=opacity)
     middle = [(scale.x(minute), scale.y(values[2])) for minute, values in points]
     yield curve(middle, stroke="#FFFFFF", width=4.5)
     yield curve(middle, stroke=INK, width=2.4)
