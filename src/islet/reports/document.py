@@ -6,6 +6,8 @@ from typing import Literal
 from msgspec import Struct
 
 BandName = Literal["very_low", "low", "in_range", "high", "very_high"]
+GoalName = Literal["in_range", "below_low", "below_54", "above_high", "above_250"]
+PartName = Literal["night", "morning", "afternoon", "evening"]
 Aim = Literal["over", "under"]
 Missing = Literal["", "days", "readings"]
 """Why there is no GMI: fewer than 14 days, or below 70 % of the readings of 14 days; "" where there is one."""
@@ -52,7 +54,7 @@ class Band(Struct, frozen=True, kw_only=True):
 class Goal(Struct, frozen=True, kw_only=True):
     """A share that the consensus has a goal for. `met` is None without readings."""
 
-    name: Literal["in_range", "below_low", "below_54", "above_high", "above_250"]
+    name: GoalName
     percent: float | None
     aim: Aim
     bound_percent: float
@@ -90,7 +92,7 @@ class Hour(Struct, frozen=True, kw_only=True):
 class DayPart(Struct, frozen=True, kw_only=True):
     """A part of the day over all days: shares below, in and above the target range, and the mean."""
 
-    name: Literal["night", "morning", "afternoon", "evening"]
+    name: PartName
     from_hour: int
     to_hour: int
     readings: int

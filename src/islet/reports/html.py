@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from babel.support import NullTranslations
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from islet.reports import texts
 from islet.reports.charts.bands import bands_picture, days_picture
@@ -42,12 +41,12 @@ def seven_day_html(report: SevenDay, voice: Voice) -> str:
     scale = days_scale(report.days, low, high)
     lows = [one for one in report.episodes if one.kind.endswith("low")]
     values = {
-        "bands": Markup(bands_picture(report.bands, voice)),
-        "week": Markup(days_picture(report.days, voice)),
-        "profile": Markup(profile_picture(report.profile, low, high, voice, "profile-zones")),
-        "doctors_profile": Markup(profile_picture(report.profile, low, high, voice, "doctors-profile-zones")),
-        "days": [Markup(day_picture(day, place, scale, voice)) for place, day in enumerate(report.days)],
-        "legend": Markup(legend(voice)),
+        "bands": bands_picture(report.bands, voice),
+        "week": days_picture(report.days, voice),
+        "profile": profile_picture(report.profile, low, high, voice, "profile-zones"),
+        "doctors_profile": profile_picture(report.profile, low, high, voice, "doctors-profile-zones"),
+        "days": [day_picture(day, place, scale, voice) for place, day in enumerate(report.days)],
+        "legend": legend(voice),
         "lows": lows,
         "shown_lows": lows[:_SHOWN_LOWS],
         "night_lows": sum(one.night for one in lows),
@@ -62,8 +61,8 @@ def seven_day_html(report: SevenDay, voice: Voice) -> str:
 def programme_html(report: Programme, voice: Voice) -> str:
     """The page of three months."""
     values = {
-        "trend": Markup(trend_picture(report, voice)),
-        "bands": Markup(bands_picture(report.bands, voice)),
+        "trend": trend_picture(report, voice),
+        "bands": bands_picture(report.bands, voice),
         "changes": [(report.phases[place], report.phases[place - 1] if place else None) for place in range(3)],
     }
     return _page("programme.html", report, voice, values)
@@ -75,7 +74,7 @@ def _page(template: str, report: SevenDay | Programme, voice: Voice, values: dic
         "v": voice,
         "t": texts,
         "language": voice.language,
-        "style": Markup(STYLE),
+        "style": STYLE,
         "goal_name": lambda goal: texts.goal_name(goal, report.low_mg_dl, report.high_mg_dl, voice),
         "goal_bound": lambda goal: texts.goal_bound(goal, voice),
         "said": _said(voice),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import date
 from math import isnan
-from typing import Final, cast
+from typing import Final
 
 import numpy as np
 
@@ -25,8 +25,10 @@ from islet.reports.document import (
     DayPart,
     Glucose,
     Goal,
+    GoalName,
     Hour,
     Missing,
+    PartName,
     Period,
     Sufficiency,
 )
@@ -37,7 +39,12 @@ _LEAST_FOR_SPREAD: Final = 30
 """Readings below which no deviation is told; Tidepool has the same."""
 SLOWEST_STEP_MIN: Final = 15
 """Of the sensors that there are: FreeStyle Libre 1 and Pro."""
-_PARTS: Final = (("night", 0, 6), ("morning", 6, 12), ("afternoon", 12, 18), ("evening", 18, 24))
+_PARTS: Final[tuple[tuple[PartName, int, int], ...]] = (
+    ("night", 0, 6),
+    ("morning", 6, 12),
+    ("afternoon", 12, 18),
+    ("evening", 18, 24),
+)
 _TOO_FEW: Final = 2
 
 
@@ -97,7 +104,7 @@ def bands_of(people: People, goals: Goals) -> tuple[Band, ...]:
 def goals_of(people: People, goals: Goals) -> tuple[Goal, ...]:
     """The goals that the consensus has for these people, and whether they are met."""
     low, high = goals.low_mg_dl, goals.high_mg_dl
-    table = (
+    table: tuple[tuple[GoalName, Floats, Aim, float | None], ...] = (
         ("in_range", in_range_percent(people, low, high), "over", goals.in_range_over),
         ("below_low", below_percent(people, low), "under", goals.below_low_under),
         ("below_54", below_percent(people, 54.0), "under", goals.below_54_under),
@@ -106,9 +113,9 @@ def goals_of(people: People, goals: Goals) -> tuple[Goal, ...]:
     )
     return tuple(
         Goal(
-            name=cast("str", name),  # type: ignore[arg-type]
+            name=name,
             percent=share,
-            aim=cast("Aim", aim),
+            aim=aim,
             bound_percent=bound,
             met=None if share is None else share > bound if aim == "over" else share < bound,
         )
@@ -188,7 +195,7 @@ def _parts(people: People, goals: Goals) -> Iterator[DayPart]:
     for name, begin, end in _PARTS:
         inside = kept(people, (hours >= begin) & (hours < end))
         yield DayPart(
-            name=cast("str", name),  # type: ignore[arg-type]
+            name=name,
             from_hour=begin,
             to_hour=end,
             readings=len(inside.clock_us),
@@ -221,5 +228,3 @@ def before_of(recorded: Recorded, first: date, last: date, goals: Goals) -> Befo
 def days_between(first: date, last: date) -> Iterator[date]:
     """Each day, both ends included."""
     return (date.fromordinal(day) for day in range(first.toordinal(), last.toordinal() + 1))
-
-

@@ -115,5 +115,3 @@ def _series(rows: _Readings) -> Series:
         range=np.array(rows.range, np.int8)[first],
         in_mmol_l=np.array(rows.mmol, np.bool_)[first],
     )
-
-

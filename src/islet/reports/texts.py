@@ -99,7 +99,9 @@ def goal_bound(goal: Goal, voice: Voice) -> str:
 
 def best_day(report: SevenDay) -> "tuple[int, float] | None":
     """The day with the greatest share in range, among those with 70 % of their readings: its place, and the share."""
-    known = [(day.bands[2], -place) for place, day in enumerate(report.days) if day.bands and day.active_percent >= 70.0]
+    known = [
+        (day.bands[2], -place) for place, day in enumerate(report.days) if day.bands and day.active_percent >= 70.0
+    ]
     if not known:
         return None
     share, place = max(known)
