@@ -138,6 +138,7 @@ def _add_rooms() -> None:
         jobs,
         metrics,
         people,
+        report,
         rules,
         spark,
         storage,
@@ -158,6 +159,7 @@ def _add_rooms() -> None:
         metrics.metrics,
         forecast.forecast,
         import_.import_,
+        report.report,
         spark.spark,
     ]
     for group in groups:
