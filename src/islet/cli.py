@@ -134,6 +134,7 @@ def _add_rooms() -> None:
         audit,
         authorities,
         forecast,
+        hba1c,
         import_,
         jobs,
         metrics,
@@ -146,7 +147,7 @@ def _add_rooms() -> None:
 
     groups = [
         people.users,
-        people.patients,
+        hba1c.patients,
         people.devices,
         authorities.authorities,
         people.hub,

@@ -1,8 +1,6 @@
 """`islet users`, `islet patients`, `islet devices`, `islet hub`: who and what Islet knows."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from datetime import datetime
 from functools import wraps
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
@@ -14,16 +12,13 @@ from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import POLICIES, ConnectionString, format_connection_string
 from islet.access.x509 import parse_thumbprint
 from islet.app import wall_us
-from islet.commands.audit import who
 from islet.commands.refusals import FiniteRange
 from islet.decode.iothub import DEVICE_ID
-from islet.entered import hba1c
 from islet.errors import BadInput, NotFound
 from islet.gateways.authenticate import ensure_policy_keys, new_device, policy_secret, with_certificate
-from islet.log.base import Commit
 from islet.model.people import Patient, Role, User, check_patient
 from islet.model.time import DAY_US
-from islet.opened import opened_log, opened_registry
+from islet.opened import opened_registry
 from islet.settings import Settings, listed
 from islet.store.base import Registry
 
@@ -187,25 +182,6 @@ def add_patient(registry: Registry, id: str, label: str | None, time_zone: str |
     check_patient(changed)
     registry.put_patient(changed)
     click.echo(f"patient {id} is there")
-
-
-@patients.command("hba1c")
-@click.argument("id")
-@click.argument("value", type=FiniteRange(0, 200))
-@click.option("--unit", default="%", show_default=True, type=click.Choice(["%", "mmol/mol"]))
-@click.option("--drawn", required=True, type=click.DateTime(["%Y-%m-%d"]), help="The day when the blood was drawn.")
-@click.pass_obj
-def enter_hba1c(settings: Settings, id: str, value: float, unit: str, drawn: datetime) -> None:
-    """Enter a laboratory's HbA1c; reports show it beside the readings."""
-    with opened_registry(settings) as registry:
-        patient = registry.patient(id)
-        if patient is None:
-            raise NotFound(f"there is no patient {id!r}; add them first with `islet patients add`")
-        rows = hba1c(patient, value, unit, drawn.date(), wall_us())
-        with opened_log(replace(settings, roles=("import",))) as log:
-            log.commit([Commit(received_at_us=max(wall_us(), log.newest_received_us()), appends=rows)])
-        registry.note("entered HbA1c", "patient", id, by=who(None), at_us=wall_us())
-    click.echo(f"HbA1c of {drawn:%Y-%m-%d} is in the log")
 
 
 @click.group()
