@@ -145,9 +145,10 @@ def _add_rooms() -> None:
         storage,
     )
 
+    people.patients.add_command(hba1c.enter_hba1c)
     groups = [
         people.users,
-        hba1c.patients,
+        people.patients,
         people.devices,
         authorities.authorities,
         people.hub,

@@ -7,7 +7,6 @@ import click
 
 from islet.app import wall_us
 from islet.commands.audit import who
-from islet.commands.people import patients
 from islet.commands.refusals import FiniteRange
 from islet.entered import hba1c
 from islet.errors import NotFound
@@ -16,7 +15,7 @@ from islet.opened import opened_log, opened_registry
 from islet.settings import Settings
 
 
-@patients.command("hba1c")
+@click.command("hba1c")
 @click.argument("id")
 @click.argument("value", type=FiniteRange(0, 200))
 @click.option("--unit", default="%", show_default=True, type=click.Choice(["%", "mmol/mol"]))
