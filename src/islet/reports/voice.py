@@ -70,7 +70,8 @@ class Voice:
         hours, rest = divmod(round(minutes), 60)
         if not hours:
             return self.text(_("{m} min")).format(m=rest)
-        return self.text(_("{h} h {m} min")).format(h=hours, m=f"{rest:02}") if rest else f"{hours} h"
+        sentence = self.text(_("{h} h {m} min") if rest else _("{h} h"))
+        return sentence.format(h=hours, m=rest)
 
     def day(self, day: date) -> str:
         """Day and month."""
