@@ -100,7 +100,9 @@ def main() -> int:
     figure("seven-day report, data to HTML", 1000 * seconds, "ms of CPU", bar=f"< {1000 * _ONE_S:g} ms", holds=holds)
     whole = batch(person, people)
     figure(f"{people} seven-day reports, store to files", whole, "s")
-    print(f"{1000 * whole / people:.1f} ms a report; {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+    print(
+        f"{1000 * whole / people:.1f} ms a report; {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
+    )
     return 0 if holds else 1
 
 

@@ -46,7 +46,9 @@ def series(time_us: Sequence[int], tenths: Sequence[int]) -> Series:
     )
 
 
-def made(values: Sequence[float], *, every_min: float = 5.0, zone: tzinfo = UTC, events: Sequence[AnyEvent] = ()) -> Recorded:
+def made(
+    values: Sequence[float], *, every_min: float = 5.0, zone: tzinfo = UTC, events: Sequence[AnyEvent] = ()
+) -> Recorded:
     """Readings in mg/dL from midnight of Monday, 2026-03-02; NaN is a gap."""
     rows = [(i, value) for i, value in enumerate(values) if value == value]
     times = [to_us(MONDAY) + round(i * every_min * MINUTE_US) for i, _ in rows]

@@ -52,7 +52,7 @@ class Band(Struct, frozen=True, kw_only=True):
 
 
 class Goal(Struct, frozen=True, kw_only=True):
-    """A share that the consensus has a goal for. `met` is None without readings."""
+    """A share that the consensus has a goal for. `met` is None with too few readings to say."""
 
     name: GoalName
     percent: float | None
@@ -62,7 +62,7 @@ class Goal(Struct, frozen=True, kw_only=True):
 
 
 class Glucose(Struct, frozen=True, kw_only=True):
-    """Of all readings of the period; None where there are too few. gmi_percent is of the last 14 days or more, and
+    """Of all readings of the period; None where there are too few (indices that grade: below 70 %). gmi_percent is of the last 14 days or more, and
     gmi_missing says why there is none."""
 
     mean_mg_dl: float | None

@@ -47,6 +47,7 @@ def seven_day_html(report: SevenDay, voice: Voice) -> str:
         "doctors_profile": profile_picture(report.profile, low, high, voice, "doctors-profile-zones"),
         "days": [day_picture(day, place, scale, voice) for place, day in enumerate(report.days)],
         "legend": legend(voice),
+        "acts": any(day.acts for day in report.days),
         "lows": lows,
         "shown_lows": lows[:_SHOWN_LOWS],
         "night_lows": sum(one.night for one in lows),

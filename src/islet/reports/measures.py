@@ -77,6 +77,11 @@ def active_percent(readings: int, step_min: int, days: float) -> float:
     return min(100.0, 100.0 * readings * min(max(step_min, 1), SLOWEST_STEP_MIN) / (days * DAY_MIN))
 
 
+def is_enough(found: Sufficiency) -> bool:
+    """Whether shares of these readings may be graded: at least 70 % of the period's readings are there."""
+    return found.active_percent >= ENOUGH_ACTIVE_PERCENT
+
+
 def bands_of(people: People, goals: Goals) -> tuple[Band, ...]:
     """The five bands, very low first."""
     found = shares(people, goals)
@@ -101,8 +106,8 @@ def bands_of(people: People, goals: Goals) -> tuple[Band, ...]:
     )
 
 
-def goals_of(people: People, goals: Goals) -> tuple[Goal, ...]:
-    """The goals that the consensus has for these people, and whether they are met."""
+def goals_of(people: People, goals: Goals, *, enough: bool) -> tuple[Goal, ...]:
+    """The goals that the consensus has for these people, and, with `enough` readings, whether they are met."""
     low, high = goals.low_mg_dl, goals.high_mg_dl
     table: tuple[tuple[GoalName, Floats, Aim, float | None], ...] = (
         ("in_range", in_range_percent(people, low, high), "over", goals.in_range_over),
@@ -117,7 +122,7 @@ def goals_of(people: People, goals: Goals) -> tuple[Goal, ...]:
             percent=share,
             aim=aim,
             bound_percent=bound,
-            met=None if share is None else share > bound if aim == "over" else share < bound,
+            met=None if share is None or not enough else share > bound if aim == "over" else share < bound,
         )
         for name, column, aim, bound in table
         if bound is not None
@@ -125,8 +130,9 @@ def goals_of(people: People, goals: Goals) -> tuple[Goal, ...]:
     )
 
 
-def glucose_of(recorded: Recorded, before: Recorded, period: Period) -> Glucose:
-    """The measures of the period. `before`: readings up to the period's end, from which the GMI's days are taken."""
+def glucose_of(recorded: Recorded, before: Recorded, period: Period, *, enough: bool) -> Glucose:
+    """The measures of the period; without `enough` readings no index that grades. `before`: readings up to the period's
+    end, from which the GMI's days are taken."""
     people = recorded.people
     spread = len(people.clock_us) >= _LEAST_FOR_SPREAD
     gmi, missing = gmi_of(before, period.days)
@@ -137,9 +143,9 @@ def glucose_of(recorded: Recorded, before: Recorded, period: Period) -> Glucose:
         cv_percent=told(cv_percent(people)) if spread else None,
         gmi_percent=gmi,
         gmi_missing=missing,
-        gri=told(risk.index),
-        gri_zone=str(risk.zone[0]),
-        lbgi=told(lbgi(people)),
+        gri=told(risk.index) if enough else None,
+        gri_zone=str(risk.zone[0]) if enough else "",
+        lbgi=told(lbgi(people)) if enough else None,
         lowest_mg_dl=told(quantile_mg_dl(people, 0.0)),
         highest_mg_dl=told(quantile_mg_dl(people, 1.0)),
     )

@@ -13,7 +13,7 @@ from islet.metrics.ranges import Goals, above_percent, below_percent, in_range_p
 from islet.metrics.sufficiency import ENOUGH_ACTIVE_PERCENT, WINDOW_DAYS
 from islet.metrics.summary import cv_percent, mean_mg_dl
 from islet.reports.document import Found, Lab, LabGap, Period, Programme, Window
-from islet.reports.measures import active_percent, bands_of, glucose_of, goals_of, kept, sufficiency_of, told
+from islet.reports.measures import active_percent, bands_of, glucose_of, goals_of, is_enough, kept, sufficiency_of, told
 from islet.reports.recorded import Recorded, day_us
 from islet.reports.seven_day import labs_of, zone_name
 
@@ -30,6 +30,8 @@ def programme(recorded: Recorded, goals: Goals, *, last: date, found: Sequence[F
     period = Period(first=first, last=last, time_zone=zone_name(recorded))
     inside = recorded.between(first, last)
     people = inside.people
+    sufficiency = sufficiency_of(inside, period)
+    enough = is_enough(sufficiency)
     ends = [last - timedelta(days=back) for back in range(DAYS - WINDOW_DAYS, -1, -1)]
     rolling = tuple(_window(people, end - timedelta(days=WINDOW_DAYS - 1), end, goals) for end in ends)
     return Programme(
@@ -39,10 +41,10 @@ def programme(recorded: Recorded, goals: Goals, *, last: date, found: Sequence[F
         low_mg_dl=goals.low_mg_dl,
         high_mg_dl=goals.high_mg_dl,
         period=period,
-        sufficiency=sufficiency_of(inside, period),
+        sufficiency=sufficiency,
         bands=bands_of(people, goals),
-        goals=goals_of(people, goals),
-        glucose=glucose_of(inside, recorded.between(first - timedelta(days=1), last), period),
+        goals=goals_of(people, goals, enough=enough),
+        glucose=glucose_of(inside, recorded.between(first - timedelta(days=1), last), period, enough=enough),
         rolling=rolling,
         windows=rolling[(len(rolling) - 1) % _STEP_DAYS :: _STEP_DAYS],
         phases=tuple(_phases(people, first, goals)),

@@ -16,6 +16,7 @@ from islet.reports.measures import (
     before_of,
     glucose_of,
     goals_of,
+    is_enough,
     parts_of,
     profile_of,
     sufficiency_of,
@@ -44,6 +45,8 @@ def seven_day(
     period = Period(first=first, last=last, time_zone=zone_name(recorded))
     inside = recorded.between(first, last)
     people = inside.people
+    sufficiency = sufficiency_of(inside, period)
+    enough = is_enough(sufficiency)
     episodes = episodes_of(people)
     return SevenDay(
         id=recorded.id,
@@ -52,10 +55,10 @@ def seven_day(
         low_mg_dl=goals.low_mg_dl,
         high_mg_dl=goals.high_mg_dl,
         period=period,
-        sufficiency=sufficiency_of(inside, period),
+        sufficiency=sufficiency,
         bands=bands_of(people, goals),
-        goals=goals_of(people, goals),
-        glucose=glucose_of(inside, recorded.between(first - timedelta(days=1), last), period),
+        goals=goals_of(people, goals, enough=enough),
+        glucose=glucose_of(inside, recorded.between(first - timedelta(days=1), last), period, enough=enough),
         profile=profile_of(people),
         parts=parts_of(people, goals),
         episodes=episodes,

@@ -11,6 +11,8 @@ from babel.support import NullTranslations
 from islet.model.units import glucose_in
 
 NO_VALUE: Final = "–"
+_SPACE: Final = "\u00a0"
+"""Keeps a number and its unit on one line."""
 _FEW_PERCENT: Final = 9.95
 """Below this a share has a decimal: the goals of lows are 1 % and 4 %."""
 
@@ -39,23 +41,26 @@ class Voice:
 
     def with_unit(self, mg_dl: float | None) -> str:
         """A value with its unit, NO_VALUE alone without one."""
-        return NO_VALUE if mg_dl is None else f"{self.glucose(mg_dl)} {self.unit}"
+        return NO_VALUE if mg_dl is None else f"{self.glucose(mg_dl)}{_SPACE}{self.unit}"
 
     def share(self, percent: float | None) -> str:
-        """A share of readings: with a decimal below 10 %.
+        r"""A share of readings: with a decimal below 10 %.
 
         >>> Voice(language="en", translations=NullTranslations(), unit="mg/dL").share(3.96)
-        '4.0 %'
+        '4.0\xa0%'
         """
-        return NO_VALUE if percent is None else f"{percent:.{1 if abs(percent) < _FEW_PERCENT else 0}f} %"
+        return NO_VALUE if percent is None else f"{percent:.{1 if abs(percent) < _FEW_PERCENT else 0}f}{_SPACE}%"
 
     def percent(self, value: float | None, decimals: int = 0) -> str:
         """Another percentage."""
-        return NO_VALUE if value is None else f"{value:.{decimals}f} %"
+        return NO_VALUE if value is None else f"{value:.{decimals}f}{_SPACE}%"
 
     def signed(self, value: float | None, decimals: int = 0) -> str:
         """A difference, with its sign."""
-        return NO_VALUE if value is None else f"{value:+.{decimals}f}".replace("-", "−")
+        if value is None:
+            return NO_VALUE
+        size = f"{abs(value):.{decimals}f}"
+        return ("±" if not float(size) else "+" if value > 0 else "−") + size
 
     def glucose_change(self, mg_dl: float | None) -> str:
         """A difference of glucose in the unit, with its sign."""

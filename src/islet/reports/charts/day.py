@@ -16,8 +16,8 @@ _LANES: Final = {"meal": 71.0, "insulin": 79.5, "exercise": 88.0, "medication": 
 """The place of each kind's lane; exercise and drugs share one."""
 _USUAL_TOP_MG_DL: Final = 300.0
 _HIGHEST_MG_DL: Final = 400.0
-_LEAST_APART: Final = 24.0
-"""Amounts nearer to each other are left out of the picture; the tables have them."""
+_LETTER: Final = 4.6
+"""Width of a letter of an amount."""
 
 
 def day_picture(day: Day, number: int, scale: Scale, voice: Voice) -> str:
@@ -85,22 +85,15 @@ def _zone_colour(scale: Scale, y: float) -> str:
 
 
 def _acts(acts: Sequence[Act], scale: Scale) -> Iterator[str]:
-    told_until = dict[float, float]()
-    for act in acts:
-        if act.kind not in _LANES:
-            continue
-        lane = _LANES[act.kind]
-        x = scale.x(act.at.hour * 60.0 + act.at.minute)
-        length = min(scale.right - x, (act.amount or 0.0) / DAY_MIN * (scale.right - scale.left))
-        yield from _mark(act.kind, x, lane, length)
-        if act.amount is None or act.kind == "exercise" or x < told_until.get(lane, 0.0):
-            continue
-        said = f"{act.amount:g} {act.unit}".strip()
-        width = 5 + 4.6 * len(said)
-        if x + 5 + width > WIDTH + 4:
-            continue
-        told_until[lane] = x + max(width + 6, _LEAST_APART)
-        yield text(x + 5, lane + 3, said, size=8, fill=INK)
+    """Each kind in its lane; an amount stands beside its mark where the next mark of the lane leaves room for it."""
+    for lane in dict.fromkeys(_LANES.values()):
+        marks = [(scale.x(act.at.hour * 60.0 + act.at.minute), act) for act in acts if _LANES.get(act.kind) == lane]
+        for (x, act), end in zip(marks, [*(x for x, _ in marks[1:]), WIDTH + 6.0], strict=False):
+            length = min(scale.right - x, (act.amount or 0.0) / DAY_MIN * (scale.right - scale.left))
+            yield from _mark(act.kind, x, lane, length)
+            said = "" if act.amount is None or act.kind == "exercise" else f"{act.amount:g} {act.unit}".strip()
+            if said and x + 9 + _LETTER * len(said) <= end:
+                yield text(x + 5, lane + 3, said, size=8, fill=INK)
 
 
 def _mark(kind: str, x: float, lane: float, length: float) -> Iterator[str]:

@@ -36,7 +36,8 @@ def profile_picture(hours: Sequence[Hour], low_mg_dl: float, high_mg_dl: float, 
         parts += _names(known, scale)
     else:
         middle = (_LEFT + _RIGHT) / 2
-        parts.append(text(middle, 105, voice.text(_("No readings")), size=14, anchor="middle", fill=QUIET))
+        y = (scale.y(high_mg_dl) + scale.y(250.0)) / 2 + 5
+        parts.append(text(middle, y, voice.text(_("No readings")), size=14, anchor="middle", fill=QUIET))
     return picture(_WIDTH, _HEIGHT, _told(known, voice), parts)
 
 
