@@ -134,16 +134,19 @@ def _add_rooms() -> None:
         audit,
         authorities,
         forecast,
+        hba1c,
         import_,
         jobs,
         metrics,
         patterns,
         people,
+        report,
         rules,
         spark,
         storage,
     )
 
+    people.patients.add_command(hba1c.enter_hba1c)
     groups = [
         people.users,
         people.patients,
@@ -160,6 +163,7 @@ def _add_rooms() -> None:
         patterns.patterns,
         forecast.forecast,
         import_.import_,
+        report.report,
         spark.spark,
     ]
     for group in groups:

@@ -10,7 +10,7 @@ from islet.metrics.episodes import episodes
 from islet.metrics.grid import day_grid
 from islet.metrics.hba1c import told_gmi_percent
 from islet.metrics.people import DAY_US, HOUR_US, MINUTE_US, every, people_of, person_of, wall_clock_us
-from islet.metrics.ranges import OLDER, PREGNANCY, PRESETS, STANDARD, TIGHT, shares
+from islet.metrics.ranges import OLDER, PREGNANCY, PRESETS, STANDARD, TIGHT, below_percent, in_range_percent, shares
 from islet.metrics.sufficiency import sufficiency
 from islet.metrics.table import Material, measured
 from islet.model.series import Series
@@ -54,6 +54,20 @@ def test_a_day_begins_at_midnight_of_the_wall_clock() -> None:
     people = person_of(series, zone=ZoneInfo("Asia/Shanghai"), id="one")
     assert (people.clock_us // DAY_US).tolist() == [0, 1, 1]
     assert people.glucose_mg_dl.tolist() == [100.0, 110.0, 120.0]
+
+
+def test_what_was_sent_in_mmol_l_is_judged_in_mmol_l() -> None:
+    """10.0 mmol/L are kept as 180.2 mg/dL, and are in range; 180.2 mg/dL are not."""
+    series = Series(
+        time_us=np.array([0, 1, 2, 3], np.int64) * HOUR_US,
+        glucose_tenths=np.array([1802, 1802, 703, 685], np.int32),
+        range=np.zeros(4, np.int8),
+        in_mmol_l=np.array([True, False, True, True]),
+    )
+    people = person_of(series)
+    assert in_range_percent(people, 70.0, 180.0).tolist() == [50.0]
+    assert below_percent(people, 70.0).tolist() == [25.0]
+    assert people.glucose_mg_dl.tolist() == [180.2, 180.2, 70.3, 68.5]
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Shanghai", "Europe/Berlin", "America/St_Johns", "Australia/Lord_Howe"])

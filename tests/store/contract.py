@@ -13,7 +13,7 @@ from msgspec import structs
 from islet.log.base import Slice
 from islet.log.partitioning import with_received
 from islet.model.alerts import AlertChange, Severity, alert_id
-from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
+from islet.model.batch import METHOD_CODES, UNIT_CODES, DocumentRow, ReadingRow, documents_batch, readings_batch
 from islet.model.codec import encode_change
 from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
@@ -108,6 +108,20 @@ class StoreContract:
         one = store.series("anna", 0, FOR_EVER)
         assert one.glucose_tenths.tolist() == [880, 770]
         assert one.time_us.tolist() == [MINUTE_US, 2 * MINUTE_US]
+
+    def test_a_series_can_be_of_the_sensor_alone(self, store: Store) -> None:
+        meter = METHOD_CODES.index("capillary")
+        fingers = [ReadingRow("anna", "a", minute * MINUTE_US, 550, 55.0, 0, 0, meter) for minute in (1, 2)]
+        store.apply([glucose([*fingers, reading("anna", 1, 99)])])
+        assert store.series("anna", 0, FOR_EVER).glucose_tenths.tolist() == [550, 550]
+        assert store.series("anna", 0, FOR_EVER, sensor_only=True).glucose_tenths.tolist() == [990]
+
+    def test_a_series_says_which_readings_were_sent_in_mmol_l(self, store: Store) -> None:
+        sent = ReadingRow("anna", "meter", 2 * MINUTE_US, 1802, 10.0, UNIT_CODES.index("mmol/L"), 0, 0)
+        store.apply([glucose([reading("anna", 1), sent, reading("anna", 2, 77, device="z")])])
+        flags = store.series("anna", 0, FOR_EVER).in_mmol_l
+        assert flags is not None
+        assert flags.tolist() == [False, True]
 
     def test_hours_are_sums_by_the_hour_of_the_clock_that_is_asked_for(self, store: Store) -> None:
         rows = [

@@ -17,17 +17,19 @@ from tests.web.night import last_night
 from tests.web.portal import Site
 
 WEB = Path(islet.web.__file__).parent
+ROOMS = (WEB, *(WEB.parent / room for room in ("notify", "patterns", "reports")))
 METHODS = [("**.py", "python"), ("**/templates/**.html", "jinja2")]
 FIELD = re.compile(r"\{\w+\}|%\(\w+\)s")
-SAME_IN_ALL = {"Islet", "mg/dL", "mmol/L", "English", "简体中文", "admin", "bpm", "mmHg", "·", "‹"}
+SAME_IN_ALL = {"Islet", "mg/dL", "mmol/L", "English", "简体中文", "admin", "bpm", "mmHg", "·", "‹"} | {
+    *("HbA1c", "mmol/mol", "PDF", "CSV", "JSON", "GMI"),
+}
 
 
 def messages() -> set[str]:
     """Every message in code and templates."""
     options = {"**/templates/**.html": {"trimmed": "true"}}
     keywords = {"_": None, "gettext": None, "ngettext": (1, 2)}
-    rooms = (WEB, WEB.parent / "notify", WEB.parent / "patterns")
-    found = [one for room in rooms for one in extract_from_dir(room, METHODS, options, keywords)]
+    found = [one for room in ROOMS for one in extract_from_dir(room, METHODS, options, keywords)]
     return {message for _, _, message, _, _ in found if isinstance(message, str)}
 
 
@@ -80,7 +82,7 @@ class _Shown(HTMLParser):
         self._inside = ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if not self._inside and (tag in ("script", "code") or ("lang", "en") in attrs):
+        if not self._inside and (tag in ("script", "style", "code") or ("lang", "en") in attrs):
             self._inside = "" if tag == "html" else tag
         self.words |= {value for name, value in attrs if name in ("aria-label", "title", "placeholder") and value}
 
@@ -104,6 +106,10 @@ class _Shown(HTMLParser):
         "/patients/none",
         "/rules",
         "/patients/p-1/rules",
+        "/patients/p-1/reports",
+        "/patients/p-1/reports?said=kept",
+        "/patients/p-1/reports/seven-day.html",
+        "/patients/p-1/reports/programme.html",
     ],
 )
 async def test_a_chinese_page_shows_no_english(site: Site, path: str) -> None:

@@ -13,6 +13,7 @@ class Action(StrEnum):
     VIEW_PATIENT = "view_patient"
     ACKNOWLEDGE = "acknowledge"
     SEND_EVENTS = "send_events"
+    ENTER_EVENTS = "enter_events"
     CONSUME_LOG = "consume_log"
     VIEW_COHORTS = "view_cohorts"
     VIEW_OPERATIONS = "view_operations"
@@ -38,14 +39,15 @@ _OWN_PATIENTS = {
         {
             Action.VIEW_PATIENT,
             Action.ACKNOWLEDGE,
+            Action.ENTER_EVENTS,
             Action.CONSUME_LOG,
             Action.READ_RULES,
             Action.SET_PATIENT_RULES,
             Action.VIEW_COHORTS,
         }
     ),
-    Role.CARE_PARTNER: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE}),
-    Role.PATIENT: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE, Action.SET_PATIENT_RULES}),
+    Role.CARE_PARTNER: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE, Action.ENTER_EVENTS}),
+    Role.PATIENT: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE, Action.ENTER_EVENTS, Action.SET_PATIENT_RULES}),
     Role.APPLICATION: frozenset({Action.VIEW_PATIENT, Action.CONSUME_LOG}),
     Role.DEVICE: frozenset({Action.SEND_EVENTS}),
 }

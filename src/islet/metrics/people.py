@@ -128,16 +128,19 @@ def every(step_min: float, glucose_mg_dl: Sequence[float], *, id: str = "") -> P
 
 def person_of(series: Series, *, zone: tzinfo = UTC, id: str = "") -> People:
     """One person from their stored readings; days begin at midnight in `zone`. LOW and HIGH count with the sensor's
-    limit. Values that were sent in mmol/L come back from tenths of mg/dL and are judged as mg/dL: use `people_of` with
-    the original values where the last tenth of a mmol/L at a threshold matters.
+    limit. What the series knows to have been sent in mmol/L is judged by the thresholds in mmol/L, to its tenth.
     """
     glucose = series.glucose_mg_dl
+    judged = glucose
+    if series.in_mmol_l is not None:
+        sent = np.round(glucose / MG_DL_PER_MMOL_L, 1)  # meters and sensors show tenths
+        judged = np.where(series.in_mmol_l, same_side_mg_dl(sent), glucose)
     return People(
         ids=(id,),
         offsets=np.array((0, len(series)), np.int64),
         clock_us=wall_clock_us(series.time_us, zone),
         glucose_mg_dl=glucose,
-        judged_mg_dl=glucose,
+        judged_mg_dl=judged,
     )
 
 

@@ -90,4 +90,11 @@ class Note(Event, tag_field="type", tag="note", frozen=True, kw_only=True):
     text: Text
 
 
-AnyEvent = Reading | Vital | Meal | Insulin | Exercise | Medication | DeviceStatus | Note
+class Hba1c(Event, tag_field="type", tag="hba1c", frozen=True, kw_only=True):
+    """HbA1c as a laboratory reported it, with its unit: % (NGSP) or mmol/mol (IFCC). `time` is when the blood was drawn."""
+
+    value: Annotated[float, Meta(ge=3, le=200)]
+    unit: Literal["%", "mmol/mol"]
+
+
+AnyEvent = Reading | Vital | Meal | Insulin | Exercise | Medication | DeviceStatus | Note | Hba1c

@@ -24,6 +24,7 @@ TOPIC_OF_TYPE = {
     "exercise": Topic.CARE_EVENTS,
     "medication": Topic.CARE_EVENTS,
     "note": Topic.CARE_EVENTS,
+    "hba1c": Topic.CARE_EVENTS,
 }
 """Where an event of that JSON `type` goes."""
 

@@ -69,3 +69,25 @@ def glucose_in(unit: str, mg_dl: float) -> float:
     if unit == "mg/dL":
         return float(round(mg_dl))
     return round(mg_dl / MG_DL_PER_MMOL_L, 1)
+
+
+POSSIBLE_HBA1C_PERCENT: Final = (3.0, 20.0)
+"""Outside of this a laboratory's value is a mistake of who wrote it down."""
+
+
+def hba1c_percent(value: float, unit: str) -> float:
+    """HbA1c in percent (NGSP) for a value in "%" or "mmol/mol" (IFCC): 0.09148 IFCC + 2.152.
+
+    Raises BadInput outside of POSSIBLE_HBA1C_PERCENT, also for a value of the other unit; UnknownUnit for another unit.
+    Source: the NGSP's master equation, doi:10.1373/clinchem.2003.024802.
+
+    >>> round(hba1c_percent(53.0, "mmol/mol"), 1), hba1c_percent(7.2, "%")
+    (7.0, 7.2)
+    """
+    if unit not in ("%", "mmol/mol"):
+        raise UnknownUnit(unit, ("%", "mmol/mol"))
+    percent = value if unit == "%" else 0.09148 * value + 2.152
+    low, high = POSSIBLE_HBA1C_PERCENT
+    if not low <= percent <= high:
+        raise BadInput(f"HbA1c: expected {low:g} to {high:g} % or the same in mmol/mol; check the unit", reason="hba1c")
+    return percent

@@ -56,8 +56,9 @@ class Store(Protocol):
     def applied(self, topic: Topic, partitions: int, consumer: str = "store") -> tuple[int, ...]:
         """Per partition, the offset up to which `apply` has taken in."""
 
-    def series(self, patient: str, from_us: int, to_us: int) -> Series:
-        """The patient's readings with from_us <= time < to_us, CGM and capillary, one per instant."""
+    def series(self, patient: str, from_us: int, to_us: int, *, sensor_only: bool = False) -> Series:
+        """The patient's readings with from_us <= time < to_us, CGM and capillary (`sensor_only`: CGM alone, for shares of
+        time), one per instant."""
 
     def hours(self, patient: str, from_us: int, to_us: int, offset_us: int = 0) -> Hours:
         """The patient's readings with from_us <= time < to_us, summed by the hour of a clock that is `offset_us` ahead of

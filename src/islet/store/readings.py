@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.log.base import Slice
-from islet.model.batch import UNIT_CODES, int64_column
+from islet.model.batch import METHOD_CODES, UNIT_CODES, int64_column
 from islet.model.hours import COLUMNS, Hours, hours_of
 from islet.model.series import Series
 from islet.model.time import HOUR_US
@@ -46,8 +46,9 @@ _NEWER: Final = (
 )
 _NUMBERS: Final = ("glucose_tenths", "value", "unit", "range", "method", "received_at_us")
 _SERIES: Final = """
-SELECT time_us, glucose_tenths, range, device FROM reading
-WHERE patient = (SELECT id FROM reading_patient WHERE name = ?) AND time_us >= ? AND time_us < ?
+SELECT time_us, glucose_tenths, range, device, unit FROM reading
+WHERE patient = (SELECT id FROM reading_patient WHERE name = ?1) AND time_us >= ?2 AND time_us < ?3
+    AND method = ifnull(?4, method)
 ORDER BY time_us
 """
 _HOURS: Final = f"""
@@ -121,20 +122,22 @@ def _numbered(writer: apsw.Connection, column: Any, names: Names) -> NDArray[np.
     return numbers
 
 
-def series(reader: apsw.Connection, patient: str, from_us: int, to_us: int) -> Series:
+def series(reader: apsw.Connection, patient: str, from_us: int, to_us: int, *, sensor_only: bool = False) -> Series:
     """The patient's readings with from_us <= time < to_us, one per instant (the device first by name)."""
-    rows: list[Any] = reader.execute(_SERIES, (patient, from_us, to_us)).fetchall()
-    time_us, tenths, range_, _ = zip(*rows, strict=True) if rows else ((), (), (), ())
+    method = METHOD_CODES.index("cgm") if sensor_only else None
+    rows: list[Any] = reader.execute(_SERIES, (patient, from_us, to_us, method)).fetchall()
+    time_us, tenths, range_, _, units = zip(*rows, strict=True) if rows else ((), (), (), (), ())
     times = np.array(time_us, np.int64)
     if (times[1:] == times[:-1]).any():
         names = dict(reader.execute("SELECT id, name FROM reading_device"))
         rows.sort(key=lambda row: (row[0], names[row[3]]))
-        _, tenths, range_, _ = zip(*rows, strict=True)
+        _, tenths, range_, _, units = zip(*rows, strict=True)
     first = np.append(True, times[1:] != times[:-1])[: len(times)]
     return Series(
         time_us=times[first],
         glucose_tenths=np.array(tenths, np.int32)[first],
         range=np.array(range_, np.int8)[first],
+        in_mmol_l=(np.array(units, np.int8) == UNIT_CODES.index("mmol/L"))[first],
     )
 
 

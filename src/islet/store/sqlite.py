@@ -80,9 +80,9 @@ class SqliteStore:
             found = dict(reader.execute(_APPLIED, (consumer, topic)))
         return tuple(found.get(partition, 0) for partition in range(partitions))
 
-    def series(self, patient: str, from_us: int, to_us: int) -> Series:
+    def series(self, patient: str, from_us: int, to_us: int, *, sensor_only: bool = False) -> Series:
         with self._readers.one() as reader:
-            return readings.series(reader, patient, from_us, to_us)
+            return readings.series(reader, patient, from_us, to_us, sensor_only=sensor_only)
 
     def hours(self, patient: str, from_us: int, to_us: int, offset_us: int = 0) -> Hours:
         with self._readers.one() as reader:

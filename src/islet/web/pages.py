@@ -64,6 +64,7 @@ def patient(context: WebContext, request: Request, viewer: Viewer) -> Response:
     values = {
         "patient": one,
         "chart_hours": CHART_HOURS,
+        "may_enter": viewer.may(Action.ENTER_EVENTS, one.id),
         "own_rules": None if context.rules is None else own_cards(context, request, viewer, Place.one(one)),
     }
     return render(context, request, viewer, "patient.html", values, data=data)

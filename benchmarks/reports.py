@@ -1,0 +1,110 @@
+"""The seven-day report: one person's data to HTML on one core, and a batch of 1,000 people from the store to files.
+
+`python -m benchmarks.reports [PEOPLE]`. The person is simulated: a sensor of 5 min, two weeks (one to compare with), meals,
+insulin and exercise. The batch has people of the same kind with their own readings; --all of `islet report` does the same.
+"""
+
+import resource
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from benchmarks.record import figure
+from islet.app import wall_us
+from islet.gathered import gathered, last_day
+from islet.log.base import Slice
+from islet.log.partitioning import with_received
+from islet.metrics.ranges import STANDARD
+from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
+from islet.model.codec import encode_event
+from islet.model.people import Patient
+from islet.model.time import to_us
+from islet.model.topics import Topic
+from islet.reports.forms import Wish, written
+from islet.reports.html import seven_day_html
+from islet.reports.recorded import Recorded
+from islet.reports.seven_day import seven_day
+from islet.store.sqlite import SqliteStore
+from tests.reports.people import ENGLISH, SUNDAY, simulated
+
+_ONE_S: Final = 0.2
+_KEY: Final = bytes(range(32))
+
+
+def one(person: Recorded) -> float:
+    """CPU seconds from a person's events to the page, as it is when everything has been used before."""
+    best = float("inf")
+    for _ in range(7):
+        fresh = replace(person)  # without what the first run has kept
+        began = time.process_time()
+        html = seven_day_html(seven_day(fresh, STANDARD, last=SUNDAY), ENGLISH)
+        best = min(best, time.process_time() - began)
+    assert "Not a medical device" in html
+    return best
+
+
+def fill(store: SqliteStore, person: Recorded, people: int) -> list[Patient]:
+    """That many people with the same days in the store."""
+    patients = [Patient(id=f"p-{number}") for number in range(people)]
+    rows = list(zip(person.series.time_us.tolist(), person.series.glucose_tenths.tolist(), strict=True))
+    readings = documents = 0
+    for patient in patients:
+        batch = readings_batch([ReadingRow(patient.id, "cgm", at, level, level / 10, 0, 0, 0) for at, level in rows])
+        acts = [(str(event.__struct_config__.tag), event) for event in person.events]
+        care = documents_batch(
+            [DocumentRow(patient.id, "app", to_us(e.time), kind, encode_event(e).decode()) for kind, e in acts]
+        )
+        slices = [
+            Slice(
+                topic=topic, partition=0, offset=offset, batch=with_received(table, np.ones(table.num_rows, np.int64))
+            )
+            for topic, offset, table in (
+                (Topic.GLUCOSE_READINGS, readings, batch),
+                (Topic.CARE_EVENTS, documents, care),
+            )
+        ]
+        store.apply(slices)
+        readings, documents = readings + batch.num_rows, documents + care.num_rows
+    return patients
+
+
+def batch(person: Recorded, people: int) -> float:
+    """Seconds for everybody: store to HTML files."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = SqliteStore(Path(folder) / "store.db", _KEY)
+        patients = fill(store, person, people)
+        began = time.perf_counter()
+        for patient in patients:
+            last = last_day(store, patient, wall_us())
+            recorded = gathered(store, patient, "seven-day", 7, last, named=False)
+            html = written(recorded, Wish(kind="seven-day", last=last), "html", ENGLISH)
+            (Path(folder) / f"{patient.id}.html").write_bytes(html)
+        seconds = time.perf_counter() - began
+        store.close()
+    return seconds
+
+
+def main() -> int:
+    people = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    person = simulated(14)
+    began = time.process_time()
+    seven_day_html(seven_day(person, STANDARD, last=SUNDAY), ENGLISH)
+    print(f"first report of a process: {time.process_time() - began:.2f} s (kernels from their cache, templates)")
+    seconds = one(person)
+    holds = seconds < _ONE_S
+    figure("seven-day report, data to HTML", 1000 * seconds, "ms of CPU", bar=f"< {1000 * _ONE_S:g} ms", holds=holds)
+    whole = batch(person, people)
+    figure(f"{people} seven-day reports, store to files", whole, "s")
+    print(
+        f"{1000 * whole / people:.1f} ms a report; {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
+    )
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,71 @@
+"""Whom `islet report` is about: everybody in a file, or patients of the data directory."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import tzinfo
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from islet.app import wall_us
+from islet.commands.import_files import DAMAGED, parts
+from islet.decode.imports.detect import detected
+from islet.decode.imports.found import Choices, DateOrder
+from islet.decode.imports.preview import Preview, tallied
+from islet.errors import BadInput, IsletError
+from islet.model.events import AnyEvent
+from islet.opened import opened_log, opened_store
+from islet.operations.locks import only_one
+from islet.reports.recorded import Recorded, recorded_of
+from islet.settings import Settings
+from islet.store.base import Store
+from islet.store.follow import Follower
+
+
+def of_file(
+    file: Path, *, id: str, zone: str | None, unit: str | None = None, date_order: DateOrder | None = None
+) -> Recorded:
+    """The one person whose export this is (`islet import` knows the formats); days begin at midnight in `zone`, or in
+    the zone that the file's times are in. Raises BadInput, with the file's name, for what cannot be understood."""
+    where = None if zone is None else _zone(zone)
+    choices = Choices(zone=where, unit=unit, date_order=date_order)
+    events: list[AnyEvent] = []
+    try:
+        for part in parts(file):
+            try:
+                format = detected(part.stream)
+            except BadInput:
+                if not part.archived:
+                    raise
+                continue  # a picture or a letter beside the exports
+            items = format.read(part.stream, choices)
+            events += [found.event for found in tallied(items, Preview(), latest_us=wall_us())]
+        return recorded_of(events, id=id, zone=where)
+    except BadInput as error:
+        raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
+    except DAMAGED:
+        raise BadInput(
+            f"{file.name}: expected a zip archive that is whole and without a password", reason="archive"
+        ) from None
+
+
+def _zone(name: str) -> tzinfo:
+    """Raises BadInput for a zone that does not exist."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise BadInput(f"--zone: expected a name such as Asia/Shanghai; got {name[:40]!r}", reason="zone") from None
+
+
+@contextmanager
+def store_as_of_now(settings: Settings) -> Iterator[Store]:
+    """The store with all that the log holds: brought up to date here, unless a platform that runs does it."""
+    with opened_store(settings) as store:
+        try:
+            with only_one(settings.data_dir, ["store"]), opened_log(settings) as log:
+                follower = Follower(log, store)
+                while follower.run_once(0.0):
+                    pass
+        except IsletError as error:
+            if "already runs" not in str(error):
+                raise
+        yield store

@@ -1,0 +1,1 @@
+"""The pictures of reports, as SVG: the same ones on a screen, on paper and in a PDF."""

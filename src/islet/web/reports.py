@@ -1,0 +1,179 @@
+"""Reports of a patient: choose one, open or download it, as JSON for programs; and entering a laboratory's HbA1c."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Final, TypeVar
+from urllib.parse import quote, urlencode
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from islet.access.decide import Action
+from islet.entered import hba1c
+from islet.errors import BadInput, IsletError, SettingError
+from islet.gathered import gathered, last_day
+from islet.model.people import Patient, Role
+from islet.model.units import GLUCOSE_UNITS
+from islet.reports.forms import FORMS, KINDS, MEDIA_TYPES, Form, Wish, file_name, written
+from islet.reports.html import CONTENT_SECURITY_POLICY
+from islet.reports.seven_day import DAYS, TARGETS
+from islet.reports.texts import TARGETS as TARGET_NAMES
+from islet.reports.voice import Voice
+from islet.web.answers import api, error_page, page, render
+from islet.web.context import WebContext, committed
+from islet.web.languages import LANGUAGES, language_of, words
+from islet.web.pages import visible_patient
+from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
+
+_LONGEST_FIELD: Final = 40
+_LONGEST_PERIOD: Final = (date(1990, 1, 1), date(2200, 1, 1))
+Choice = TypeVar("Choice", bound=str)
+
+
+def _(message: str) -> str:
+    """Marks a message for the catalogue; it is translated when it is shown."""
+    return message
+
+
+_SAID: Final = {
+    "kept": _("The value is saved."),
+    "value": _(
+        "This was not saved: expected a value from 3 to 20 % (or the same in mmol/mol), drawn today or earlier."
+    ),
+    "pdf": _("A PDF cannot be made here: WeasyPrint is not installed. Open the page and print it instead."),
+}
+KIND_NAMES: Final = {"seven-day": _("Seven-day report"), "programme": _("Three-month programme")}
+
+
+def routes(context: WebContext) -> list[BaseRoute]:
+    return [
+        page(context, "/patients/{id}/reports", choose),
+        page(context, "/patients/{id}/reports/{kind}.{form}", show),
+        api(context, "/api/patients/{id}/reports/{kind}", numbers),
+        _entry_route(context),
+    ]
+
+
+def choose(context: WebContext, request: Request, viewer: Viewer) -> Response:
+    """Which report, of which days, how; the answer to a choice is the report."""
+    patient = visible_patient(context, viewer, request.path_params["id"])
+    asked = request.query_params
+    if "kind" in asked:
+        kind, form = _one_of(KINDS, asked.get("kind", "")), _one_of(FORMS, asked.get("form", "html"))
+        rest = {name: asked[name] for name in ("to", "days", "target", "unit", "language") if asked.get(name)}
+        return RedirectResponse(f"/patients/{quote(patient.id)}/reports/{kind}.{form}?{urlencode(rest)}", 303)
+    language = language_of(request, viewer.user)
+    text = words(language).text
+    said = asked.get("said", "")
+    values = {
+        "patient": patient,
+        "last": last_day(context.store, patient, context.now()).isoformat(),
+        "kinds": {kind: text(name) for kind, name in KIND_NAMES.items()},
+        "targets": {name: text(title) for name, title in TARGET_NAMES.items()},
+        "target": "pregnancy" if "pregnant" in patient.tags else "standard",
+        "spans": DAYS,
+        "units": GLUCOSE_UNITS,
+        "said": text(_SAID.get(said, "")),
+        "failed": said in ("value", "pdf"),
+        "may_enter": viewer.may(Action.ENTER_EVENTS, patient.id),
+    }
+    return render(context, request, viewer, "reports.html", values, data={})
+
+
+def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
+    """A report as a page, or as a file to keep. Who has read it is in the audit trail."""
+    patient = visible_patient(context, viewer, request.path_params["id"])
+    form: Form = _one_of(FORMS, request.path_params["form"])
+    try:
+        return _report(context, request, viewer, patient, form)
+    except SettingError:
+        return RedirectResponse(f"/patients/{quote(patient.id)}/reports?said=pdf", 303)
+
+
+def numbers(context: WebContext, request: Request, viewer: Viewer) -> Response:
+    """A report as JSON. An application gets no label: that never leaves the portal."""
+    patient = visible_patient(context, viewer, request.path_params["id"])
+    return _report(context, request, viewer, patient, "json")
+
+
+def _report(context: WebContext, request: Request, viewer: Viewer, patient: Patient, form: Form) -> Response:
+    asked = request.query_params
+    kind = _one_of(KINDS, request.path_params["kind"])
+    wish = Wish(
+        kind=kind,
+        last=_day(asked.get("to", "")) or last_day(context.store, patient, context.now()),
+        days=int(_one_of(tuple(str(days) for days in DAYS), asked.get("days", "7"))),
+        target=_one_of(tuple(TARGETS), asked.get("target", "standard")),
+    )
+    language = asked.get("language") or language_of(request, viewer.user)
+    unit = _one_of(GLUCOSE_UNITS, asked.get("unit") or viewer.user.unit)
+    voice = Voice(language=language, translations=words(_one_of(tuple(LANGUAGES), language)).translations, unit=unit)
+    named = viewer.user.role is not Role.APPLICATION
+    recorded = gathered(context.store, patient, kind, wish.days, wish.last, named=named)
+    content = written(recorded, wish, form, voice)
+    context.registry.note(f"read report {kind}", "patient", patient.id, by=viewer.user.name, at_us=context.now())
+    headers = {"content-security-policy": CONTENT_SECURITY_POLICY}
+    if form in ("pdf", "csv"):
+        headers["content-disposition"] = f'attachment; filename="{file_name(recorded, wish, form)}"'
+    return Response(content, 200, headers, MEDIA_TYPES[form])
+
+
+def _entry_route(context: WebContext) -> Route:
+    async def endpoint(request: Request) -> Response:
+        viewer: Viewer | None = None
+        back = f"/patients/{quote(request.path_params['id'])}/reports"
+        try:
+            viewer = await run_in_threadpool(viewer_of, context, request)
+            viewer.require(Action.ENTER_EVENTS, request.path_params["id"])
+            async with request.form(max_files=0, max_fields=10) as form:
+                fields = {name: text[:_LONGEST_FIELD] for name, text in form.items() if isinstance(text, str)}
+            said = await _enter(context, viewer, request.path_params["id"], fields)
+            return RedirectResponse(f"{back}?said={said}", 303)
+        except NotLoggedIn:
+            return RedirectResponse(f"/login?next={quote(back, safe='')}", 303)
+        except IsletError as error:
+            return await run_in_threadpool(error_page, context, request, viewer, error)
+
+    return Route("/patients/{id}/hba1c", endpoint, methods=["POST"])
+
+
+async def _enter(context: WebContext, viewer: Viewer, id: str, fields: Mapping[str, str]) -> str:
+    """Commit the value to the log, with a line in the audit trail; what was done, as a key of _SAID."""
+    patient = await run_in_threadpool(visible_patient, context, viewer, id)
+    try:
+        drawn = _day(fields.get("drawn", ""))
+        if drawn is None:
+            return "value"
+        value = float(fields.get("value", "").replace(",", "."))
+        appends = hba1c(patient, value, fields.get("unit", ""), drawn, context.now())
+    except (ValueError, BadInput):
+        return "value"
+    await committed(context.commit, appends=appends)
+    note = context.registry.note
+    await run_in_threadpool(
+        lambda: note("entered HbA1c", "patient", patient.id, by=viewer.user.name, at_us=context.now())
+    )
+    return "kept"
+
+
+def _day(text: str) -> date | None:
+    """A day as browsers send it; None for nothing. Raises BadInput."""
+    if not text:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise BadInput("expected a day such as 2026-03-02", reason="query") from None
+    if not _LONGEST_PERIOD[0] <= day <= _LONGEST_PERIOD[1]:
+        raise BadInput("expected a day of these centuries", reason="query")
+    return day
+
+
+def _one_of(allowed: tuple[Choice, ...], given: str) -> Choice:
+    """Raises BadInput that says what there is."""
+    for one in allowed:
+        if one == given:
+            return one
+    raise BadInput(f"expected one of {', '.join(allowed)}; got {given[:_LONGEST_FIELD]!r}", reason="query")
