@@ -133,6 +133,7 @@ def _add_rooms() -> None:
         alarms,
         audit,
         authorities,
+        bridge,
         forecast,
         import_,
         jobs,
@@ -159,6 +160,7 @@ def _add_rooms() -> None:
         forecast.forecast,
         import_.import_,
         spark.spark,
+        bridge.bridge,
     ]
     for group in groups:
         main.add_command(group)

@@ -43,7 +43,7 @@ class BumbleRadio:
         cannot be had."""
         try:
             transport = await _asked(open_transport(name), _ANSWER_S)
-        except (LinkLost, ValueError) as error:
+        except Exception as error:  # each driver has its own
             raise IsletError(f"Bluetooth controller {name}: {error}") from None
         config = DeviceConfiguration(
             name="Islet", address=hci.Address.generate_static_address(), irk=secrets.token_bytes(16)
@@ -99,7 +99,7 @@ class BumbleRadio:
         await self._transport.close()
 
 
-class _Asking(PairingDelegate):
+class _Asking(PairingDelegate):  # type: ignore[misc]  # bumble may not be installed where this is checked
     """Types what the sensor shows."""
 
     def __init__(self, passkey: Passkey) -> None:

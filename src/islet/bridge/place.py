@@ -23,9 +23,11 @@ class MeterPlace(Struct, frozen=True, kw_only=True):
 
 
 class SensorPlace(Struct, frozen=True, kw_only=True):
-    """The session, when it began, and the newest record of it that was handed on; the status that was told last."""
+    """The session: when it began (in our words, and in the sensor's octets), and the newest record of it that was
+    handed on; the status that was told last."""
 
     session_start: datetime | None = None
+    stated: bytes = b""
     offset_min: int = -1
     status: str = ""
 

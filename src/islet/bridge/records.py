@@ -75,4 +75,3 @@ class Records:
         finally:
             answer.cancel()
             lost.cancel()
-

@@ -45,9 +45,7 @@ async def bridge(radio: Radio, sender: Sender, places: Places, given: Given, now
         await link.close()
 
 
-async def bridge_on(
-    radio: Radio, sender: Sender, places: Places, given: Given, now: Now, rng: random.Random
-) -> None:
+async def bridge_on(radio: Radio, sender: Sender, places: Places, given: Given, now: Now, rng: random.Random) -> None:
     """Until cancelled; after a failure it waits twice as long each time, from a second to a minute.
 
     Raises what no waiting mends: AccessDenied from the front door, BadInput.
@@ -77,5 +75,7 @@ async def _work(link: Link, sender: Sender, places: Places, given: Given, now: N
     if ble_glucose.MEASUREMENT not in link.characteristics:
         raise BadInput("the device is neither a glucose meter nor a sensor of Bluetooth's profiles", reason="sensor")
     if given.zone is None:
-        raise BadInput("a meter's times are local: say where with --zone, for example Europe/Vienna", reason="time_zone")
+        raise BadInput(
+            "a meter's times are local: say where with --zone, for example Europe/Vienna", reason="time_zone"
+        )
     return await Meter(link, sender, places, given.zone).read()

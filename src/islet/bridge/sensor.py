@@ -66,8 +66,6 @@ class Sensor:
             await self._tell(state.status, from_us(self._now()))
             _log.warning("session_without_time")
             return 0
-        if start != self._places.sensor.session_start:
-            self._places.keep_sensor(SensorPlace(session_start=start, status=self._places.sensor.status))
         await self._link.subscribe(MEASUREMENT, self._take)
         await self._records.begin()
         await self._tell(state.status, start + timedelta(minutes=state.offset_min))
@@ -98,29 +96,35 @@ class Sensor:
         return decode_status(await self._link.read(STATUS), has_crc=self._has_crc)
 
     async def _session_start(self, state: CgmSensorStatus) -> datetime | None:
-        """When the session began; None when that cannot be known.
+        """When the session began, which is kept; None when that cannot be known. A session keeps the time that it was
+        given at first, and so do its readings.
 
         A sensor that has no time is given it. One whose clock is wrong, or whose zone is not told, is dated by how long
         its session lasts already; it is given no other time, because another collector may rely on its own.
         """
-        stated = decode_session_start(await self._link.read(SESSION_START), has_crc=self._has_crc)
-        stopped = bool(state.status & CgmStatus.SESSION_STOPPED)
-        now = from_us(self._now())
+        place, stopped = self._places.sensor, bool(state.status & CgmStatus.SESSION_STOPPED)
+        now, lasts = from_us(self._now()), timedelta(minutes=state.offset_min)
+        octets = await self._link.read(SESSION_START)
+        stated = decode_session_start(octets, has_crc=self._has_crc)
         if stated.local_time is None and not stopped:
             time = now.replace(tzinfo=None, microsecond=0)
             await self._link.write(SESSION_START, encode_session_start(time, has_crc=self._has_crc))
-            stated = decode_session_start(await self._link.read(SESSION_START), has_crc=self._has_crc)
-        told = None if stated.utc is None else utc(stated.utc)
-        lasts = timedelta(minutes=state.offset_min)
-        if told is None or (not stopped and abs(told + lasts - now) > _SAME):
-            if stopped:
-                return None
+            octets = await self._link.read(SESSION_START)
+            stated = decode_session_start(octets, has_crc=self._has_crc)
+        if octets == place.stated and stated.local_time is not None:
+            return place.session_start
+        start = None if stated.utc is None else utc(stated.utc)
+        if not stopped and (start is None or abs(start + lasts - now) > _SAME):
             _log.warning("sensor_clock_is_wrong")
-            told = now.replace(second=0, microsecond=0) - lasts
-        place = self._places.sensor
-        if place.session_start is not None and abs(told - place.session_start) <= _SAME:
-            return place.session_start  # the same session: its readings keep their times
-        return told
+            start = now.replace(second=0, microsecond=0) - lasts
+        if start is None:
+            return None
+        if place.session_start is not None and abs(start - place.session_start) <= _SAME:
+            start = place.session_start  # its clock was set
+            self._places.keep_sensor(structs.replace(place, stated=octets))
+        else:
+            self._places.keep_sensor(SensorPlace(session_start=start, stated=octets, status=place.status))
+        return start
 
     def _take(self, octets: bytes) -> None:
         self._records.heard()
