@@ -78,6 +78,18 @@ def test_cut_off_and_killed_anywhere_nothing_is_lost(
     asyncio.run(lived())
 
 
+async def test_a_meal_that_was_cut_off_comes_later(tmp_path: Path) -> None:
+    meter, door = Meter(), FrontDoor()
+    radio = MemoryRadio(meter)
+    meter.measure("0.0067", carbs="0.020")
+    meter.measure("0.0050", carbs="0.054")
+    radio.cuts = [3]  # between the second measurement and its context
+    with pytest.raises(LinkLost):
+        await run(radio, door, tmp_path)
+    await run(radio, door, tmp_path)
+    assert [event.carbs_g for event in door.events if isinstance(event, Meal)] == [20, 54]
+
+
 async def test_after_a_meter_was_erased_its_new_records_come(tmp_path: Path) -> None:
     for erased_to in (1, 3, 5):  # fewer records than were known, as many, more
         meter, door = Meter(), FrontDoor()

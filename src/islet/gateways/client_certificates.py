@@ -105,6 +105,11 @@ def peer_certificate(connection: Any) -> PeerCertificate | None:
     return read_peer(leaf, chain[-1] if chain else None)
 
 
+def peer_of(scope: Mapping[str, Any]) -> PeerCertificate | None:
+    """The same for who asks over HTTPS, by the scope of the request. Raises AccessDenied."""
+    return peer_certificate(scope.get("ssl_object"))
+
+
 def _verified_chain(connection: Any) -> list[bytes]:
     find: Callable[[], list[bytes]] | None = getattr(connection, "get_verified_chain", None)
     if find is not None:  # Python 3.13 and later
