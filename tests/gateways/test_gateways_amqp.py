@@ -135,7 +135,7 @@ def test_a_batch_that_is_committed_in_parts_ends_with_the_last(second: Exception
             return False
 
     telemetry = Telemetry(*(cast(Any, one) for one in (None, None, None, Parts())))
-    telemetry.end = lambda _, state, __=None: ended.append(int(state))  # type: ignore[method-assign]
+    telemetry.end = lambda _, state, __=None: ended.append(int(state))  # type: ignore[method-assign, assignment]
     telemetry.offer([Arrival("cgm-1", "p-1", b"")] * 2, cast(Any, None))
     told[0](None)
     assert ended == []
