@@ -152,6 +152,26 @@ async def test_a_batch_with_a_message_that_is_none_is_rejected_whole(door: Door,
     assert not door.rows(Topic.GLUCOSE_READINGS) and not door.rows(Topic.DEAD_LETTERS)
 
 
+READING_SECTION = b"\x00\x53\x75\xa0" + bytes([len(reading())]) + reading()
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        "005373c00b07404040404040a302ffff",  # a content type that is no UTF-8
+        "005373c00401a00180",  # a message id that is no UTF-8
+        "005374d10000000a0000000273ffffffff40",  # a property named by a character beyond Unicode
+        "005374a10162",  # properties that are a text
+        "005372a10162",  # annotations that are a text
+    ],
+)
+async def test_a_message_whose_fields_cannot_be_read_is_rejected(door: Door, amqp: int, found: str) -> None:
+    """Found by fuzzing: Proton takes them, and raises when they are read."""
+    async with admitted(door, amqp, token(door.add_device())) as peer:
+        assert await peer.send_raw(EVENTS, bytes.fromhex(found) + READING_SECTION) == REJECTED
+        assert await peer.send(EVENTS, reading()) == ACCEPTED
+
+
 async def test_a_message_in_two_data_sections_is_one(door: Door, amqp: int) -> None:
     body = reading(100)
     halves = b"".join(b"\x00\x53\x75\xa0" + bytes([len(half)]) + half for half in (body[:20], body[20:]))

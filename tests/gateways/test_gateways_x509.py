@@ -15,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from islet.access.sas import make_token
+from islet.access.x509 import read_authority, read_peer
+from islet.errors import AccessDenied, BadInput
 from islet.gateways.authorities import put_authority, remove_authority
 from islet.gateways.client_certificates import leaf_certificate
 from islet.model.people import Device
@@ -229,3 +231,12 @@ async def test_a_token_is_still_what_a_device_without_certificate_comes_with(hub
 @given(st.binary(max_size=64), st.sampled_from((0x0303, 0x0304)))
 def test_any_bytes_as_a_certificate_message_give_bytes(message: bytes, version: int) -> None:
     assert leaf_certificate(message, version) in message
+
+
+def test_a_certificate_of_a_version_that_there_is_not_is_refused() -> None:
+    """Found by fuzzing: cryptography has an exception of its own for that."""
+    der = issue("cgm-1", authority=True).der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020103"), 1)
+    with pytest.raises(BadInput, match="certificate"):
+        read_authority(der)
+    with pytest.raises(AccessDenied):
+        read_peer(der, None)

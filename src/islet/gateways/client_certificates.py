@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import structlog
 from cryptography import x509
 
-from islet.access.x509 import PeerCertificate, read_peer, thumbprints
+from islet.access.x509 import UNREADABLE, PeerCertificate, read_peer, thumbprints
 
 _HANDSHAKE: Final = 22
 _CERTIFICATE: Final = 11
@@ -120,6 +120,6 @@ def _verified_chain(connection: Any) -> list[bytes]:
 def _is_certificate(der: bytes) -> bool:
     try:
         x509.load_der_x509_certificate(der)
-    except ValueError:
+    except UNREADABLE:
         return False
     return True
