@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: demo test test-services setup lint types contracts docs bench lock assets clean
+.PHONY: demo test test-services setup lint types contracts docs bench fuzz lock assets clean
 
 # The demo needs less than a developer does; a developer's environment serves the demo as well.
 demo: $(VENV)/.runtime src/islet/web/static/vendor/.built
@@ -29,6 +29,10 @@ lint: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks
+
+# Ten minutes for every decoder; ISLET_FUZZ_SECONDS for another time, `python -m benchmarks.fuzz mqtt` for one of them.
+fuzz: setup
+	$(BIN)/python -m benchmarks.fuzz
 
 docs: setup
 	$(BIN)/python -m tools.docs

@@ -24,7 +24,7 @@ from islet.engine.lookback import evaluation
 from islet.engine.rulebook import RuleBook
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
 from islet.gateways.certificates import ensure_certificates, server_ssl_context
-from islet.gateways.client_certificates import take_client_certificates
+from islet.gateways.client_certificates import Trusted, take_client_certificates
 from islet.gateways.enrollments import Enrollments
 from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
@@ -93,6 +93,7 @@ class Platform:
         self.metrics = Metrics()
         self.workers: list[Worker] = []
         self.accepting = False
+        self._trusted: tuple[Trusted, ...] = ()
         self._stopping = asyncio.Event()
         self.alarms: Alarms | None = None
         self._heart = Heart(settings.data_dir / "engine.tick", wall_us)
@@ -287,7 +288,8 @@ class Platform:
         mqtt = MqttServer(intake, authenticator, exchange, enrollments=enrollments)
         stack.push_async_callback(mqtt.stop)
         device_tls = server_ssl_context(self.certificates)
-        take_client_certificates(device_tls, authenticator, enrollments)
+        self._trusted = (authenticator, enrollments)
+        take_client_certificates(device_tls, *self._trusted)
         if settings.mqtt_tls_port:
             await mqtt.listen(settings.host, settings.mqtt_tls_port, device_tls)
         if settings.mqtt_plain_port:
@@ -307,8 +309,11 @@ class Platform:
     async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
         settings = self.settings
         live = LiveHub(self.log, self.registry) if "web" in settings.roles else None
+        https_tls = server_ssl_context(self.certificates)
+        if settings.https_client_certificates == "asked" and self._trusted:
+            take_client_certificates(https_tls, *self._trusted)
         ports = (
-            (settings.https_port, server_ssl_context(self.certificates)),
+            (settings.https_port, https_tls),
             (settings.http_plain_port, None),
         )
         for port, tls in ports:

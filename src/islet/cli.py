@@ -133,6 +133,7 @@ def _add_rooms() -> None:
         alarms,
         audit,
         authorities,
+        bridge,
         forecast,
         hba1c,
         import_,
@@ -165,6 +166,7 @@ def _add_rooms() -> None:
         import_.import_,
         report.report,
         spark.spark,
+        bridge.bridge,
     ]
     for group in groups:
         main.add_command(group)

@@ -19,6 +19,7 @@ ROLES: Final = ("gateway", "engine", "store", "notify", "web")
 _CHOICES: Final = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("json", "text"),
+    "https_client_certificates": ("ignored", "asked"),
     "notify_language": ("en", "zh-CN"),
     "smtp_security": ("tls", "starttls", "none"),
     "log": ("sqlite", "kafka"),
@@ -71,6 +72,12 @@ class Settings:
         "AMQP 1.0 over TLS for devices and services (IoT Hub's is 5671); 0 turns it off. Needs the extra amqp.",
     )
     https_port: int = _setting(8443, "port", "Portal, API and IoT Hub's HTTPS endpoints over TLS; 0 turns it off.")
+    https_client_certificates: str = _setting(
+        "ignored",
+        "",
+        "asked: HTTPS and WebSocket ask for a device's certificate as MQTT does (and browsers ask people who have some "
+        "of their own which one to show); ignored: devices come there with tokens.",
+    )
     http_plain_port: int = _setting(0, "port", "The same without TLS, for development only; 0 (off) by default.")
 
     log: str = _setting(

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from islet.decode.amqp_batch import batched, data_sections
 from islet.decode.amqp_sasl import SaslServer
 from islet.decode.iothub import Identity
 from islet.decode.iothub_amqp import Endpoint, Place, parse_address, parse_receiver, parse_resource
-from islet.errors import NotFound, ProtocolError
+from islet.errors import BadInput, NotFound, ProtocolError
 
 HEADER = b"AMQP\x03\x01\x00\x00"
 # written by rhea 1.0.24 for the user "u" with the password "p"
@@ -89,3 +90,32 @@ def test_a_tokens_resource_is_a_devices_a_modules_or_the_hubs() -> None:
     assert parse_resource("hub/devices/a") == Identity("a")
     assert parse_resource("hub/devices/a/modules/m") == Identity("a", "m")
     assert parse_resource("hub") is parse_resource("hub/messages/devicebound") is None
+
+
+def data_section(octets: bytes) -> bytes:
+    return b"\x00\x53\x75\xb0" + len(octets).to_bytes(4, "big") + octets
+
+
+PROPERTIES = bytes.fromhex("005374d10000000a00000002a10161a10162")  # application properties {"a": "b"}, by Proton
+
+
+@given(st.lists(st.binary(max_size=20), max_size=5), st.booleans())
+def test_the_data_sections_of_a_message_come_out(payloads: list[bytes], with_properties: bool) -> None:
+    message = PROPERTIES * with_properties + b"".join(map(data_section, payloads))
+    assert data_sections(message) == payloads
+    inner = [PROPERTIES + data_section(payload) for payload in payloads]
+    assert batched(inner) is bool(payloads)
+    assert data_sections(b"".join(map(data_section, inner))) == inner
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_sections_or_bad_input(message: bytes) -> None:
+    for one in (message, PROPERTIES + message, b"\x00\x53\x75" + message, b"\x00" * 50 + message):
+        try:
+            batched(data_sections(one))
+        except BadInput as error:
+            assert error.reason == "amqp"
+
+
+def test_what_a_person_can_write_is_no_batch() -> None:
+    assert not batched([b'{"type":"reading"}', bytes.fromhex("00537500")[:2]])

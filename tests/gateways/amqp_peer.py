@@ -53,8 +53,32 @@ class AmqpPeer:
         await threaded(sender.close)
         return int(delivery.remote_state)
 
+    async def send_raw(self, address: str, encoded: bytes) -> int:
+        """How a message that is these bytes ended."""
+        sender = await self.sender(address)
+        delivery = await threaded(sender.send, RawMessage(encoded), error_states=())
+        await threaded(sender.close)
+        return int(delivery.remote_state)
+
     async def close(self) -> None:
         await threaded(self.connection.close)
+
+
+class RawMessage(Message):  # type: ignore[misc]  # Proton's annotations are not read
+    """A message whose bytes are given."""
+
+    def __init__(self, encoded: bytes) -> None:
+        super().__init__()
+        self._encoded = encoded
+
+    def encode(self) -> bytes:
+        return self._encoded
+
+
+def batch(*messages: Message) -> bytes:
+    """What SDKs send with the format 0x80013700: each message in a data section of one."""
+    encoded = [message.encode() for message in messages]
+    return b"".join(b"\x00\x53\x75\xb0" + len(one).to_bytes(4, "big") + one for one in encoded)
 
 
 ACCEPTED, REJECTED, RELEASED = int(Delivery.ACCEPTED), int(Delivery.REJECTED), int(Delivery.RELEASED)

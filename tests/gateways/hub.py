@@ -1,6 +1,5 @@
 """A front door with TLS at the ports that official clients are fixed to, on a loopback address of its own."""
 
-import asyncio
 import contextlib
 import socket
 import ssl
@@ -8,14 +7,15 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import uvicorn
 from starlette.applications import Starlette
 
 from islet.access.sas import ConnectionString, format_connection_string
 from islet.gateways.certificates import CertificatePaths, ensure_certificates, server_ssl_context
+from islet.gateways.client_certificates import take_client_certificates
 from islet.gateways.http import routes
 from islet.gateways.websocket import AMQP, MQTT, websocket_routes
 from islet.model.people import Device
+from islet.operations.http_server import HttpListener
 from tests.gateways.door import Door
 
 MQTT_PORT = 8883
@@ -65,6 +65,7 @@ async def opened_hub(host: str, directory: Path) -> AsyncIterator[Hub]:
         Door.opened(wall_now=wall_now, hub=host, host=host, port=MQTT_PORT, tls=mqtt_tls) as door,
         listening(door, host, HTTPS_PORT, tls),
     ):
+        take_client_certificates(tls, door.authenticator, door.enrollments)
         try:
             await door.amqp.listen(host, AMQP_PORT, mqtt_tls)
             yield Hub(host, door, certificates)
@@ -77,28 +78,9 @@ async def listening(door: Door, host: str, port: int, tls: ssl.SSLContext | None
     """The door's HTTP paths and its WebSocket on a port (0: a free one), which is given."""
     paths = routes(door.intake, door.authenticator, door.registry, wall_now, door.mqtt.is_connected, door.exchange)
     tunnelled = {MQTT: door.mqtt.connection, AMQP: door.amqp.connection}
-    app = Starlette(routes=[*paths, *websocket_routes(tunnelled)])
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        lifespan="off",
-        ws="websockets-sansio",
-        timeout_graceful_shutdown=1,
-        ssl_context_factory=None if tls is None else lambda *_: tls,
-    )
-    one = socket.create_server((host, port))
-    server = _Server(config)
-    serving = asyncio.create_task(server.serve(sockets=[one]))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.005)
+    listener = HttpListener(Starlette(routes=[*paths, *websocket_routes(tunnelled)]), host, port, tls)
+    await listener.start()
     try:
-        yield one.getsockname()[1]
+        yield listener.port
     finally:
-        server.should_exit = True
-        await serving
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self):  # type: ignore[no-untyped-def]
-        yield
+        await listener.stop()

@@ -5,17 +5,29 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from proton import ConnectionException, Message, symbol
 from proton.utils import LinkDetached
 
 from islet.access.sas import make_token, new_key
+from islet.decode.telemetry import Arrival
+from islet.gateways.amqp_device import Telemetry
+from islet.gateways.intake import Done
 from islet.model.people import Device
 from islet.model.topics import Topic
 from islet.store.devices_base import Command
-from tests.gateways.amqp_peer import ACCEPTED, REJECTED, RELEASED, AmqpPeer, opening_bytes, threaded, transfer_bytes
+from tests.gateways.amqp_peer import (
+    ACCEPTED,
+    REJECTED,
+    RELEASED,
+    AmqpPeer,
+    batch,
+    opening_bytes,
+    threaded,
+    transfer_bytes,
+)
 from tests.gateways.door import HUB, NOW_S, NOW_US, PATIENCE_S, Door, reading
 from tests.gateways.test_gateways_fuzz import spoiled
 
@@ -86,6 +98,86 @@ async def test_a_reading_that_is_none_is_accepted_and_a_dead_letter_with_its_pro
     async with admitted(door, amqp, token(door.add_device())) as peer:
         assert await peer.send(EVENTS, b"nonsense") == ACCEPTED
     assert len(door.rows(Topic.DEAD_LETTERS)) == 1
+
+
+def event(value: float, **fields: Any) -> Message:
+    return Message(body=reading(value), inferred=True, **fields)
+
+
+async def test_a_batch_is_accepted_once_all_its_messages_are_in_the_log(door: Door, amqp: int) -> None:
+    async with admitted(door, amqp, token(door.add_device())) as peer:
+        sent = batch(event(100), event(110), Message(body=b"?", inferred=True, content_type=symbol("text/plain")))
+        door.log.gate.clear()
+        sending = asyncio.create_task(peer.send_raw(EVENTS, sent))
+        await threaded(door.log.entered.wait, PATIENCE_S)
+        await asyncio.sleep(0.05)
+        assert not sending.done()
+        door.log.gate.set()
+        assert await sending == ACCEPTED
+        assert await peer.send_raw(EVENTS, batch(event(120))) == ACCEPTED
+    assert [row["value"] for row in door.rows(Topic.GLUCOSE_READINGS)] == [100, 110, 120]
+    assert "text/plain" in str(door.rows(Topic.DEAD_LETTERS)[0]["body"])
+
+
+async def test_a_batch_of_which_the_log_could_not_take_one_is_released(door: Door, amqp: int) -> None:
+    async with admitted(door, amqp, token(door.add_device())) as peer:
+        door.log.error = OSError("disk full")
+        assert await peer.send_raw(EVENTS, batch(event(100), event(110))) == RELEASED
+
+
+@pytest.mark.parametrize(("second", "outcome"), [(None, ACCEPTED), (OSError("disk full"), RELEASED)])
+def test_a_batch_that_is_committed_in_parts_ends_with_the_last(second: Exception | None, outcome: int) -> None:
+    told, ended = list[Done](), list[int]()
+
+    class Parts:
+        def offer(self, _: Arrival, done: Done) -> bool:
+            told.append(done)
+            return False
+
+    telemetry = Telemetry(*(cast(Any, one) for one in (None, None, None, Parts())))
+    telemetry.end = lambda _, state, __=None: ended.append(int(state))  # type: ignore[method-assign, assignment]
+    telemetry.offer([Arrival("cgm-1", "p-1", b"")] * 2, cast(Any, None))
+    told[0](None)
+    assert ended == []
+    told[1](second)
+    assert ended == [outcome]
+
+
+async def test_a_batch_with_a_message_that_is_none_is_rejected_whole(door: Door, amqp: int) -> None:
+    async with admitted(door, amqp, token(door.add_device())) as peer:
+        spoiled = batch(event(100), event(110))[:-1] + b"\xff" * 3
+        assert await peer.send_raw(EVENTS, spoiled) == REJECTED
+        many = batch(*[Message(body=b"", inferred=True)] * 501)
+        assert await peer.send_raw(EVENTS, many) == REJECTED
+    assert not door.rows(Topic.GLUCOSE_READINGS) and not door.rows(Topic.DEAD_LETTERS)
+
+
+READING_SECTION = b"\x00\x53\x75\xa0" + bytes([len(reading())]) + reading()
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        "005373c00b07404040404040a302ffff",  # a content type that is no UTF-8
+        "005373c00401a00180",  # a message id that is no UTF-8
+        "005374d10000000a0000000273ffffffff40",  # a property named by a character beyond Unicode
+        "005374a10162",  # properties that are a text
+        "005372a10162",  # annotations that are a text
+    ],
+)
+async def test_a_message_whose_fields_cannot_be_read_is_rejected(door: Door, amqp: int, found: str) -> None:
+    """Found by fuzzing: Proton takes them, and raises when they are read."""
+    async with admitted(door, amqp, token(door.add_device())) as peer:
+        assert await peer.send_raw(EVENTS, bytes.fromhex(found) + READING_SECTION) == REJECTED
+        assert await peer.send(EVENTS, reading()) == ACCEPTED
+
+
+async def test_a_message_in_two_data_sections_is_one(door: Door, amqp: int) -> None:
+    body = reading(100)
+    halves = b"".join(b"\x00\x53\x75\xa0" + bytes([len(half)]) + half for half in (body[:20], body[20:]))
+    async with admitted(door, amqp, token(door.add_device())) as peer:
+        assert await peer.send_raw(EVENTS, halves) == ACCEPTED
+    assert [row["value"] for row in door.rows(Topic.GLUCOSE_READINGS)] == [100]
 
 
 async def test_without_a_good_token_no_link_is_attached(door: Door, amqp: int) -> None:

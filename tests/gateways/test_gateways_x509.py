@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from azure.iot.device import X509
 from azure.iot.device.aio import IoTHubDeviceClient
@@ -13,13 +14,16 @@ from azure.iot.device.exceptions import ConnectionDroppedError, ConnectionFailed
 from hypothesis import given
 from hypothesis import strategies as st
 
+from islet.access.sas import make_token
+from islet.access.x509 import read_authority, read_peer
+from islet.errors import AccessDenied, BadInput
 from islet.gateways.authorities import put_authority, remove_authority
 from islet.gateways.client_certificates import leaf_certificate
 from islet.model.people import Device
 from islet.model.topics import Topic
 from tests.conftest import Missing
 from tests.gateways.door import PATIENCE_S, reading
-from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub
+from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub, wall_now
 from tests.gateways.issued import Issued, issue
 from tests.gateways.node_sdk import Script, require_node
 
@@ -46,7 +50,7 @@ def trust(hub: Hub, authority: Issued, name: str = "factory") -> None:
     put_authority(hub.door.registry, name, authority.pem, by="test", at_us=0)
 
 
-def client(hub: Hub, issued: Issued, directory: Path, id: str = "cgm-1") -> Any:
+def client(hub: Hub, issued: Issued, directory: Path, id: str = "cgm-1", *, websockets: bool = False) -> Any:
     return IoTHubDeviceClient.create_from_x509_certificate(
         x509=X509(*issued.files(directory)),  # type: ignore[no-untyped-call]
         hostname=hub.host,
@@ -54,6 +58,7 @@ def client(hub: Hub, issued: Issued, directory: Path, id: str = "cgm-1") -> Any:
         server_verification_cert=hub.certificates.authority.read_text(),
         connection_retry=False,
         auto_connect=False,
+        websockets=websockets,
     )
 
 
@@ -145,7 +150,7 @@ async def served_as(hub: Hub, issued: Issued, directory: Path, id: str) -> Any:
     return sdk
 
 
-@pytest.mark.parametrize("transport", ["mqtt", "amqp"])
+@pytest.mark.parametrize("transport", ["mqtt", "mqtt-ws", "amqp", "amqp-ws"])
 async def test_the_sdk_for_node_is_served_by_its_certificate(
     hub: Hub, tmp_path: Path, missing: Missing, transport: str
 ) -> None:
@@ -160,6 +165,53 @@ async def test_the_sdk_for_node_is_served_by_its_certificate(
             assert await script.ended() == 0
     finally:
         script.kill()
+    assert len(hub.door.rows(Topic.GLUCOSE_READINGS)) == 1
+
+
+async def asked(hub: Hub, issued: Issued | None, directory: Path, id: str = "cgm-1", token: str = "") -> int:
+    """The status of a telemetry request over HTTPS; 0 where TLS is refused."""
+    tls = ssl.create_default_context(cafile=str(hub.certificates.authority))
+    if issued is not None:
+        tls.load_cert_chain(*issued.files(directory))
+    headers = {"authorization": token} if token else {}
+    url = f"https://{HOST}/devices/{id}/messages/events/"
+    async with httpx.AsyncClient(verify=tls, headers=headers, params={"api-version": "2021-04-12"}) as http:
+        try:
+            return (await http.post(url, content=reading())).status_code
+        except httpx.TransportError:
+            return 0
+
+
+async def test_over_https_the_same_certificates_are_good(hub: Hub, tmp_path: Path) -> None:
+    own, root, expired = issue("cgm-1"), issue("Factory", authority=True), issue("cgm-3", days=-1)
+    register(hub, authentication="selfSigned", primary_thumbprint=own.sha1.upper())
+    register(hub, id="cgm-2", authentication="certificateAuthority")
+    register(hub, id="cgm-3", authentication="selfSigned", primary_thumbprint=expired.sha1.upper())
+    sas = hub.door.add_device("sas-1")
+    assert await asked(hub, own, tmp_path) == 204
+    assert await asked(hub, issue("cgm-2", root), tmp_path, "cgm-2") == 0  # nobody knows the factory
+    trust(hub, root)
+    assert await asked(hub, issue("cgm-2", root), tmp_path, "cgm-2") == 204
+    assert await asked(hub, issue("cgm-1", root), tmp_path, "cgm-2") == 401
+    assert await asked(hub, own, tmp_path, "cgm-2") == 401
+    assert await asked(hub, own, tmp_path, "sas-1") == 401
+    assert await asked(hub, None, tmp_path) == 401
+    assert await asked(hub, expired, tmp_path, "cgm-3") == 0
+    token = make_token(f"{HOST}/devices/sas-1", sas.primary_key, wall_now() // 1_000_000 + 60)
+    assert await asked(hub, own, tmp_path, "sas-1", token) == 204  # a token goes before a certificate
+    hub.door.change_device("cgm-1", primary_thumbprint=issue("cgm-1").sha1.upper())
+    assert await asked(hub, own, tmp_path) == 401
+    assert len(hub.door.rows(Topic.GLUCOSE_READINGS)) == 3
+
+
+async def test_a_websocket_ends_when_its_certificate_is_another(hub: Hub, tmp_path: Path) -> None:
+    own = issue("cgm-1")
+    register(hub, authentication="selfSigned", primary_thumbprint=own.sha1.upper())
+    sdk = client(hub, own, tmp_path, websockets=True)
+    await sdk.connect()
+    await sdk.send_message(reading().decode())
+    hub.door.change_device("cgm-1", primary_thumbprint=issue("cgm-1").sha1.upper())
+    await gone(sdk)
     assert len(hub.door.rows(Topic.GLUCOSE_READINGS)) == 1
 
 
@@ -179,3 +231,12 @@ async def test_a_token_is_still_what_a_device_without_certificate_comes_with(hub
 @given(st.binary(max_size=64), st.sampled_from((0x0303, 0x0304)))
 def test_any_bytes_as_a_certificate_message_give_bytes(message: bytes, version: int) -> None:
     assert leaf_certificate(message, version) in message
+
+
+def test_a_certificate_of_a_version_that_there_is_not_is_refused() -> None:
+    """Found by fuzzing: cryptography has an exception of its own for that."""
+    der = issue("cgm-1", authority=True).der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020103"), 1)
+    with pytest.raises(BadInput, match="certificate"):
+        read_authority(der)
+    with pytest.raises(AccessDenied):
+        read_peer(der, None)

@@ -6,6 +6,7 @@ here. Source: MicrosoftDocs azure-docs, iot-hub-x509ca-overview.md and iot-hub-x
 
 import re
 from collections.abc import Collection
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
@@ -16,6 +17,9 @@ from islet.access.sas import Admission, device_principal
 from islet.errors import AccessDenied, BadInput
 from islet.model.people import Device
 from islet.model.time import to_us
+
+UNREADABLE: Final = (ValueError, x509.InvalidVersion)
+"""What cryptography raises for octets that are no certificate."""
 
 _THUMBPRINT = re.compile(r"[0-9A-F]{40}|[0-9A-F]{64}")
 
@@ -67,7 +71,7 @@ def read_peer(leaf: bytes, root: bytes | None) -> PeerCertificate:
             expires_us=to_us(certificate.not_valid_after_utc),
             root=thumbprint(root) if root else "",
         )
-    except ValueError:
+    except UNREADABLE:
         raise AccessDenied("the certificate cannot be read") from None
 
 
@@ -93,7 +97,7 @@ def _load(content: bytes) -> x509.Certificate:
         if content.lstrip().startswith(b"-----BEGIN"):
             return x509.load_pem_x509_certificate(content)
         return x509.load_der_x509_certificate(content)
-    except ValueError:
+    except UNREADABLE:
         raise BadInput("certificate: expected one, PEM or DER", reason="certificate") from None
 
 

@@ -1,11 +1,12 @@
 """One device or module on an AMQP connection: telemetry in, commands, twin and methods both ways."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from proton import Delivery, Message, Receiver, Sender
 
+from islet.decode.amqp_batch import MOST_MESSAGES, batched, data_sections
 from islet.decode.iothub import Identity
 from islet.decode.iothub_amqp import Place
 from islet.decode.iothub_twins import JsonObject, Twin, desired_patch, device_twin, parse_object
@@ -13,7 +14,14 @@ from islet.decode.mqtt import MAX_PAYLOAD
 from islet.decode.telemetry import Arrival
 from islet.errors import BadInput
 from islet.gateways.amqp_links import Incoming, Line, Outgoing
-from islet.gateways.amqp_messages import body_bytes, command_message, data_message, read_properties, text
+from islet.gateways.amqp_messages import (
+    body_bytes,
+    command_message,
+    data_message,
+    decode_message,
+    read_properties,
+    text,
+)
 from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt_session import MOST_METHOD_BYTES
@@ -26,26 +34,46 @@ _REPORTED: Final = "/properties/reported"
 _DESIRED: Final = "/notifications/twin/properties/desired"
 
 
-class _Telemetry(Incoming):
+class Telemetry(Incoming):
     """Accepted: it is in the log."""
 
     def __init__(self, link: Receiver, line: Line, end: "DeviceEnd", intake: Intake) -> None:
         super().__init__(link, line)
         self._end, self._intake = end, intake
 
-    def take(self, message: Message, delivery: Delivery) -> None:
-        device, body = self._end.device, body_bytes(message)
+    def take_bytes(self, data: bytes, delivery: Delivery) -> None:
+        sections = data_sections(data)
+        if len(sections) > MOST_MESSAGES:
+            raise BadInput(f"AMQP: expected at most {MOST_MESSAGES} messages in one", reason="size")
+        if batched(sections):
+            arrivals = [self._arrival(decode_message(one)) for one in sections]
+        else:
+            arrivals = [self._arrival(decode_message(data), b"".join(sections) if len(sections) > 1 else None)]
+        self.offer(arrivals, delivery)
+
+    def _arrival(self, message: Message, body: bytes | None = None) -> Arrival:
+        device, body = self._end.device, body_bytes(message) if body is None else body
         if len(body) > MAX_PAYLOAD:
             raise BadInput(f"AMQP: expected at most {MAX_PAYLOAD} bytes", reason="size")
-        crowded = False
+        return Arrival(device.id, device.patient, body, read_properties(message))
+
+    def offer(self, arrivals: Sequence[Arrival], delivery: Delivery) -> None:
+        """Accepted when all of them are in the log, released when one could not be put there."""
+        held, left, failed = False, len(arrivals), False
 
         def done(error: Exception | None) -> None:
-            if crowded:
-                self.line.let_go()
-            self.end(delivery, Delivery.ACCEPTED if error is None else Delivery.RELEASED)
+            nonlocal left, failed
+            left, failed = left - 1, failed or error is not None
+            if not left:
+                if held:
+                    self.line.let_go()
+                self.end(delivery, Delivery.RELEASED if failed else Delivery.ACCEPTED)
 
-        crowded = self._intake.offer(Arrival(device.id, device.patient, body, read_properties(message)), done)
-        if crowded:
+        crowded = False
+        for arrival in arrivals:
+            crowded = self._intake.offer(arrival, done) or crowded
+        if crowded and left:
+            held = True
             self.line.hold()
 
 
@@ -79,7 +107,7 @@ class DeviceEnd:
         """The handler of a link on which the device sends. Raises BadInput for a place that takes nothing."""
         handler: Incoming
         if place is Place.TELEMETRY:
-            handler = _Telemetry(link, self._line, self, self._intake)
+            handler = Telemetry(link, self._line, self, self._intake)
         elif place is Place.TWIN:
             handler = _Requests(link, self._line, self.twin_request)
         elif place is Place.METHODS:

@@ -44,6 +44,10 @@ class Incoming:
         """Raises BadInput for a message that is rejected."""
         raise NotImplementedError
 
+    def take_bytes(self, data: bytes, delivery: Delivery) -> None:
+        """The same, before it is decoded."""
+        self.take(decode_message(data), delivery)
+
     def moved(self, delivery: Delivery) -> None:
         """Bytes came, or the peer has settled."""
         if delivery.aborted:
@@ -58,7 +62,7 @@ class Incoming:
         data = self.link.recv(delivery.pending) if delivery.pending else b""
         self.link.advance()
         try:
-            self.take(decode_message(data or b""), delivery)
+            self.take_bytes(data or b"", delivery)
         except BadInput as error:
             self.end(delivery, Delivery.REJECTED, Condition("amqp:decode-error", str(error)))
 

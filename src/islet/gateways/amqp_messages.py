@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from proton import Message, ProtonException, symbol
+from proton import Message, symbol
 
 from islet.errors import BadInput
 from islet.store.devices_base import Ack, Command, Feedback, Letter
@@ -16,13 +16,23 @@ _FIELDS: Final = {
 }
 """System properties as MQTT names them, and the fields of an AMQP message."""
 
+_READ: Final = (*_FIELDS.values(), "user_id", "expiry_time", "address", "reply_to")
+
 
 def decode_message(data: bytes) -> Message:
-    """Raises BadInput."""
+    """A message whose fields can be read. Raises BadInput.
+
+    Proton decodes some of them only when they are read, and takes any type for a section's value.
+    """
     message = Message()
     try:
         message.decode(data)
-    except (ProtonException, ValueError, KeyError, TypeError, UnicodeDecodeError):
+        readable = all(isinstance(one, dict | None) for one in (message.properties, message.annotations))
+        for field in _READ:
+            getattr(message, field)
+    except Exception:  # what its bindings raise is not told anywhere: ProtonException, ValueError, OverflowError …
+        readable = False
+    if not readable:
         raise BadInput("AMQP: expected a message", reason="amqp") from None
     return message
 

@@ -141,13 +141,13 @@ class Authenticator:
             return False
         return True
 
-    def admit_request(self, device_id: str, token: str) -> tuple[Identity, Device]:
+    def admit_request(self, device_id: str, token: str, peer: PeerCertificate | None = None) -> tuple[Identity, Device]:
         """The same for a device that asks over HTTPS. Raises BadInput for an id that is none, and AccessDenied."""
         try:
             identity = parse_identity(device_id)
         except ProtocolError as error:
             raise BadInput(str(error), reason="device_id") from None
-        device, _ = self.admit_device(identity, token)
+        device, _ = self.admit_device(identity, token, peer)
         return identity, device
 
     def address(self, identity: Identity, device: Device) -> Address:

@@ -72,9 +72,9 @@ def server_ssl_context(paths: CertificatePaths) -> ssl.SSLContext:
     return context
 
 
-def client_ssl_context(authority: Path) -> ssl.SSLContext:
-    """What our own agent uses: trusts that authority and nobody else."""
-    context = ssl.create_default_context(cafile=str(authority))
+def client_ssl_context(authority: Path | None) -> ssl.SSLContext:
+    """What our own agent uses: trusts that authority and nobody else; those of the system without one."""
+    context = ssl.create_default_context(cafile=None if authority is None else str(authority))
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 

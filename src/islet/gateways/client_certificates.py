@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import structlog
 from cryptography import x509
 
-from islet.access.x509 import PeerCertificate, read_peer, thumbprints
+from islet.access.x509 import UNREADABLE, PeerCertificate, read_peer, thumbprints
 
 _HANDSHAKE: Final = 22
 _CERTIFICATE: Final = 11
@@ -105,6 +105,11 @@ def peer_certificate(connection: Any) -> PeerCertificate | None:
     return read_peer(leaf, chain[-1] if chain else None)
 
 
+def peer_of(scope: Mapping[str, Any]) -> PeerCertificate | None:
+    """The same for who asks over HTTPS, by the scope of the request. Raises AccessDenied."""
+    return peer_certificate(scope.get("ssl_object"))
+
+
 def _verified_chain(connection: Any) -> list[bytes]:
     find: Callable[[], list[bytes]] | None = getattr(connection, "get_verified_chain", None)
     if find is not None:  # Python 3.13 and later
@@ -115,6 +120,6 @@ def _verified_chain(connection: Any) -> list[bytes]:
 def _is_certificate(der: bytes) -> bool:
     try:
         x509.load_der_x509_certificate(der)
-    except ValueError:
+    except UNREADABLE:
         return False
     return True

@@ -15,7 +15,7 @@ from islet.errors import BadInput
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import Crowded, Handler, NotCommitted, endpoint
-from islet.gateways.http_body import read_body
+from islet.gateways.http_body import admitted, read_body
 from islet.gateways.http_bulk import BulkEndpoint
 from islet.gateways.http_commands import DeviceCommands, ServiceCommands
 from islet.gateways.http_enrollments import EnrollmentEndpoints
@@ -132,9 +132,7 @@ class DeviceEndpoints:
 
     async def post_events(self, request: Request) -> Response:
         """204 once every message is in the log: as an event, or as a dead letter."""
-        identity, device = self._authenticator.admit_request(
-            request.path_params["id"], request.headers.get("authorization", "")
-        )
+        identity, device = admitted(self._authenticator, request)
         if self._exchange is not None:
             self._exchange.presence.heard(identity.client_id)
         if self._intake.crowded:

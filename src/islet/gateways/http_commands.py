@@ -13,7 +13,7 @@ from islet.errors import BadInput, NotFound
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import TooLarge
-from islet.gateways.http_body import read_body
+from islet.gateways.http_body import admitted, read_body
 from islet.gateways.http_properties import SYSTEM_PROPERTIES, read_properties
 from islet.model.people import Device
 from islet.model.time import iso, to_us
@@ -60,9 +60,7 @@ class DeviceCommands:
     def _address(self, request: Request) -> Address:
         """SDKs spell the box in two ways."""
         _check_box(request, "devicebound")
-        identity, device = self._authenticator.admit_request(
-            request.path_params["id"], request.headers.get("authorization", "")
-        )
+        identity, device = admitted(self._authenticator, request)
         self._exchange.presence.heard(identity.client_id)
         return self._authenticator.address(identity, device)
 

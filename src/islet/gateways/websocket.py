@@ -95,6 +95,10 @@ class _Tunnel(asyncio.Transport):
             self._choked = True
             self._connection.pause_writing()
 
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """The TLS below, by whose certificate a device may come in."""
+        return self._socket.scope.get(name, default)
+
     def pause_reading(self) -> None:
         self._may_read.clear()
 

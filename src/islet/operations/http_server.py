@@ -5,9 +5,14 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
+from typing import cast
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from islet.errors import SettingError
 
@@ -23,8 +28,33 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _showing(app: ASGI3Application, transport: asyncio.BaseTransport) -> ASGI3Application:
+    """The application, with the `ssl.SSLObject` of the connection (None: there is no TLS) in each scope."""
+
+    async def shown(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["ssl_object"] = transport.get_extra_info("ssl_object")
+        await cast(ASGIApp, app)(scope, receive, send)
+
+    return cast(ASGI3Application, shown)
+
+
+class _Http(HttpToolsProtocol):
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        self.app = _showing(self.app, transport)
+
+
+class _WebSocket(WebSocketsSansIOProtocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.app = _showing(self.app, transport)
+
+
 class HttpListener:
-    """Serves an application on one port. `start` returns once requests are answered; `stop` drains for five seconds."""
+    """Serves an application on one port. `start` returns once requests are answered; `stop` drains for five seconds.
+
+    The application finds the `ssl.SSLObject` of its connection in `scope["ssl_object"]`.
+    """
 
     def __init__(self, app: Starlette, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
         """Raises SettingError when the port cannot be had."""
@@ -37,7 +67,8 @@ class HttpListener:
             server_header=False,
             proxy_headers=False,
             lifespan="off",
-            ws="websockets-sansio",
+            http=_Http,
+            ws=_WebSocket,
             ws_max_size=_MOST_SOCKET_BYTES,
             timeout_graceful_shutdown=_DRAIN_S,
             ssl_context_factory=None if tls is None else lambda *_: tls,

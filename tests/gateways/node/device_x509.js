@@ -1,11 +1,18 @@
 // Run by a test: a device with a certificate, by the official SDK for Node.
-// node device_x509.js mqtt|amqp <host> <device> <certificate file> <key file> <file with the authority>
+// node device_x509.js mqtt|mqtt-ws|amqp|amqp-ws <host> <device> <certificate file> <key file> <file with the authority>
 'use strict';
 const fs = require('fs');
 const { Client, Message } = require('azure-iot-device');
 
+const transports = {
+  mqtt: () => require('azure-iot-device-mqtt').Mqtt,
+  'mqtt-ws': () => require('azure-iot-device-mqtt').MqttWs,
+  amqp: () => require('azure-iot-device-amqp').Amqp,
+  'amqp-ws': () => require('azure-iot-device-amqp').AmqpWs,
+};
+
 async function main(transport, host, device, certificate, key, authority) {
-  const kind = transport === 'mqtt' ? require('azure-iot-device-mqtt').Mqtt : require('azure-iot-device-amqp').Amqp;
+  const kind = transports[transport]();
   const client = Client.fromConnectionString(`HostName=${host};DeviceId=${device};x509=true`, kind);
   const read = (path) => fs.readFileSync(path, 'utf8');
   await client.setOptions({ cert: read(certificate), key: read(key), ca: read(authority) });
