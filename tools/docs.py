@@ -25,7 +25,7 @@ from islet.menu import PLUGS
 from islet.model.alerts import Severity
 from islet.model.batch import RECEIVED, schema_of
 from islet.model.codec import json_schema
-from islet.model.people import Principal, Role
+from islet.model.people import Kind, Principal, Role
 from islet.model.topics import TOPIC_OF_TYPE, Topic
 from islet.settings import Settings
 
@@ -178,8 +178,8 @@ def plugs() -> str:
 
 def access() -> str:
     """Who may do what: the answers of `decide()` itself."""
-    people = {str(role): Principal(kind=role, name="x", patients=("own",)) for role in Role}
-    hub = {right: Principal(kind=Role.APPLICATION, name="x", rights=(right,)) for right in _RIGHTS}
+    people = {str(role): Principal(kind=Kind.USER, role=role, name="x", patients=("own",)) for role in Role}
+    hub = {right: Principal(kind=Kind.SERVICE, name="x", rights=(right,)) for right in _RIGHTS}
     return (
         "# Access\n\nThe answers of `islet.access.decide.decide` to each question. Own: only for patients assigned to "
         "the one who asks.\n\n## People, applications, devices\n\n"

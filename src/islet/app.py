@@ -304,7 +304,7 @@ class Platform:
 
     async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
         settings = self.settings
-        live = LiveHub(self.log, self.registry) if "web" in settings.roles else None
+        live = LiveHub(self.log, self.registry, self.now) if "web" in settings.roles else None
         ports = (
             (settings.https_port, server_ssl_context(self.certificates)),
             (settings.http_plain_port, None),

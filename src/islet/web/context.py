@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from islet.contacts.book import ContactBook
@@ -12,6 +12,7 @@ from islet.model.time import Now
 from islet.notify.outbox import Outbox
 from islet.notify.recipients import Contact
 from islet.store.base import Registry, Store
+from islet.store.principals import Principals
 from islet.web.live import LiveHub
 
 
@@ -59,6 +60,10 @@ class WebContext:
     """Which rules there are and what is set; without it there are no pages about them."""
     alarms: WebAlarms | None = None
     """Who is told and what became of it; without it there are no pages about that."""
+    principals: Principals = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "principals", Principals(self.registry))
 
     def after_us(self, wall_s: float) -> int:
         """The platform's instant `wall_s` seconds of the wall's clock from now.
