@@ -52,7 +52,7 @@ def test_a_permission_adds_one_patient_to_those_of_the_role() -> None:
     assert decide(nurse, Action.VIEW_PATIENT, "p-2").reason == "an administrator has granted this"
     assert decide(nurse, Action.VIEW_PATIENT, "p-2").permission == "a"
     assert not decide(nurse, Action.ACKNOWLEDGE, "p-2").allowed
-    assert seen(nurse, Action.VIEW_PATIENT) == {"p-1", "p-2"}
+    assert seen(nurse, Action.VIEW_PATIENT) == frozenset({"p-1", "p-2"})
 
 
 def test_consent_that_was_withdrawn_wins_over_all_that_was_granted() -> None:
@@ -70,7 +70,7 @@ def test_of_one_priority_the_refusal_goes_first() -> None:
 
 def test_one_patient_can_be_kept_from_somebody_who_sees_everybody() -> None:
     admin = person(Role.ADMINISTRATOR, granted=(WITHDRAWN,))
-    assert seen(admin, Action.VIEW_PATIENT, lambda: PATIENTS) == {"p-2", "p-3"}
+    assert seen(admin, Action.VIEW_PATIENT, lambda: PATIENTS) == frozenset({"p-2", "p-3"})
     assert seen(person(Role.ADMINISTRATOR), Action.VIEW_PATIENT, lambda: PATIENTS) is None
 
 
