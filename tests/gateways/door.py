@@ -142,6 +142,9 @@ class DictRegistry:
 
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None: ...
 
+    def audit_length(self) -> int:
+        return 0
+
     def audit(self, after: int = 0, limit: int = 1000) -> list[AuditLine]:
         return []
 

@@ -189,6 +189,9 @@ class Registry(Protocol):
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:
         """A line in the audit trail for an act that changes no entry."""
 
+    def audit_length(self) -> int:
+        """How many lines the audit trail has."""
+
     def audit(self, after: int = 0, limit: int = 1000) -> list[AuditLine]:
         """The audit trail in order, from the line behind number `after` on."""
 

@@ -179,6 +179,11 @@ class SqliteRegistry:
         with self._transaction():
             self._note(at_us, by, action, kind, id, "", "")
 
+    def audit_length(self) -> int:
+        with self._readers.one() as reader:
+            length: int = reader.execute("SELECT coalesce(max(number), 0) FROM audit").get
+            return length
+
     def audit(self, after: int = 0, limit: int = 1000) -> list[AuditLine]:
         with self._readers.one() as reader:
             query = "SELECT line FROM audit WHERE number > ? ORDER BY number LIMIT ?"

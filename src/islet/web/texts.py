@@ -43,6 +43,9 @@ REASONS: Final = {
     "an administrator has refused this": _("An administrator has refused this."),
     "the patient has given consent": _("The patient has given consent."),
     "the patient has withdrawn consent": _("The patient has withdrawn consent."),
+    "nobody gives consent for a patient": _("Nobody gives consent for a patient."),
+    "nobody acts for an administrator": _("Nobody acts for an administrator."),
+    "the one who acts for this user may not act for another": _("Who acts for somebody may not act for another."),
     "administrators may do this": _("Administrators may do this."),
     "clinicians may do this for the patients assigned to them": _(
         "Clinicians may do this for the patients assigned to them."
