@@ -92,6 +92,8 @@ class Platform:
         self.metrics = Metrics()
         self.workers: list[Worker] = []
         self.accepting = False
+        self.app: Starlette | None = None
+        """What is answered over HTTP, at the last of its ports; known once it runs."""
         self._stopping = asyncio.Event()
         self.alarms: Alarms | None = None
         self._heart = Heart(settings.data_dir / "engine.tick", wall_us)
@@ -315,6 +317,7 @@ class Platform:
                 if live is not None:
                     context = self._web_context(live, secure=tls is not None)
                     app = Starlette(routes=[*routes, *web_routes(context)], middleware=web_middleware(context))
+                self.app = app
                 listener = HttpListener(app, settings.host, port, tls)
                 await listener.start()
                 stack.push_async_callback(listener.stop)
