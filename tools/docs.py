@@ -19,7 +19,7 @@ import click
 
 from islet import errors
 from islet.access.decide import Action, decide
-from islet.access.doors import DOORS, Credential, Door
+from islet.access.doors import DOORS, Credential, Door, Open
 from islet.cli import main as command_line
 from islet.engine.rules import Rule, load_rules
 from islet.menu import PLUGS
@@ -215,7 +215,7 @@ def _doors(people: Mapping[str, Principal], hub: Mapping[str, Principal]) -> str
 def _through(door: Door, principals: Mapping[str, Principal]) -> Iterable[str]:
     for principal in principals.values():
         if not isinstance(door.needs, Action):
-            yield "yes"
+            yield "yes" if door.needs is not Open.KEY or principal.role is Role.APPLICATION else "–"
         elif door.about:
             yield _answer(principal, door.needs)
         else:

@@ -63,7 +63,7 @@ async def test_mqtt_lets_in_whom_the_matrix_does_and_to_their_own_topics_alone(t
                 peer.hang_up()
                 if (code == 0) is not acts_for(visitor, device):
                     wrong.append(f"{visitor.name} as {device}: {code}")
-                if code != 0 or visitor.credential is Credential.HUB and visitor.name != "device":
+                if code != 0 or (visitor.credential is Credential.HUB and visitor.name != "device"):
                     continue
                 for door in topics:
                     for whose in {device, other if "{id}" in door.address else device}:

@@ -103,6 +103,7 @@ PAGES: Final = [
 PROGRAMS: Final = [
     *_portal(Open.LOGGED_IN, "GET /api/clock", "GET /api/patients", "GET /api/alerts", "GET /api/troubles"),
     *_portal(Open.LOGGED_IN, "GET /live"),
+    *_portal(Open.KEY, "POST /api/token"),
     *_portal(Action.VIEW_PATIENT, "GET /api/patients/{id}/series", "GET /api/alerts/{id}/deliveries", about=True),
     *_portal(Action.ACKNOWLEDGE, "POST /api/alerts/{id}/acknowledge", "POST /api/alerts/{id}/snooze", about=True),
     *_portal(Action.VIEW_MASKED, "GET /api/research/patients", "GET /api/research/patients/{pseudonym}/series"),

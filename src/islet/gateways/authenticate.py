@@ -73,9 +73,9 @@ class Authenticator:
         self._devices: dict[str, Device] = {}
 
     @property
-    def version(self) -> int:
-        """Grows whenever what was found here may have changed."""
-        return self._registry.version
+    def version(self) -> tuple[int, int]:
+        """Another one whenever what was found here may have changed, or a permission has expired."""
+        return self._principals.epoch(self.wall_now())
 
     def device(self, id: str) -> Device | None:
         """The registered device of that id; None when there is none."""

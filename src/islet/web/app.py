@@ -19,6 +19,7 @@ from islet.web import (
     research,
     rules,
     streams,
+    tokens,
 )
 from islet.web.context import Commits, WebContext
 from islet.web.live import LiveHub
@@ -44,6 +45,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
         *api.routes(context),
         *log_api.routes(context),
         *streams.routes(context),
+        *tokens.routes(context),
         Mount("/static", static, name="static"),
     ]
 

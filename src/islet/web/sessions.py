@@ -144,6 +144,11 @@ def viewer_of(context: WebContext, connection: HTTPConnection) -> Viewer:
     return viewer
 
 
+def key_of(viewer: Viewer) -> str:
+    """The id of the key that they came with; "" where it was a session, or a token made with a key."""
+    return viewer.credential.removeprefix(_KEY) if viewer.credential.startswith(_KEY) else ""
+
+
 def still(context: WebContext, viewer: Viewer, audience: Audience, action: Action) -> bool:
     """Whether the credential holds and its owner sees what they saw; a stream ends otherwise."""
     try:
