@@ -54,7 +54,7 @@ async def stream(one: Inside, path: str, token: str) -> AsyncIterator[AsyncItera
     """An open stream of server-sent events; its first bytes have come."""
     headers = {"authorization": f"Bearer {token}"}
     async with (
-        httpx.AsyncClient(base_url=one.url, timeout=PATIENCE_S, headers=headers) as client,
+        httpx.AsyncClient(base_url=one.url, timeout=PATIENCE_S, headers=headers, verify=False) as client,
         client.stream("GET", path) as answer,
     ):
         assert answer.status_code == 200
@@ -174,13 +174,15 @@ async def device_client(one: Inside, id: str, transport: str) -> AsyncIterator[C
 
 async def test_a_device_is_disconnected_within_a_second(tmp_path: Path) -> None:
     async def visit(one: Inside) -> None:
-        for transport in ("tcp", "websockets"):
-            for act in (disable, rotate, refuse_device):
-                id = f"{transport}-{act.__name__}"
-                one.platform.registry.create_device(Device(id=id, patient="p-1", primary_key=new_key()))
-                async with device_client(one, id, transport) as ended:
-                    await asyncio.to_thread(elsewhere(one, partial(act, id)))
-                    began_s = perf_counter()
-                    assert await ended() - began_s < SOON_S, id
+        async def goes(act: Callable[[str, Registry, int], None], transport: str) -> None:
+            id = f"{transport}-{act.__name__}"
+            one.platform.registry.create_device(Device(id=id, patient="p-1", primary_key=new_key()))
+            async with device_client(one, id, transport) as ended:
+                await asyncio.to_thread(elsewhere(one, partial(act, id)))
+                began_s = perf_counter()
+                assert await ended() - began_s < SOON_S, id
+
+        acts = (disable, rotate, refuse_device)
+        await asyncio.gather(*(goes(act, transport) for act in acts for transport in ("tcp", "websockets")))
 
     await inside(tmp_path, visit)
