@@ -199,7 +199,7 @@ def _doors(people: Mapping[str, Principal], hub: Mapping[str, Principal]) -> str
         "everybody, and fails where one is missing here.\n"
     ]
     for title, many in DOORS.items():
-        columns = {name: one for name, one in people.items() if one.role is not Role.DEVICE}
+        columns: Mapping[str, Principal] = {name: one for name, one in people.items() if one.role is not Role.DEVICE}
         if all(door.credential is not Credential.PORTAL for door in many):
             columns = {}
         if not columns and any(door.credential is Credential.HUB for door in many):

@@ -49,6 +49,7 @@ from islet.settings import Settings
 from islet.store.base import Registry, Store
 from islet.store.devices_base import Devices
 from islet.store.follow import Follower
+from islet.web.addresses import parse_networks
 from islet.web.app import middleware as web_middleware
 from islet.web.app import routes as web_routes
 from islet.web.context import WebAlarms, WebContext
@@ -337,6 +338,8 @@ class Platform:
             session_h=self.settings.session_h,
             rules=self.rules,
             alarms=self._web_alarms(),
+            wall=wall_us,
+            proxies=parse_networks(self.settings.trusted_proxies),
         )
 
     def _web_alarms(self) -> WebAlarms | None:

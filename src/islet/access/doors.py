@@ -81,11 +81,12 @@ _TWINS: Final = ("/twins/{id}", "/twins/{id}/modules/{module}")
 _ENROLLED: Final = ("/enrollments", "/enrollmentGroups")
 
 PAGES: Final = [
-    *_portal(Open.ANYBODY, "GET /login", "POST /login", "POST /logout", "POST /settings", "GET /static"),
-    *_portal(Open.ANYBODY, "GET /push.js", "GET /schema/event.json", "GET /healthz", "GET /readyz"),
+    *_portal(Open.ANYBODY, "GET /login", "POST /login", "POST /login/code", "POST /logout", "GET /static"),
+    *_portal(Open.ANYBODY, "POST /settings", "GET /push.js", "GET /schema/event.json", "GET /healthz", "GET /readyz"),
     *_portal(Open.HERE, "GET /metrics"),
     *_portal(Open.LINK, "GET /acknowledge/{token}", "POST /acknowledge/{token}", "POST /telegram"),
     *_portal(Open.LOGGED_IN, "GET /", "GET /alerts", "GET /account", "POST /account", "POST /account/push"),
+    *_portal(Open.LOGGED_IN, "GET /account/second-factor", "POST /account/second-factor"),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}", "GET /patients/{id}/rules", about=True),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/policy", about=True),
     *_portal(Action.SET_PATIENT_RULES, "POST /patients/{id}/rules", "POST /patients/{id}/policy", about=True),

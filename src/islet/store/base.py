@@ -166,7 +166,7 @@ class Registry(Protocol):
         """The session, where its time is not over; its user may be disabled or gone."""
 
     def session_user(self, token_hash: str, now_us: int) -> User | None:
-        """The enabled user of a session that has not expired."""
+        """The enabled user of a log-in that has not expired; not of a key's token."""
 
     def delete_session(self, token_hash: str) -> None: ...
     def delete_sessions(self, user: str) -> None:

@@ -130,7 +130,7 @@ class SqliteRegistry:
 
     def session_user(self, token_hash: str, now_us: int) -> User | None:
         session = self.session(token_hash, now_us)
-        user = None if session is None else self.user(session.user)
+        user = None if session is None or session.key else self.user(session.user)
         return user if user is not None and user.enabled else None
 
     def delete_session(self, token_hash: str) -> None:

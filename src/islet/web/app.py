@@ -18,12 +18,16 @@ from islet.web import (
     policies,
     research,
     rules,
+    second_factor,
     streams,
     tokens,
 )
+from islet.web.attempts import Attempts
 from islet.web.context import Commits, WebContext
+from islet.web.hashing import Hashing
 from islet.web.live import LiveHub
 from islet.web.security import SameOrigin, SecurityHeaders
+from islet.web.sessions import Door
 
 __all__ = ["Commits", "LiveHub", "WebContext", "middleware", "routes"]
 
@@ -32,8 +36,10 @@ def routes(context: WebContext) -> list[BaseRoute]:
     """All pages, JSON endpoints and streams. At the end of the process call `context.live.close()` first: it ends the
     streams, which would otherwise hold up a graceful stop."""
     static = StaticFiles(directory=Path(__file__).parent / "static")
+    door = Door(attempts=Attempts(speed=context.speed), hashing=Hashing())
     return [
-        *account.routes(context),
+        *account.routes(context, door),
+        *second_factor.routes(context, door),
         *pages.routes(context),
         *rules.routes(context),
         *cohorts.routes(context),

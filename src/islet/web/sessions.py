@@ -1,7 +1,8 @@
 """Who asks: log-in, log-out, and the viewer behind a cookie or a bearer token."""
 
+import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.requests import HTTPConnection
@@ -10,9 +11,11 @@ from starlette.responses import Response
 from islet.access.decide import Action, decide, seen
 from islet.access.keys import is_valid, key_id
 from islet.access.passwords import hash_password, new_token, token_hash, verify_password
+from islet.access.second_factor import taken
 from islet.errors import AccessDenied, IsletError
 from islet.model.people import Principal, User
 from islet.store.principals import read_key
+from islet.store.second_factors import put_second_factor, read_second_factor
 from islet.web.attempts import Attempts
 from islet.web.context import WebContext
 from islet.web.hashing import RETRY_S, Hashing
@@ -21,6 +24,9 @@ from islet.web.updates import Audience
 _NOBODY: Final = hash_password(new_token())
 """An unknown name is checked against this, so that it takes as long as a known one."""
 _KEY: Final = "key:"
+_WAITS: Final = "second factor"
+"""As the key of a session that waits for its code. It is no key's id, so that nothing takes it for a session."""
+_WAITS_S: Final = 300
 
 
 class NotLoggedIn(IsletError):
@@ -83,34 +89,83 @@ class Door:
 
     attempts: Attempts
     hashing: Hashing
+    codes: threading.Lock = field(default_factory=threading.Lock)
+    """A second factor's code is read and marked as used by one request at a time; two at once would both be taken."""
 
 
-async def log_in(context: WebContext, door: Door, name: str, password: str, address: str) -> tuple[User, str] | None:
-    """The user and a new session's token; None when name and password do not fit, or the user is disabled.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entered:
+    """A password that fits: a new session's token; or, where a second factor is asked for, the token of one that waits
+    for its code."""
+
+    user: User
+    token: str
+    waits: bool
+
+
+async def log_in(context: WebContext, door: Door, name: str, password: str, address: str) -> Entered | None:
+    """A new session; None when name and password do not fit, or the user is disabled.
 
     Raises TooManyAttempts while that name or address has to wait, or when too many are waiting for their check.
     """
     if door.hashing.full:
         raise TooManyAttempts(RETRY_S)
-    wait_us = door.attempts.begin(name, address, context.now())
-    if wait_us > 0:
-        raise TooManyAttempts(max(1, round(wait_us / 1e6 / context.speed)))
+    begin_attempt(context, door, name, address)
     entered = await door.hashing.run(lambda: _enter(context, name, password))
     if entered is not None:
         door.attempts.succeeded(name, address, context.now())
     return entered
 
 
-def _enter(context: WebContext, name: str, password: str) -> tuple[User, str] | None:
+def begin_attempt(context: WebContext, door: Door, name: str, address: str) -> None:
+    """Count an attempt to get in. Raises TooManyAttempts while that name or address has to wait."""
+    wait_us = door.attempts.begin(name, address, context.now())
+    if wait_us > 0:
+        raise TooManyAttempts(max(1, round(wait_us / 1e6 / context.speed)))
+
+
+def enter_with_code(context: WebContext, door: Door, pending: str, code: str, address: str) -> str | None:
+    """A session's token for one that waits, or None where the code is wrong. Raises NotLoggedIn, TooManyAttempts."""
+    waiting = context.registry.session(token_hash(pending), context.now())
+    user = None if waiting is None or waiting.key != _WAITS else context.registry.user(waiting.user)
+    if user is None or not user.enabled:
+        raise NotLoggedIn("too late; log in again")
+    name = f"{user.name}/code"
+    begin_attempt(context, door, name, address)
+    if not take_code(context, door, user.name, code):
+        return None
+    door.attempts.succeeded(name, address, context.now())
+    context.registry.delete_session(token_hash(pending))
+    return _new_session(context, user)
+
+
+def take_code(context: WebContext, door: Door, user: str, code: str) -> bool:
+    """Whether the code is one of theirs that was not used before; it is used then."""
+    with door.codes:
+        factor = read_second_factor(context.registry, user)
+        after = None if factor is None else taken(factor, code, context.wall_us())
+        if after is not None:
+            put_second_factor(context.registry, user, after)
+        return after is not None
+
+
+def _enter(context: WebContext, name: str, password: str) -> Entered | None:
     user = context.registry.user(name)
     fits = verify_password(user.password_hash if user else _NOBODY, password)
     if user is None or not user.enabled or not fits:
         return None
-    token = new_token()
-    context.registry.create_session(
-        token_hash(token), user.name, context.after_us(context.session_h * 3600), context.now()
-    )
-    return user, token
+    factor = read_second_factor(context.registry, name)
+    if factor is None or not factor.confirmed:
+        return Entered(user=user, token=_new_session(context, user), waits=False)
+    token, ends_us = new_token(), context.after_us(_WAITS_S)
+    context.registry.create_session(token_hash(token), user.name, ends_us, context.now(), key=_WAITS)
+    return Entered(user=user, token=token, waits=True)
+
+
+def _new_session(context: WebContext, user: User) -> str:
+    token, ends_us = new_token(), context.after_us(context.session_h * 3600)
+    context.registry.create_session(token_hash(token), user.name, ends_us, context.now())
+    return token
 
 
 def set_session_cookie(context: WebContext, response: Response, token: str) -> None:

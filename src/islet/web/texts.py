@@ -45,6 +45,7 @@ REASONS: Final = {
     "the patient has withdrawn consent": _("The patient has withdrawn consent."),
     "nobody gives consent for a patient": _("Nobody gives consent for a patient."),
     "only a key makes tokens": _("Only a key makes tokens."),
+    "only the person themselves may do this": _("Only the person themselves may do this."),
     "nobody acts for an administrator": _("Nobody acts for an administrator."),
     "the one who acts for this user may not act for another": _("Who acts for somebody may not act for another."),
     "administrators may do this": _("Administrators may do this."),
