@@ -83,7 +83,7 @@ def series(context: WebContext, request: Request, viewer: Viewer) -> Response:
         raise NotFound("there is nobody of that pseudonym among those you may see")
     key = _key(context)
     shift = shift_us(key, patient)
-    end_us = _whole(request, "before_us", context.now() - shift) + shift
+    end_us = _whole(request, "before_us", context.now() - shift + 1) + shift
     start_us = end_us - _whole(request, "hours", 24, _LONGEST_H) * HOUR_US
     readings = context.store.series(patient, start_us, end_us)
     documents = context.store.documents(Topic.CARE_EVENTS, patient, start_us, end_us)
