@@ -19,13 +19,14 @@ import click
 
 from islet import errors
 from islet.access.decide import Action, decide
+from islet.access.doors import DOORS, Credential, Door, Open
 from islet.cli import main as command_line
 from islet.engine.rules import Rule, load_rules
 from islet.menu import PLUGS
 from islet.model.alerts import Severity
 from islet.model.batch import RECEIVED, schema_of
 from islet.model.codec import json_schema
-from islet.model.people import Principal, Role
+from islet.model.people import Kind, Principal, Role
 from islet.model.topics import TOPIC_OF_TYPE, Topic
 from islet.settings import Settings
 
@@ -178,15 +179,47 @@ def plugs() -> str:
 
 def access() -> str:
     """Who may do what: the answers of `decide()` itself."""
-    people = {str(role): Principal(kind=role, name="x", patients=("own",)) for role in Role}
-    hub = {right: Principal(kind=Role.APPLICATION, name="x", rights=(right,)) for right in _RIGHTS}
+    people = {str(role): Principal(kind=Kind.USER, role=role, name="x", patients=("own",)) for role in Role}
+    hub = {right: Principal(kind=Kind.SERVICE, name="x", rights=(right,)) for right in _RIGHTS}
     return (
         "# Access\n\nThe answers of `islet.access.decide.decide` to each question. Own: only for patients assigned to "
-        "the one who asks.\n\n## People, applications, devices\n\n"
+        "the one who asks.\nThis is what comes with a role or a hub policy. What is granted or refused besides "
+        "([how](../how-to/give-access.md)) is asked before it.\n\n## People, applications, devices\n\n"
         + _matrix(people)
         + "\n## Rights of hub policies (SAS tokens)\n\n"
         + _matrix(hub)
+        + _doors(people, hub)
     )
+
+
+def _doors(people: Mapping[str, Principal], hub: Mapping[str, Principal]) -> str:
+    """Every door, and whom it opens for."""
+    parts = [
+        "\n## Doors\n\nEvery address that answers, and what one has to be allowed there. A test tries each of them as "
+        "everybody, and fails where one is missing here.\n"
+    ]
+    for title, many in DOORS.items():
+        columns: Mapping[str, Principal] = {name: one for name, one in people.items() if one.role is not Role.DEVICE}
+        if all(door.credential is not Credential.PORTAL for door in many):
+            columns = {}
+        if not columns and any(door.credential is Credential.HUB for door in many):
+            columns = hub
+        rows = [
+            (f"`{door.protocol} {door.method} {door.address}`", str(door.needs), *_through(door, columns))
+            for door in many
+        ]
+        parts.append(f"\n### {title}\n\n" + _table(("Door", "Needs", *columns), rows))
+    return "".join(parts)
+
+
+def _through(door: Door, principals: Mapping[str, Principal]) -> Iterable[str]:
+    for principal in principals.values():
+        if not isinstance(door.needs, Action):
+            yield "yes" if door.needs is not Open.KEY or principal.role is Role.APPLICATION else "–"
+        elif door.about:
+            yield _answer(principal, door.needs)
+        else:
+            yield "yes" if decide(principal, door.needs).allowed else "–"
 
 
 def _matrix(principals: Mapping[str, Principal]) -> str:

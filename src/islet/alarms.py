@@ -15,7 +15,6 @@ from islet.log.base import Append, Log
 from islet.log.group_commit import GroupCommit
 from islet.model.alerts import AlertChange
 from islet.model.codec import change_documents
-from islet.model.people import Principal
 from islet.model.time import MINUTE_US, SECOND_US, Now
 from islet.model.topics import Topic
 from islet.notify.outbox import Outbox
@@ -26,6 +25,7 @@ from islet.notify.telegram_updates import TelegramUpdates
 from islet.notify.texts import Wording, texts_in
 from islet.settings import Settings
 from islet.store.base import Registry
+from islet.store.principals import Principals
 from islet.web.languages import LANGUAGES, words
 from islet.web.texts import ANSWERS
 
@@ -81,7 +81,7 @@ class Alarms:
         """`kept_from_us`: what was taken in before that instant may be forgotten."""
         self._settings, self._log, self._commit, self._rules = settings, log, commit, rules
         self._now, self._wall, self._kept_from_us = now, wall, kept_from_us
-        self._registry = registry
+        self._registry, self._principals = registry, Principals(registry)
         self.channels = Channels(settings, registry, lambda language, text: words(language).text(text), console=console)
         self.book = ContactBook(registry, now, self.channels.installation)
         self._in_force = rules.current()
@@ -179,8 +179,7 @@ class Alarms:
         user = self._registry.user(contact.user)
         if user is None or not user.enabled:
             return False
-        principal = Principal(kind=user.role, name=user.name, patients=user.patients)
-        return decide(principal, Action.ACKNOWLEDGE, patient).allowed
+        return decide(self._principals.of_user(user, self._now()), Action.ACKNOWLEDGE, patient).allowed
 
     def _seen_by(self, paging: Paging, by: str) -> AlertChange:
         return AlertChange(

@@ -50,6 +50,7 @@ from islet.settings import Settings
 from islet.store.base import Registry, Store
 from islet.store.devices_base import Devices
 from islet.store.follow import Follower
+from islet.web.addresses import parse_networks
 from islet.web.app import middleware as web_middleware
 from islet.web.app import routes as web_routes
 from islet.web.context import WebAlarms, WebContext
@@ -94,6 +95,8 @@ class Platform:
         self.workers: list[Worker] = []
         self.accepting = False
         self._trusted: tuple[Trusted, ...] = ()
+        self.app: Starlette | None = None
+        """What is answered over HTTP, at the last of its ports; known once it runs."""
         self._stopping = asyncio.Event()
         self.alarms: Alarms | None = None
         self._heart = Heart(settings.data_dir / "engine.tick", wall_us)
@@ -308,7 +311,7 @@ class Platform:
 
     async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
         settings = self.settings
-        live = LiveHub(self.log, self.registry) if "web" in settings.roles else None
+        live = LiveHub(self.log, self.registry, self.now) if "web" in settings.roles else None
         https_tls = server_ssl_context(self.certificates)
         if settings.https_client_certificates == "asked" and self._trusted:
             take_client_certificates(https_tls, *self._trusted)
@@ -322,6 +325,7 @@ class Platform:
                 if live is not None:
                     context = self._web_context(live, secure=tls is not None)
                     app = Starlette(routes=[*routes, *web_routes(context)], middleware=web_middleware(context))
+                self.app = app
                 listener = HttpListener(app, settings.host, port, tls)
                 await listener.start()
                 stack.push_async_callback(listener.stop)
@@ -341,6 +345,8 @@ class Platform:
             session_h=self.settings.session_h,
             rules=self.rules,
             alarms=self._web_alarms(),
+            wall=wall_us,
+            proxies=parse_networks(self.settings.trusted_proxies),
         )
 
     def _web_alarms(self) -> WebAlarms | None:

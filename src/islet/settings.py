@@ -140,6 +140,9 @@ class Settings:
     public_url: str = _setting(
         "", "URL", "Where people reach the portal (https://…); messages then hold a link that acknowledges."
     )
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), "", "Addresses or networks of reverse proxies whose X-Forwarded-For is believed, as 10.0.0.0/8."
+    )
     engine_silent_min: float = _setting(
         5.0, "min", "When the engine has not worked for this long, the operators are paged, each hour until it does."
     )

@@ -29,7 +29,7 @@ from islet.access.sas import (
     parse_token,
 )
 from islet.errors import AccessDenied, BadInput
-from islet.model.people import Device, Role
+from islet.model.people import Device, Kind
 
 KEY = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 OTHER = base64.b64encode(b"fedcba9876543210fedcba9876543210").decode()
@@ -77,7 +77,7 @@ def test_a_token_of_microsofts_sdk_is_accepted() -> None:
 def test_the_principal_of_a_device_acts_for_its_patient() -> None:
     principal = ask(TOKEN).principal
     assert (principal.kind, principal.name, principal.patients, principal.rights) == (
-        Role.DEVICE,
+        Kind.DEVICE,
         "cgm-1",
         ("p-1",),
         (),
@@ -148,7 +148,7 @@ def test_a_resource_covers_an_endpoint_by_whole_segments(resource: str, endpoint
 def test_a_policy_has_its_rights_and_an_unknown_one_none_of_them() -> None:
     principal = ask(make_token("hub.example", KEY, SE, "registryRead"), device=None).principal
     assert (principal.kind, principal.name, principal.rights) == (
-        Role.APPLICATION,
+        Kind.SERVICE,
         "registryRead",
         ("RegistryRead",),
     )

@@ -33,8 +33,8 @@ def test_every_setting_is_listed(name: str) -> None:
 
 def test_the_access_matrix_is_that_of_the_decisions() -> None:
     rows = {line.split("|")[1].strip(): [c.strip() for c in line.split("|")[2:-1]] for line in _table_lines()}
-    assert rows["`view_patient`"] == ["yes", "own", "own", "own", "own", "–"]
-    assert rows["`send_events`"] == ["–", "–", "–", "–", "–", "own"]
+    assert rows["`view_patient`"] == ["yes", "own", "own", "own", "–", "–", "own", "–"]
+    assert rows["`send_events`"] == [*["–"] * 7, "own"]
 
 
 def _table_lines() -> list[str]:

@@ -29,7 +29,7 @@ from islet.gateways.turnstile import Turnstile
 from islet.log.base import Commit
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
-from islet.model.people import Device, Patient, User
+from islet.model.people import Device, Patient, Session, User
 from islet.model.time import MINUTE_US, Now
 from islet.model.topics import Topic
 from islet.store.base import EntryKind, Registry
@@ -54,6 +54,7 @@ class DictRegistry:
 
     def __init__(self) -> None:
         self.version = 0
+        self.sessions_ended = 0
         self._patients: dict[str, Patient] = {}
         self._devices: dict[str, Device] = {}
         self._secrets: dict[str, str] = {}
@@ -104,8 +105,13 @@ class DictRegistry:
     def put_user(self, user: User) -> None:
         raise NotImplementedError
 
-    def create_session(self, token_hash: str, user: str, expires_us: int, now_us: int | None = None) -> None:
+    def create_session(
+        self, token_hash: str, user: str, expires_us: int, now_us: int | None = None, *, key: str = "", by: str = ""
+    ) -> None:
         raise NotImplementedError
+
+    def session(self, token_hash: str, now_us: int) -> Session | None:
+        return None
 
     def session_user(self, token_hash: str, now_us: int) -> User | None:
         return None
@@ -135,6 +141,9 @@ class DictRegistry:
         self.version += 1
 
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None: ...
+
+    def audit_length(self) -> int:
+        return 0
 
     def audit(self, after: int = 0, limit: int = 1000) -> list[AuditLine]:
         return []

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from islet.errors import BadInput
 from islet.model.alerts import Severity
-from islet.model.people import Principal, Role
+from islet.model.people import Kind, Principal, Role
 from islet.model.time import DAY_US, MINUTE_US, to_us
 from islet.notify.policy import DEFAULT, Policy, Step, check_policy, once
 from islet.notify.quiet import QuietHours, quiet_until_us
@@ -120,7 +120,7 @@ def test_a_rule_for_followers_is_not_told_to_the_patient() -> None:
 
 
 def test_who_may_not_see_a_patient_any_more_is_told_nothing() -> None:
-    may = {"anna": Principal(kind=Role.CARE_PARTNER, name="anna", patients=("p-1",))}
+    may = {"anna": Principal(kind=Kind.USER, role=Role.CARE_PARTNER, name="anna", patients=("p-1",))}
     assert may_be_told(EVERYBODY, may, "p-1") == [ANNA, WARD]
     assert may_be_told(EVERYBODY, may, "p-2") == [WARD]
 

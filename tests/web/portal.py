@@ -57,7 +57,7 @@ class Site:
         self.store = SqliteStore(folder / "store.db", KEY)
         self.registry = SqliteRegistry(folder / "store.db", KEY)
         self.commit = GroupCommit(self.log, self.now, wait_s=0.0)
-        self.live = LiveHub(self.log, self.registry)
+        self.live = LiveHub(self.log, self.registry, self.now)
         self.book = ContactBook(self.registry, self.now)
         self.sent: list[Message] = []
         self.outbox = Outbox(

@@ -1,85 +1,94 @@
 """One function decides for every door, page, query and stream. Default: no."""
 
-from enum import StrEnum
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
+from typing import Final
 
 from msgspec import Struct
 
-from islet.model.people import Principal, Role
+from islet.access.actions import MEANING, Action
+from islet.access.roles import OF_RIGHT, OF_ROLE
+from islet.model.people import Kind, Principal
+from islet.model.permissions import ASSIGNED, Permission
 
+__all__ = ["EVERYBODY", "Action", "Decision", "decide", "seen", "visible"]
 
-class Action(StrEnum):
-    """What can be asked for."""
-
-    VIEW_PATIENT = "view_patient"
-    ACKNOWLEDGE = "acknowledge"
-    SEND_EVENTS = "send_events"
-    ENTER_EVENTS = "enter_events"
-    CONSUME_LOG = "consume_log"
-    VIEW_COHORTS = "view_cohorts"
-    VIEW_OPERATIONS = "view_operations"
-    READ_RULES = "read_rules"
-    SET_PATIENT_RULES = "set_patient_rules"
-    READ_REGISTRY = "read_registry"
-    WRITE_REGISTRY = "write_registry"
-    ADMINISTER = "administer"
+EVERYBODY: Final = "*"
+"""In a principal's patients: all of them (an application that mirrors the whole log)."""
+GRANTED: Final = "an administrator has granted this"
+REFUSED: Final = "an administrator has refused this"
+NOT_ASSIGNED: Final = "this patient is not assigned to the one who asks"
+NOT_IN_ROLE: Final = "the role does not include this"
+NOT_IN_KEY: Final = "the key that was shown does not include this"
+NOT_IN_POLICY: Final = "the hub policy does not grant this"
 
 
 class Decision(Struct, frozen=True):
-    """Yes or no, with a reason that a nurse could read."""
+    """Yes or no, with a reason that a nurse could read, and the id of the permission that decided ("": none did)."""
 
     allowed: bool
     reason: str
-
-
-_ANY_PATIENT = {
-    Role.ADMINISTRATOR: frozenset(Action) - {Action.SEND_EVENTS},
-}
-_OWN_PATIENTS = {
-    Role.CLINICIAN: frozenset(
-        {
-            Action.VIEW_PATIENT,
-            Action.ACKNOWLEDGE,
-            Action.ENTER_EVENTS,
-            Action.CONSUME_LOG,
-            Action.READ_RULES,
-            Action.SET_PATIENT_RULES,
-            Action.VIEW_COHORTS,
-        }
-    ),
-    Role.CARE_PARTNER: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE, Action.ENTER_EVENTS}),
-    Role.PATIENT: frozenset({Action.VIEW_PATIENT, Action.ACKNOWLEDGE, Action.ENTER_EVENTS, Action.SET_PATIENT_RULES}),
-    Role.APPLICATION: frozenset({Action.VIEW_PATIENT, Action.CONSUME_LOG}),
-    Role.DEVICE: frozenset({Action.SEND_EVENTS}),
-}
-_HUB_RIGHTS = {
-    "RegistryRead": frozenset({Action.READ_REGISTRY}),
-    "RegistryWrite": frozenset({Action.READ_REGISTRY, Action.WRITE_REGISTRY}),
-    "ServiceConnect": frozenset[Action](),
-    "DeviceConnect": frozenset({Action.SEND_EVENTS}),
-}
-EVERYBODY = "*"
-"""In a principal's patients: all of them (an application that mirrors the whole log)."""
+    permission: str = ""
 
 
 def decide(principal: Principal, action: Action, patient: str | None = None) -> Decision:
-    """Whether `principal` may do `action`, for `patient` where the action is about one (None: about all of them).
+    """Whether `principal` may do `action`, for `patient` where the action is about one (None: about all that it may see).
 
-    A device sends for the patient it belongs to; that patient is in its principal.
+    The first permission that fits decides: those granted by priority (of one priority a refusal goes first), then those
+    of the role or of the hub policy. A device sends for the patient it belongs to; that patient is in its principal.
     """
-    if action in _ANY_PATIENT.get(principal.kind, ()):
-        return Decision(True, f"{principal.kind} may do this")
-    for right in principal.rights:
-        if action in _HUB_RIGHTS.get(right, ()):
-            return Decision(True, f"the hub policy grants {right}")
-    if action not in _OWN_PATIENTS.get(principal.kind, ()):
-        return Decision(False, f"the role {principal.kind} does not include {action}")
-    if EVERYBODY in principal.patients or (patient is not None and patient in principal.patients):
-        return Decision(True, f"{principal.kind} of this patient")
-    if patient is None and principal.patients:
-        return Decision(True, f"{principal.kind}: only the patients assigned to them are shown")
-    return Decision(False, "this patient is not assigned to the one who asks")
+    if principal.scope is not None and action not in principal.scope:
+        return Decision(False, NOT_IN_KEY)
+    verb, subject = MEANING[action]
+    for one in _in_order(principal):
+        fits = (one.action is None or one.action is verb) and (not one.filter or subject in one.filter)
+        if fits and _is_for(one, principal, patient):
+            return Decision(one.authorized, one.reason or (GRANTED if one.authorized else REFUSED), one.id)
+    return Decision(False, _why_not(principal, action))
 
 
 def visible(principal: Principal, patient: str) -> bool:
     """Whether the principal may see this patient; the filter of every list and stream."""
     return decide(principal, Action.VIEW_PATIENT, patient).allowed
+
+
+def seen(principal: Principal, action: Action, everybody: Callable[[], Iterable[str]] = tuple) -> frozenset[str] | None:
+    """The patients for whom the principal may do `action`; None means everybody, also those who come later.
+
+    `everybody` names all patients; it is asked only where somebody may see all but some.
+    """
+    named = {*principal.patients, *(one.principal_for for one in principal.granted)} - {"", ASSIGNED, EVERYBODY}
+    if not decide(principal, action, EVERYBODY).allowed:
+        return _allowed(principal, action, named)
+    if all(decide(principal, action, patient).allowed for patient in named):
+        return None
+    return _allowed(principal, action, {*everybody(), *named})
+
+
+def _allowed(principal: Principal, action: Action, patients: Collection[str]) -> frozenset[str]:
+    return frozenset(patient for patient in patients if decide(principal, action, patient).allowed)
+
+
+def _in_order(principal: Principal) -> Iterator[Permission]:
+    of_role = OF_ROLE[principal.role] if principal.role is not None else ()
+    rights = chain.from_iterable(OF_RIGHT.get(right, ()) for right in principal.rights)
+    return chain(principal.granted, of_role, rights)
+
+
+def _is_for(permission: Permission, principal: Principal, patient: str | None) -> bool:
+    """Whether the permission is about that patient. A question about all fits what allows any, and refuses all."""
+    if permission.principal_for == "":
+        return True
+    if patient is None:
+        return permission.authorized and (permission.principal_for != ASSIGNED or bool(principal.patients))
+    if permission.principal_for == ASSIGNED:
+        return EVERYBODY in principal.patients or patient in principal.patients
+    return patient == permission.principal_for
+
+
+def _why_not(principal: Principal, action: Action) -> str:
+    if principal.kind is Kind.SERVICE:
+        return NOT_IN_POLICY
+    verb, subject = MEANING[action]
+    includes = any(one.action is verb and subject in one.filter for one in _in_order(principal))
+    return NOT_ASSIGNED if includes else NOT_IN_ROLE

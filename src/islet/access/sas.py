@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from msgspec import Struct
 
 from islet.errors import AccessDenied, BadInput
-from islet.model.people import Device, Principal, Role
+from islet.model.people import Device, Kind, Principal, Role
 
 POLICIES = {
     "iothubowner": ("RegistryRead", "RegistryWrite", "ServiceConnect", "DeviceConnect"),
@@ -115,10 +115,10 @@ def admit(
     """
     token = parse_token(text)
     if token.policy:
-        principal = Principal(kind=Role.APPLICATION, name=token.policy, rights=POLICIES.get(token.policy, ()))
+        principal = Principal(kind=Kind.SERVICE, name=token.policy, rights=POLICIES.get(token.policy, ()))
         keys = [policy_key(token.policy) or ""] if token.policy in POLICIES else []
     else:
-        principal = device_principal(device) if device else Principal(kind=Role.DEVICE, name="")
+        principal = device_principal(device) if device else Principal(kind=Kind.DEVICE, name="", role=Role.DEVICE)
         keys = [device.primary_key, device.secondary_key] if device else []
     _check(token, keys, endpoint, now_us)
     if device is not None and not device.enabled:
@@ -156,7 +156,8 @@ def _check(token: Token, keys: Sequence[str], endpoint: str, now_us: int) -> Non
 
 def device_principal(device: Device) -> Principal:
     """A device as one who asks: it acts for the patient it is assigned to, if any."""
-    return Principal(kind=Role.DEVICE, name=device.id, patients=(device.patient,) if device.patient else ())
+    patients = (device.patient,) if device.patient else ()
+    return Principal(kind=Kind.DEVICE, name=device.id, role=Role.DEVICE, patients=patients)
 
 
 def covers(resource: str, endpoint: str) -> bool:

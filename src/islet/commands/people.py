@@ -26,7 +26,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _LEAST_PASSWORD: Final = 8  # characters; NIST SP 800-63B, 5.1.1.1
-_MAY_SEE_EVERYBODY: Final = frozenset({Role.ADMINISTRATOR, Role.APPLICATION})
+_MAY_SEE_EVERYBODY: Final = frozenset({Role.ADMINISTRATOR, Role.APPLICATION, Role.RESEARCHER})
 
 
 def with_registry(command: Callable[Concatenate[Registry, P], R]) -> Callable[P, R]:
@@ -57,7 +57,7 @@ def list_users(registry: Registry) -> None:
 @users.command("add")
 @click.argument("name")
 @click.option("--role", type=click.Choice([r.value for r in Role if r is not Role.DEVICE]), help="Needed at first.")
-@click.option("--patients", help="Comma-separated ids; * for all (administrators and applications).")
+@click.option("--patients", help="Comma-separated ids; * for all (administrators, applications, researchers).")
 @click.option(
     "--password",
     prompt=True,

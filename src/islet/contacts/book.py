@@ -13,13 +13,14 @@ import msgspec
 import structlog
 from msgspec import Struct, structs
 
-from islet.access.decide import EVERYBODY, visible
+from islet.access.decide import Action, seen
 from islet.errors import BadInput, NotFound
 from islet.model.people import Principal, User
 from islet.model.time import Now
 from islet.notify.policy import DEFAULT, Policy, check_policy
 from islet.notify.recipients import About, Contact, Lane, may_be_told
 from islet.store.base import EntryKind, Registry
+from islet.store.principals import Principals
 
 EVERYONE: Final = ""
 """The policy of patients who have none of their own is kept under this id."""
@@ -64,7 +65,8 @@ class ContactBook:
         self._registry, self._now = registry, now
         self._installation = {contact.lane: contact for contact in installation}
         self._making = threading.Lock()
-        self._made: tuple[int, _Known] | None = None
+        self._made: tuple[object, _Known] | None = None
+        self._principals = Principals(registry)
 
     # what the outbox asks
 
@@ -165,11 +167,14 @@ class ContactBook:
 
     def _current(self) -> _Known:
         """Costs one question to the registry while nothing changes."""
-        made, version = self._made, self._registry.version
+        made, version = self._made, self._principals.epoch(self._now())
         if made is not None and made[0] == version:
             return made[1]
         with self._making:
-            made, version = self._made, self._registry.version  # first: what changes while we read makes it another
+            made, version = (
+                self._made,
+                self._principals.epoch(self._now()),
+            )  # first: what changes while we read makes it another
             if made is None or made[0] != version:
                 made = self._made = (version, self._make(None if made is None else made[1]))
             return made[1]
@@ -177,11 +182,7 @@ class ContactBook:
     def _make(self, before: _Known | None) -> _Known:
         kept = self._registry.entries(EntryKind.CONTACT)
         users = {user.name: user for user in self._registry.users()}
-        principals = {
-            user.name: Principal(kind=user.role, name=user.name, patients=user.patients)
-            for user in users.values()
-            if user.enabled
-        }
+        principals = {user.name: self._principals.of_user(user, self._now()) for user in users.values() if user.enabled}
         contacts = dict(self._installation)
         for id, body in kept.items():
             lane = Lane(*id.split("/", 1))
@@ -192,7 +193,8 @@ class ContactBook:
         parts = (kept, contacts, principals, policies)
         if before is not None and parts == (before.kept, before.contacts, before.principals, before.policies):
             return before  # something else changed
-        of_patient, of_all = _by_patient(contacts.values(), principals)
+        everybody = [patient.id for patient in self._registry.patients()]
+        of_patient, of_all = _by_patient(contacts.values(), principals, everybody)
         return _Known(
             kept=kept,
             contacts=contacts,
@@ -204,16 +206,19 @@ class ContactBook:
 
 
 def _by_patient(
-    contacts: Iterable[Contact], principals: Mapping[str, Principal]
+    contacts: Iterable[Contact], principals: Mapping[str, Principal], everybody: Sequence[str]
 ) -> tuple[dict[str, list[Contact]], list[Contact]]:
     of_patient: dict[str, list[Contact]] = {}
     of_all: list[Contact] = []
     for contact in contacts:
         principal = principals.get(contact.user)
-        if not contact.user or (principal is not None and visible(principal, EVERYBODY)):
+        if contact.user and principal is None:
+            continue
+        patients = None if principal is None else seen(principal, Action.VIEW_PATIENT, lambda: everybody)
+        if patients is None:
             of_all.append(contact)
-        elif principal is not None:
-            for patient in principal.patients:
+        else:
+            for patient in sorted(patients):
                 of_patient.setdefault(patient, []).append(contact)
     return of_patient, of_all
 

@@ -14,7 +14,7 @@ from islet.gateways.intake import Intake
 from islet.gateways.turnstile import Turnstile
 
 _TLS_HANDSHAKE_S = 20.0
-_REFRESH_S = 1.0
+_REFRESH_S = 0.5
 
 _log = structlog.get_logger("islet.gateways.amqp")
 

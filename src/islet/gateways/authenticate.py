@@ -6,16 +6,17 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import structs
 
-from islet.access.decide import Action, decide
+from islet.access.decide import Action, Decision, decide
 from islet.access.sas import POLICIES, Admission, admit, new_key
 from islet.access.x509 import PeerCertificate, admit_certificate
 from islet.decode.iothub import Identity, parse_identity
 from islet.errors import AccessDenied, BadInput, NotFound, ProtocolError
 from islet.gateways.authorities import read_authorities
-from islet.model.people import Device, Role
+from islet.model.people import Device, Kind, Principal
 from islet.model.time import Now
 from islet.store.base import Registry
 from islet.store.devices_base import Address, Module, Modules
+from islet.store.principals import Principals
 
 
 def policy_secret(policy: str) -> str:
@@ -66,14 +67,15 @@ class Authenticator:
         self.wall_now = wall_now
         self._registry = registry
         self._modules = modules
+        self._principals = Principals(registry)
         self._version = self._authorities_version = -1
         self._authorities: Mapping[str, bytes] = {}
         self._devices: dict[str, Device] = {}
 
     @property
-    def version(self) -> int:
-        """Grows whenever what was found here may have changed."""
-        return self._registry.version
+    def version(self) -> tuple[int, int]:
+        """Another one whenever what was found here may have changed, or a permission has expired."""
+        return self._principals.epoch(self.wall_now())
 
     def device(self, id: str) -> Device | None:
         """The registered device of that id; None when there is none."""
@@ -116,14 +118,33 @@ class Authenticator:
         if peer is not None and not token:
             admission = self._admit_peer(identity, device, peer)
             assert device is not None
+            self._check_sends(admission.principal, device)
             return device, admission
         admission = self._admit(token, identity.path, self._with_keys(device, identity))
-        principal = admission.principal
-        if principal.kind is not Role.DEVICE and not decide(principal, Action.SEND_EVENTS).allowed:
-            raise AccessDenied("the policy may not act for devices")
+        self._check_sends(admission.principal, device)
         if device is None:  # a policy may be told; a stranger was refused before
             raise AccessDenied("the device is not registered")
         return device, admission
+
+    def may_send(self, device: Device) -> bool:
+        """Whether the device may send for the patient that it belongs to now; one that belongs to nobody may, and
+        what it sends is nobody's."""
+        principal = self._principals.of_device(device, self.wall_now())
+        return not device.patient or decide(principal, Action.SEND_EVENTS, device.patient).allowed
+
+    def _check_sends(self, principal: Principal, device: Device | None) -> None:
+        """Raises AccessDenied unless the device, or the service that acts for it, may send."""
+        if principal.kind is Kind.SERVICE and not self._decide(principal, Action.SEND_EVENTS).allowed:
+            raise AccessDenied("the policy may not act for devices")
+        if device is not None and not self.may_send(device):
+            raise AccessDenied("the device may not send for this patient")
+
+    def decide(self, path: str, token: str, action: Action) -> Decision:
+        """Whether the hub policy that a token names may do it at that endpoint. Raises AccessDenied for the token."""
+        return self._decide(self.admit_service(path, token).principal, action)
+
+    def _decide(self, principal: Principal, action: Action) -> Decision:
+        return decide(self._principals.completed(principal, self.wall_now()), action)
 
     def _admit_peer(self, identity: Identity, device: Device | None, peer: PeerCertificate) -> Admission:
         if self._module(identity) is not None:
@@ -172,10 +193,11 @@ class Authenticator:
         return self._admit(token, path, None)
 
     def check_service(self, path: str, token: str) -> None:
-        """Raises AccessDenied unless a hub policy's token for an endpoint has the right ServiceConnect: to send
-        commands, call methods and see and change twins."""
-        if "ServiceConnect" not in self.admit_service(path, token).principal.rights:
-            raise AccessDenied("the hub policy does not grant ServiceConnect")
+        """Raises AccessDenied unless a hub policy's token for an endpoint allows to send commands, call methods and
+        see and change twins (at IoT Hub the right ServiceConnect)."""
+        decision = self.decide(path, token, Action.COMMAND_DEVICES)
+        if not decision.allowed:
+            raise AccessDenied(decision.reason)
 
     async def registered(self, id: str) -> Device:
         """The device as the registry has it now. Raises NotFound."""

@@ -26,7 +26,7 @@ class Trusted(Protocol):
     """What is asked of the registry."""
 
     @property
-    def version(self) -> int: ...
+    def version(self) -> object: ...
     def knows_certificate(self, thumbprints: Iterable[str], /) -> bool:
         """Whether a device (or one that may register) has one of these thumbprints."""
 
@@ -52,7 +52,7 @@ class _Anchors:
     def __init__(self, context: ssl.SSLContext, trusted: Sequence[Trusted]) -> None:
         self._context, self._trusted = context, trusted
         self._loaded: set[bytes] = set()
-        self._seen = [-1] * len(trusted)
+        self._seen: list[object] = [-1] * len(trusted)
 
     def see(self, _: object, direction: str, version: int, content: int, message: int, data: bytes) -> None:
         """A TLS message, before OpenSSL deals with it; of records only the header. Never raises."""

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, UnsetType, structs
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from islet.access.decide import Action, decide
+from islet.access.decide import Action
 from islet.access.sas import is_key, new_key
 from islet.access.x509 import parse_thumbprint
 from islet.decode.iothub import DEVICE_ID
@@ -198,8 +198,7 @@ class RegistryEndpoints:
 
 def check(authenticator: Authenticator, request: Request, path: str, action: Action) -> None:
     """Raises AccessDenied unless the caller has a hub policy's token for that endpoint which grants the action."""
-    admission = authenticator.admit_service(path, request.headers.get("authorization", ""))
-    decision = decide(admission.principal, action)
+    decision = authenticator.decide(path, request.headers.get("authorization", ""), action)
     if not decision.allowed:
         raise AccessDenied(decision.reason)
 

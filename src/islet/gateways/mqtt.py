@@ -24,7 +24,7 @@ from islet.model.people import Device
 
 _TLS_HANDSHAKE_S = 20.0
 _BACKLOG = 4096
-_REFRESH_S = 1.0
+_REFRESH_S = 0.5
 _FLUSH_S = 2.0
 
 _log = structlog.get_logger("islet.gateways.mqtt")

@@ -286,6 +286,8 @@ class Connection(asyncio.Protocol):
             self.close("the device has new keys")
         elif self._peer is not None and not self._server.authenticator.is_still(device, self._peer):
             self.close("the device has another certificate, or its authority is trusted no more")
+        elif not self._server.authenticator.may_send(device):
+            self.close("the device may not send for its patient")
         else:
             self.device = device
 

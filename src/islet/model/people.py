@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from msgspec import Struct
 
 from islet.errors import BadInput
+from islet.model.permissions import Permission
 
 _PATIENT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # stands in addresses, topics and file names as it is
 
@@ -19,8 +20,20 @@ class Role(StrEnum):
     CLINICIAN = "clinician"
     CARE_PARTNER = "care_partner"
     PATIENT = "patient"
+    RESEARCHER = "researcher"
+    AUDITOR = "auditor"
     APPLICATION = "application"
     DEVICE = "device"
+
+
+class Kind(StrEnum):
+    """What a principal is. People and applications have a role besides; a group has members and asks for nothing."""
+
+    DEVICE = "device"
+    USER = "user"
+    APPLICATION = "application"
+    GROUP = "group"
+    SERVICE = "service"
 
 
 class Patient(Struct, frozen=True, kw_only=True):
@@ -80,11 +93,28 @@ class User(Struct, frozen=True, kw_only=True):
     enabled: bool = True
 
 
+class Session(Struct, frozen=True, kw_only=True):
+    """A log-in that holds. `key`: the id of the API key that it was made with; `by`: who acts as the user."""
+
+    user: str
+    expires_us: int
+    key: str = ""
+    by: str = ""
+
+
 class Principal(Struct, frozen=True, kw_only=True):
     """Who asks, after the credential has been checked."""
 
-    kind: Role
+    kind: Kind
     name: str
+    role: Role | None = None
+    """Of a user, an application or a device."""
     patients: tuple[str, ...] = ()
+    """Those assigned to it; "*" is everybody."""
     rights: tuple[str, ...] = ()
-    """For a hub policy's token: RegistryRead, RegistryWrite, ServiceConnect, DeviceConnect."""
+    """For a service (a hub policy's token): RegistryRead, RegistryWrite, ServiceConnect, DeviceConnect."""
+    groups: tuple[str, ...] = ()
+    granted: tuple[Permission, ...] = ()
+    """What concerns it and is in force, by priority; what comes with its role is not among them."""
+    scope: tuple[str, ...] | None = None
+    """The actions of the key that it came with; None where nothing narrows it."""

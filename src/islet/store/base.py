@@ -15,7 +15,7 @@ from islet.access.audit import AuditLine
 from islet.log.base import Slice
 from islet.model.alerts import Alert
 from islet.model.hours import Hours
-from islet.model.people import Device, Patient, User
+from islet.model.people import Device, Patient, Session, User
 from islet.model.series import Series
 from islet.model.topics import Topic
 
@@ -116,6 +116,12 @@ class EntryKind(StrEnum):
     """Devices with a common key or authority that may."""
     CONTACT = "contact"
     """One way to reach somebody (`islet.contacts`): a chat, a mailbox, a browser; its address is among the secrets."""
+    PERMISSION = "permission"
+    """A line of the table of permissions (`islet.model.permissions`)."""
+    API_KEY = "api_key"
+    """A key of an application or a service (`islet.access.keys`): its hash, whose it is, what for, until when."""
+    PRINCIPALS = "principals"
+    """A group of principals (`islet.store.principals`); id is its name."""
     JOB = "job"
     """What a job found last (cohorts, anomalies); id is the job's name."""
 
@@ -152,11 +158,16 @@ class Registry(Protocol):
     def put_user(self, user: User) -> None:
         """All their sessions end when they are disabled or their password is another."""
 
-    def create_session(self, token_hash: str, user: str, expires_us: int, now_us: int | None = None) -> None:
-        """Also forgets everybody's sessions that are over at `now_us`, where it is given."""
+    def create_session(
+        self, token_hash: str, user: str, expires_us: int, now_us: int | None = None, *, key: str = "", by: str = ""
+    ) -> None:
+        """Also forgets everybody's sessions that are over at `now_us`, where it is given. `key`, `by`: as in Session."""
+
+    def session(self, token_hash: str, now_us: int) -> Session | None:
+        """The session, where its time is not over; its user may be disabled or gone."""
 
     def session_user(self, token_hash: str, now_us: int) -> User | None:
-        """The enabled user of a session that has not expired."""
+        """The enabled user of a log-in that has not expired; not of a key's token."""
 
     def delete_session(self, token_hash: str) -> None: ...
     def delete_sessions(self, user: str) -> None:
@@ -179,8 +190,15 @@ class Registry(Protocol):
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:
         """A line in the audit trail for an act that changes no entry."""
 
+    def audit_length(self) -> int:
+        """How many lines the audit trail has."""
+
     def audit(self, after: int = 0, limit: int = 1000) -> list[AuditLine]:
         """The audit trail in order, from the line behind number `after` on."""
+
+    @property
+    def sessions_ended(self) -> int:
+        """Grows whenever sessions are ended before their time, by any process; streams compare it."""
 
     @property
     def version(self) -> int:

@@ -12,7 +12,7 @@ import msgspec
 from islet.access.audit import FIRST_SEAL, AuditLine, sealed
 from islet.errors import AlreadyExists, NotFound
 from islet.log.connection import Readers, open_database, plain_errors, transaction
-from islet.model.people import Device, Patient, User
+from islet.model.people import Device, Patient, Session, User
 from islet.store.base import UNSAID, EntryKind
 
 _TABLES: Final = """
@@ -22,8 +22,11 @@ CREATE TABLE IF NOT EXISTS registered (
 CREATE TABLE IF NOT EXISTS registry_version (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL) STRICT;
 INSERT OR IGNORE INTO registry_version VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS session (
-    token_hash TEXT PRIMARY KEY, user TEXT NOT NULL, expires_us INTEGER NOT NULL
+    token_hash TEXT PRIMARY KEY, user TEXT NOT NULL, expires_us INTEGER NOT NULL, key TEXT NOT NULL DEFAULT '',
+    acting TEXT NOT NULL DEFAULT ''
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sessions_ended (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL) STRICT;
+INSERT OR IGNORE INTO sessions_ended VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS secret (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS thumbprint (
     thumbprint TEXT NOT NULL, device TEXT NOT NULL, PRIMARY KEY (thumbprint, device)
@@ -46,6 +49,7 @@ class SqliteRegistry:
         self._writer = open_database(path, key, synchronous="FULL")
         with self._transaction():
             self._writer.execute(_TABLES)
+            self._add_columns()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -109,22 +113,30 @@ class SqliteRegistry:
                 self._end_sessions(user.name)
             self._put(user.name, user)
 
-    def create_session(self, token_hash: str, user: str, expires_us: int, now_us: int | None = None) -> None:
+    def create_session(
+        self, token_hash: str, user: str, expires_us: int, now_us: int | None = None, *, key: str = "", by: str = ""
+    ) -> None:
         with self._transaction():
             if now_us is not None:
                 self._writer.execute("DELETE FROM session WHERE expires_us <= ?", (now_us,))
-            self._writer.execute("INSERT OR REPLACE INTO session VALUES (?, ?, ?)", (token_hash, user, expires_us))
+            values = (token_hash, user, expires_us, key, by)
+            self._writer.execute("INSERT OR REPLACE INTO session VALUES (?, ?, ?, ?, ?)", values)
+
+    def session(self, token_hash: str, now_us: int) -> Session | None:
+        with self._readers.one() as reader:
+            query = "SELECT user, expires_us, key, acting FROM session WHERE token_hash = ? AND expires_us > ?"
+            rows: list[Any] = reader.execute(query, (token_hash, now_us)).fetchall()
+        return Session(user=rows[0][0], expires_us=rows[0][1], key=rows[0][2], by=rows[0][3]) if rows else None
 
     def session_user(self, token_hash: str, now_us: int) -> User | None:
-        with self._readers.one() as reader:
-            query = "SELECT user FROM session WHERE token_hash = ? AND expires_us > ?"
-            name: str | None = reader.execute(query, (token_hash, now_us)).get
-        user = None if name is None else self.user(name)
+        session = self.session(token_hash, now_us)
+        user = None if session is None or session.key else self.user(session.user)
         return user if user is not None and user.enabled else None
 
     def delete_session(self, token_hash: str) -> None:
         with self._transaction():
             self._writer.execute("DELETE FROM session WHERE token_hash = ?", (token_hash,))
+            self._sessions_ended()
 
     def delete_sessions(self, user: str) -> None:
         with self._transaction():
@@ -167,11 +179,22 @@ class SqliteRegistry:
         with self._transaction():
             self._note(at_us, by, action, kind, id, "", "")
 
+    def audit_length(self) -> int:
+        with self._readers.one() as reader:
+            length: int = reader.execute("SELECT coalesce(max(number), 0) FROM audit").get
+            return length
+
     def audit(self, after: int = 0, limit: int = 1000) -> list[AuditLine]:
         with self._readers.one() as reader:
             query = "SELECT line FROM audit WHERE number > ? ORDER BY number LIMIT ?"
             rows: list[Any] = reader.execute(query, (after, limit)).fetchall()
         return [msgspec.json.decode(line, type=AuditLine) for (line,) in rows]
+
+    @property
+    def sessions_ended(self) -> int:
+        with self._readers.one() as reader:
+            version: int = reader.execute("SELECT version FROM sessions_ended").get
+            return version
 
     @property
     def version(self) -> int:
@@ -198,6 +221,17 @@ class SqliteRegistry:
 
     def _end_sessions(self, user: str) -> None:
         self._writer.execute("DELETE FROM session WHERE user = ?", (user,))
+        self._sessions_ended()
+
+    def _sessions_ended(self) -> None:
+        self._writer.execute("UPDATE sessions_ended SET version = version + 1")
+
+    def _add_columns(self) -> None:
+        """Those that registries of earlier versions lack."""
+        there = {row[1] for row in self._writer.execute("PRAGMA table_info(session)")}
+        for column in ("key", "acting"):
+            if column not in there:
+                self._writer.execute(f"ALTER TABLE session ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
 
     def _note(self, at_us: int, by: str, action: str, kind: str, id: str, before: str, after: str) -> None:
         last: bytes | None = self._writer.execute("SELECT line FROM audit ORDER BY number DESC LIMIT 1").get

@@ -10,6 +10,7 @@ from starlette.routing import Route
 
 from islet.model.people import User
 from islet.model.units import GLUCOSE_UNITS
+from islet.web.addresses import address_of
 from islet.web.answers import render
 from islet.web.attempts import Attempts
 from islet.web.context import WebContext
@@ -21,6 +22,7 @@ from islet.web.sessions import (
     TooManyAttempts,
     Viewer,
     cookie_name,
+    enter_with_code,
     log_in,
     log_out,
     set_session_cookie,
@@ -55,9 +57,13 @@ def routes(context: WebContext, door: Door | None = None) -> list[Route]:
     async def change(request: Request) -> Response:
         return await _change(context, request)
 
+    async def enter_code(request: Request) -> Response:
+        return await _enter_code(context, entrance, request)
+
     return [
         Route("/login", show, methods=["GET"]),
         Route("/login", enter, methods=["POST"]),
+        Route("/login/code", enter_code, methods=["POST"]),
         Route("/logout", leave, methods=["POST"]),
         Route("/settings", change, methods=["POST"]),
     ]
@@ -72,7 +78,7 @@ def local_path(wanted: str) -> str:
 
 async def _enter(context: WebContext, door: Door, request: Request) -> Response:
     fields = await _fields(request, "name", "password", "next")
-    address = request.client.host if request.client else ""
+    address = address_of(request, context.proxies)
     try:
         entered = await log_in(context, door, fields["name"].strip(), fields["password"], address)
     except TooManyAttempts as wait:
@@ -81,8 +87,31 @@ async def _enter(context: WebContext, door: Door, request: Request) -> Response:
         return response
     if entered is None:
         return _login_page(context, request, fields["next"], refused=True, status=401)
-    response = RedirectResponse(local_path(fields["next"]), 303)
-    set_session_cookie(context, response, entered[1])
+    if entered.waits:
+        return _code_page(context, request, fields["next"], entered.token)
+    return _entered(context, fields["next"], entered.token)
+
+
+async def _enter_code(context: WebContext, door: Door, request: Request) -> Response:
+    """The second step of a log-in: the code, with the token that the first step gave."""
+    fields = await _fields(request, "pending", "code", "next")
+    address, pending = address_of(request, context.proxies), fields["pending"]
+    try:
+        token = await run_in_threadpool(enter_with_code, context, door, pending, fields["code"], address)
+    except NotLoggedIn:
+        return _login_page(context, request, fields["next"], status=401)
+    except TooManyAttempts as wait:
+        response = _code_page(context, request, fields["next"], pending, wait_s=wait.wait_s, status=429)
+        response.headers["retry-after"] = str(wait.wait_s)
+        return response
+    if token is None:
+        return _code_page(context, request, fields["next"], pending, refused=True, status=401)
+    return _entered(context, fields["next"], token)
+
+
+def _entered(context: WebContext, wanted: str, token: str) -> Response:
+    response = RedirectResponse(local_path(wanted), 303)
+    set_session_cookie(context, response, token)
     return response
 
 
@@ -128,6 +157,20 @@ def _login_page(
 ) -> Response:
     values = {"next": local_path(wanted), "refused": refused, "wait_s": wait_s}
     return render(context, request, None, "login.html", values, status=status)
+
+
+def _code_page(
+    context: WebContext,
+    request: Request,
+    wanted: str,
+    pending: str,
+    *,
+    refused: bool = False,
+    wait_s: int = 0,
+    status: int = 200,
+) -> Response:
+    values = {"next": local_path(wanted), "pending": pending, "refused": refused, "wait_s": wait_s}
+    return render(context, request, None, "login_code.html", values, status=status)
 
 
 async def _fields(request: Request, *names: str) -> dict[str, str]:

@@ -140,7 +140,7 @@ async def snooze(context: WebContext, request: Request, viewer: Viewer) -> Respo
         wish = msgspec.json.decode(await request.body(), type=_Snooze)
     except msgspec.DecodeError:
         raise BadInput('snooze: expected {"minutes": a number}', reason="snooze") from None
-    by, now_us = viewer.user.name, context.now()
+    by, now_us = viewer.name, context.now()
     until_us = await run_in_threadpool(alarms_of(context).outbox.snooze, alert.id, wish.minutes, by, now_us)
     await run_in_threadpool(
         lambda: context.registry.note(f"snoozed for {wish.minutes:g} min", "alert", alert.id, by=by, at_us=now_us)

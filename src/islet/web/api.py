@@ -84,7 +84,7 @@ async def acknowledge(context: WebContext, request: Request, viewer: Viewer) -> 
         onset_us=alert.onset_us,
         at_us=context.now(),
         severity=alert.severity,
-        by=viewer.user.name,
+        by=viewer.name,
     )
     await committed(context.commit, appends=[Append(topic=Topic.ALERTS, batch=change_documents([change]))])
     return json_response({"id": alert.id, "by": alert.acknowledged_by or change.by})

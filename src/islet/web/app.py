@@ -6,10 +6,29 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from islet.web import account, alarms, api, cohorts, contacts, log_api, pages, policies, reports, rules, streams
+from islet.web import (
+    account,
+    alarms,
+    api,
+    cohorts,
+    contacts,
+    log_api,
+    pages,
+    permissions,
+    policies,
+    reports,
+    research,
+    rules,
+    second_factor,
+    streams,
+    tokens,
+)
+from islet.web.attempts import Attempts
 from islet.web.context import Commits, WebContext
+from islet.web.hashing import Hashing
 from islet.web.live import LiveHub
 from islet.web.security import SameOrigin, SecurityHeaders
+from islet.web.sessions import Door
 
 __all__ = ["Commits", "LiveHub", "WebContext", "middleware", "routes"]
 
@@ -18,8 +37,10 @@ def routes(context: WebContext) -> list[BaseRoute]:
     """All pages, JSON endpoints and streams. At the end of the process call `context.live.close()` first: it ends the
     streams, which would otherwise hold up a graceful stop."""
     static = StaticFiles(directory=Path(__file__).parent / "static")
+    door = Door(attempts=Attempts(speed=context.speed), hashing=Hashing())
     return [
-        *account.routes(context),
+        *account.routes(context, door),
+        *second_factor.routes(context, door),
         *pages.routes(context),
         *rules.routes(context),
         *cohorts.routes(context),
@@ -27,9 +48,12 @@ def routes(context: WebContext) -> list[BaseRoute]:
         *contacts.routes(context),
         *policies.routes(context),
         *reports.routes(context),
+        *permissions.routes(context),
+        *research.routes(context),
         *api.routes(context),
         *log_api.routes(context),
         *streams.routes(context),
+        *tokens.routes(context),
         Mount("/static", static, name="static"),
     ]
 

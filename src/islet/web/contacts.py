@@ -131,7 +131,7 @@ def _form_route(context: WebContext) -> Route:
 
 def _change(context: WebContext, viewer: Viewer, fields: Mapping[str, str]) -> str:
     """What was done, as a key of _SAID."""
-    act, now_us, by = fields.get("act", ""), context.now(), viewer.user.name
+    act, now_us, by = fields.get("act", ""), context.now(), viewer.name
     alarms = alarms_of(context)
     if act == "add":
         return _add(context, viewer, fields)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from islet.contacts.book import ContactBook
@@ -12,6 +12,8 @@ from islet.model.time import Now
 from islet.notify.outbox import Outbox
 from islet.notify.recipients import Contact
 from islet.store.base import Registry, Store
+from islet.store.principals import Principals
+from islet.web.addresses import Network
 from islet.web.live import LiveHub
 
 
@@ -59,6 +61,18 @@ class WebContext:
     """Which rules there are and what is set; without it there are no pages about them."""
     alarms: WebAlarms | None = None
     """Who is told and what became of it; without it there are no pages about that."""
+    wall: Now | None = None
+    """The wall's clock, by which codes of phones change; the platform's where it is not given."""
+    proxies: tuple[Network, ...] = ()
+    """Whose X-Forwarded-For is believed."""
+    principals: Principals = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "principals", Principals(self.registry))
+
+    def wall_us(self) -> int:
+        """The wall's clock."""
+        return self.now() if self.wall is None else self.wall()
 
     def after_us(self, wall_s: float) -> int:
         """The platform's instant `wall_s` seconds of the wall's clock from now.

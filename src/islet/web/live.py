@@ -15,7 +15,9 @@ from typing import Final
 import structlog
 
 from islet.log.base import Log
+from islet.model.time import Now
 from islet.store.base import Registry
+from islet.store.principals import Principals
 from islet.web.updates import Positions, Update, between, ends_of
 
 _PACE_S: Final = 0.02  # at most 50 pieces a second: below what an eye sees, and cheap at any commit rate
@@ -93,9 +95,10 @@ class Subscription:
 class LiveHub:
     """The tailer and its subscriptions; it starts with the first one, and `close` ends them all."""
 
-    def __init__(self, log: Log, registry: Registry) -> None:
-        self._log = log
-        self._registry = registry
+    def __init__(self, log: Log, registry: Registry, now: Now = lambda: 0) -> None:
+        """`now`: the clock by which permissions end; without it their end is noticed at the next heartbeat."""
+        self._log, self._registry, self._now = log, registry, now
+        self._principals = Principals(registry)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -144,7 +147,7 @@ class LiveHub:
             self._thread = thread  # only now: `close` joins it
 
     def _tail(self) -> None:
-        seen, registry_version = 0, self._registry.version
+        seen, rights = 0, self._rights()
         self._skip_to_end()
         while not self._stop.is_set():
             try:
@@ -152,13 +155,17 @@ class LiveHub:
                 if version != seen:
                     self._round()
                     seen = version
-                if registry_version != (registry_version := self._registry.version):
+                if rights != (rights := self._rights()):
                     self.recheck()
             except Exception as error:  # whatever a back end raises, the next round may be well again
                 if not self._stop.is_set():
                     _log.error("live tailer", error=type(error).__name__)
                     self._stop.wait(_WAIT_S)
             self._stop.wait(_PACE_S)
+
+    def _rights(self) -> tuple[object, ...]:
+        """Another one whenever somebody may have lost a session or a right."""
+        return self._principals.epoch(self._now()), self._registry.sessions_ended
 
     def _skip_to_end(self) -> None:
         """What came before the first viewer is theirs to read."""

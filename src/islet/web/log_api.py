@@ -52,7 +52,9 @@ def pull(context: WebContext, request: Request, viewer: Viewer) -> Response:
     limit = min(_number(request, "limit", _LIMIT), _LARGEST_LIMIT)
     offset = _starts(context, request, viewer, topic)[partition]
     piece = context.log.read(topic, partition, offset, max(1, limit))
-    entries, next_offset = ([], offset) if piece is None else (entries_of(piece, viewer.audience, limit))
+    entries, next_offset = (
+        ([], offset) if piece is None else (entries_of(piece, viewer.audience_for(Action.CONSUME_LOG), limit))
+    )
     end = context.log.end(topic)[partition]
     if "application/x-ndjson" in request.headers.get("accept", ""):
         headers = {"islet-next-offset": str(next_offset), "islet-end": str(end)}
@@ -82,7 +84,7 @@ async def stream(context: WebContext, request: Request, viewer: Viewer) -> Respo
 
 
 async def _frames(context: WebContext, viewer: Viewer, topic: Topic, followed: dict[int, int]) -> AsyncIterator[bytes]:
-    audience = viewer.audience
+    audience = await run_in_threadpool(viewer.audience_for, Action.CONSUME_LOG)
     with context.live.subscribe(heartbeat_s=HEARTBEAT_S, wants_updates=False) as subscription:
         yield b"retry: 1000\n\n"
         while not subscription.closed:
@@ -96,7 +98,7 @@ async def _frames(context: WebContext, viewer: Viewer, topic: Topic, followed: d
             else:
                 await subscription.changed()
             if subscription.beat_is_due():
-                if not await run_in_threadpool(still, context, viewer):
+                if not await run_in_threadpool(still, context, viewer, audience, Action.CONSUME_LOG):
                     return
                 yield b": heartbeat\n\n"
 

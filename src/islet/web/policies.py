@@ -95,7 +95,7 @@ def _change(context: WebContext, request: Request, viewer: Viewer, fields: Seque
     names = _rule_names(context)
     try:
         policy = None if ("back", "1") in fields else entered_policy(fields, before)
-        book.set_policy(of, policy, rules=names, by=viewer.user.name, at_us=context.now())
+        book.set_policy(of, policy, rules=names, by=viewer.name, at_us=context.now())
     except BadInput as error:
         return _page(context, request, viewer, patient, Form.again(fields), True, str(error))
     return RedirectResponse(f"{request.url.path}?saved=1", 303)

@@ -71,7 +71,7 @@ def change(context: WebContext, request: Request, viewer: Viewer, entered: Enter
             of=place.of,
             enabled=enabled,
             parameters=parameters,
-            author=viewer.user.name,
+            author=viewer.name,
             set_us=context.now(),
         )
         book.set(override, viewer.user.role)

@@ -1,15 +1,21 @@
 """Who asks: log-in, log-out, and the viewer behind a cookie or a bearer token."""
 
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import Final
 
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from islet.access.decide import EVERYBODY, Action, decide, visible
+from islet.access.decide import Action, decide, seen
+from islet.access.keys import is_valid, key_id
 from islet.access.passwords import hash_password, new_token, token_hash, verify_password
+from islet.access.second_factor import taken
 from islet.errors import AccessDenied, IsletError
 from islet.model.people import Principal, User
+from islet.store.principals import read_key
+from islet.store.second_factors import put_second_factor, read_second_factor
 from islet.web.attempts import Attempts
 from islet.web.context import WebContext
 from islet.web.hashing import RETRY_S, Hashing
@@ -17,6 +23,10 @@ from islet.web.updates import Audience
 
 _NOBODY: Final = hash_password(new_token())
 """An unknown name is checked against this, so that it takes as long as a known one."""
+_KEY: Final = "key:"
+_WAITS: Final = "second factor"
+"""As the key of a session that waits for its code. It is no key's id, so that nothing takes it for a session."""
+_WAITS_S: Final = 300
 
 
 class NotLoggedIn(IsletError):
@@ -37,14 +47,26 @@ class Viewer:
 
     user: User
     principal: Principal
-    session: str
+    credential: str
+    """The hash of their session's token, or the id of their key."""
+    everybody: Callable[[], Iterable[str]]
+    """The ids of all patients."""
+    by: str = ""
+    """Who acts as the user; "" where the user does."""
+
+    @property
+    def name(self) -> str:
+        """Who did it, for the audit trail and for people."""
+        return f"{self.user.name} ({self.by})" if self.by else self.user.name
 
     @property
     def audience(self) -> Audience:
         """The patients they may see; None means everybody."""
-        if visible(self.principal, EVERYBODY):
-            return None
-        return frozenset(patient for patient in self.principal.patients if visible(self.principal, patient))
+        return self.audience_for(Action.VIEW_PATIENT)
+
+    def audience_for(self, action: Action) -> Audience:
+        """The patients for whom they may do it; None means everybody."""
+        return seen(self.principal, action, self.everybody)
 
     def may(self, action: Action, patient: str | None = None) -> bool:
         return decide(self.principal, action, patient).allowed
@@ -67,34 +89,83 @@ class Door:
 
     attempts: Attempts
     hashing: Hashing
+    codes: threading.Lock = field(default_factory=threading.Lock)
+    """A second factor's code is read and marked as used by one request at a time; two at once would both be taken."""
 
 
-async def log_in(context: WebContext, door: Door, name: str, password: str, address: str) -> tuple[User, str] | None:
-    """The user and a new session's token; None when name and password do not fit, or the user is disabled.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entered:
+    """A password that fits: a new session's token; or, where a second factor is asked for, the token of one that waits
+    for its code."""
+
+    user: User
+    token: str
+    waits: bool
+
+
+async def log_in(context: WebContext, door: Door, name: str, password: str, address: str) -> Entered | None:
+    """A new session; None when name and password do not fit, or the user is disabled.
 
     Raises TooManyAttempts while that name or address has to wait, or when too many are waiting for their check.
     """
     if door.hashing.full:
         raise TooManyAttempts(RETRY_S)
-    wait_us = door.attempts.begin(name, address, context.now())
-    if wait_us > 0:
-        raise TooManyAttempts(max(1, round(wait_us / 1e6 / context.speed)))
+    begin_attempt(context, door, name, address)
     entered = await door.hashing.run(lambda: _enter(context, name, password))
     if entered is not None:
         door.attempts.succeeded(name, address, context.now())
     return entered
 
 
-def _enter(context: WebContext, name: str, password: str) -> tuple[User, str] | None:
+def begin_attempt(context: WebContext, door: Door, name: str, address: str) -> None:
+    """Count an attempt to get in. Raises TooManyAttempts while that name or address has to wait."""
+    wait_us = door.attempts.begin(name, address, context.now())
+    if wait_us > 0:
+        raise TooManyAttempts(max(1, round(wait_us / 1e6 / context.speed)))
+
+
+def enter_with_code(context: WebContext, door: Door, pending: str, code: str, address: str) -> str | None:
+    """A session's token for one that waits, or None where the code is wrong. Raises NotLoggedIn, TooManyAttempts."""
+    waiting = context.registry.session(token_hash(pending), context.now())
+    user = None if waiting is None or waiting.key != _WAITS else context.registry.user(waiting.user)
+    if user is None or not user.enabled:
+        raise NotLoggedIn("too late; log in again")
+    name = f"{user.name}/code"
+    begin_attempt(context, door, name, address)
+    if not take_code(context, door, user.name, code):
+        return None
+    door.attempts.succeeded(name, address, context.now())
+    context.registry.delete_session(token_hash(pending))
+    return _new_session(context, user)
+
+
+def take_code(context: WebContext, door: Door, user: str, code: str) -> bool:
+    """Whether the code is one of theirs that was not used before; it is used then."""
+    with door.codes:
+        factor = read_second_factor(context.registry, user)
+        after = None if factor is None else taken(factor, code, context.wall_us())
+        if after is not None:
+            put_second_factor(context.registry, user, after)
+        return after is not None
+
+
+def _enter(context: WebContext, name: str, password: str) -> Entered | None:
     user = context.registry.user(name)
     fits = verify_password(user.password_hash if user else _NOBODY, password)
     if user is None or not user.enabled or not fits:
         return None
-    token = new_token()
-    context.registry.create_session(
-        token_hash(token), user.name, context.after_us(context.session_h * 3600), context.now()
-    )
-    return user, token
+    factor = read_second_factor(context.registry, name)
+    if factor is None or not factor.confirmed:
+        return Entered(user=user, token=_new_session(context, user), waits=False)
+    token, ends_us = new_token(), context.after_us(_WAITS_S)
+    context.registry.create_session(token_hash(token), user.name, ends_us, context.now(), key=_WAITS)
+    return Entered(user=user, token=token, waits=True)
+
+
+def _new_session(context: WebContext, user: User) -> str:
+    token, ends_us = new_token(), context.after_us(context.session_h * 3600)
+    context.registry.create_session(token_hash(token), user.name, ends_us, context.now())
+    return token
 
 
 def set_session_cookie(context: WebContext, response: Response, token: str) -> None:
@@ -111,7 +182,7 @@ def set_session_cookie(context: WebContext, response: Response, token: str) -> N
 
 def log_out(context: WebContext, viewer: Viewer) -> None:
     """End the session, and every stream that lives by it."""
-    context.registry.delete_session(viewer.session)
+    context.registry.delete_session(viewer.credential)
     context.live.recheck()
 
 
@@ -121,20 +192,82 @@ def viewer_of(context: WebContext, connection: HTTPConnection) -> Viewer:
     token = credential.strip() if scheme.lower() == "bearer" else connection.cookies.get(cookie_name(context), "")
     if not token:
         raise NotLoggedIn("log in first")
-    return _viewer(context, token_hash(token))
+    viewer = _viewer(context, token)
+    if viewer.by:
+        used = f"used: {connection.scope.get('method', 'GET')} {connection.url.path}"
+        context.registry.note(used, "impersonation", viewer.user.name, by=viewer.by, at_us=context.now())
+    return viewer
 
 
-def still(context: WebContext, viewer: Viewer) -> bool:
-    """Whether the session holds and sees what it saw; a stream ends otherwise."""
+def key_of(viewer: Viewer) -> str:
+    """The id of the key that they came with; "" where it was a session, or a token made with a key."""
+    return viewer.credential.removeprefix(_KEY) if viewer.credential.startswith(_KEY) else ""
+
+
+def still(context: WebContext, viewer: Viewer, audience: Audience, action: Action) -> bool:
+    """Whether the credential holds and its owner sees what they saw; a stream ends otherwise."""
     try:
-        return _viewer(context, viewer.session).principal == viewer.principal
+        again = _again(context, viewer.credential)
     except NotLoggedIn:
         return False
+    return again.principal == viewer.principal and again.audience_for(action) == audience
 
 
-def _viewer(context: WebContext, session: str) -> Viewer:
-    user = context.registry.session_user(session, context.now())
-    if user is None:
+def _viewer(context: WebContext, token: str) -> Viewer:
+    id = key_id(token)
+    if not id:
+        return _of_session(context, token_hash(token))
+    key = read_key(context.registry, id)
+    if key is None or not is_valid(key, token, context.now()):
+        raise NotLoggedIn("the key is not valid, or not any more")
+    return _of_key(context, id)
+
+
+def _again(context: WebContext, credential: str) -> Viewer:
+    if credential.startswith(_KEY):
+        return _of_key(context, credential.removeprefix(_KEY))
+    return _of_session(context, credential)
+
+
+def _of_session(context: WebContext, hash: str) -> Viewer:
+    session = context.registry.session(hash, context.now())
+    if session is None:
         raise NotLoggedIn("the session is over; log in again")
-    principal = Principal(kind=user.role, name=user.name, patients=user.patients)
-    return Viewer(user=user, principal=principal, session=session)
+    scope = _scope(context, session.key) if session.key else None
+    return _made(context, session.user, scope, hash, session.by)
+
+
+def _of_key(context: WebContext, id: str) -> Viewer:
+    key = read_key(context.registry, id)
+    if key is None:
+        raise NotLoggedIn("the key is not valid any more")
+    return _made(context, key.user, _scope(context, id), f"{_KEY}{id}", "")
+
+
+def _scope(context: WebContext, id: str) -> tuple[str, ...] | None:
+    """The scope of a key that holds. Raises NotLoggedIn."""
+    key = read_key(context.registry, id)
+    if key is None or context.now() >= key.expires_us:
+        raise NotLoggedIn("the key is not valid any more")
+    return key.scope
+
+
+def _made(context: WebContext, name: str, scope: tuple[str, ...] | None, credential: str, by: str) -> Viewer:
+    user = _enabled(context, name)
+    now_us = context.now()
+    if by and not decide(context.principals.of_user(_enabled(context, by), now_us), Action.IMPERSONATE).allowed:
+        raise NotLoggedIn("the one who acts for this user may not any more")
+    return Viewer(
+        user=user,
+        principal=context.principals.of_user(user, now_us, scope),
+        credential=credential,
+        everybody=lambda: (patient.id for patient in context.registry.patients()),
+        by=by,
+    )
+
+
+def _enabled(context: WebContext, name: str) -> User:
+    user = context.registry.user(name)
+    if user is None or not user.enabled:
+        raise NotLoggedIn("the session is over; log in again")
+    return user

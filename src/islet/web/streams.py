@@ -29,13 +29,11 @@ async def live(context: WebContext, request: Request, viewer: Viewer) -> Respons
     """What the viewer may see, or with `patient=` that patient alone, from the position of `from=` (a snapshot's) or
     of Last-Event-ID (the browser's, when it comes back)."""
     patient = request.query_params.get("patient")
-    audience = viewer.audience
     if patient is not None:
-        viewer.require(Action.VIEW_PATIENT, patient)
-        audience = frozenset({patient})
+        viewer.require(Action.FOLLOW_PATIENT, patient)
     wanted = request.headers.get("last-event-id") or request.query_params.get("from", "")
     start = parse_positions(wanted, context.log.partitions)
-    return event_stream(_live_frames(context, viewer, audience, start))
+    return event_stream(_live_frames(context, viewer, patient, start))
 
 
 def event_stream(frames: AsyncIterator[bytes]) -> Response:
@@ -44,8 +42,10 @@ def event_stream(frames: AsyncIterator[bytes]) -> Response:
 
 
 async def _live_frames(
-    context: WebContext, viewer: Viewer, audience: Audience, start: Positions | None
+    context: WebContext, viewer: Viewer, patient: str | None, start: Positions | None
 ) -> AsyncIterator[bytes]:
+    followed = await run_in_threadpool(viewer.audience_for, Action.FOLLOW_PATIENT)
+    audience = followed if patient is None else frozenset({patient})
     with context.live.subscribe(heartbeat_s=HEARTBEAT_S) as subscription:
         position = context.live.published if start is None else start
         yield _RETRY + _clock(context)
@@ -59,7 +59,7 @@ async def _live_frames(
                 position = update.positions
             await subscription.changed()
             if subscription.beat_is_due():
-                if not await run_in_threadpool(still, context, viewer):
+                if not await run_in_threadpool(still, context, viewer, followed, Action.FOLLOW_PATIENT):
                     return
                 yield _clock(context)
 

@@ -30,10 +30,39 @@ ROLES: Final = {
     Role.CLINICIAN: _("Clinician"),
     Role.CARE_PARTNER: _("Care partner"),
     Role.PATIENT: _("Patient"),
+    Role.RESEARCHER: _("Researcher"),
+    Role.AUDITOR: _("Auditor"),
     Role.APPLICATION: _("Application"),
 }
 REASONS: Final = {
     "this patient is not assigned to the one who asks": _("This patient is not assigned to you."),
+    "the role does not include this": _("Your role does not include this."),
+    "the key that was shown does not include this": _("The key that was shown does not include this."),
+    "the hub policy does not grant this": _("The hub policy does not grant this."),
+    "an administrator has granted this": _("An administrator has granted this."),
+    "an administrator has refused this": _("An administrator has refused this."),
+    "the patient has given consent": _("The patient has given consent."),
+    "the patient has withdrawn consent": _("The patient has withdrawn consent."),
+    "nobody gives consent for a patient": _("Nobody gives consent for a patient."),
+    "only a key makes tokens": _("Only a key makes tokens."),
+    "only the person themselves may do this": _("Only the person themselves may do this."),
+    "nobody acts for an administrator": _("Nobody acts for an administrator."),
+    "the one who acts for this user may not act for another": _("Who acts for somebody may not act for another."),
+    "administrators may do this": _("Administrators may do this."),
+    "clinicians may do this for the patients assigned to them": _(
+        "Clinicians may do this for the patients assigned to them."
+    ),
+    "care partners may do this for whom they follow, with the patient's consent": _(
+        "Care partners may do this for whom they follow, with the patient's consent."
+    ),
+    "patients may do this for themselves": _("Patients may do this for themselves."),
+    "researchers see masked data of the patients assigned to them": _(
+        "Researchers see masked data of the patients assigned to them."
+    ),
+    "auditors may read the audit trail": _("Auditors may read the audit trail."),
+    "applications may read the patients assigned to them": _("Applications may read the patients assigned to them."),
+    "devices send for the patient who wears them": _("Devices send for the patient who wears them."),
+    "the hub policy grants this": _("The hub policy grants this."),
 }
 CHANNELS: Final = {
     "telegram": "Telegram",
@@ -160,6 +189,4 @@ def for_scripts(text: Callable[[str], str]) -> dict[str, str]:
 
 def reason(text: Callable[[str], str], given: str) -> str:
     """A decision's reason in the reader's language, where it is one that people meet; else as it was given."""
-    if given.startswith("the role "):
-        return text(_("Your role does not include this."))
     return text(REASONS.get(given, given))

@@ -1,0 +1,138 @@
+"""Changes of the table of permissions, each with a line in the audit trail: grants, refusals, consents, groups, keys."""
+
+import re
+import secrets
+from typing import Final
+
+import msgspec
+from msgspec import structs
+
+from islet.access.actions import SUBJECTS
+from islet.access.keys import new_api_key
+from islet.access.sas import POLICIES
+from islet.errors import BadInput, NotFound
+from islet.model.people import Kind, Role
+from islet.model.permissions import ASSIGNED, CONSENT_PRIORITY, DEFAULT_PRIORITY, GRANT_PRIORITY, Permission
+from islet.store.base import EntryKind, Registry
+from islet.store.principals import Group, read_groups, read_key
+
+CONSENTED: Final = "the patient has given consent"
+WITHDRAWN: Final = "the patient has withdrawn consent"
+_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LONGEST_REASON: Final = 300
+
+
+def grant(registry: Registry, permission: Permission, *, by: str, at_us: int) -> Permission:
+    """Keep a permission (or a refusal) under a new id. Raises BadInput, or NotFound for whom or what there is not."""
+    if not GRANT_PRIORITY <= permission.priority < DEFAULT_PRIORITY:
+        raise BadInput(f"priority: expected {GRANT_PRIORITY} to {DEFAULT_PRIORITY - 1}", reason="priority")
+    if permission.expires_us and permission.expires_us <= at_us:
+        raise BadInput("the end: expected an instant to come", reason="expires")
+    if len(permission.reason) > _LONGEST_REASON:
+        raise BadInput(f"reason: expected at most {_LONGEST_REASON} characters", reason="reason")
+    for subject in permission.filter:
+        if subject not in SUBJECTS:
+            raise BadInput(f"{subject!r} is no subject; there are {', '.join(SUBJECTS)}", reason="filter")
+    _check_principal(registry, permission.issued_to)
+    wanted = permission.principal_for
+    if wanted not in ("", ASSIGNED) and registry.patient(wanted) is None:
+        raise NotFound(f"there is no patient {wanted!r}")
+    kept = structs.replace(permission, id=secrets.token_hex(4), granted_by=by)
+    _put(registry, kept, by=by, at_us=at_us)
+    return kept
+
+
+def revoke(registry: Registry, id: str, *, by: str, at_us: int) -> None:
+    """Take a permission away; it holds no more when this returns. Raises NotFound."""
+    if registry.entry(EntryKind.PERMISSION, id) is None:
+        raise NotFound(f"there is no permission {id!r}; `islet permissions list` shows all")
+    registry.put_entry(EntryKind.PERMISSION, id, None, by=by, at_us=at_us)
+
+
+def set_consent(registry: Registry, user: str, patient: str, *, given: bool, by: str, at_us: int) -> None:
+    """A patient's word on whether a care partner may follow them: no administrator's permission goes before it.
+
+    Raises NotFound for a user who is no care partner, or a patient who is not there.
+    """
+    found = registry.user(user)
+    if found is None or found.role is not Role.CARE_PARTNER:
+        raise NotFound("there is no care partner of that name")
+    if registry.patient(patient) is None:
+        raise NotFound("there is no such patient")
+    if given and patient not in found.patients:
+        registry.put_user(structs.replace(found, patients=(*found.patients, patient)))
+    id = f"consent {user} {patient}"
+    if given:  # what a care partner may do then is the role's
+        registry.put_entry(EntryKind.PERMISSION, id, None, by=by, at_us=at_us)
+        registry.note(CONSENTED, "consent", f"{user} {patient}", by=by, at_us=at_us)
+        return
+    refusal = Permission(
+        id=id,
+        issued_to=f"{Kind.USER}/{user}",
+        principal_for=patient,
+        priority=CONSENT_PRIORITY,
+        authorized=False,
+        reason=WITHDRAWN,
+        granted_by=by,
+    )
+    _put(registry, refusal, by=by, at_us=at_us)
+
+
+def put_group(registry: Registry, name: str, members: tuple[str, ...], *, by: str, at_us: int) -> None:
+    """Make or change a group; without members it is removed. Raises BadInput, or NotFound for a member."""
+    if not _NAME.fullmatch(name):
+        raise BadInput("group: expected 1 to 64 of A-Z a-z 0-9 _ . -", reason="group")
+    for member in members:
+        _check_principal(registry, member)
+        if not member or member.startswith(("group/", "role/")):
+            raise BadInput("group: expected user/…, application/…, device/… or service/… as members", reason="group")
+    body = msgspec.json.encode(Group(members=members)) if members else None
+    registry.put_entry(EntryKind.PRINCIPALS, name, body, by=by, at_us=at_us)
+
+
+def make_key(
+    registry: Registry,
+    user: str,
+    expires_us: int,
+    scope: tuple[str, ...] | None,
+    purpose: str,
+    *,
+    by: str,
+    at_us: int,
+) -> tuple[str, str]:
+    """A new key for the API: its id, and the token that is shown once. Raises BadInput, or NotFound for the user."""
+    found = registry.user(user)
+    if found is None or found.role is not Role.APPLICATION:
+        raise NotFound(f"there is no application {user!r}; make it with `islet users add --role application`")
+    id, key, token = new_api_key(user, expires_us, scope, purpose)
+    registry.put_entry(EntryKind.API_KEY, id, msgspec.json.encode(key), by=by, at_us=at_us)
+    return id, token
+
+
+def revoke_key(registry: Registry, id: str, *, by: str, at_us: int) -> None:
+    """End a key, and all tokens that were made with it. Raises NotFound."""
+    if read_key(registry, id) is None:
+        raise NotFound(f"there is no key {id!r}; `islet keys list` shows all")
+    registry.put_entry(EntryKind.API_KEY, id, None, by=by, at_us=at_us)
+
+
+def _put(registry: Registry, permission: Permission, *, by: str, at_us: int) -> None:
+    registry.put_entry(EntryKind.PERMISSION, permission.id, msgspec.json.encode(permission), by=by, at_us=at_us)
+
+
+def _check_principal(registry: Registry, issued_to: str) -> None:
+    """Raises BadInput, or NotFound, unless there is somebody of that name ("" is anybody)."""
+    kind, slash, name = issued_to.partition("/")
+    there = {
+        "": lambda: not slash,
+        Kind.USER: lambda: (one := registry.user(name)) is not None and one.role is not Role.APPLICATION,
+        Kind.APPLICATION: lambda: (one := registry.user(name)) is not None and one.role is Role.APPLICATION,
+        Kind.DEVICE: lambda: registry.device(name) is not None,
+        Kind.SERVICE: lambda: name in POLICIES,
+        Kind.GROUP: lambda: name in read_groups(registry),
+        "role": lambda: name in set(Role),
+    }
+    if kind not in there:
+        raise BadInput("expected user/…, application/…, device/…, service/…, group/… or role/…", reason="issued_to")
+    if not there[kind]():
+        raise NotFound(f"there is no {issued_to or 'principal without a name'}")

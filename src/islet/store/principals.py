@@ -1,0 +1,114 @@
+"""Who asks, with what was granted to them: principals made from the registry's users, devices, groups and permissions."""
+
+import threading
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Struct, structs
+
+from islet.access.keys import ApiKey
+from islet.access.sas import device_principal
+from islet.model.people import Device, Kind, Principal, Role, User
+from islet.model.permissions import Permission
+from islet.store.base import EntryKind, Registry
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """Principals that permissions are issued to as one; members are "user/anna", "application/mirror" …"""
+
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Table:
+    version: int
+    permissions: Mapping[str, Sequence[Permission]]
+    groups: Mapping[str, tuple[str, ...]]
+    expiries_us: Sequence[int]
+
+
+class Principals:
+    """Makes principals; keeps the table of permissions until the registry's version changes. From any thread."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._made: _Table | None = None
+        self._making = threading.Lock()
+
+    def of_user(self, user: User, now_us: int, scope: tuple[str, ...] | None = None) -> Principal:
+        """A person or an application as one who asks; `scope` is their key's."""
+        kind = Kind.APPLICATION if user.role is Role.APPLICATION else Kind.USER
+        plain = Principal(kind=kind, name=user.name, role=user.role, patients=user.patients, scope=scope)
+        return self.completed(plain, now_us)
+
+    def of_device(self, device: Device, now_us: int) -> Principal:
+        return self.completed(device_principal(device), now_us)
+
+    def completed(self, principal: Principal, now_us: int) -> Principal:
+        """The principal with its groups, and with what was granted to it and has not expired."""
+        table, name = self._table(), issued_name(principal)
+        groups = table.groups.get(name, ())
+        keys = ["", name, *(f"group/{group}" for group in groups)]
+        if principal.role is not None:
+            keys.append(f"role/{principal.role}")
+        found = [one for key in keys for one in table.permissions.get(key, ()) if not 0 < one.expires_us <= now_us]
+        granted = tuple(sorted(found, key=lambda one: (one.priority, one.authorized, one.id)))
+        return structs.replace(principal, groups=groups, granted=granted)
+
+    def epoch(self, now_us: int) -> tuple[int, int]:
+        """Another one whenever a decision may be another: the registry has changed, or a permission has expired."""
+        table = self._table()
+        return table.version, bisect_right(table.expiries_us, now_us)
+
+    def _table(self) -> _Table:
+        made, version = self._made, self._registry.version
+        if made is not None and made.version == version:
+            return made
+        with self._making:
+            version = self._registry.version  # first: what changes while we read makes it another
+            if self._made is None or self._made.version != version:
+                self._made = _read(self._registry, version)
+            return self._made
+
+
+def issued_name(principal: Principal) -> str:
+    """The principal as a permission's `issued_to` names it."""
+    return f"{principal.kind}/{principal.name}"
+
+
+def read_permissions(registry: Registry) -> list[Permission]:
+    """All that was granted and refused, in the order in which it is asked; without what comes with roles."""
+    found = [msgspec.json.decode(body, type=Permission) for body in registry.entries(EntryKind.PERMISSION).values()]
+    return sorted(found, key=lambda one: (one.priority, one.authorized, one.id))
+
+
+def read_key(registry: Registry, id: str) -> ApiKey | None:
+    """An API key by its id."""
+    body = registry.entry(EntryKind.API_KEY, id)
+    return None if body is None else msgspec.json.decode(body, type=ApiKey)
+
+
+def read_groups(registry: Registry) -> dict[str, Group]:
+    """All groups by name."""
+    return {
+        name: msgspec.json.decode(body, type=Group) for name, body in registry.entries(EntryKind.PRINCIPALS).items()
+    }
+
+
+def _read(registry: Registry, version: int) -> _Table:
+    permissions: dict[str, list[Permission]] = {}
+    for one in read_permissions(registry):
+        permissions.setdefault(one.issued_to, []).append(one)
+    expiries = sorted(one.expires_us for many in permissions.values() for one in many if one.expires_us)
+    groups = _by_member(read_groups(registry).items())
+    return _Table(version=version, permissions=permissions, groups=groups, expiries_us=expiries)
+
+
+def _by_member(groups: Iterable[tuple[str, Group]]) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for name, group in groups:
+        for member in group.members:
+            found[member] = (*found.get(member, ()), name)
+    return found

@@ -1,0 +1,122 @@
+"""The decision: the first permission that fits, by priority; default no; and a reason each time."""
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from islet.access.actions import MEANING, SUBJECTS, Action
+from islet.access.decide import EVERYBODY, decide, seen
+from islet.access.roles import OF_ROLE
+from islet.model.people import Kind, Principal, Role
+from islet.model.permissions import ASSIGNED, CONSENT_PRIORITY, DEFAULT_PRIORITY, Permission, Verb
+
+PATIENTS = ("p-1", "p-2", "p-3")
+
+
+def person(role: Role, *patients: str, granted: tuple[Permission, ...] = ()) -> Principal:
+    ordered = tuple(sorted(granted, key=lambda one: (one.priority, one.authorized, one.id)))
+    return Principal(kind=Kind.USER, role=role, name="anna", patients=patients, granted=ordered)
+
+
+VIEW_P2 = Permission(id="a", issued_to="user/anna", principal_for="p-2", action=Verb.VIEW, filter=("patient",))
+WITHDRAWN = Permission(
+    id="c",
+    issued_to="user/anna",
+    principal_for="p-1",
+    authorized=False,
+    priority=CONSENT_PRIORITY,
+    reason="the patient has withdrawn consent",
+)
+
+permissions = st.builds(
+    Permission,
+    id=st.sampled_from("abcdef"),
+    principal_for=st.sampled_from(["", ASSIGNED, *PATIENTS]),
+    action=st.none() | st.sampled_from(Verb),
+    filter=st.just(()) | st.tuples(st.sampled_from(SUBJECTS)),
+    priority=st.integers(1, DEFAULT_PRIORITY - 1),
+    authorized=st.booleans(),
+)
+principals = st.builds(
+    person,
+    st.sampled_from(Role),
+    granted=st.lists(permissions, max_size=4).map(tuple),
+).flatmap(
+    lambda one: st.lists(st.sampled_from([*PATIENTS, EVERYBODY]), max_size=2, unique=True).map(
+        lambda own: person(one.role or Role.PATIENT, *own, granted=one.granted)
+    )
+)
+
+
+def test_a_permission_adds_one_patient_to_those_of_the_role() -> None:
+    nurse = person(Role.CLINICIAN, "p-1", granted=(VIEW_P2,))
+    assert decide(nurse, Action.VIEW_PATIENT, "p-2").reason == "an administrator has granted this"
+    assert decide(nurse, Action.VIEW_PATIENT, "p-2").permission == "a"
+    assert not decide(nurse, Action.ACKNOWLEDGE, "p-2").allowed
+    assert seen(nurse, Action.VIEW_PATIENT) == frozenset({"p-1", "p-2"})
+
+
+def test_consent_that_was_withdrawn_wins_over_all_that_was_granted() -> None:
+    granted = Permission(id="b", issued_to="user/anna", principal_for="p-1")
+    anna = person(Role.CARE_PARTNER, "p-1", granted=(granted, WITHDRAWN))
+    decision = decide(anna, Action.VIEW_PATIENT, "p-1")
+    assert (decision.allowed, decision.reason) == (False, "the patient has withdrawn consent")
+    assert seen(anna, Action.VIEW_PATIENT) == frozenset()
+
+
+def test_of_one_priority_the_refusal_goes_first() -> None:
+    yes, no = (Permission(id=id, principal_for="p-1", authorized=id == "yes") for id in ("yes", "no"))
+    assert not decide(person(Role.PATIENT, granted=(yes, no)), Action.VIEW_PATIENT, "p-1").allowed
+
+
+def test_one_patient_can_be_kept_from_somebody_who_sees_everybody() -> None:
+    admin = person(Role.ADMINISTRATOR, granted=(WITHDRAWN,))
+    assert seen(admin, Action.VIEW_PATIENT, lambda: PATIENTS) == frozenset({"p-2", "p-3"})
+    assert seen(person(Role.ADMINISTRATOR), Action.VIEW_PATIENT, lambda: PATIENTS) is None
+
+
+def test_a_key_does_no_more_than_its_scope() -> None:
+    mirror = Principal(
+        kind=Kind.APPLICATION, role=Role.APPLICATION, name="m", patients=("*",), scope=(Action.CONSUME_LOG,)
+    )
+    assert decide(mirror, Action.CONSUME_LOG, "p-1").allowed
+    assert decide(mirror, Action.VIEW_PATIENT, "p-1").reason == "the key that was shown does not include this"
+
+
+def test_a_hub_policy_is_told_what_it_lacks() -> None:
+    service = Principal(kind=Kind.SERVICE, name="service", rights=("ServiceConnect",))
+    assert decide(service, Action.COMMAND_DEVICES).allowed
+    assert decide(service, Action.WRITE_REGISTRY).reason == "the hub policy does not grant this"
+
+
+def test_nobody_but_devices_sends_readings_and_nobody_but_the_patient_consents() -> None:
+    senders = {role for role, rows in OF_ROLE.items() if any(one.filter == ("event",) for one in rows)}
+    consenting = {role for role, rows in OF_ROLE.items() if any(one.filter == ("consent",) for one in rows)}
+    assert (senders, consenting) == ({Role.DEVICE}, {Role.PATIENT})
+
+
+def test_every_action_is_another_verb_or_subject() -> None:
+    assert len(set(MEANING.values())) == len(Action) == len(MEANING)
+
+
+ALL_BUT_THEIRS = (
+    Permission(id="no", principal_for=ASSIGNED, authorized=False, priority=1),
+    Permission(id="yes", priority=2),
+)
+
+
+@given(principals, st.sampled_from(Action))
+@example(person(Role.CLINICIAN, "p-1", granted=ALL_BUT_THEIRS), Action.VIEW_PATIENT)
+def test_a_list_holds_exactly_whom_the_decision_allows(principal: Principal, action: Action) -> None:
+    shown = seen(principal, action, lambda: PATIENTS)
+    allowed = {patient for patient in PATIENTS if decide(principal, action, patient).allowed}
+    assert allowed == (set(PATIENTS) if shown is None else shown)
+
+
+@given(principals, st.sampled_from(Action), st.sampled_from(PATIENTS))
+def test_without_a_grant_and_without_a_role_nobody_may_anything(
+    principal: Principal, action: Action, patient: str
+) -> None:
+    nobody = Principal(kind=principal.kind, name=principal.name, patients=principal.patients)
+    decision = decide(nobody, action, patient)
+    assert not decision.allowed
+    assert decision.reason

@@ -1,0 +1,106 @@
+"""Permissions, groups, consents and keys on the command line."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from islet.access.passwords import hash_password
+from islet.cli import main
+from islet.model.people import Device, Patient, Role, User
+from islet.opened import opened_registry
+from islet.settings import Settings
+
+HASH = hash_password("correct horse battery staple")
+
+
+def run(directory: Path, words: str) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["--data-dir", str(directory), *words.split()])
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    with opened_registry(Settings(data_dir=tmp_path)) as registry:
+        for patient in ("p-1", "p-2"):
+            registry.put_patient(Patient(id=patient))
+        for name, role in (("nurse", Role.CLINICIAN), ("anna", Role.CARE_PARTNER), ("mirror", Role.APPLICATION)):
+            registry.put_user(User(name=name, role=role, password_hash=HASH, patients=("p-1",)))
+        registry.create_device(Device(id="cgm-1", patient="p-1"))
+    return tmp_path
+
+
+def test_a_permission_is_granted_explained_listed_and_revoked(directory: Path) -> None:
+    assert run(directory, "permissions explain user/nurse view_patient p-2") == (
+        0,
+        "no: this patient is not assigned to the one who asks\n",
+    )
+    code, line = run(directory, "permissions grant --to user/nurse --for p-2 --action view --days 7 --reason cover")
+    id = line.split("\t")[1]
+    assert code == 0
+    assert run(directory, "permissions list")[1] == line
+    assert run(directory, "permissions explain user/nurse view_patient p-2") == (0, f"yes: cover; permission {id}\n")
+    assert run(directory, f"permissions revoke {id}")[0] == 0
+    assert run(directory, "permissions explain user/nurse view_patient p-2")[1].startswith("no: ")
+    assert run(directory, f"permissions revoke {id}")[0] == 1
+    trail = run(directory, "audit list --kind permission")[1]
+    assert [entry.split("\t")[3] for entry in trail.splitlines()] == ["added", "removed"]
+
+
+def test_a_group_gets_what_is_issued_to_it(directory: Path) -> None:
+    assert run(directory, "groups set ward-3 user/nurse device/cgm-1")[0] == 0
+    assert run(directory, "permissions grant --to group/ward-3 --for p-2 --action view --subjects patient")[0] == 0
+    assert run(directory, "permissions explain user/nurse view_patient p-2")[1].startswith("yes")
+    assert run(directory, "groups set ward-3 device/cgm-1")[0] == 0
+    assert run(directory, "permissions explain user/nurse view_patient p-2")[1].startswith("no")
+
+
+def test_a_refusal_is_asked_before_the_role(directory: Path) -> None:
+    assert run(directory, "permissions grant --to device/cgm-1 --action send --refuse")[0] == 0
+    said = run(directory, "permissions explain device/cgm-1 send_events p-1")[1]
+    assert said.startswith("no: an administrator has refused this; permission")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--to user/nobody", "there is no user/nobody"),
+        ("--to nurse", "expected user/"),
+        ("--to user/mirror", "there is no user/mirror"),
+        ("--to user/nurse --for p-9", "there is no patient"),
+        ("--to user/nurse --subjects weather", "is no subject"),
+        ("--to user/nurse --priority 5", "priority: expected"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_what_was_expected(directory: Path, words: str, said: str) -> None:
+    code, output = run(directory, f"permissions grant {words}")
+    assert code == 1
+    assert said in output
+
+
+def test_consent_is_withdrawn_and_given_again(directory: Path) -> None:
+    ask = "permissions explain user/anna view_patient p-1"
+    assert run(directory, ask)[1].startswith("yes")
+    assert run(directory, "permissions grant --to user/anna --for p-1")[0] == 0
+    assert run(directory, "permissions consent anna p-1 --withdraw --on letter")[0] == 0
+    assert run(directory, ask)[1].startswith("no: the patient has withdrawn consent")
+    assert run(directory, "permissions consent anna p-1 --on letter")[0] == 0
+    assert run(directory, ask)[1].startswith("yes")
+    assert run(directory, "permissions consent nurse p-1 --on letter")[0] == 1
+
+
+def test_a_key_is_shown_once_and_kept_as_a_hash(directory: Path) -> None:
+    code, token = run(directory, "keys add mirror --only consume_log --purpose copy")
+    assert code == 0
+    assert re.fullmatch(r"islet_[0-9a-f]{12}_[\w-]{43}\n", token)
+    id = token.split("_")[1]
+    listing = run(directory, "keys list")[1]
+    assert listing.startswith(f"{id}\tmirror\t")
+    trail = run(directory, "audit list --values")[1]
+    secret = token.strip().split("_", 2)[2]
+    assert secret not in listing + trail
+    assert run(directory, f"keys revoke {id}")[0] == 0
+    assert run(directory, "keys list") == (0, "")
+    assert run(directory, "keys add nurse")[0] == 1
+    assert run(directory, "keys add mirror --only fly")[0] == 1

@@ -1,0 +1,188 @@
+"""What is taken away ends within a second for whoever is connected: pages' streams, the log's, and devices."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from time import perf_counter
+
+import httpx
+import paho.mqtt.client as paho
+from msgspec import structs
+
+from islet.access.sas import new_key
+from islet.model.people import Device, Kind, Role, User
+from islet.model.permissions import Permission, Verb
+from islet.model.time import DAY_US, SECOND_US
+from islet.opened import opened_registry
+from islet.store.base import Registry
+from islet.store.grants import grant, make_key, put_group, revoke, revoke_key, set_consent
+from tests.platform.inside import HASH, HUB, Inside, inside
+
+SOON_S = 1.0
+PATIENCE_S = 10.0
+LIVE, LOG = "/live", "/api/log/glucose_readings/stream"
+Act = Callable[[Registry, int], None]
+
+
+def _allow(registry: Registry, now_us: int, issued_to: str, **more: object) -> Permission:
+    wanted = structs.replace(Permission(id="", issued_to=issued_to, principal_for="p-2"), **more)
+    return grant(registry, wanted, by="test", at_us=now_us)
+
+
+def end_sessions(registry: Registry, now_us: int) -> None:
+    registry.delete_sessions("anna-0")
+
+
+def disable_user(registry: Registry, now_us: int) -> None:
+    user = registry.user("anna-1")
+    assert user is not None
+    registry.put_user(structs.replace(user, enabled=False))
+
+
+def withdraw_consent(registry: Registry, now_us: int) -> None:
+    set_consent(registry, "anna-2", "p-1", given=False, by="patient", at_us=now_us)
+
+
+def refuse_role(registry: Registry, now_us: int) -> None:
+    _allow(registry, now_us, f"role/{Role.CARE_PARTNER}", principal_for="", authorized=False, action=Verb.SUBSCRIBE)
+
+
+@asynccontextmanager
+async def stream(one: Inside, path: str, token: str) -> AsyncIterator[AsyncIterator[bytes]]:
+    """An open stream of server-sent events; its first bytes have come."""
+    headers = {"authorization": f"Bearer {token}"}
+    async with (
+        httpx.AsyncClient(base_url=one.url, timeout=PATIENCE_S, headers=headers, verify=False) as client,
+        client.stream("GET", path) as answer,
+    ):
+        assert answer.status_code == 200
+        pieces = answer.aiter_raw()
+        assert b"retry" in await anext(pieces)
+        yield pieces
+
+
+async def until_end_s(pieces: AsyncIterator[bytes], act: Callable[[], None]) -> float:
+    """How long the stream goes on after the act, which another process does (it has a connection of its own)."""
+    await asyncio.to_thread(act)
+    began_s = perf_counter()
+    async with asyncio.timeout(PATIENCE_S):
+        async for _ in pieces:
+            pass
+    return perf_counter() - began_s
+
+
+def elsewhere(one: Inside, act: Act) -> Callable[[], None]:
+    """The act by another process: the registry is opened anew."""
+
+    def run() -> None:
+        with opened_registry(one.platform.settings) as registry:
+            act(registry, one.platform.now())
+
+    return run
+
+
+async def test_a_page_hears_no_more_within_a_second(tmp_path: Path) -> None:
+    async def visit(one: Inside) -> None:
+        for number, act in enumerate((end_sessions, disable_user, withdraw_consent, refuse_role)):
+            user = User(name=f"anna-{number}", role=Role.CARE_PARTNER, password_hash=HASH, patients=("p-1",))
+            one.platform.registry.put_user(user)
+            async with stream(one, LIVE, one.session(user.name)) as pieces:
+                assert await until_end_s(pieces, elsewhere(one, act)) < SOON_S, act.__name__
+
+    await inside(tmp_path, visit)
+
+
+async def test_a_key_that_is_revoked_and_the_tokens_made_with_it_read_no_more(tmp_path: Path) -> None:
+    async def visit(one: Inside) -> None:
+        now_us = one.platform.now()
+        id, key = make_key(one.platform.registry, Role.APPLICATION, now_us + DAY_US, None, "", by="test", at_us=now_us)
+        async with one.client(key) as client:
+            token = (await client.post("/api/token")).json()["access_token"]
+        async with stream(one, LOG, key) as by_key, stream(one, LOG, token) as by_token:
+            ended = elsewhere(one, lambda registry, now_us: revoke_key(registry, id, by="test", at_us=now_us))
+            assert await until_end_s(by_key, ended) < SOON_S
+            async with asyncio.timeout(SOON_S):
+                async for _ in by_token:
+                    pass
+        for credential in (key, token):
+            async with one.client(credential) as client:
+                assert (await client.get("/api/patients")).status_code == 401
+
+    await inside(tmp_path, visit)
+
+
+async def test_a_permission_that_is_revoked_or_over_ends_what_lived_by_it(tmp_path: Path) -> None:
+    async def visit(one: Inside) -> None:
+        registry, now_us = one.platform.registry, one.platform.now()
+        put_group(registry, "cover", ("user/auditor",), by="test", at_us=now_us)
+        given = _allow(registry, now_us, "group/cover", action=Verb.SUBSCRIBE)
+        async with stream(one, f"{LIVE}?patient=p-2", one.session(Role.AUDITOR)) as pieces:
+            act = elsewhere(one, lambda registry, now_us: revoke(registry, given.id, by="test", at_us=now_us))
+            assert await until_end_s(pieces, act) < SOON_S
+        _allow(registry, one.platform.now(), "user/auditor", expires_us=one.platform.now() + SECOND_US)
+        async with stream(one, f"{LIVE}?patient=p-2", one.session(Role.AUDITOR)) as pieces:
+            assert await until_end_s(pieces, lambda: None) < 1.0 + SOON_S
+
+    await inside(tmp_path, visit)
+
+
+def disable(id: str, registry: Registry, now_us: int) -> None:
+    _change(registry, id, enabled=False)
+
+
+def rotate(id: str, registry: Registry, now_us: int) -> None:
+    _change(registry, id, primary_key=new_key())
+
+
+def refuse_device(id: str, registry: Registry, now_us: int) -> None:
+    _allow(registry, now_us, f"{Kind.DEVICE}/{id}", principal_for="p-1", authorized=False, action=Verb.SEND)
+
+
+def _change(registry: Registry, id: str, **changes: object) -> None:
+    device = registry.device(id)
+    assert device is not None
+    registry.update_device(structs.replace(device, **changes))
+
+
+@asynccontextmanager
+async def device_client(one: Inside, id: str, transport: str) -> AsyncIterator[Callable[[], Awaitable[float]]]:
+    """paho as that device; gives what waits for the end of its connection, and when that was."""
+    connected, gone = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    client = paho.Client(client_id=id, transport=transport)
+    client.ws_set_options(path="/$iothub/websocket")
+    client.username_pw_set(f"{HUB}/{id}/?api-version=2021-04-12", one.device_token(id))
+    client.on_connect = lambda *_: loop.call_soon_threadsafe(connected.set)
+    client.on_disconnect = lambda *_: loop.call_soon_threadsafe(gone.set)
+    port = one.mqtt_port if transport == "tcp" else one.http_port
+    await asyncio.to_thread(client.connect, "127.0.0.1", port)
+    client.loop_start()
+
+    async def ended() -> float:
+        await asyncio.wait_for(gone.wait(), PATIENCE_S)
+        return perf_counter()
+
+    try:
+        await asyncio.wait_for(connected.wait(), PATIENCE_S)
+        assert client.is_connected()
+        yield ended
+    finally:
+        await asyncio.to_thread(client.loop_stop)
+
+
+async def test_a_device_is_disconnected_within_a_second(tmp_path: Path) -> None:
+    async def visit(one: Inside) -> None:
+        async def goes(act: Callable[[str, Registry, int], None], transport: str) -> None:
+            id = f"{transport}-{act.__name__}"
+            one.platform.registry.create_device(Device(id=id, patient="p-1", primary_key=new_key()))
+            async with device_client(one, id, transport) as ended:
+                await asyncio.to_thread(elsewhere(one, partial(act, id)))
+                began_s = perf_counter()
+                assert await ended() - began_s < SOON_S, id
+
+        acts = (disable, rotate, refuse_device)
+        await asyncio.gather(*(goes(act, transport) for act in acts for transport in ("tcp", "websockets")))
+
+    await inside(tmp_path, visit)
