@@ -90,4 +90,14 @@ class Note(Event, tag_field="type", tag="note", frozen=True, kw_only=True):
     text: Text
 
 
-AnyEvent = Reading | Vital | Meal | Insulin | Exercise | Medication | DeviceStatus | Note
+class Prompt(Event, tag_field="type", tag="prompt", frozen=True, kw_only=True):
+    """A device asked its patient to measure, or what came of it; `id` is the same in all that is said of one prompt.
+
+    `time` is when the patient was prompted, when they measured, or when the time for it was over.
+    """
+
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    state: Literal["prompted", "measured", "missed"]
+
+
+AnyEvent = Reading | Vital | Meal | Insulin | Exercise | Medication | DeviceStatus | Note | Prompt
