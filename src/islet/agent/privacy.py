@@ -25,16 +25,17 @@ _IN_NAMES: Final = (
     "postal", "zipcode", "birth", "geburt", "surname", "lastname", "firstname", "givenname", "familyname", "fullname",
     "middlename", "nickname", "username", "patientname", "vorname", "nachname", "passport", "socialsecurity",
     "insurance", "versicher", "medicalrecord", "identity", "serial", "wechat", "weixin", "whatsapp", "contact", "kontakt",
-    "guardian", "nextofkin", "latitude", "longitude", "location", "gps", "photo", "picture", "ipaddr", "macaddr",
+    "guardian", "uuid", "nextofkin", "latitude", "longitude", "location", "gps", "photo", "picture", "ipaddr", "macaddr",
     "doctor", "physician", "nurse",
     "姓名", "名字", "全名", "电话", "電話", "手机", "手機", "号码", "號碼", "地址", "住址", "住所", "邮编", "邮箱", "郵箱",
     "邮件", "郵件", "生日", "出生", "身份证", "身份證", "证件", "證件", "病历号", "病歷號", "住院号", "门诊号", "就诊卡",
     "社保", "医保", "護照", "护照", "微信", "联系人", "聯絡", "家属", "监护人", "位置", "序列号", "照片", "医生", "医师",
 )  # fmt: skip
-# Whole field names; the last word of one that ends with it, too (patient_id, device name).
-_ENDS: Final = frozenset({"name", "id", "mrn", "ssn", "nhs", "dob", "gps", "tel", "zip", "city", "ip", "mac", "imei",
-    "uuid", "town", "ort", "plz", "qq", "ssid", "姓", "名", "编号"})  # fmt: skip
-_WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\W\d_A-Za-z]+")
+# How they end, so that patient_id, PATIENTID and device name are found, too. Other words with such an end go as well.
+_ENDS: Final = (
+    "name", "id", "mrn", "ssn", "nhs", "dob", "tel", "zip", "city", "ip", "mac", "imei", "town", "plz", "ssid", "qq",
+    "姓", "名", "编号",
+)  # fmt: skip
 _PRODUCTS: Final = frozenset({"insulin", "medication"})
 """In these events `name` is a product's."""
 
@@ -73,20 +74,24 @@ class Privacy:
         self._own = re.compile("|".join(map(re.escape, longest_first)), re.I) if parts else None
 
     def record(self, record: Mapping[str, Json]) -> JsonObject:
-        """The record without fields that identify, its texts scrubbed, at any depth.
+        """The record without fields that identify, at any depth; its texts are as they were.
 
-        >>> Privacy().record({"type": "note", "patientName": "Jo Doe", "电话": "1", "text": "call +49 151 2345678"})
-        {'type': 'note', 'text': 'call […]'}
+        >>> Privacy().record({"type": "note", "patientName": "Jo Doe", "text": "ok", "more": {"电话": "1"}})
+        {'type': 'note', 'text': 'ok', 'more': {}}
         """
         product = record.get("type") in _PRODUCTS
         return {
-            key: value if key in ("type", "time") else self._value(value)
+            key: self._value(value)
             for key, value in record.items()
             if (product and key == "name") or not identifies(key)
         }
 
     def text(self, text: str) -> str:
-        """The text without what identifies."""
+        """The text without what identifies.
+
+        >>> Privacy().text("felt low, then rang +49 151 2345678")
+        'felt low, then rang […]'
+        """
         if not self._texts:
             return ""
         text = _plain(text)
@@ -97,8 +102,6 @@ class Privacy:
         return text
 
     def _value(self, value: Json) -> Json:
-        if isinstance(value, str):
-            return self.text(value)
         if isinstance(value, dict):
             return self.record(value)
         if isinstance(value, list):
@@ -112,12 +115,9 @@ def identifies(name: str) -> bool:
     >>> [identifies(one) for one in ("Date-Of-Birth", "e_mail", "手机号码", "ＮＡＭＥ", "patientId", "value", "dose_u")]
     [True, True, True, True, True, False, False]
     """
-    plain = "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c))
+    plain = "".join(c for c in unicodedata.normalize("NFKD", _plain(name)) if not unicodedata.combining(c))
     joined = "".join(filter(str.isalnum, plain)).casefold().rstrip("0123456789")
-    if any(part in joined for part in _IN_NAMES) or joined in _ENDS or joined.endswith("name"):
-        return True
-    words = [word.casefold() for word in _WORDS.findall(plain) if not word.isdecimal()]
-    return bool(words) and words[-1] in _ENDS
+    return joined.endswith(_ENDS) or any(part in joined for part in _IN_NAMES)
 
 
 def pseudonym(key: bytes, person: str) -> str:

@@ -17,6 +17,7 @@ from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import Crowded, Handler, NotCommitted, endpoint
 from islet.gateways.http_body import read_body
 from islet.gateways.http_bulk import BulkEndpoint
+from islet.gateways.http_claims import ClaimEndpoints
 from islet.gateways.http_commands import DeviceCommands, ServiceCommands
 from islet.gateways.http_enrollments import EnrollmentEndpoints
 from islet.gateways.http_modules import ModuleEndpoints
@@ -46,6 +47,7 @@ def routes(
     door = DeviceEndpoints(intake, authenticator, exchange)
     identities = RegistryEndpoints(authenticator, registry, now, is_connected, exchange)
     bulk = BulkEndpoint(authenticator, identities)
+    claims = ClaimEndpoints(authenticator, registry)
     found: list[_Path] = [
         ("POST", "/devices/{id}/messages/events", door.post_events),
         ("PUT", "/devices/{id}", identities.put),
@@ -53,6 +55,8 @@ def routes(
         ("DELETE", "/devices/{id}", identities.delete),
         ("GET", "/devices", identities.list_devices),
         ("POST", "/devices", bulk.post),
+        ("POST", "/claims", claims.create),
+        ("POST", "/claims/redeem", claims.redeem),
         ("GET", "/statistics/devices", identities.device_statistics),
         ("GET", "/statistics/service", identities.service_statistics),
     ]
