@@ -97,9 +97,7 @@ def replay(settings: Settings, file: Path, speed: float, patient: str | None) ->
     asyncio.run(run(settings, file, speed=speed, patient=patient))
 
 
-@main.command(
-    context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False
-)
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def agent(arguments: tuple[str, ...]) -> None:
     """A device: keeps what it measures until the platform has it (`islet agent --help`)."""

@@ -63,7 +63,14 @@ def test_what_the_owner_wrote_down_goes_out_of_texts_in_any_case(before: str, na
 
 def test_names_are_seen_by_what_stands_around_them() -> None:
     privacy = Privacy()
-    for text in ("Dr. Huber says so", "my name is jo", "lunch with Peter", "Went to see Peter Miller", "我叫王小明，很好", "李医生说"):
+    for text in (
+        "Dr. Huber says so",
+        "my name is jo",
+        "lunch with Peter",
+        "Went to see Peter Miller",
+        "我叫王小明，很好",
+        "李医生说",
+    ):
         assert "[…]" in privacy.text(text)
         assert not any(name in privacy.text(text) for name in ("Huber", "jo", "Peter", "Miller", "王小明", "李"))
 

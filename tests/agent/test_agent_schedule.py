@@ -1,5 +1,6 @@
 """Every prompt of every local day comes once, also when the clocks change."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -20,11 +21,13 @@ START_US = to_us(datetime(2026, 1, 1, tzinfo=UTC))
     st.sets(st.builds("{:02}:{:02}".format, st.integers(0, 23), st.integers(0, 59)), min_size=1, max_size=5),
     st.lists(st.integers(1, 365 * 86_400), min_size=1, max_size=20),
 )
-def test_however_often_it_is_looked_each_is_found_once_and_in_order(zone: str, times: set[str], cuts: list[int]) -> None:
+def test_however_often_it_is_looked_each_is_found_once_and_in_order(
+    zone: str, times: set[str], cuts: list[int]
+) -> None:
     prompts = Prompts(times=tuple(times), time_zone=zone)
     end_us = START_US + 366 * DAY_US
     looks = [START_US, *sorted(START_US + cut * 1_000_000 for cut in cuts), end_us]
-    pieces = [one for a, b in zip(looks, looks[1:], strict=False) for one in due_between(prompts, a, b)]
+    pieces = [one for a, b in itertools.pairwise(looks) for one in due_between(prompts, a, b)]
     assert pieces == due_between(prompts, START_US, end_us)
     days = {one.id[:10] for one in pieces}
     assert len(pieces) <= len(times) * len(days) and len({one.id for one in pieces}) == len(pieces)

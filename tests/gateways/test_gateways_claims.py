@@ -75,7 +75,9 @@ async def test_of_two_that_come_together_one_gets_the_key(door: Door) -> None:
         made = await hub.post("/claims", json={"deviceId": "pump-1", "patient": "p-1"})
         assert made.status_code == 200
         body = {"code": made.json()["code"]}
-        got = await asyncio.gather(*(hub.post("/claims/redeem", json=body, headers={"Authorization": ""}) for _ in range(5)))
+        got = await asyncio.gather(
+            *(hub.post("/claims/redeem", json=body, headers={"Authorization": ""}) for _ in range(5))
+        )
     assert sorted(one.status_code for one in got) == [200, 401, 401, 401, 401]
     (credentials,) = (one.json() for one in got if one.status_code == 200)
     device = door.registry.device("pump-1")
