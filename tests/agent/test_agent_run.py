@@ -126,8 +126,8 @@ async def test_what_the_log_could_not_take_is_sent_again_and_nothing_is_left_out
 
 
 async def test_tokens_are_renewed_before_they_end(door: Door, tmp_path: Path) -> None:
-    """The door closes a connection at its token's end; with one of a second the agent is back before, and loses nothing."""
-    async with running(tmp_path, credentials(door), door.port, token_lasts_s=1) as (agent, _):
+    """The door closes a connection at its token's end; with one of two seconds the agent is back before, and loses nothing."""
+    async with running(tmp_path, credentials(door), door.port, token_lasts_s=2) as (agent, _):
         for batch in range(20):
             agent.device.take(lines(5, NOW_US - batch * DAY_US // 4))
             await asyncio.sleep(0.1)

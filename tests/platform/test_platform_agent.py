@@ -9,7 +9,7 @@ import random
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import httpx
@@ -185,7 +185,7 @@ def check_schedule(hub: Hub, agent: AgentProcess, settings: Settings) -> None:
     """A schedule in the twin is applied; a prompt that nobody answers becomes events and an alert."""
     hub.command("now", command="prompt", answerMin=1, text="Please measure")
     wait_for(lambda: _shown(agent, "prompt") == ROUNDS + 1)
-    times = [f"{one:%H:%M}" for one in (datetime.now(UTC) + timedelta(hours=hour) for hour in (2, 4))]
+    times = [f"{one:%H:%M}" for one in (from_us(wall_us()) + timedelta(hours=hour) for hour in (2, 4))]
     desired = {"prompts": {"times": times, "timeZone": "UTC"}, "thresholds": {"highMgDl": 250}}
     hub.call("PATCH", "/twins/box-1", {"properties": {"desired": desired}})
     wait_for(lambda: _applied(hub, times))

@@ -99,7 +99,8 @@ class Hub:
         self._answers[rid] = answer
         try:
             self.client.say(f"{topic}?$rid={rid}", body)
-            status, content = await asyncio.wait_for(answer, ANSWER_WITHIN_S)
+            async with asyncio.timeout(ANSWER_WITHIN_S):  # wait_for of Python 3.11 may lose a cancellation
+                status, content = await answer
         except TimeoutError:
             raise HubRefused("twin: expected an answer; none came") from None
         finally:

@@ -49,7 +49,8 @@ class Hook:
         )
         try:
             line = msgspec.json.encode({"kind": kind, **said}) + b"\n"
-            await asyncio.wait_for(process.communicate(line), self._ends_within_s)
+            async with asyncio.timeout(self._ends_within_s):
+                await process.communicate(line)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)

@@ -21,7 +21,7 @@ from islet.model.time import Now
 
 LOOK_S: Final = 0.5
 RENEW_AT: Final = 0.85
-"""Of a token's life: then the agent comes back with a new one."""
+"""Of a token's life, which may be a second shorter (it is dated in whole ones): then the agent comes with a new one."""
 
 _TOGETHER: Final = 64
 _SETTLE_S: Final = 5.0
@@ -74,7 +74,8 @@ class Agent:
                 self._report.set()
             self._something.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._something.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._something.wait()
 
     async def _show(self) -> None:
         interval_min = self.device.configuration.interval_min
@@ -133,7 +134,7 @@ class Agent:
         lost = asyncio.ensure_future(_until_lost(hub))
         try:
             done, _ = await asyncio.wait(
-                [*tasks, lost], timeout=self._token_lasts_s * RENEW_AT, return_when=asyncio.FIRST_COMPLETED
+                [*tasks, lost], timeout=(self._token_lasts_s - 1) * RENEW_AT, return_when=asyncio.FIRST_COMPLETED
             )
             for task in done:
                 task.result()

@@ -107,7 +107,8 @@ async def _taken(device: Device, lines: list[bytes]) -> int:
 
 async def _room(device: Device) -> None:
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(device.queue.room(), POLL_S)
+        async with asyncio.timeout(POLL_S):
+            await device.queue.room()
 
 
 async def folder(device: Device, path: Path) -> None:
