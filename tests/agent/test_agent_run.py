@@ -49,7 +49,7 @@ async def door() -> AsyncIterator[Door]:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, credentials: ConnectionString, port: int, **more: int
+    folder: Path, credentials: ConnectionString, port: int, token_lasts_s: int = 3600
 ) -> AsyncIterator[tuple[Agent, Shown]]:
     shown = Shown()
     device = Device(folder, lambda: NOW_US, Privacy())
@@ -63,7 +63,7 @@ async def running(
         random.Random(1),
         lambda text: None,
         first_pause_s=0.01,
-        **more,
+        token_lasts_s=token_lasts_s,
     )
     task = asyncio.create_task(agent.run())
     try:

@@ -36,10 +36,11 @@ class Told(Struct, frozen=True):
 
 class Commands:
     """`act` does what a command changes on the disk; it is called inside a transaction and raises BadInput for what it
-    cannot do."""
+    cannot do. `changes` grows whenever there is something new to say of a command."""
 
     def __init__(self, disk: Disk, act: Callable[[str, str, JsonObject], None], now: Now) -> None:
         self._disk, self._act, self._now = disk, act, now
+        self.changes = 0
         self._mark("interrupted", "the device stopped meanwhile", "state = 'started'")
 
     def take(self, id: str, name: str, body: bytes) -> bool:
@@ -93,6 +94,7 @@ class Commands:
                 "UPDATE command SET state = ?, reason = ?, changed_us = ? WHERE id = ?",
                 (state, reason, self._now(), id),
             )
+        self.changes += 1
 
     def _mark(self, state: State, reason: str, where: str) -> None:
         with self._disk.together():

@@ -64,13 +64,14 @@ class Agent:
     # --- what goes on without any connection ---
 
     async def _live(self) -> None:
+        said = 0
         while True:
             for started in self.device.work():
-                self._report.set()
                 failed = await self._outlet.tell("locate", {"id": started.id})
                 self.device.commands.ended(started.id, failed=failed)
             await self._show()
-            if self._something.is_set():
+            if self.device.commands.changes != said:
+                said = self.device.commands.changes
                 self._report.set()
             self._something.clear()
             with contextlib.suppress(TimeoutError):
@@ -173,7 +174,7 @@ class Agent:
             if hub.desired_changed.is_set():
                 hub.desired_changed.clear()
                 said = self.device.desired(await hub.desired())
-                self._something.set()
+                self._something.set()  # the interval may be another
             else:
                 said = self.device.desired({})
             self._report.clear()
