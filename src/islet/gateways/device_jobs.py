@@ -139,7 +139,8 @@ class JobRunner:
         if not task.cancelled() and task.exception() is not None:  # the disk; it is asked again
             _log.error("job_step_failed", error=type(task.exception()).__name__)
             return
-        self._wake.set()
+        if len(self._under_way) < TOGETHER // 2:
+            self._wake.set()
 
     async def _begin_or_end(self, state: JobState, now_us: int) -> None:
         devices, job = self._exchange.devices, state.job

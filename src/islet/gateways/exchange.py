@@ -149,6 +149,7 @@ class Exchange:
             await asyncio.sleep(_TIDY_S)
             try:
                 await self.write(lambda: self.devices.expire_commands(self.wall_now()))
+                await self.write(lambda: self.devices.forget_jobs(self.wall_now()))
                 await self.note_activity()
             except Exception:
                 _log.exception("tidying_failed")

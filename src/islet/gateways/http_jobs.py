@@ -87,7 +87,12 @@ class JobEndpoints:
         headers = {"x-ms-item-type": "JobResponse"}
         if len(those) > most:
             headers["x-ms-continuation"] = base64.b64encode(those[most - 1].job.id.encode()).decode()
-        return JSONResponse([job_json(state) for state in those[:most]], headers=headers)
+        shown = [job_json(state) for state in those[:most]]
+        if "msrest" in request.headers.get("user-agent", ""):
+            # azure-iot-hub 2.7 for Python reads an object here, azure-iothub 1.16 for Node a list
+            more = headers.get("x-ms-continuation")
+            return JSONResponse({"type": "jobResponse", "items": shown, "continuationToken": more}, headers=headers)
+        return JSONResponse(shown, headers=headers)
 
     def _checked(self, request: Request) -> str:
         id: str = request.path_params["id"]

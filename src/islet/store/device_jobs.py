@@ -114,6 +114,12 @@ def command_outcome(reader: apsw.Connection, number: int) -> Outcome | None:
     return Outcome.SUCCESS if dead is None else Outcome(dead)
 
 
+def anything_to_forget(reader: apsw.Connection, now_us: int) -> bool:
+    """Whether `forget` would do something; it looks only."""
+    query = "SELECT EXISTS (SELECT 1 FROM device_job WHERE ended_us <= ?)"
+    return bool(reader.execute(query, (now_us - ENDED_KEPT_US,)).get)
+
+
 def forget(writer: apsw.Connection, now_us: int) -> None:
     ended = "SELECT id FROM device_job WHERE ended_us <= ?"
     writer.execute(f"DELETE FROM device_job_step WHERE job IN ({ended})", (now_us - ENDED_KEPT_US,))

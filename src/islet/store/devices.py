@@ -229,6 +229,9 @@ class SqliteDevices:
             return device_jobs.command_outcome(reader, number)
 
     def forget_jobs(self, now_us: int) -> None:
+        with self._look() as reader:
+            if not device_jobs.anything_to_forget(reader, now_us):
+                return
         with self._change():
             device_jobs.forget(self._writer, now_us)
 
