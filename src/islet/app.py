@@ -25,6 +25,7 @@ from islet.engine.rulebook import RuleBook
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
 from islet.gateways.certificates import ensure_certificates, server_ssl_context
 from islet.gateways.client_certificates import Trusted, take_client_certificates
+from islet.gateways.device_jobs import JobRunner
 from islet.gateways.enrollments import Enrollments
 from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
@@ -287,6 +288,8 @@ class Platform:
         authenticator = Authenticator(self.registry, settings.hub_name, wall_us, self.devices)
         exchange = Exchange(self.devices, wall_us)
         stack.push_async_callback(exchange.close)
+        jobs = JobRunner(exchange, self.registry, random.Random(secrets.randbits(64)))
+        stack.push_async_callback(jobs.close)
         enrollments = Enrollments(self.registry, settings.id_scope, wall_us)
         mqtt = MqttServer(intake, authenticator, exchange, enrollments=enrollments)
         stack.push_async_callback(mqtt.stop)
@@ -306,7 +309,7 @@ class Platform:
             self.metrics.watch(CountsCollector("amqp", "Connections, and refusals.", amqp.counts, grows=False))
         self.metrics.watch(CountsCollector("intake", "Events taken in, refused and failed.", intake.counts))
         self.metrics.watch(CountsCollector("mqtt", "Connected and refused devices.", mqtt.counts, grows=False))
-        paths = device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected, exchange)
+        paths = device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected, exchange, jobs)
         return [*paths, *websocket_routes(tunnelled)]
 
     async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:

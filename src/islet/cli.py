@@ -97,6 +97,14 @@ def replay(settings: Settings, file: Path, speed: float, patient: str | None) ->
     asyncio.run(run(settings, file, speed=speed, patient=patient))
 
 
+@main.command(context_settings={"ignore_unknown_options": True, "help_option_names": []}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def agent(arguments: tuple[str, ...]) -> None:
+    """A device: keeps what it measures until the platform has it (`islet agent --help`)."""
+    # in the place of this process, which has loaded the whole platform; the agent needs little of it
+    os.execv(sys.executable, [sys.executable, "-m", "islet.agent", *arguments])
+
+
 @main.command()
 @click.pass_obj
 def check(settings: Settings) -> None:
@@ -134,6 +142,7 @@ def _add_rooms() -> None:
         audit,
         authorities,
         bridge,
+        device_claims,
         forecast,
         hba1c,
         import_,
@@ -172,6 +181,7 @@ def _add_rooms() -> None:
         spark.spark,
         bridge.bridge,
     ]
+    people.devices.add_command(device_claims.claim_code)
     for group in groups:
         main.add_command(group)
 

@@ -7,7 +7,7 @@ from islet.engine.quantities import context, values
 from islet.log.partitioning import with_received
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.codec import encode_event
-from islet.model.events import AnyEvent, DeviceStatus, Exercise, Insulin, Meal, Note, Vital
+from islet.model.events import AnyEvent, DeviceStatus, Exercise, Insulin, Meal, Note, Prompt, Vital
 from islet.model.time import MINUTE_US, from_us
 
 AT = from_us(MINUTE_US)
@@ -43,6 +43,11 @@ def test_what_is_not_measured_gives_nothing() -> None:
 def test_a_status_is_the_place_of_its_word() -> None:
     found = values(documents(DeviceStatus(time=AT), DeviceStatus(time=AT, status="sensor_failed")))
     assert found["status"].column("glucose_tenths").to_pylist() == [0, 2]
+
+
+def test_a_prompt_is_the_place_of_what_became_of_it() -> None:
+    found = values(documents(*(Prompt(time=AT, id="1", state=state) for state in ("prompted", "measured", "missed"))))
+    assert found["prompt"].column("glucose_tenths").to_pylist() == [0, 1, 2]
 
 
 def test_care_events_become_amounts_in_their_columns() -> None:

@@ -14,7 +14,9 @@ def app(door: Door) -> Starlette:
     """The door's paths."""
     is_connected = door.mqtt.is_connected
     return Starlette(
-        routes=routes(door.intake, door.authenticator, door.registry, lambda: NOW_US, is_connected, door.exchange)
+        routes=routes(
+            door.intake, door.authenticator, door.registry, lambda: NOW_US, is_connected, door.exchange, door.jobs
+        )
     )
 
 

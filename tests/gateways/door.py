@@ -8,6 +8,7 @@ import tempfile
 import threading
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any, Self
 
 from msgspec import structs
@@ -21,6 +22,7 @@ from islet.errors import AlreadyExists, NotFound
 from islet.gateways.amqp import AmqpServer
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
 from islet.gateways.client_certificates import take_client_certificates
+from islet.gateways.device_jobs import JobRunner
 from islet.gateways.enrollments import Enrollments
 from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake
@@ -30,7 +32,7 @@ from islet.log.base import Commit
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
 from islet.model.people import Device, Patient, Session, User
-from islet.model.time import MINUTE_US, Now
+from islet.model.time import MINUTE_US, SECOND_US, Now
 from islet.model.topics import Topic
 from islet.store.base import EntryKind, Registry
 from islet.store.devices import SqliteDevices
@@ -191,6 +193,7 @@ class Door:
         self.intake = Intake(self.writer, call_soon, future_us=5 * MINUTE_US, most_bytes=most_bytes)
         self.devices = devices
         self.exchange = Exchange(devices, wall_now)
+        self.jobs = JobRunner(self.exchange, registry, Random(1), look_s=0.02, pause_us=SECOND_US)
         self.authenticator = Authenticator(self.registry, hub, wall_now, devices)
         self.enrollments = Enrollments(self.registry, ID_SCOPE, wall_now)
         self.mqtt = MqttServer(self.intake, self.authenticator, self.exchange, turnstile, self.enrollments)
@@ -224,6 +227,7 @@ class Door:
             finally:
                 door.log.gate.set()
                 await door.mqtt.stop()
+                await door.jobs.close()
                 await door.exchange.close()
                 await asyncio.to_thread(door.writer.close)
 

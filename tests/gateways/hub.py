@@ -76,7 +76,9 @@ async def opened_hub(host: str, directory: Path) -> AsyncIterator[Hub]:
 @contextlib.asynccontextmanager
 async def listening(door: Door, host: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
     """The door's HTTP paths and its WebSocket on a port (0: a free one), which is given."""
-    paths = routes(door.intake, door.authenticator, door.registry, wall_now, door.mqtt.is_connected, door.exchange)
+    paths = routes(
+        door.intake, door.authenticator, door.registry, wall_now, door.mqtt.is_connected, door.exchange, door.jobs
+    )
     tunnelled = {MQTT: door.mqtt.connection, AMQP: door.amqp.connection}
     listener = HttpListener(Starlette(routes=[*paths, *websocket_routes(tunnelled)]), host, port, tls)
     await listener.start()

@@ -78,4 +78,4 @@ def test_a_rule_that_is_no_more_is_forgotten(house: House) -> None:
     house.add("1 day")
     first = house.run(0)
     house.book.remove("mine", by="wang", at_us=2)
-    assert json.loads(house.run(1, first).result).keys() == {"cgm_use_low", "tir_drop", "missed_prompt"}
+    assert json.loads(house.run(1, first).result).keys() == {"cgm_use_low", "tir_drop", "few_readings"}

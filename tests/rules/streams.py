@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from islet.engine.program import CONTEXT_COLUMNS
 from islet.engine.rules import Plan
-from islet.engine.tables import AHEAD_MIN, STATUSES
+from islet.engine.tables import AHEAD_MIN, STREAMS
 from islet.model.time import MINUTE_US
 
 BEGIN: Final = datetime(2026, 3, 1, tzinfo=UTC).replace(tzinfo=None)
@@ -69,8 +69,9 @@ def tables(stream: Stream, plan: Plan) -> dict[str, pa.Table]:
     values = [_row(v, stream.time_zone) for v in stream.values]
     one = stream.quantity
     quantity: pa.Array[Any]
-    if one == "status":
-        quantity = pa.array([STATUSES[round(v.value)] for v in stream.values], pa.utf8())
+    words = next(s.words for s in STREAMS if s.name == one)
+    if words:
+        quantity = pa.array([words[round(v.value)] for v in stream.values], pa.utf8())
     else:
         quantity = pa.array([_exact(v.value) for v in stream.values], pa.float64()).cast(pa.decimal128(9, 1))
     made = _table(values).append_column(one, quantity)
@@ -81,7 +82,7 @@ def tables(stream: Stream, plan: Plan) -> dict[str, pa.Table]:
             tenths = [Decimal(one) / 10 for one in foretold(lines, minutes)]
             ahead = ahead.append_column(f"glucose_in_{minutes}_min_mg_dl", pa.array(tenths, pa.decimal128(9, 1)))
         return {**found, "readings": made, "forecasts": ahead, "timeline": _timeline(stream, made)}
-    if one in ("battery_percent", "status"):
+    if one in ("battery_percent", "status", "prompt"):
         return {**found, "device_readings": made}
     return {**found, "vitals": made}
 

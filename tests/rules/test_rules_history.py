@@ -66,14 +66,14 @@ def test_a_drop_needs_a_week_of_readings_on_both_sides() -> None:
 
 def test_yesterday_counts_for_those_who_measure_by_themselves() -> None:
     stream = Stream([Value(day * _DAY + n, 100, p) for p, times in (("p1", 3), ("p2", 4)) for day in (0, 1) for n in range(times if day == 0 else 1)])  # fmt: skip
-    assert _found("missed_prompt", stream, 0) == [("p1", BEGIN + timedelta(days=1))]
+    assert _found("few_readings", stream, 0) == [("p1", BEGIN + timedelta(days=1))]
 
 
 def test_who_measured_nothing_at_all_has_missed_it_too() -> None:
     there = history(Stream([Value(n, 100) for n in range(4)]), PLAN, 0)
     row = there["patients"].to_pylist()[0]
     patients = pa.Table.from_pylist([row, {**row, "patient": "p2"}], schema=there["patients"].schema)
-    assert run(SQL["missed_prompt"], {**there, "patients": patients}) == [("p2", BEGIN + timedelta(days=1))]
+    assert run(SQL["few_readings"], {**there, "patients": patients}) == [("p2", BEGIN + timedelta(days=1))]
 
 
 def test_days_say_what_a_local_day_was_like() -> None:

@@ -9,7 +9,7 @@ from functools import cache
 import pytest
 
 from islet.engine.rules import Rule, load_rules, plan
-from islet.engine.tables import STATUSES
+from islet.engine.tables import PROMPTS, STATUSES
 from tests.rules.asked import Found, by_duckdb, by_the_engine
 from tests.rules.streams import Event, Stream, Value, tables
 
@@ -24,6 +24,7 @@ _RANGES = {
     "diastolic_mm_hg": (60, 130),
     "battery_percent": (0, 100),
     "status": (0, len(STATUSES) - 1),
+    "prompt": (0, len(PROMPTS) - 1),
 }
 _SEEDS = (1, 2)
 

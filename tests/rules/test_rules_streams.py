@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from islet.engine.rules import load_rules, plan
-from islet.engine.tables import STATUSES
+from islet.engine.tables import PROMPTS, STATUSES
 from tests.rules.asked import episodes
 from tests.rules.streams import Event, Stream, Value
 
@@ -44,6 +44,10 @@ def _line(begin: float, per_minute: float, n: int = 6) -> list[float]:
 
 def _status(*words: str) -> Stream:
     return _every(10, *(STATUSES.index(word) for word in words), quantity="status")
+
+
+def _prompts(*words: str) -> Stream:
+    return _every(10, *(PROMPTS.index(word) for word in words), quantity="prompt")
 
 
 _MEAL = Event(0, "carbs_g", 40)
@@ -145,6 +149,9 @@ CASES = [
     Case("sensor_fault", "failed, until it is well", _status("ok", "sensor_failed", "signal_lost", "ok"), [(10, 30)]),
     Case("sensor_fault", "expired, until the next warms up", _status("sensor_expired", "warm_up"), [(0, 10)]),
     Case("sensor_fault", "other words are none", _status("warm_up", "calibration_needed", "signal_lost"), []),
+    Case("missed_prompt", "missed, until one is answered", _prompts("prompted", "missed", "prompted", "measured"), [(10, 30)]),
+    Case("missed_prompt", "one that still waits is not missed", _prompts("measured", "prompted"), []),
+    Case("missed_prompt", "two in a row are one alert", _prompts("missed", "prompted", "missed"), [(0, None)]),
     Case("seed_demonstration", "116", _glucose(100, 116, 94), [(5, 10)]),
     Case("seed_demonstration", "an average of 105.1", _glucose(105, 105.2), [(5, None)]),
     Case("seed_demonstration", "115, and an average of 105", _glucose(95, 115, 105), []),

@@ -4,12 +4,14 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
+from msgspec import structs
 
 from islet.decode.iothub_twins import ServiceTwin
 from islet.errors import AlreadyExists, BadInput, NotFound
 from islet.model.time import DAY_US, HOUR_US
 from islet.store.devices_base import (
     DEAD_KEPT_US,
+    ENDED_KEPT_US,
     FEEDBACK_BATCH,
     LEASE_US,
     MOST_DELIVERIES,
@@ -19,12 +21,17 @@ from islet.store.devices_base import (
     Activity,
     Address,
     Command,
+    DeviceJob,
     Devices,
     EtagDiffers,
+    JobKind,
+    JobStatus,
+    JobStep,
     LockLost,
     MailboxFull,
     Module,
     Outcome,
+    Step,
 )
 
 PUMP = Address("pump-1", "7")
@@ -43,6 +50,25 @@ def bodies(devices: Devices, at_us: int = NOW_US, of: Address = PUMP) -> list[by
     letters = devices.take_commands(of, at_us, at_us + 1, 100)
     devices.release_commands(of, [letter.lock_token for letter in letters])
     return [letter.command.body for letter in letters]
+
+
+def job(id: str = "j-1") -> DeviceJob:
+    body = {"command": "locate"}
+    return DeviceJob(
+        id=id,
+        kind=JobKind.COMMAND,
+        body=dict(body),
+        condition="*",
+        created_us=NOW_US,
+        start_us=NOW_US,
+        lasts_us=HOUR_US,
+    )
+
+
+def begun(devices: Devices, id: str = "j-1") -> list[JobStep]:
+    devices.create_job(job(id))
+    devices.begin_job(id, [PUMP, Address("pump-2", "9")], NOW_US)
+    return devices.job_steps(id)
 
 
 class DevicesContract:
@@ -281,3 +307,60 @@ class DevicesContract:
         assert again.activity()["pump-2", ""] == Activity(connected=False, changed_us=NOW_US + 1, seen_us=NOW_US + 1)
         again.forget("pump-1")
         assert again.activity("pump-1") == {}
+
+    def test_a_job_is_there_after_a_restart_with_every_step(self, devices: Devices, reopen: Reopen) -> None:
+        first, second = begun(devices)
+        done = structs.replace(first, step=Step.COMPLETED, tries=1, answer={"status": 200}, changed_us=NOW_US + 1)
+        assert devices.put_job_step(done)
+        again = reopen()
+        state = again.job("j-1")
+        assert state is not None
+        assert (state.job, state.status, state.steps) == (job(), JobStatus.RUNNING, {"completed": 1, "pending": 1})
+        assert again.job_steps("j-1") == [done, second] and again.job_steps(None, (Step.PENDING,)) == [second]
+        again.begin_job("j-1", [PUMP], NOW_US)
+        assert again.job_steps("j-1") == [done, second], "it has begun"
+
+    def test_a_step_that_has_ended_stays_as_it_is(self, devices: Devices) -> None:
+        first, _ = begun(devices)
+        devices.end_job("j-1", JobStatus.CANCELLED, NOW_US + 1)
+        assert not devices.put_job_step(structs.replace(first, step=Step.COMPLETED))
+        assert {step.step for step in devices.job_steps("j-1")} == {Step.CANCELED}
+        devices.end_job("j-1", JobStatus.COMPLETED, NOW_US + 2)
+        state = devices.job("j-1")
+        assert state is not None and (state.status, state.ended_us) == (JobStatus.CANCELLED, NOW_US + 1)
+        assert devices.job_steps(None) == [], "nothing runs"
+
+    def test_steps_are_given_in_the_order_of_their_next_try(self, devices: Devices) -> None:
+        first, second = begun(devices)
+        devices.put_job_step(structs.replace(first, next_us=NOW_US + 5))
+        assert [step.address.device for step in devices.job_steps(None)] == ["pump-2", "pump-1"]
+        assert devices.job_steps(None, due_us=NOW_US + 4) == [second]
+        assert len(devices.job_steps(None, due_us=NOW_US + 5, limit=1)) == 1
+
+    def test_jobs_are_listed_newest_first_and_page_by_page(self, devices: Devices) -> None:
+        for id in ("j-1", "j-2", "j-3"):
+            devices.create_job(job(id))
+        with pytest.raises(AlreadyExists):
+            devices.create_job(job("j-2"))
+        devices.end_job("j-2", JobStatus.FAILED, NOW_US, "why")
+        assert [state.job.id for state in devices.jobs()] == ["j-3", "j-2", "j-1"]
+        assert [state.job.id for state in devices.jobs(after="j-3", limit=1)] == ["j-2"]
+        assert [(state.job.id, state.reason) for state in devices.jobs((JobStatus.FAILED,))] == [("j-2", "why")]
+        assert devices.job("j-4") is None
+        with pytest.raises(NotFound):
+            devices.end_job("j-4", JobStatus.CANCELLED, NOW_US)
+
+    def test_an_ended_job_is_forgotten_after_a_month(self, devices: Devices) -> None:
+        begun(devices)
+        devices.end_job("j-1", JobStatus.COMPLETED, NOW_US)
+        devices.forget_jobs(NOW_US + ENDED_KEPT_US - 1)
+        assert devices.job("j-1") is not None
+        devices.forget_jobs(NOW_US + ENDED_KEPT_US)
+        assert devices.job("j-1") is None and devices.job_steps("j-1") == []
+
+    def test_the_end_of_a_command_is_known_by_its_number(self, devices: Devices) -> None:
+        numbers = [devices.put_command(PUMP, command(text), NOW_US) for text in ("one", "two", "three")]
+        one, two, _ = devices.take_commands(PUMP, NOW_US, NOW_US + LEASE_US, 3)
+        devices.complete_command(PUMP, one.lock_token, NOW_US)
+        devices.reject_command(PUMP, two.lock_token, NOW_US)
+        assert [devices.command_outcome(number) for number in numbers] == [Outcome.SUCCESS, Outcome.REJECTED, None]

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import random
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self, cast
 
 from msgspec import Struct
@@ -26,6 +26,8 @@ from islet.decode.mqtt_packets import (
     Pingreq,
     Puback,
     Publish,
+    Suback,
+    Subscribe,
     encode,
 )
 from islet.errors import AccessDenied, IsletError, ProtocolError
@@ -41,6 +43,10 @@ LONGEST_PAUSE_S = 60.0
 
 class ConnectionLost(IsletError):
     """The front door has gone or has hung up; what was not acknowledged has to be sent again."""
+
+
+OnMessage = Callable[[Publish], None]
+"""Told of a message from the front door, in the loop; must be quick. One with QoS 1 waits for `acknowledge`."""
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -62,15 +68,23 @@ class MqttClient:
 
     @classmethod
     async def connect(
-        cls, address: Address, credentials: ConnectionString, now: Now, *, window: int = WINDOW, keep_alive_s: int = 60
+        cls,
+        address: Address,
+        credentials: ConnectionString,
+        now: Now,
+        *,
+        window: int = WINDOW,
+        keep_alive_s: int = 60,
+        token_lasts_s: int = TOKEN_LASTS_S,
+        on_message: OnMessage | None = None,
     ) -> Self:
         """A client that the front door has let in; `now` (the wall's clock) dates its token, which lasts an hour.
 
-        `window` messages at most are under way at once. Raises AccessDenied when the credentials are refused,
+        `window` messages at most are under way at once; `on_message` is told what services send. Raises AccessDenied when the credentials are refused,
         ConnectionLost when nobody is there or answers.
         """
         identity = Identity(credentials.device, credentials.module)
-        expires_s = now() // SECOND_US + TOKEN_LASTS_S
+        expires_s = now() // SECOND_US + token_lasts_s
         token = make_token(f"{credentials.host}/{identity.path}", credentials.key, expires_s)
         hello = Connect(
             client_id=identity.client_id,
@@ -79,7 +93,7 @@ class MqttClient:
             clean_session=False,
             keep_alive_s=keep_alive_s,
         )
-        return cls(await _connected(address, hello), identity, window)
+        return cls(await _connected(address, hello, on_message), identity, window)
 
     async def publish(self, payload: bytes, properties: Mapping[str, str] | None = None) -> None:
         """Send one event and wait until the front door has it in its log. Raises ConnectionLost."""
@@ -100,6 +114,24 @@ class MqttClient:
             raise
         acknowledged.add_done_callback(self._place_is_free)
         return acknowledged
+
+    async def subscribe(self, filters: Sequence[str]) -> None:
+        """Return once the front door has them all, each with QoS 1. Raises ConnectionLost."""
+        packet_id = self._free_id()
+        await self._protocol.ask(packet_id, Subscribe(packet_id, tuple((one, 1) for one in filters)))
+
+    def say(self, topic: str, payload: bytes) -> None:
+        """Publish to another topic with QoS 0: a request, or an answer. Raises ConnectionLost."""
+        self._protocol.say(Publish(topic, payload))
+
+    def acknowledge(self, packet_id: int) -> None:
+        """The message is safe here; the front door forgets it."""
+        self._protocol.acknowledge(packet_id)
+
+    @property
+    def lost(self) -> "asyncio.Future[None]":
+        """Done when the connection has ended."""
+        return self._protocol.lost
 
     async def close(self) -> None:
         """Say goodbye. What is not acknowledged yet may or may not be in the log."""
@@ -184,8 +216,8 @@ class FaithfulClient:
         return pause_s * self._rng.uniform(0.5, 1.0)
 
 
-async def _connected(address: Address, hello: Connect) -> "_ClientProtocol":
-    protocol = _ClientProtocol(hello)
+async def _connected(address: Address, hello: Connect, on_message: OnMessage | None) -> "_ClientProtocol":
+    protocol = _ClientProtocol(hello, on_message)
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             loop = asyncio.get_running_loop()
@@ -200,14 +232,16 @@ async def _connected(address: Address, hello: Connect) -> "_ClientProtocol":
 class _ClientProtocol(asyncio.Protocol):
     """Bytes and packets of one connection. `let_in` is done with the answer to CONNECT."""
 
-    def __init__(self, hello: Connect) -> None:
+    def __init__(self, hello: Connect, on_message: OnMessage | None = None) -> None:
         self._hello = hello
+        self._on_message = on_message
         self._transport: asyncio.Transport | None = None
         self._parser = Parser()
         self._loop = asyncio.get_running_loop()
         self._under_way: dict[int, asyncio.Future[None]] = {}
         self._ping: asyncio.TimerHandle | None = None
         self.let_in: asyncio.Future[None] = self._loop.create_future()
+        self.lost: asyncio.Future[None] = self._loop.create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -227,6 +261,8 @@ class _ClientProtocol(asyncio.Protocol):
         for future in (self.let_in, *under_way.values()):
             if not future.done():
                 future.set_exception(ConnectionLost("front door: expected an acknowledgement; it has hung up"))
+        if not self.lost.done():
+            self.lost.set_result(None)
 
     @property
     def _is_up(self) -> bool:
@@ -234,12 +270,23 @@ class _ClientProtocol(asyncio.Protocol):
 
     def send(self, packet: Publish) -> asyncio.Future[None]:
         """The future is done at the PUBACK."""
+        return self.ask(packet.packet_id, packet)
+
+    def ask(self, packet_id: int, packet: Packet) -> asyncio.Future[None]:
+        """The future is done at the answer to the packet of that identifier."""
+        self.say(packet)
+        answered = self._loop.create_future()
+        self._under_way[packet_id] = answered
+        return answered
+
+    def say(self, packet: Packet) -> None:
         if not self._is_up:
             raise ConnectionLost("front door: expected a connection; it has hung up")
-        acknowledged = self._loop.create_future()
-        self._under_way[packet.packet_id] = acknowledged
         self._write(packet)
-        return acknowledged
+
+    def acknowledge(self, packet_id: int) -> None:
+        """If the connection has gone, the message will come again."""
+        self._write(Puback(packet_id))
 
     def goodbye(self) -> None:
         self._write(Disconnect())
@@ -251,12 +298,14 @@ class _ClientProtocol(asyncio.Protocol):
             self._transport.abort()
 
     def _take(self, packet: Packet) -> None:
-        if isinstance(packet, Puback):
+        if isinstance(packet, Puback | Suback):
             acknowledged = self._under_way.pop(packet.packet_id, None)
             if acknowledged is not None and not acknowledged.done():
                 acknowledged.set_result(None)
         elif isinstance(packet, Connack):
             self._take_connack(packet)
+        elif isinstance(packet, Publish) and self._on_message is not None:
+            self._on_message(packet)
 
     def _take_connack(self, packet: Connack) -> None:
         if packet.code == ACCEPTED:

@@ -1,6 +1,6 @@
 """The part of IoT Hub's query language that SDKs and their users need for lists of devices.
 
-    SELECT * | COUNT() AS n | deviceId, tags.ward AS ward   FROM devices | devices.modules
+    SELECT * | COUNT() AS n | deviceId, tags.ward AS ward   FROM devices | devices.modules | devices.jobs
     [WHERE tags.ward = 4 AND NOT (properties.reported.battery < 20 OR is_defined(tags.lost)) AND deviceId IN ['a', 'b']]
 
 Comparisons with what is not there, or between different types, are false. Source: MicrosoftDocs azure-docs,
@@ -48,6 +48,7 @@ class Query(Struct, frozen=True, kw_only=True):
     columns: tuple[tuple[str, str], ...] = ()
     count: str = ""
     modules: bool = False
+    jobs: bool = False
     matches: Condition = lambda document: True
 
     def shown(self, document: JsonObject) -> JsonObject:
@@ -90,15 +91,21 @@ class _Parser:
         columns, count = self._columns()
         self._expect("from")
         source = self._take().lower()
-        if source not in ("devices", "devices.modules"):
-            raise _unexpected("devices or devices.modules", source)
+        if source not in ("devices", "devices.modules", "devices.jobs"):
+            raise _unexpected("devices, devices.modules or devices.jobs", source)
         matches: Condition = lambda document: True  # noqa: E731
         if self._is("where"):
             self._take()
             matches = self._either()
         if self._next < len(self._tokens):
             raise _unexpected("the end of the query", self._take())
-        return Query(columns=columns, count=count, modules=source != "devices", matches=matches)
+        return Query(
+            columns=columns,
+            count=count,
+            modules=source == "devices.modules",
+            jobs=source == "devices.jobs",
+            matches=matches,
+        )
 
     def _columns(self) -> tuple[tuple[tuple[str, str], ...], str]:
         if self._is("*"):

@@ -12,10 +12,10 @@ import msgspec
 import pyarrow as pa
 
 from islet.engine.program import CONTEXT_SCALE
-from islet.engine.tables import STATUSES, STREAMS
+from islet.engine.tables import STREAMS
 from islet.errors import BadInput
 from islet.model.codec import decode_event
-from islet.model.events import AnyEvent, DeviceStatus, Exercise, Insulin, Meal, Vital
+from islet.model.events import AnyEvent, DeviceStatus, Exercise, Insulin, Meal, Prompt, Vital
 from islet.model.topics import Topic
 
 GLUCOSE: Final = "glucose_mg_dl"
@@ -26,15 +26,19 @@ QUANTITIES: Final[dict[str, Topic]] = {
     "diastolic_mm_hg": Topic.VITALS,
     "battery_percent": Topic.DEVICE_READINGS,
     "status": Topic.DEVICE_READINGS,
+    "prompt": Topic.DEVICE_READINGS,
 }
 """Every stream, and the topic that its values are in."""
 
-_SCALES: Final = {stream.name: stream.scale for stream in STREAMS}
+_STREAMS: Final = {stream.name: stream for stream in STREAMS}
 _CARBS, _BOLUS, _BASAL, _EXERCISE = range(4)  # islet.engine.program.CONTEXT_COLUMNS
-_LEVELS: Final[dict[type, tuple[str, ...]]] = {
-    Vital: ("pulse_bpm", "systolic_mm_hg", "diastolic_mm_hg"),
-    DeviceStatus: ("battery_percent", "status"),
+_LEVELS: Final[dict[type, dict[str, str]]] = {
+    Vital: {name: name for name in ("pulse_bpm", "systolic_mm_hg", "diastolic_mm_hg")},
+    DeviceStatus: {"battery_percent": "battery_percent", "status": "status"},
+    Prompt: {"prompt": "state"},
 }
+"""Which fields of an event are values, by quantity."""
+
 
 
 class _Row(NamedTuple):
@@ -71,14 +75,15 @@ CONTEXT_SCHEMA: Final = pa.schema([*_WHO_AND_WHEN, *_AMOUNT])
 
 
 def values(documents: pa.RecordBatch) -> dict[str, pa.RecordBatch]:
-    """The values in vitals and device statuses (n rows of DOCUMENTS_SCHEMA and received_at_us), in log order, by
+    """The values in vitals, device statuses and prompts (n rows of DOCUMENTS_SCHEMA and received_at_us), in log order, by
     quantity: VALUES_SCHEMA. Documents of other kinds, and such as do not decode, hold none."""
     rows: dict[str, list[_Row]] = defaultdict(list)
     for patient, device, time_us, received_us, event in _events(documents):
-        for quantity in _LEVELS.get(type(event), ()):
-            level = getattr(event, quantity)
+        for quantity, field in _LEVELS.get(type(event), {}).items():
+            level = getattr(event, field)
             if level is not None:
-                number = STATUSES.index(level) if quantity == "status" else round(level * _SCALES[quantity])
+                stream = _STREAMS[quantity]
+                number = stream.words.index(level) if stream.words else round(level * stream.scale)
                 rows[quantity].append(_Row(patient, device, time_us, number, received_us))
     return {quantity: _batch(some, VALUES_SCHEMA) for quantity, some in rows.items()}
 

@@ -25,6 +25,9 @@ class Stream:
 STATUSES: Final = ("ok", "warm_up", "sensor_failed", "sensor_expired", "calibration_needed", "signal_lost")
 """What a device says of itself (`islet.model.events.DeviceStatus`), in the order of the stream's integers."""
 
+PROMPTS: Final = ("prompted", "measured", "missed")
+"""What became of a request to measure (`islet.model.events.Prompt`), in the order of the stream's integers."""
+
 GLUCOSE: Final = Stream("glucose_mg_dl", 10, 0, 15_000)
 STREAMS: Final = (
     GLUCOSE,
@@ -33,6 +36,7 @@ STREAMS: Final = (
     Stream("diastolic_mm_hg", 10, 0, 3_000),
     Stream("battery_percent", 10, 0, 1_000),
     Stream("status", 1, 0, len(STATUSES) - 1, STATUSES),
+    Stream("prompt", 1, 0, len(PROMPTS) - 1, PROMPTS),
 )
 
 
@@ -100,7 +104,7 @@ TABLES: Final = {
     "forecasts": _table(*_EVERYWHERE, "glucose_mg_dl", sparse=False, more=_AHEAD),
     "timeline": _table(*_EVERYWHERE, "glucose_mg_dl", sparse=True, more=_CONTEXT),
     "vitals": _table(*_EVERYWHERE, "pulse_bpm", "systolic_mm_hg", "diastolic_mm_hg", sparse=True),
-    "device_readings": _table(*_EVERYWHERE, "battery_percent", "status", sparse=True),
+    "device_readings": _table(*_EVERYWHERE, "battery_percent", "status", "prompt", sparse=True),
     "last_readings": _table("patient", "device", "ts", "minutes_since", sparse=False),
 }
 

@@ -46,13 +46,13 @@ class Exchange:
     async def send(self, to: Address, command: Command) -> int:
         """Put a command into the device's mailbox; its number, once it is durable. Raises MailboxFull."""
         number = await self.write(lambda: self.devices.put_command(to, command, self.wall_now()))
-        self._command_waits(to)
+        self.command_waits(to)
         return number
 
     async def send_again(self, to: Address, number: int) -> int:
         """Put a dead command into the device's mailbox again. Raises NotFound and MailboxFull."""
         again = await self.write(lambda: self.devices.resend_command(number, to, self.wall_now()))
-        self._command_waits(to)
+        self.command_waits(to)
         return again
 
     def take(self, to: Address, limit: int) -> "asyncio.Future[list[Letter]]":
@@ -71,16 +71,17 @@ class Exchange:
 
     async def abandon(self, to: Address, lock_token: str) -> None:
         await self.write(lambda: self.devices.abandon_command(to, lock_token, self.wall_now()))
-        self._command_waits(to)
+        self.command_waits(to)
 
     def release(self, to: Address, lock_tokens: Sequence[str]) -> None:
         """Give back what a connection had on lease; the next one is told."""
         released = self.write(lambda: self.devices.release_commands(to, lock_tokens))
         released.add_done_callback(
-            lambda done: None if done.cancelled() or done.exception() else self._command_waits(to)
+            lambda done: None if done.cancelled() or done.exception() else self.command_waits(to)
         )
 
-    def _command_waits(self, to: Address) -> None:
+    def command_waits(self, to: Address) -> None:
+        """Tell the device, if it is connected, that something is in its mailbox."""
         link = self.presence.link(client_id(to))
         if link is not None:
             link.command_waits()
@@ -148,6 +149,7 @@ class Exchange:
             await asyncio.sleep(_TIDY_S)
             try:
                 await self.write(lambda: self.devices.expire_commands(self.wall_now()))
+                await self.write(lambda: self.devices.forget_jobs(self.wall_now()))
                 await self.note_activity()
             except Exception:
                 _log.exception("tidying_failed")

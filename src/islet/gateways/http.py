@@ -17,8 +17,10 @@ from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import Crowded, Handler, NotCommitted, endpoint
 from islet.gateways.http_body import admitted, read_body
 from islet.gateways.http_bulk import BulkEndpoint
+from islet.gateways.http_claims import ClaimEndpoints
 from islet.gateways.http_commands import DeviceCommands, ServiceCommands
 from islet.gateways.http_enrollments import EnrollmentEndpoints
+from islet.gateways.http_jobs import JobEndpoints, Runner
 from islet.gateways.http_modules import ModuleEndpoints
 from islet.gateways.http_properties import read_properties
 from islet.gateways.http_query import QueryEndpoint
@@ -38,14 +40,17 @@ def routes(
     now: Now,
     is_connected: Callable[[str], bool],
     exchange: Exchange | None = None,
+    jobs: Runner | None = None,
 ) -> list[Route]:
     """IoT Hub's paths for devices and services; `is_connected` is the MQTT server's.
 
-    Made for the event loop that `intake` belongs to. Without an exchange there are no commands, twins and methods.
+    Made for the event loop that `intake` belongs to. Without an exchange there are no commands, twins and methods; without
+    `jobs` there are no jobs.
     """
     door = DeviceEndpoints(intake, authenticator, exchange)
     identities = RegistryEndpoints(authenticator, registry, now, is_connected, exchange)
     bulk = BulkEndpoint(authenticator, identities)
+    claims = ClaimEndpoints(authenticator, registry)
     found: list[_Path] = [
         ("POST", "/devices/{id}/messages/events", door.post_events),
         ("PUT", "/devices/{id}", identities.put),
@@ -53,6 +58,8 @@ def routes(
         ("DELETE", "/devices/{id}", identities.delete),
         ("GET", "/devices", identities.list_devices),
         ("POST", "/devices", bulk.post),
+        ("POST", "/claims", claims.create),
+        ("POST", "/claims/redeem", claims.redeem),
         ("GET", "/statistics/devices", identities.device_statistics),
         ("GET", "/statistics/service", identities.service_statistics),
     ]
@@ -60,6 +67,8 @@ def routes(
         found += _exchange_paths(authenticator, registry, exchange)
         for kind in (EntryKind.ENROLLMENT, EntryKind.ENROLLMENT_GROUP):
             found += _enrollment_paths(EnrollmentEndpoints(authenticator, registry, now, kind))
+    if exchange is not None and jobs is not None:
+        found += _job_paths(JobEndpoints(authenticator, exchange, jobs))
     routes = [Route(path, endpoint(handler, now), methods=[method]) for method, path, handler in found]
     # some SDKs write the last slash, some do not
     routes += [Route(f"{path}/", endpoint(handler, now), methods=[method]) for method, path, handler in found]
@@ -91,6 +100,15 @@ def _exchange_paths(authenticator: Authenticator, registry: Registry, exchange: 
         ("POST", "/devices/query", query.query),
         *_twin_paths("/twins/{id}", twins),
         *_twin_paths("/twins/{id}/modules/{module}", twins),
+    ]
+
+
+def _job_paths(jobs: JobEndpoints) -> list[_Path]:
+    return [
+        ("GET", "/jobs/v2/query", jobs.query),
+        ("PUT", "/jobs/v2/{id}", jobs.put),
+        ("GET", "/jobs/v2/{id}", jobs.get),
+        ("POST", "/jobs/v2/{id}/cancel", jobs.cancel),
     ]
 
 

@@ -15,9 +15,10 @@ from islet.errors import BadInput
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_body import read_body
+from islet.gateways.http_jobs import step_json
 from islet.gateways.http_twins import twin_json
 from islet.store.base import Registry
-from islet.store.devices_base import Address
+from islet.store.devices_base import MOST_DEVICES, Address, Devices
 
 _MOST_ITEMS: Final = 1000
 
@@ -41,39 +42,56 @@ class QueryEndpoint:
         most = _most(request.headers.get("x-ms-max-item-count", ""))
         after = _after(request.headers.get("x-ms-continuation", ""))
         online = self._exchange.presence.online()
-        found = await self._exchange.write(
-            lambda: [one for one in self._documents(query.modules, online) if query.matches(one)]
-        )
+        store, registry = self._exchange.devices, self._registry
+
+        def documents() -> list[JsonObject]:
+            if query.jobs:
+                return job_documents(store)
+            return device_documents(registry, store, modules=query.modules, online=online)
+
+        found = await self._exchange.write(lambda: [one for one in documents() if query.matches(one)])
+        for one in found if query.jobs else ():
+            del one["devices"]
         if query.count:
             return JSONResponse([{query.count: len(found)}], headers={"x-ms-item-type": "Raw"})
         rest = [one for one in found if _place(one) > after]
-        headers = {"x-ms-item-type": "Raw" if query.columns else "Twin"}
+        headers = {"x-ms-item-type": "Raw" if query.columns else "DeviceJob" if query.jobs else "Twin"}
         if len(rest) > most:
             headers["x-ms-continuation"] = base64.b64encode(_place(rest[most - 1]).encode()).decode()
         return JSONResponse([query.shown(one) for one in rest[:most]], headers=headers)
 
-    def _documents(self, modules: bool, online: frozenset[str]) -> list[JsonObject]:
-        """The twins of all devices, or of all modules, in the order of their ids."""
-        store, twins = self._exchange.devices, self._exchange.devices.twins()
-        pending, seen = store.pending_commands(), store.activity()
-        documents = []
-        for device in self._registry.devices():
-            if modules:
-                for module in store.modules(device.id):
-                    twin = twins.get(Address(device.id, module.generation_id, module.id), UNWRITTEN)
-                    connected = f"{device.id}/{module.id}" in online
-                    activity = seen.get((device.id, module.id))
-                    documents.append(twin_json(device, twin, connected=connected, module=module.id, activity=activity))
-            else:
-                twin = twins.get(Address(device.id, device.generation_id), UNWRITTEN)
-                waiting, activity, connected = pending.get(device.id, 0), seen.get((device.id, "")), device.id in online
-                documents.append(twin_json(device, twin, connected=connected, pending=waiting, activity=activity))
-        return documents
+
+def device_documents(registry: Registry, store: Devices, *, modules: bool, online: frozenset[str]) -> list[JsonObject]:
+    """The twins of all devices, or of all modules, in the order of their ids."""
+    twins, pending, seen = store.twins(), store.pending_commands(), store.activity()
+    documents = []
+    for device in registry.devices():
+        if modules:
+            for module in store.modules(device.id):
+                twin = twins.get(Address(device.id, module.generation_id, module.id), UNWRITTEN)
+                connected = f"{device.id}/{module.id}" in online
+                activity = seen.get((device.id, module.id))
+                documents.append(twin_json(device, twin, connected=connected, module=module.id, activity=activity))
+        else:
+            twin = twins.get(Address(device.id, device.generation_id), UNWRITTEN)
+            waiting, activity, connected = pending.get(device.id, 0), seen.get((device.id, "")), device.id in online
+            documents.append(twin_json(device, twin, connected=connected, pending=waiting, activity=activity))
+    return documents
+
+
+def job_documents(store: Devices) -> list[JsonObject]:
+    """Every device of every job, as `FROM devices.jobs` shows it, in the order of both ids."""
+    documents: list[JsonObject] = []
+    for state in store.jobs():
+        for step in store.job_steps(state.job.id, limit=MOST_DEVICES):
+            document = step_json(state, step)
+            documents.append({**document, "devices": {"jobs": document}})  # names in a query may have this in front
+    return sorted(documents, key=_place)
 
 
 def _place(document: JsonObject) -> str:
     """Sorts as the documents do."""
-    return f"{document['deviceId']}\0{document.get('moduleId', '')}"
+    return f"{document['deviceId']}\0{document.get('moduleId', '')}\0{document.get('jobId', '')}"
 
 
 def _parse(body: bytes) -> Query:

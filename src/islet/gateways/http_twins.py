@@ -28,7 +28,7 @@ from islet.store.devices_base import Activity, Address
 _MOST_TWIN_BYTES = 4 * MOST_PROPERTY_BYTES  # with metadata, as a service that read it sends it back
 
 
-class _Call(Struct, rename="camel"):
+class Call(Struct, rename="camel"):
     """What a service asks of a device."""
 
     method_name: str
@@ -69,11 +69,11 @@ class TwinEndpoints:
     async def invoke(self, request: Request) -> Response:
         """200 with the device's own status and answer; 404 when it is not connected, 504 when it does not answer."""
         _, of = await self._about(request)
-        call = _parse_call(await read_body(request))
+        call = parse_call(await read_body(request))
         status, answer = await self._exchange.invoke(
             of, call.method_name, bytes(call.payload), answer_s=call.answer_s, connect_s=call.connect_s
         )
-        return JSONResponse({"status": status, "payload": _shown(answer)})
+        return JSONResponse({"status": status, "payload": shown_answer(answer)})
 
     async def _about(self, request: Request) -> tuple[Device, Address]:
         id, module_id = request.path_params["id"], request.path_params.get("module", "")
@@ -124,9 +124,10 @@ def twin_json(
     }
 
 
-def _parse_call(body: bytes) -> _Call:
+def parse_call(body: bytes) -> Call:
+    """A method call as services send it. Raises BadInput and TooLarge."""
     try:
-        call = msgspec.json.decode(body, type=_Call)
+        call = msgspec.json.decode(body, type=Call)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise BadInput("method: expected a JSON object with methodName", reason="schema") from None
     if not 1 <= len(call.method_name) <= 100:
@@ -141,7 +142,7 @@ def _parse_call(body: bytes) -> _Call:
     return call
 
 
-def _shown(answer: bytes) -> Json:
+def shown_answer(answer: bytes) -> Json:
     """A device answers with JSON or nothing; what is neither is shown as text."""
     try:
         shown: Json = msgspec.json.decode(answer) if answer else None

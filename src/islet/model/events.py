@@ -97,4 +97,14 @@ class Hba1c(Event, tag_field="type", tag="hba1c", frozen=True, kw_only=True):
     unit: Literal["%", "mmol/mol"]
 
 
-AnyEvent = Reading | Vital | Meal | Insulin | Exercise | Medication | DeviceStatus | Note | Hba1c
+class Prompt(Event, tag_field="type", tag="prompt", frozen=True, kw_only=True):
+    """A device asked its patient to measure, or what came of it; `id` is the same in all that is said of one prompt.
+
+    `time` is when the patient was prompted, when they measured, or when the time for it was over.
+    """
+
+    id: Annotated[str, Meta(min_length=1, max_length=200)]
+    state: Literal["prompted", "measured", "missed"]
+
+
+AnyEvent = Reading | Vital | Meal | Insulin | Exercise | Medication | DeviceStatus | Note | Hba1c | Prompt

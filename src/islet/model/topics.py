@@ -18,6 +18,7 @@ class Topic(StrEnum):
 TOPIC_OF_TYPE = {
     "reading": Topic.GLUCOSE_READINGS,
     "device_status": Topic.DEVICE_READINGS,
+    "prompt": Topic.DEVICE_READINGS,
     "vital": Topic.VITALS,
     "meal": Topic.CARE_EVENTS,
     "insulin": Topic.CARE_EVENTS,

@@ -1,33 +1,22 @@
 /*
 name = "missed_prompt"
-title = "Too few measurements"
-description = "Yesterday there were fewer readings than agreed. For people who measure by themselves."
+title = "Measurement missed"
+description = "The patient was prompted to measure and did not do it in time; ends with the next answered prompt."
 severity = "notice"
-enabled = "tags:self_measuring"
+enabled = "all"
 audience = ["patient"]
 switch_off = "patient"
-every = "1 day"
+clear = "prompt = 'measured'"
 sources = [
-  "Our choice: four measurements a day, before meals and at bedtime. Only for people tagged self_measuring.",
-  "Islet has no event for a prompt, so this looks at the whole day and not at each reminder.",
+  "Our choice: devices prompt only those with a schedule, and the time to answer is in that schedule (`islet agent`).",
 ]
 
-[parameters.agreed_readings]
-default = 4
-min = 1
-max = 24
-unit = ""
-decimals = 0
-label = "Measurements a day"
-labels = { zh-CN = "每日测量次数" }
-
 [titles]
-zh-CN = "测量次数少于约定"
+zh-CN = "未按提示测量"
 
 [descriptions]
-zh-CN = "昨天的读数少于约定次数。适用于自行测量者。"
+zh-CN = "设备已提示测量，但患者未在规定时间内测量；下一次按提示测量后结束。"
 */
-SELECT patients.patient AS patient, day_end_ts AS ts
-FROM patients
-LEFT JOIN days ON days.patient = patients.patient AND days.day = patients.today
-WHERE COALESCE(days.readings, 0) < agreed_readings
+SELECT patient, device, ts, prompt
+FROM device_readings
+WHERE prompt = 'missed'

@@ -114,6 +114,8 @@ class EntryKind(StrEnum):
     """A device that may register itself (`islet.gateways.enrollments`); id is its registration id."""
     ENROLLMENT_GROUP = "enrollment_group"
     """Devices with a common key or authority that may."""
+    CLAIM = "claim"
+    """A device that may be claimed once with a code (`islet.gateways.claims`); id is the code's hash."""
     CONTACT = "contact"
     """One way to reach somebody (`islet.contacts`): a chat, a mailbox, a browser; its address is among the secrets."""
     PERMISSION = "permission"

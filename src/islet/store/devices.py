@@ -9,8 +9,22 @@ import apsw
 
 from islet.decode.iothub_twins import JsonObject, ServiceTwin, Twin
 from islet.log.connection import Readers, open_database, plain_errors, transaction
-from islet.store import activity, mailboxes, modules, twins
-from islet.store.devices_base import Activity, Address, Command, DeadCommand, FeedbackBatch, Letter, Module, Outcome
+from islet.store import activity, device_jobs, mailboxes, modules, twins
+from islet.store.devices_base import (
+    Activity,
+    Address,
+    Command,
+    DeadCommand,
+    DeviceJob,
+    FeedbackBatch,
+    JobState,
+    JobStatus,
+    JobStep,
+    Letter,
+    Module,
+    Outcome,
+    Step,
+)
 
 
 class SqliteDevices:
@@ -28,6 +42,7 @@ class SqliteDevices:
         self._writer = open_database(path, key, synchronous="FULL")
         with self._change():
             self._writer.execute(mailboxes.TABLES + twins.TABLES + modules.TABLES + activity.TABLES)
+            self._writer.execute(device_jobs.TABLES)
             mailboxes.release_unended(self._writer)
             activity.nobody_is_connected(self._writer)
 
@@ -178,6 +193,47 @@ class SqliteDevices:
     def activity(self, device: str | None = None) -> dict[tuple[str, str], Activity]:
         with self._look() as reader:
             return activity.activity(reader, device)
+
+    def create_job(self, job: DeviceJob) -> None:
+        with self._change():
+            device_jobs.create(self._writer, job)
+
+    def begin_job(self, id: str, to: Sequence[Address], now_us: int) -> None:
+        with self._change():
+            device_jobs.begin(self._writer, id, to, now_us)
+
+    def end_job(self, id: str, status: JobStatus, now_us: int, reason: str = "") -> None:
+        with self._change():
+            device_jobs.end(self._writer, id, status, now_us, reason)
+
+    def job(self, id: str) -> JobState | None:
+        with self._look() as reader:
+            return device_jobs.job(reader, id)
+
+    def jobs(self, statuses: Sequence[JobStatus] = (), *, after: str = "", limit: int = 1000) -> list[JobState]:
+        with self._look() as reader:
+            return device_jobs.jobs(reader, statuses, after, limit)
+
+    def job_steps(
+        self, id: str | None = None, steps: Sequence[Step] = (), *, due_us: int | None = None, limit: int = 1000
+    ) -> list[JobStep]:
+        with self._look() as reader:
+            return device_jobs.steps(reader, id, steps, due_us, limit)
+
+    def put_job_step(self, step: JobStep) -> bool:
+        with self._change():
+            return device_jobs.put_step(self._writer, step)
+
+    def command_outcome(self, number: int) -> Outcome | None:
+        with self._look() as reader:
+            return device_jobs.command_outcome(reader, number)
+
+    def forget_jobs(self, now_us: int) -> None:
+        with self._look() as reader:
+            if not device_jobs.anything_to_forget(reader, now_us):
+                return
+        with self._change():
+            device_jobs.forget(self._writer, now_us)
 
     def forget(self, device: str) -> None:
         with self._change():

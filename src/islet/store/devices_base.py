@@ -1,4 +1,4 @@
-"""What a store of the device side does: commands that wait for devices, their twins, MQTT sessions, modules.
+"""What a store of the device side does: commands that wait for devices, their twins, MQTT sessions, modules, jobs.
 
 It is no part of the log: services and devices put these things here, and a rebuild leaves them alone. Each write is
 durable when the call (or the `together` around it) returns. All methods may be called from any thread.
@@ -22,6 +22,10 @@ USUAL_LIFE_US: Final = HOUR_US
 LONGEST_LIFE_US: Final = 2 * DAY_US
 DEAD_KEPT_US: Final = 30 * DAY_US
 FEEDBACK_BATCH: Final = 64
+ENDED_KEPT_US: Final = 30 * DAY_US
+MOST_DEVICES: Final = 100_000
+"""Of one job."""
+
 UNTIL_RELEASED: Final = (1 << 63) - 1
 """A lease without an end: the connection's that has the command. It does not outlive the process."""
 
@@ -131,6 +135,82 @@ class Activity(Struct, frozen=True, kw_only=True):
     seen_us: int
 
 
+class JobKind(StrEnum):
+    """What is done to each device; the first two words are IoT Hub's."""
+
+    METHOD = "scheduleDeviceMethod"
+    TWIN = "scheduleUpdateTwin"
+    COMMAND = "scheduleCommand"
+
+
+class JobStatus(StrEnum):
+    """How a job stands, in IoT Hub's words."""
+
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class Step(StrEnum):
+    """How it stands at one device, in IoT Hub's words. `running`: it was asked and has not answered."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+
+class DeviceJob(Struct, frozen=True, kw_only=True):
+    """What was asked for. `body` is a method call, a twin or a command, as it came. It is for the `devices` that are
+    named, or (None) all that meet the `condition` when it begins. `lasts_us` after `start_us` it ends."""
+
+    id: str
+    kind: JobKind
+    body: JsonObject
+    condition: str = ""
+    devices: tuple[str, ...] | None = None
+    created_us: int
+    start_us: int
+    lasts_us: int
+    by: str = ""
+
+    @property
+    def until_us(self) -> int:
+        return self.start_us + self.lasts_us
+
+
+class JobState(Struct, frozen=True, kw_only=True):
+    """A job and how far it is: devices by step."""
+
+    job: DeviceJob
+    status: JobStatus
+    ended_us: int | None = None
+    reason: str = ""
+    steps: dict[str, int] = {}
+
+    @property
+    def devices(self) -> int:
+        return sum(self.steps.values())
+
+
+class JobStep(Struct, frozen=True, kw_only=True):
+    """A job at one device: how often it was tried, when it is tried next, and what came of it. `command` is the number
+    of the command that was sent."""
+
+    job: str
+    address: Address
+    step: Step = Step.PENDING
+    tries: int = 0
+    next_us: int = 0
+    changed_us: int = 0
+    command: int | None = None
+    answer: JsonObject | None = None
+    reason: str = ""
+
+
 class Mailboxes(Protocol):
     """Commands to devices: kept while the device is away, given out on lease, ended with an outcome."""
 
@@ -236,7 +316,40 @@ class Activities(Protocol):
         """Of one device with its modules, or of all; who was never there is absent."""
 
 
-class Devices(Mailboxes, Twins, Sessions, Modules, Activities, Protocol):
+class Jobs(Protocol):
+    """All methods may be called from any thread; what they write is durable when they return."""
+
+    def create_job(self, job: DeviceJob) -> None:
+        """Raises AlreadyExists."""
+
+    def begin_job(self, id: str, to: Sequence[Address], now_us: int) -> None:
+        """Each of these is to be asked, from now on; a job that is not scheduled any more is left as it is."""
+
+    def end_job(self, id: str, status: JobStatus, now_us: int, reason: str = "") -> None:
+        """It ends; devices that have not ended yet are `canceled` or (`failed`) have failed for that reason. One that
+        has ended is left as it is. Raises NotFound."""
+
+    def job(self, id: str) -> JobState | None: ...
+
+    def jobs(self, statuses: Sequence[JobStatus] = (), *, after: str = "", limit: int = 1000) -> list[JobState]:
+        """Newest first, `after` the job of that id."""
+
+    def job_steps(
+        self, id: str | None = None, steps: Sequence[Step] = (), *, due_us: int | None = None, limit: int = 1000
+    ) -> list[JobStep]:
+        """Of one job or all that run, in the order of their next try; only those in these steps; due by then."""
+
+    def put_job_step(self, step: JobStep) -> bool:
+        """How it stands at a device now; False (and nothing is changed) where it has ended there."""
+
+    def command_outcome(self, number: int) -> Outcome | None:
+        """How a command ended; None while it waits."""
+
+    def forget_jobs(self, now_us: int) -> None:
+        """Those that ended 30 days ago."""
+
+
+class Devices(Mailboxes, Twins, Sessions, Modules, Activities, Jobs, Protocol):
     """All of it, in one file."""
 
     def together(self) -> AbstractContextManager[None]:

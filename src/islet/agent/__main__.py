@@ -1,0 +1,174 @@
+"""`islet agent` and `python -m islet.agent`: the agent as a process of its own. It imports no more than it needs."""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import secrets
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from islet.access.sas import ConnectionString, format_connection_string, parse_connection_string
+from islet.agent import sources
+from islet.agent.claim import redeem
+from islet.agent.device import Device
+from islet.agent.mqtt_client import TOKEN_LASTS_S, Address
+from islet.agent.outlet import Console, Hook, Outlet
+from islet.agent.privacy import Privacy, pseudonym
+from islet.agent.queue import MOST_EVENTS
+from islet.agent.run import Agent
+from islet.errors import IsletError
+
+_MQTT_TLS_PORT: Final = 8883
+
+
+def wall_us() -> int:
+    """The wall's clock; the agent's only one, since it is a process of its own (`islet.app` reads the platform's)."""
+    return time.time_ns() // 1000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        asyncio.run(_run(options))
+    except IsletError as error:
+        print(f"islet agent: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="islet agent", description="A device: keeps what it measures until the platform has it."
+    )
+    add = parser.add_argument
+    add("--folder", type=Path, default=Path("agent-data"), help="where everything is kept (agent-data)")
+    add("--platform", default="", help="https://host:port of the platform, for a claim code")
+    add("--claim", default="", metavar="CODE", help="claim code that you were given; needed once")
+    add("--connection-string", default="", help="instead of a claim code; or ISLET_AGENT_CONNECTION_STRING")
+    add("--mqtt", default="", metavar="HOST:PORT", help=f"front door (the hub's name, port {_MQTT_TLS_PORT})")
+    add("--plain", action="store_true", help="MQTT without TLS, for development only")
+    add("--authority", type=Path, help="PEM file of the platform's certificate authority (the system's by default)")
+    add("--input", type=Path, help="folder into which readings are put (*.jsonl)")
+    add("--socket", type=Path, help="Unix socket that takes readings (FOLDER/agent.sock by default)")
+    add("--stdin", action="store_true", help="take readings from standard input")
+    add("--simulate", action="store_true", help="measure a simulated person, for demonstrations")
+    add("--hook", default="", metavar="COMMAND", help="program that shows prompts and buzzes (the console by default)")
+    add("--details", type=Path, help="JSON file of the owner's own details, which must never leave the device")
+    add("--no-texts", action="store_true", help="send no free texts at all")
+    add("--most-events", type=int, default=MOST_EVENTS, help=f"how many events may wait to be sent ({MOST_EVENTS})")
+    add("--token-lasts-s", type=int, default=TOKEN_LASTS_S, help="life of a token; renewed before its end")
+    return parser
+
+
+async def _run(options: argparse.Namespace) -> None:
+    folder: Path = options.folder
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    details = _details(options.details)
+    device = Device(
+        folder, wall_us, Privacy(details, texts=not options.no_texts), most_events=max(1, options.most_events)
+    )
+    with contextlib.closing(device):
+        tls = None if options.plain else ssl.create_default_context(cafile=options.authority)
+        person = pseudonym(_secret(device, "pseudonym_key"), details[0] if details else "")
+        credentials = _credentials(options, device, person, tls)
+        host, _, port = options.mqtt.rpartition(":") if options.mqtt else (credentials.host, "", str(_MQTT_TLS_PORT))
+        outlet: Outlet = Hook(options.hook) if options.hook else Console(lambda line: print(line, flush=True))
+        agent = Agent(
+            device,
+            Address(host=host, port=int(port), tls=tls),
+            credentials,
+            outlet,
+            wall_us,
+            random.Random(secrets.randbits(64)),
+            lambda text: print(f"islet agent: {text}", file=sys.stderr, flush=True),
+            token_lasts_s=options.token_lasts_s,
+            facts={"agent": {"pseudonym": person}},
+        )
+        await _until_signal(agent, device, options)
+
+
+async def _until_signal(agent: Agent, device: Device, options: argparse.Namespace) -> None:
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(sources.local_socket(device, options.socket or options.folder / "agent.sock"))
+        tasks = [asyncio.create_task(agent.run()), asyncio.create_task(stopped.wait())]
+        if options.input:
+            tasks.append(asyncio.create_task(sources.folder(device, options.input)))
+        if options.stdin:
+            tasks.append(asyncio.create_task(_then_wait(sources.lines_of(device, sys.stdin.fileno()))))
+        if options.simulate:
+            from islet.agent.simulated import measure
+
+            tasks.append(asyncio.create_task(measure(device, wall_us)))
+        done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        for task in done:
+            task.result()
+
+
+async def _then_wait(reading: "asyncio.Future[int] | object") -> None:
+    """Standard input may end; the agent goes on."""
+    await reading  # type: ignore[misc]
+    await asyncio.Event().wait()
+
+
+def _credentials(
+    options: argparse.Namespace, device: Device, person: str, tls: ssl.SSLContext | None
+) -> ConnectionString:
+    """What was given, or what an earlier run has got; a claim code is redeemed only when there is nothing yet."""
+    given = options.connection_string or os.environ.get("ISLET_AGENT_CONNECTION_STRING", "")
+    if given:
+        return parse_connection_string(given)
+    kept = device.disk.kept("connection_string")
+    if kept is not None:
+        return parse_connection_string(kept.decode())
+    if not options.claim or not options.platform:
+        raise IsletError("this device is not registered: give --platform and --claim, or --connection-string")
+    found = redeem(options.platform, options.claim, person, tls)
+    device.disk.keep("connection_string", format_connection_string(found).encode())
+    return found
+
+
+def _secret(device: Device, name: str) -> bytes:
+    """A key that is made once and never leaves the device."""
+    kept = device.disk.kept(name)
+    if kept is None:
+        kept = secrets.token_bytes(32)
+        device.disk.keep(name, kept)
+    return kept
+
+
+def _details(path: Path | None) -> list[str]:
+    """All texts in the file, however deep; the first one is whom the pseudonym stands for."""
+    if path is None:
+        return []
+
+    def texts(value: object) -> list[str]:
+        if isinstance(value, dict):
+            return [text for inner in value.values() for text in texts(inner)]
+        if isinstance(value, list):
+            return [text for inner in value for text in texts(inner)]
+        return [str(value)] if isinstance(value, str | int) else []
+
+    try:
+        return texts(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        raise IsletError(f"details {path}: expected a JSON file") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

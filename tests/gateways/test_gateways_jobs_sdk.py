@@ -1,0 +1,52 @@
+"""Jobs over many devices with Microsoft's own SDKs, unmodified."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Missing
+from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub
+from tests.gateways.node_sdk import Script, require_node
+
+HOST = "127.0.0.91"  # an address of its own: the SDKs' ports are fixed
+_SCRIPT = Path(__file__).with_name("jobs_sdk.py")
+
+
+@pytest.fixture
+async def hub(missing: Missing, tmp_path: Path) -> AsyncIterator[Hub]:
+    for port in (MQTT_PORT, HTTPS_PORT):
+        if not can_bind(HOST, port):
+            missing(f"a free {HOST}:{port}")
+    async with opened_hub(HOST, tmp_path) as hub:
+        for id in ("cgm-1", "pump-1"):
+            hub.door.add_device(id)
+        yield hub
+
+
+async def test_the_job_manager_for_python_starts_follows_and_cancels_jobs(hub: Hub, missing: Missing) -> None:
+    environment = {**os.environ, "REQUESTS_CA_BUNDLE": str(hub.certificates.authority)}
+    command = [sys.executable, str(_SCRIPT), hub.service_text()]
+    result = await asyncio.to_thread(
+        subprocess.run, command, env=environment, capture_output=True, text=True, timeout=60
+    )
+    if result.returncode == 77:
+        missing("azure-iot-hub")
+    assert result.returncode == 0, result.stderr
+
+
+async def test_the_job_client_for_node_does_too_and_lists_them(hub: Hub, missing: Missing) -> None:
+    require_node(missing)
+    script = await Script.started(hub, "jobs.js", hub.service_text())
+    assert await script.said() == {
+        "status": "completed",
+        "done": 2,
+        "cancelled": "cancelled",
+        "listed": ["calls", "twins"],
+        "steps": [["cgm-1", "completed"], ["pump-1", "completed"]],
+    }
+    assert await script.ended() == 0
