@@ -6,7 +6,7 @@ severity = "notice"
 enabled = "all"
 audience = ["patient"]
 switch_off = "patient"
-clear = "glucose_mg_dl < low_alarm_mg_dl OR glucose_in_20_min_mg_dl >= low_alarm_mg_dl + 10"
+clear = "glucose_mg_dl < low_alarm_mg_dl OR glucose_in_20_min_mg_dl >= low_alarm_mg_dl + 10 OR glucose_in_20_min_mg_dl IS NULL"
 worsens = "low"
 sources = [
   "20 minutes: as urgent_low_soon. A notice that pages nobody is our choice: forecasts are wrong more often than readings.",

@@ -6,7 +6,7 @@ severity = "warning"
 enabled = "all"
 audience = ["patient", "followers"]
 switch_off = "clinician"
-clear = "glucose_in_10_min_mg_dl >= 60 AND glucose_in_20_min_mg_dl >= 60"
+clear = "(glucose_in_10_min_mg_dl >= 60 AND glucose_in_20_min_mg_dl >= 60) OR glucose_in_20_min_mg_dl IS NULL"
 worsens = "urgent_low"
 sources = [
   "55 mg/dL within 20 minutes: the Urgent Low Soon alert of Dexcom's sensors (vendor's FAQ).",

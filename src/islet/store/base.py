@@ -117,6 +117,8 @@ class EntryKind(StrEnum):
     """One way to reach somebody (`islet.contacts`): a chat, a mailbox, a browser; its address is among the secrets."""
     JOB = "job"
     """What a job found last (cohorts, anomalies); id is the job's name."""
+    FORECAST = "forecast"
+    """Which model forecasts (`islet.forecast.serving`); id is "served"."""
 
 
 UNSAID: Final = frozenset({EntryKind.JOB})
