@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from islet.engine.foresee import FRESH_US
 from islet.engine.parameters import NO_LAYERS, references
@@ -15,7 +16,6 @@ from islet.forecast.gather import histories
 from islet.forecast.serving import DampedSlope, columns, shipped
 from islet.model.ahead import COLUMNS, UNKNOWN
 from islet.model.alerts import AlertChange
-from islet.model.people import Patient
 from islet.model.time import HOUR_US, MINUTE_US
 from islet.model.topics import Topic
 
@@ -33,7 +33,7 @@ class Kept:
     def __init__(self) -> None:
         self.said: dict[bytes, bytes] = {}
 
-    def __call__(self, history: np.ndarray, minute: np.ndarray) -> np.ndarray:
+    def __call__(self, history: NDArray[np.float32], minute: NDArray[np.float32]) -> NDArray[np.int32]:
         found = shipped()(history, minute)
         for row, at, what in zip(history, minute, found, strict=True):
             self.said[row.tobytes() + at.tobytes()] = what.tobytes()
@@ -104,7 +104,7 @@ def test_the_engine_asks_with_the_same_history_as_the_page() -> None:
     assert np.frombuffer(close[0][-4:], np.float32)[0] == minute
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(data=st.data())
 def test_order_cuts_and_restarts_change_nothing(data: st.DataObject) -> None:
     kept = data.draw(st.lists(st.booleans(), min_size=56, max_size=56))
@@ -136,11 +136,13 @@ def test_there_is_no_alarm_about_what_comes_from_too_little_history_or_after_a_g
 
 
 def test_an_alarm_about_what_comes_ends_where_nothing_is_foretold_any_more() -> None:
-    one = shard()
-    changes = take(one, falling()[:44])
-    assert standing(changes)
-    after = take(one, [("p", 5 * 43 + 120, 1200)])
-    assert {change.rule for change in after if change.change == "cleared"} >= {"low_soon"}
+    one, rows = shard(), falling()
+    opened: list[AlertChange] = []
+    while not any(change.rule == "low_soon" for change in opened):
+        row, *rows = rows
+        opened += take(one, [row])
+    after = take(one, [("p", row[1] + 120, 1200)])
+    assert [(change.rule, change.change) for change in after if change.rule == "low_soon"] == [("low_soon", "cleared")]
 
 
 def test_readings_that_came_half_a_day_late_raise_no_alarm_about_what_comes() -> None:
@@ -167,7 +169,13 @@ def test_columns_say_what_the_forecast_says() -> None:
     place = {name: k for k, name in enumerate(COLUMNS)}
     for row in (0, 2, 3):
         assert table[row, place["glucose_in_20_min_mg_dl"]] == pytest.approx(found.quantiles[row, 3, 2] * 10, abs=0.51)
-        assert table[row, place["glucose_in_60_min_p5_mg_dl"]] == pytest.approx(found.quantiles[row, 11, 0] * 10, abs=0.51)
-        assert table[row, place["glucose_in_10_min_p95_mg_dl"]] == pytest.approx(found.quantiles[row, 1, 4] * 10, abs=0.51)
+        assert table[row, place["glucose_in_60_min_p5_mg_dl"]] == pytest.approx(
+            found.quantiles[row, 11, 0] * 10, abs=0.51
+        )
+        assert table[row, place["glucose_in_10_min_p95_mg_dl"]] == pytest.approx(
+            found.quantiles[row, 1, 4] * 10, abs=0.51
+        )
         risk = found.risks[row, 3, 1]
-        assert np.isnan(risk) or table[row, place["risk_above_250_in_60_min_percent"]] == pytest.approx(risk * 1000, abs=0.51)
+        assert np.isnan(risk) or table[row, place["risk_above_250_in_60_min_percent"]] == pytest.approx(
+            risk * 1000, abs=0.51
+        )

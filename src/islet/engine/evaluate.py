@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.engine.context import gather_context
-from islet.model.ahead import UNKNOWN
 from islet.engine.foretell import LOOKS_BACK_US, foretold, slope
 from islet.engine.interpret import run
 from islet.engine.kernel import Int, inlined, making_part, part
@@ -46,6 +45,7 @@ from islet.engine.series import (
     Profiles,
     Series,
 )
+from islet.model.ahead import UNKNOWN
 from islet.model.time import DAY_US, MINUTE_US, SECOND_US
 
 _WIDE: Final = 128
@@ -163,16 +163,19 @@ def _gather(
         first, last = windows.table[w, 2], windows.table[w, 3]
         if source == FORECAST and len(windows.ahead) > 0:
             for f in range(np.uint64(first), np.uint64(last)):
-                what = np.int64(windows.ahead[np.uint64(evaluation), windows.wanted[0, f]])
-                work[windows.wanted[1, f], np.uint64(column)] = what
+                work[windows.wanted[1, f], np.uint64(column)] = windows.ahead[
+                    np.uint64(evaluation), windows.wanted[0, f]
+                ]
             continue
         if source == FORECAST:
             if below == 0:
                 above, below = slope(entries, end)
             value = entries.values[np.uint64(end - 1)]
+            ahead: Int = UNKNOWN
+            if window_us > 0:
+                ahead = foretold(value, above, below, window_us)
             for f in range(np.uint64(first), np.uint64(last)):
-                what = np.int64(UNKNOWN) if window_us == 0 else foretold(value, above, below, window_us)
-                work[windows.wanted[1, f], np.uint64(column)] = what
+                work[windows.wanted[1, f], np.uint64(column)] = ahead
             continue
         if source >= CONTEXT:
             gather_context(one, pool, source - CONTEXT, t_us - window_us, t_us, found)
@@ -308,7 +311,9 @@ def evaluate(
                 end = max(end, place + 1)  # readings of the same instant are in the window too
                 while end < count and entries.times_us[np.uint64(end)] == t_us:
                     end += 1
-                begin = _gather(one, pool, entries, place, end, enabled, program, windows, found, work, column, n + column)
+                begin = _gather(
+                    one, pool, entries, place, end, enabled, program, windows, found, work, column, n + column
+                )
             if begin == 0 and t_us - longest_us <= left_us(one, pool):
                 tally[OVERFLOW] += 1
             if filled[column] != profile:

@@ -6,12 +6,11 @@ about what comes and are no past to foretell from. Each reading is judged by wha
 so a late one has those after it judged again, and the order in which they come does not matter.
 """
 
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.model.ahead import COLUMNS, LOOKS_BACK_US, POINTS, STEP_MIN, Foreteller
 from islet.engine.episodes import MOST_WORKED_ON, fold
 from islet.engine.evaluate import Windows, evaluate, local_minute, work_table
 from islet.engine.insert import insert
@@ -21,6 +20,7 @@ from islet.engine.runs import entry_us, unpack_since
 from islet.engine.said import CHANGE_WIDTH, new_desk
 from islet.engine.series import EVALUATIONS, MOST_READINGS, Bounds, Entries, Profiles, Rows
 from islet.engine.told import WIDTH as EPISODE_WIDTH
+from islet.model.ahead import COLUMNS, LOOKS_BACK_US, POINTS, STEP_MIN, Foreteller
 from islet.model.time import HOUR_US, MINUTE_US
 
 FRESH_US: Final = 12 * HOUR_US
@@ -33,12 +33,11 @@ _BLOCK_ROWS: Final = 2048
 _MOST_AT_ONCE: Final = MOST_READINGS
 """Histories that are made at once; a patient never has more to be judged."""
 _TENTH: Final = np.float64(0.1)
+_Number = TypeVar("_Number", np.int64, np.int32)
 
 
 def foresee(
-    memory: tuple[
-        NDArray[np.void], NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint64], Profiles, Bounds
-    ],
+    memory: tuple[NDArray[np.void], NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint64], Profiles, Bounds],
     rows: Rows,
     program: Program,
     windows: Windows,
@@ -49,7 +48,13 @@ def foresee(
     series, pool, heap, ranks, profiles, bounds = memory
     kept = np.flatnonzero(rows.received_us - rows.times_us <= FRESH_US)  # NEVER received: not from a log
     if len(kept) < len(rows.times_us):
-        rows = Rows(*(_as_before(column[kept]) for column in rows))
+        rows = Rows(
+            rows.patients[kept],
+            rows.devices[kept],
+            _column(rows.times_us[kept]),
+            _column(rows.values[kept]),
+            _column(rows.received_us[kept]),
+        )
     found = [np.empty((0, CHANGE_WIDTH), np.int64)]
     entries = Entries(*(np.empty(MOST_READINGS + 1, np.int64) for _ in range(3)))
     touched = np.empty(_BLOCK_ROWS, np.int64)
@@ -72,7 +77,7 @@ def foresee(
     return pool, said
 
 
-def _as_before(column: NDArray[np.int64]) -> NDArray[np.int64]:
+def _column(column: NDArray[_Number]) -> NDArray[_Number]:
     column.flags.writeable = False  # as those of a whole batch: a kernel is compiled for each type that it meets
     return column
 
@@ -185,17 +190,17 @@ def _histories(
 def _fill_in(entries: Entries, end: Int, history: NDArray[np.float32], row: Int) -> None:
     """Points every five minutes back from the newest entry before place `end`, between readings linear in time; of
     one instant the last entry counts. Beyond LONGEST_GAP_US between two readings, and LOOKS_BACK_US ago, unknown."""
-    later = np.uint64(end - 1)
-    newest_us = entries.times_us[later]
+    later = end - 1
+    newest_us = entries.times_us[np.uint64(later)]
     oldest_us = newest_us - LOOKS_BACK_US
     earlier = _before(entries, later)
     for back in range(POINTS):
         at_us = newest_us - back * _STEP_US
         while earlier >= 0 and entries.times_us[np.uint64(earlier)] >= at_us:
-            later = np.uint64(earlier)
+            later = earlier
             earlier = _before(entries, later)
-        later_us = entries.times_us[later]
-        value = np.float64(entries.values[later])
+        later_us = entries.times_us[np.uint64(later)]
+        value = np.float64(entries.values[np.uint64(later)])
         if later_us != at_us:
             if earlier < 0 or entries.times_us[np.uint64(earlier)] < oldest_us:
                 break
@@ -210,7 +215,7 @@ def _fill_in(entries: Entries, end: Int, history: NDArray[np.float32], row: Int)
 @inlined
 def _before(entries: Entries, place: Int) -> Int:
     """The last entry of an earlier instant, -1 where there is none."""
-    k = np.int64(place) - 1
+    k = place - 1
     while k >= 0 and entries.times_us[np.uint64(k)] == entries.times_us[np.uint64(place)]:
         k -= 1
     return k

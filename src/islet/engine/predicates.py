@@ -14,12 +14,12 @@ from sqlglot import exp
 
 from islet.engine import scalars
 from islet.engine.aggregates import write_window
-from islet.model.ahead import UNKNOWN
 from islet.engine.code import QUANTITY, Code, Gathered, LocalMinute, Parameter, TooLarge
 from islet.engine.program import FORECAST
 from islet.engine.scalars import Flag, Scalar
 from islet.engine.sql import Scope, defined, named, read_window, refused
 from islet.engine.tables import Forecast, Limit, Named, Quantity
+from islet.model.ahead import UNKNOWN
 
 _CONDITIONS: Final = (
     "allowed are comparisons (=, <>, <, <=, >, >=, BETWEEN, IN, IS NULL) of a column, and AND, OR, NOT of conditions"

@@ -6,7 +6,6 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from islet.model.ahead import Foreteller
 from islet.engine.code import Code
 from islet.engine.frontmatter import Parameter as Parameter
 from islet.engine.frontmatter import Rule as Rule
@@ -19,6 +18,7 @@ from islet.engine.registers import Flags, write_program
 from islet.engine.sql import Query, read_predicate, read_query, refused, stream_of
 from islet.engine.tables import FORECASTS, GLUCOSE, STREAMS, TABLES, Column, Limit
 from islet.errors import RuleRefused
+from islet.model.ahead import Foreteller
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,12 +5,11 @@ silences' belongs to the stream of the quantity that a rule mentions.
 """
 
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Final
 
+from islet.engine.program import CONTEXT_COLUMNS, CONTEXT_SCALE
 from islet.model.ahead import AHEAD_MIN as AHEAD_MIN
 from islet.model.ahead import COLUMNS, GLUCOSE_COLUMNS
-from islet.engine.program import CONTEXT_COLUMNS, CONTEXT_SCALE
 from islet.model.time import MINUTE_US
 
 
@@ -103,11 +102,10 @@ _CONTEXT: Final[dict[str, Column]] = {name: Context(place) for place, name in en
 FORECAST_HIGH: Final = 65_535
 """A forecast of glucose lies between 0 and this, in tenths of mg/dL."""
 _PERCENT_HIGH: Final = 1_000
+_AHEAD_US: Final = dict(zip(COLUMNS, [minutes * MINUTE_US for minutes in AHEAD_MIN], strict=False))
 _AHEAD: Final[dict[str, Column]] = {
-    name: Forecast(place, FORECAST_HIGH if name in GLUCOSE_COLUMNS else _PERCENT_HIGH, ahead_us)
-    for place, (name, ahead_us) in enumerate(
-        zip_longest(COLUMNS, [minutes * MINUTE_US for minutes in AHEAD_MIN], fillvalue=0)
-    )
+    name: Forecast(place, FORECAST_HIGH if name in GLUCOSE_COLUMNS else _PERCENT_HIGH, _AHEAD_US.get(name, 0))
+    for place, name in enumerate(COLUMNS)
 }
 
 FORECASTS: Final = "forecasts"
