@@ -5,11 +5,11 @@ silences' belongs to the stream of the quantity that a rule mentions.
 """
 
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Final
 
 from islet.engine.program import CONTEXT_COLUMNS, CONTEXT_SCALE
-from islet.model.ahead import AHEAD_MIN as AHEAD_MIN
-from islet.model.ahead import COLUMNS, GLUCOSE_COLUMNS
+from islet.model.ahead import AHEAD_MIN, COLUMNS, GLUCOSE_COLUMNS
 from islet.model.time import MINUTE_US
 
 
@@ -56,7 +56,7 @@ class Context:
 @dataclass(frozen=True, slots=True)
 class Forecast:
     """What is foretold: column `place` of `islet.model.ahead`, at most `high`; NULL where nothing is. `ahead_us`: how
-    far ahead, where it is the middle one of the quantiles of glucose, else 0."""
+    far ahead, where it is glucose; else 0."""
 
     place: int
     high: int
@@ -102,7 +102,7 @@ _CONTEXT: Final[dict[str, Column]] = {name: Context(place) for place, name in en
 FORECAST_HIGH: Final = 65_535
 """A forecast of glucose lies between 0 and this, in tenths of mg/dL."""
 _PERCENT_HIGH: Final = 1_000
-_AHEAD_US: Final = dict(zip(COLUMNS, [minutes * MINUTE_US for minutes in AHEAD_MIN], strict=False))
+_AHEAD_US: Final = dict(zip(GLUCOSE_COLUMNS, cycle(minutes * MINUTE_US for minutes in AHEAD_MIN), strict=False))
 _AHEAD: Final[dict[str, Column]] = {
     name: Forecast(place, FORECAST_HIGH if name in GLUCOSE_COLUMNS else _PERCENT_HIGH, _AHEAD_US.get(name, 0))
     for place, name in enumerate(COLUMNS)

@@ -46,7 +46,10 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DampedSlope:
-    """Serves the slope of the last 20 minutes, ever less of it; it knows no quantiles but the middle one, and no risks."""
+    """Serves the slope of the last 20 minutes, ever less of it; it knows no quantiles but the middle one, and no risks.
+
+    To rules it says the middle one for each of the others, so that those that look at another still warn.
+    """
 
     name: str = DAMPED_SLOPE
 
@@ -94,6 +97,7 @@ def columns(found: Forecasts) -> NDArray[np.int32]:
     """Tenths (n, COLUMNS) of forecasts of n rows, UNKNOWN where there are none."""
     out = np.empty((len(found), len(COLUMNS)), np.float32)
     wanted = found.quantiles[:, _STEPS][:, :, _PLACES]  # (n, minutes, quantiles)
+    wanted = np.where(np.isnan(wanted), wanted[:, :, :1], wanted)
     out[:, : len(GLUCOSE_COLUMNS)] = wanted.transpose(0, 2, 1).reshape(len(found), -1) * _TENTHS
     out[:, len(GLUCOSE_COLUMNS) :] = found.risks.reshape(len(found), -1) * _PERMILLE
     whole = np.rint(out)
