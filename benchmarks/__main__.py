@@ -4,7 +4,7 @@ import subprocess
 import sys
 import time
 
-ALL = ("simulate", "storage", "engine", "path", "gateway", "latency", "metrics", "nights", "forecast.speed")
+ALL = ("simulate", "storage", "engine", "path", "gateway", "latency", "metrics", "nights", "forecast.speed", "serving")
 
 
 def main() -> int:
