@@ -69,8 +69,8 @@ def known(
     one.adopt(one.plan, references(one.plan, NO_LAYERS, []))
 
 
-def tick(ready: Plan) -> tuple[float, float, float, float]:
-    """CPU seconds of a tick, p50 and p99 of one reading alone (ms), and bytes a person."""
+def tick(ready: Plan) -> tuple[float, float, float, float, float]:
+    """CPU seconds of a tick, p50 and p99 of one reading alone (ms), bytes a person in memory, and in a snapshot."""
     ids = pa.array([f"patient-{number:07d}" for number in range(PEOPLE)])
     trace = traces(np.random.default_rng(3), PEOPLE)
     one = Shard(ready, references(ready, NO_LAYERS, []), lateness_us=2 * HOUR_US)
@@ -90,7 +90,8 @@ def tick(ready: Plan) -> tuple[float, float, float, float]:
         one.take_in({Topic.GLUCOSE_READINGS: batch})
         alone.append(time.perf_counter() - began)
     p50, p99 = np.percentile(alone, [50, 99]) * 1000
-    return min(spent), float(p50), float(p99), one.nbytes / PEOPLE
+    saved = len(one.dump())  # tidies
+    return min(spent), float(p50), float(p99), one.nbytes / PEOPLE, saved / PEOPLE
 
 
 def path(ready: Plan) -> tuple[float, float, float, int, int]:
@@ -140,6 +141,7 @@ def main() -> None:
     figure("serving: one reading alone, p50", full[1], "ms", peer="without", peer_value=plain[1])
     figure("serving: one reading alone, p99", full[2], "ms", peer="without", peer_value=plain[2])
     figure("serving: state", full[3], "bytes/person", peer="without", peer_value=plain[3])
+    figure("serving: snapshot", full[4], "bytes/person", peer="without", peer_value=plain[4])
     runs = [(path(PLANS["without"]), path(PLANS["with"])) for _ in range(2)]
     (p50, p99, core, _, _), (with_p50, with_p99, with_core, seen, expected) = (
         min(one, key=lambda run: run[1]) for one in zip(*runs, strict=True)

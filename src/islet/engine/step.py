@@ -30,6 +30,7 @@ from islet.engine.series import (
 )
 from islet.engine.silences import fold_tick
 from islet.engine.state import EngineState, Ruled
+from islet.model.ahead import POINTS
 from islet.model.alerts import AlertChange
 from islet.model.time import DAY_US, HOUR_US
 
@@ -178,6 +179,8 @@ def warm_up(plan: Ruled) -> None:
     for time_us in (0, 2 * HOUR_US, HOUR_US + 1):
         step(state, _made_up(time_us), everything, plan)
     tick(state, DAY_US, everything, plan)
+    if plan.foreteller is not None:
+        plan.foreteller(np.full((1, POINTS), 100, np.float32), np.zeros(1, np.float32))
     state.tidy()
 
 
