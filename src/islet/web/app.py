@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from islet.web import account, alarms, api, cohorts, contacts, log_api, pages, policies, rules, streams
+from islet.web import account, alarms, api, cohorts, contacts, forecasts, log_api, pages, policies, rules, streams
 from islet.web.context import Commits, WebContext
 from islet.web.live import LiveHub
 from islet.web.security import SameOrigin, SecurityHeaders
@@ -27,6 +27,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
         *contacts.routes(context),
         *policies.routes(context),
         *api.routes(context),
+        *forecasts.routes(context),
         *log_api.routes(context),
         *streams.routes(context),
         Mount("/static", static, name="static"),
