@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
+from islet.model.alerts import Severity
 from islet.model.time import MINUTE_US
 from tests.web.portal import Site
 from tests.web.test_web_browser import Open, browser, live, open_page, started, ward
@@ -43,3 +44,12 @@ def test_a_patient_without_readings_has_the_reason_instead(ward: Site, open_page
     ward.add_patient("p-3", "Cy Example")
     page = open_page("/patients/p-3", "admin")
     expect(page.locator("#forecast")).to_have_text("No forecast: there is no reading yet.")
+
+
+def test_an_alert_about_what_comes_carries_the_warning_and_others_do_not(ward: Site, open_page: Open) -> None:
+    ward.open_alert("urgent_low_soon", "p-1", Severity.WARNING)
+    ward.open_alert("low", "p-1", Severity.WARNING)
+    page = open_page("/alerts", "nurse")
+    warned = page.locator("#active li", has_text="Dosing decisions are not to be made from a forecast.")
+    expect(warned).to_have_count(1)
+    expect(warned).to_contain_text("Urgent low soon")

@@ -17,6 +17,7 @@ from msgspec import Struct
 from islet.engine.parameters import NO_LAYERS, Layer, Layers, Override, check_override, references
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.rules import Plan, Rule, check_rule, load_rules, plan, read_rule
+from islet.engine.tables import FORECASTS
 from islet.engine.titles import titles_in
 from islet.errors import AlreadyExists, BadInput, NotFound, RuleRefused
 from islet.forecast.serving import SHIPPED, Choice, served
@@ -66,6 +67,12 @@ class Rules:
     def reference(self, quantity: str) -> Reference:
         """Of one stream. Nobody is looked at where no rule asks for the stream."""
         return self.references.get(quantity, _NOBODY)
+
+    @property
+    def foretelling(self) -> frozenset[str]:
+        """The rules that look at what is foretold."""
+        ahead = self.plan.streams.get(FORECASTS)
+        return frozenset[str]() if ahead is None else frozenset(rule.name for rule in ahead.rules)
 
     def override(self, rule: str, layer: Layer, of: str = "") -> Override | None:
         """What is set for a rule at one place."""

@@ -136,19 +136,19 @@ function drawBands(plot, { patient, ink }) {
   ctx.restore();
 }
 
-/** The bands' names: beside the plot, or on a narrow screen inside it, with a halo over the curve. */
+/** The bands' names: beside the plot, or on a narrow screen inside it at the old end, with a halo over the curve. */
 function drawBandNames(plot, { patient, ink, box, narrow }) {
   const { ctx, bbox } = plot;
   const right = bbox.left + bbox.width;
   ctx.save();
   ctx.font = scaled(10, box);
   ctx.textBaseline = "middle";
-  ctx.textAlign = narrow ? "right" : "left";
+  ctx.textAlign = "left";
   ctx.strokeStyle = ink.surface;
   ctx.lineWidth = 3 * devicePixelRatio;
   ctx.fillStyle = ink.muted;
   for (const [name, top, bottom] of bands(plot, patient)) {
-    const at = [text(`zone.${name}`), right + (narrow ? -4 : 7) * devicePixelRatio, (top + bottom) / 2];
+    const at = [text(`zone.${name}`), narrow ? bbox.left + 4 * devicePixelRatio : right + 7 * devicePixelRatio, (top + bottom) / 2];
     if (narrow) ctx.strokeText(...at);
     ctx.fillText(...at);
   }
