@@ -202,7 +202,7 @@ class Alarms:
         def title(rule: str) -> str:
             return self._rules.current().titles(known).get(rule) or rule.replace("_", " ").capitalize()
 
-        return texts_in(words(known).text, title)
+        return texts_in(words(known).text, title, lambda rule: rule in self._rules.current().foretelling)
 
 
 def _pager_rules(rules: Rules) -> PagerRules:

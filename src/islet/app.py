@@ -19,9 +19,10 @@ from islet.alarms import Alarms, Heart
 from islet.decode.telemetry import warm_up as decoder_warm_up
 from islet.engine.backfill import BackfillFollower
 from islet.engine.clocks import ClockWatch
+from islet.engine.drift import DriftWatch
 from islet.engine.embedded import EmbeddedEngine
 from islet.engine.lookback import evaluation
-from islet.engine.rulebook import RuleBook
+from islet.engine.rulebook import RuleBook, forecasting
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
 from islet.gateways.certificates import ensure_certificates, server_ssl_context
 from islet.gateways.client_certificates import Trusted, take_client_certificates
@@ -44,7 +45,7 @@ from islet.opened import opened_devices, opened_log, opened_registry, opened_sto
 from islet.operations import logs
 from islet.operations.http_server import HttpListener
 from islet.operations.locks import only_one
-from islet.operations.metrics import CountsCollector, LogCollector, Metrics, WorkerCollector
+from islet.operations.metrics import CountsCollector, ForecastCollector, LogCollector, Metrics, WorkerCollector
 from islet.operations.routes import routes as operations_routes
 from islet.operations.workers import Worker
 from islet.settings import Settings
@@ -186,6 +187,18 @@ class Platform:
         for name, follower in (("backfill", backfill), ("clocks", clocks)):
             self.workers.append(Worker(name, functools.partial(follower.run_once, _IDLE_S)))
         self.metrics.watch(CountsCollector("backfill", "History that came late.", backfill.counts, grows=False))
+        self._add_drift()
+
+    def _add_drift(self) -> None:
+        drift = DriftWatch(self.log, self.store, self.registry, self.commit, self.now)
+
+        def look() -> None:
+            if drift.is_due():
+                drift.run_once()
+            self._pause(_JOBS_LOOK_S)
+
+        self.workers.append(Worker("drift", look))
+        self.metrics.watch(ForecastCollector(lambda: drift.errors, lambda: forecasting(self.registry).model))
 
     def _add_alarms(self) -> None:
         """The outbox, which pages ask, too; it is worked off where the role notify is."""

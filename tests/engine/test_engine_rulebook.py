@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from islet.access.audit import first_broken
 from islet.engine.parameters import Layer, Override
 from islet.engine.program import MOST_RULES
-from islet.engine.rulebook import RuleBook, Rules
+from islet.engine.rulebook import RuleBook, Rules, forecast_by
 from islet.engine.rules import load_rules
 from islet.engine.standing import Place, standings
 from islet.errors import AlreadyExists, BadInput, IsletError, NotFound, RuleRefused
+from islet.forecast.serving import Choice, DampedSlope
 from islet.model.people import Patient, Role
 from islet.store.base import EntryKind
 from islet.store.registry import SqliteRegistry
@@ -319,3 +320,16 @@ def test_the_engine_is_told_what_a_slow_reading_of_the_settings_gives(
     told = {name: (looked_at_by(now, name), level(now, name, "high_alarm_mg_dl")) for name in people}
     assert told == {name: slowly(made, name, tags) for name, tags in people.items()}
     registry.close()
+
+
+def test_the_model_that_forecasts_can_be_changed_and_the_rules_that_foretell_are_known(
+    book: RuleBook, registry: SqliteRegistry
+) -> None:
+    before = book.current()
+    assert before.foretelling == {"low_soon", "urgent_low_soon", "high_soon"}
+    assert before.plan.foreteller is not None and before.plan.foreteller.name == "pooled"
+    forecast_by(registry, Choice(model="damped_slope", why="worse than nothing", since_us=1), by="drift")
+    after = book.current()
+    assert after.plan is not before.plan
+    assert after.plan.foreteller == DampedSlope()
+    assert book.current() is after

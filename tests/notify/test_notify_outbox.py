@@ -337,3 +337,15 @@ def test_messages_can_be_sent_in_chinese(tmp_path: Path) -> None:
     title, text = texts_in(words("zh-CN").text, {"urgent_low": "紧急低血糖"}.__getitem__)(said, None)
     assert title == "紧急低血糖"
     assert text.startswith("紧急低血糖：患者 p-1 自 ")
+
+
+def test_a_message_of_a_rule_that_foretells_says_what_it_is_not_for() -> None:
+    from islet.notify.texts import Said, texts_in
+    from islet.web.languages import words
+
+    wording = texts_in(words("zh-CN").text, foretells={"low_soon"}.__contains__)
+    foretold, seen = (
+        wording(Said(kind=Kind.OPENED, rule=rule, patient="p-1"), None)[1] for rule in ("low_soon", "low")
+    )
+    assert foretold.endswith("不得根据预测决定用药剂量。")
+    assert "预测" not in seen

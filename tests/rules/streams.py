@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from islet.engine.program import CONTEXT_COLUMNS
 from islet.engine.rules import Plan
-from islet.engine.tables import AHEAD_MIN, STREAMS
+from islet.engine.tables import STREAMS
+from islet.model.ahead import GLUCOSE_COLUMNS, RISK_COLUMNS
 from islet.model.time import MINUTE_US
 
 BEGIN: Final = datetime(2026, 3, 1, tzinfo=UTC).replace(tzinfo=None)
@@ -78,9 +79,11 @@ def tables(stream: Stream, plan: Plan) -> dict[str, pa.Table]:
     found = {"patients": _patients(stream, plan)}
     if one == "glucose_mg_dl":
         ahead, lines = made, lines_of(stream)
-        for minutes in AHEAD_MIN:
-            tenths = [Decimal(one) / 10 for one in foretold(lines, minutes)]
-            ahead = ahead.append_column(f"glucose_in_{minutes}_min_mg_dl", pa.array(tenths, pa.decimal128(9, 1)))
+        for name in GLUCOSE_COLUMNS:
+            tenths = [Decimal(one) / 10 for one in foretold(lines, int(name.split("_")[2]))]
+            ahead = ahead.append_column(name, pa.array(tenths, pa.decimal128(9, 1)))
+        for name in RISK_COLUMNS:
+            ahead = ahead.append_column(name, pa.nulls(len(made), pa.decimal128(9, 1)))
         return {**found, "readings": made, "forecasts": ahead, "timeline": _timeline(stream, made)}
     if one in ("battery_percent", "status", "prompt"):
         return {**found, "device_readings": made}

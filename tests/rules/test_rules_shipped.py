@@ -16,7 +16,7 @@ BY_NAME = {rule.name: rule for rule in RULES}
 def test_the_rules_that_are_promised_are_shipped() -> None:
     assert set(BY_NAME) == {
         "battery_low", "cgm_use_low", "compression_low", "diastolic_high", "falling_2", "falling_3",
-        "falling_with_insulin", "few_readings", "high", "impossible_jump", "low", "low_after_exercise", "low_soon", "missed_bolus",
+        "falling_with_insulin", "few_readings", "high", "high_soon", "impossible_jump", "low", "low_after_exercise", "low_soon", "missed_bolus",
         "missed_prompt", "night_low", "no_data", "no_data_followers", "pulse_high", "pulse_low", "rising_2", "rising_3",
         "seed_demonstration", "sensor_fault", "sticky_high", "stuck_sensor", "systolic_high", "systolic_low", "tir_drop",
         "urgent_low", "urgent_low_soon",
@@ -58,6 +58,7 @@ def test_rates_are_off_until_somebody_wants_them() -> None:
         "rising_3",
         "falling_2",
         "falling_3",
+        "high_soon",
     }
 
 

@@ -8,6 +8,9 @@ from typing import Final
 
 import click
 
+from islet.app import wall_us
+from islet.commands.audit import who
+from islet.engine.rulebook import forecast_by, forecasting
 from islet.errors import BadInput
 from islet.forecast.card import as_markdown, figures_markdown, with_card
 from islet.forecast.fit import counted, divide, fit_model
@@ -16,8 +19,11 @@ from islet.forecast.grid import LONGEST_GAP_MIN, Segment
 from islet.forecast.judge import card_figures, judged
 from islet.forecast.model import Model, from_bytes, to_bytes
 from islet.forecast.recordings import Columns, Rows, read_table, recordings
+from islet.forecast.serving import DAMPED_SLOPE, SHIPPED, Choice
 from islet.forecast.shipped import shipped_model
 from islet.forecast.train import Recipe
+from islet.opened import opened_registry
+from islet.settings import Settings
 
 _LEAST_READINGS: Final = 48
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -25,7 +31,7 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.group()
 def forecast() -> None:
-    """Forecasts of the next hour: train, evaluate, card."""
+    """Forecasts of the next hour: train, evaluate, card, use."""
 
 
 @forecast.command()
@@ -84,6 +90,19 @@ def evaluate(tables: Sequence[Path], file: Path | None, as_json: bool) -> None:
 def card(file: Path | None) -> None:
     """The model card: data and licences, figures on people it has not seen, intended use, limits."""
     click.echo(as_markdown(_model(file).card), nl=False)
+
+
+@forecast.command()
+@click.argument("model", type=click.Choice([SHIPPED, DAMPED_SLOPE, "auto"]))
+def use(model: str) -> None:
+    """Have MODEL forecast from now on, whatever its errors; `auto` leaves it to the watch over them again."""
+    settings: Settings = click.get_current_context().obj
+    with opened_registry(settings) as registry:
+        now = forecasting(registry)
+        by_hand = model != "auto"
+        chosen = Choice(model=model if by_hand else now.model, by_hand=by_hand, since_us=wall_us())
+        forecast_by(registry, chosen, by=who(None))
+    click.echo(f"{chosen.model} forecasts" + ("" if by_hand else ", and the watch over errors decides for how long"))
 
 
 def _model(file: Path | None) -> Model:

@@ -42,7 +42,8 @@ def tried(
             f"{rule.name} is asked every {rule.every} over the whole history; only rules about values can be tried",
             reason="rule",
         )
-    everything = plan([*(other for other in now.plan.rules if other.name != rule.name), rule])
+    others = [other for other in now.plan.rules if other.name != rule.name]
+    everything = plan([*others, rule], foreteller=now.plan.foreteller)
     stream = next(one for one in everything.streams.values() if rule in one.rules)
     with opened_store(settings) as store:
         newest = store.latest([patient.id])
@@ -69,12 +70,12 @@ def _found(
 ) -> list[Found]:
     """By this one rule, switched on."""
     bit = stream.rules.index(rule)
-    whole = references(everything, now.layers, [patient])[stream.quantity]
+    whole = references(everything, now.layers, [patient])[stream.name]
     alone = replace(whole, otherwise=replace(whole.of(patient.id), mask=1 << bit), patients={}, version="")
     silent = int(stream.program.silence_us[bit]) > 0
     values = {name: batch for name, batch in seen.values.items() if name == stream.quantity}
     until_us = to_us if silent else None
-    return episodes(everything, {stream.quantity: alone}, values, seen.context, silent_until_us=until_us)
+    return episodes(everything, {stream.name: alone}, values, seen.context, silent_until_us=until_us)
 
 
 def _scene(

@@ -45,6 +45,7 @@ from islet.engine.series import (
     Profiles,
     Series,
 )
+from islet.model.ahead import UNKNOWN
 from islet.model.time import DAY_US, MINUTE_US, SECOND_US
 
 _WIDE: Final = 128
@@ -55,13 +56,15 @@ class Windows(NamedTuple):
     the one behind the last; `asking` (w,): the rules that need one of them. `wanted` (2, f): the aggregate and the
     register of each feature. `weighed`: some need squares or ages. `plain`: all are those of values that need neither
     them nor what was before the window. Indices have no sign, so that it need not be
-    looked at whether they count from the end."""
+    looked at whether they count from the end. `ahead` (n, columns): what a model foretells at each of the entries to be
+    evaluated; without rows, the damped slope foretells."""
 
     table: NDArray[np.int64]
     asking: NDArray[np.int64]
     wanted: NDArray[np.uint64]
     weighed: bool
     plain: bool
+    ahead: NDArray[np.int32]
 
 
 def windows_of(program: Program) -> Windows:
@@ -79,7 +82,8 @@ def windows_of(program: Program) -> Windows:
     weighed = bool(((own >= SQUARES) & (own < SPAN)).any())
     plain = len(own) == len(program.features) and not weighed and not (own >= PREVIOUS).any()
     wanted = np.ascontiguousarray(program.features[:, [1, 3]].T.astype(np.uint64))
-    return Windows(np.array(table, np.int64).reshape(-1, 4), np.array(asking, np.int64), wanted, weighed, bool(plain))
+    windows, nothing = np.array(table, np.int64).reshape(-1, 4), np.empty((0, 0), np.int32)
+    return Windows(windows, np.array(asking, np.int64), wanted, weighed, bool(plain), nothing)
 
 
 def own_window_us(program: Program) -> int:
@@ -140,6 +144,7 @@ def _gather(
     found: NDArray[np.int64],
     work: NDArray[np.int64],
     column: Int,
+    evaluation: Int,
 ) -> Int:
     """Write the features at the entry into its column of the work table; the entries before place `end` are those of
     its instant or before. The earliest instant that a window over the run looked for and could not see, else NEVER."""
@@ -156,11 +161,21 @@ def _gather(
             continue
         source, window_us = windows.table[w, 0], windows.table[w, 1]
         first, last = windows.table[w, 2], windows.table[w, 3]
+        if source == FORECAST and len(windows.ahead) > 0:
+            for f in range(np.uint64(first), np.uint64(last)):
+                work[windows.wanted[1, f], np.uint64(column)] = windows.ahead[
+                    np.uint64(evaluation), windows.wanted[0, f]
+                ]
+            continue
         if source == FORECAST:
             if below == 0:
                 above, below = slope(entries, end)
             value = entries.values[np.uint64(end - 1)]
-            work[program.features[first, 3], column] = foretold(value, above, below, window_us)
+            ahead: Int = UNKNOWN
+            if window_us > 0:
+                ahead = foretold(value, above, below, window_us)
+            for f in range(np.uint64(first), np.uint64(last)):
+                work[windows.wanted[1, f], np.uint64(column)] = ahead
             continue
         if source >= CONTEXT:
             gather_context(one, pool, source - CONTEXT, t_us - window_us, t_us, found)
@@ -237,7 +252,7 @@ def _gather_newest(
 
 
 @part
-def _local_minute(profiles: Profiles, profile: Int, t_us: Int) -> Int:
+def local_minute(profiles: Profiles, profile: Int, t_us: Int) -> Int:
     """The minute of the local day."""
     zone = profiles.zones[profiles.zone_of[profile]]
     low, high = 0, len(zone)  # the row that holds is in [low, high)
@@ -296,7 +311,9 @@ def evaluate(
                 end = max(end, place + 1)  # readings of the same instant are in the window too
                 while end < count and entries.times_us[np.uint64(end)] == t_us:
                     end += 1
-                begin = _gather(one, pool, entries, place, end, enabled, program, windows, found, work, column)
+                begin = _gather(
+                    one, pool, entries, place, end, enabled, program, windows, found, work, column, n + column
+                )
             if begin == 0 and t_us - longest_us <= left_us(one, pool):
                 tally[OVERFLOW] += 1
             if filled[column] != profile:
@@ -304,7 +321,7 @@ def evaluate(
                 for k in range(len(program.parameters)):
                     work[program.parameters[k, 1], column] = profiles.parameters[profile, program.parameters[k, 0]]
             if program.local_minute >= 0:
-                work[program.local_minute, column] = _local_minute(profiles, profile, t_us)
+                work[program.local_minute, column] = local_minute(profiles, profile, t_us)
             column += 1
             if column == _WIDE:
                 run(program, work, column, breach, clear, n)

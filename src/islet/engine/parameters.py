@@ -156,7 +156,7 @@ class _Maker:
     def __init__(self, plan: Plan, ready: StreamPlan, layers: Layers, nobody: Patient) -> None:
         self._plan, self._ready, self._layers = plan, ready, layers
         self._tags = _tags_that_matter(plan, layers)
-        self._local = ready.program.local_minute >= 0
+        self._local = ready.program.local_minute >= 0 or ready.foreteller is not None
         self._profiles = {p.removeprefix("profile=") for p in ready.parameters if p.startswith("profile=")}
         self._target = [p for p in ("low_mg_dl", "high_mg_dl") if p in ready.parameters]
         self._zones = {"UTC": 0}

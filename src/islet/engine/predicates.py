@@ -15,10 +15,11 @@ from sqlglot import exp
 from islet.engine import scalars
 from islet.engine.aggregates import write_window
 from islet.engine.code import QUANTITY, Code, Gathered, LocalMinute, Parameter, TooLarge
-from islet.engine.program import FORECAST, LAST
+from islet.engine.program import FORECAST
 from islet.engine.scalars import Flag, Scalar
 from islet.engine.sql import Scope, defined, named, read_window, refused
-from islet.engine.tables import FORECAST_HIGH, Forecast, Limit, Named, Quantity
+from islet.engine.tables import Forecast, Limit, Named, Quantity
+from islet.model.ahead import UNKNOWN
 
 _CONDITIONS: Final = (
     "allowed are comparisons (=, <>, <, <=, >, >=, BETWEEN, IN, IS NULL) of a column, and AND, OR, NOT of conditions"
@@ -153,8 +154,8 @@ class _Writer:
             value = self._quantity()
             return Scalar(value.number, column.stream.scale, missing=self._absence())
         if isinstance(column, Forecast):
-            feature = Gathered(FORECAST, LAST, column.ahead_us)
-            return Scalar(self.code.input(feature, 0, FORECAST_HIGH), 10)
+            number = self.code.input(Gathered(FORECAST, column.place, column.ahead_us), UNKNOWN, column.high)
+            return Scalar(number, 10, missing=self.code.greater(self.code.constant(0), number))
         if isinstance(column, Limit):
             return Scalar(self.code.input(Parameter(column.name), column.low, column.high), column.scale)
         raise refused(f"{node.name} cannot be calculated with here; {_ARITHMETIC}", node)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 VALUE: Final = 0
 """The stream's own values in the trailing window [t - window_us, t]."""
 FORECAST: Final = 1
-"""What the value will be in `window_us` microseconds, as the values up to t foretell it."""
+"""What is foretold at t: the column `aggregate` of `islet.model.ahead`. `window_us`: how far ahead, where it is glucose,
+of which the damped slope, too, has an opinion; else 0."""
 CONTEXT: Final = 2
 """CONTEXT + k: the context column k (see CONTEXT_COLUMNS), its events in the trailing window [t - window_us, t]."""
 

@@ -52,15 +52,15 @@ def episodes(
 ) -> list[Found]:
     """The episodes of one patient, by onset and rule.
 
-    `values`: per stream, columns patient, device, time_us and value or glucose_tenths (n,), in any order. `context`:
+    `references`: per stream, those asked about. `values`: per quantity, columns patient, device, time_us and value or glucose_tenths (n,), in any order. `context`:
     columns patient, time_us, column, amount. Silences are found only where `silent_until_us` says how long after the
     last value it was silent.
     """
     found = [
         one
-        for quantity, batch in values.items()
-        if quantity in plan.streams and batch.num_rows
-        for one in _episodes(plan.streams[quantity], references[quantity], batch, context, silent_until_us)
+        for name, stream in plan.streams.items()
+        if name in references and stream.quantity in values and values[stream.quantity].num_rows
+        for one in _episodes(stream, references[name], values[stream.quantity], context, silent_until_us)
     ]
     return sorted(found, key=lambda one: (one.onset_us, one.rule))
 

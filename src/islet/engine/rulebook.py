@@ -17,13 +17,18 @@ from msgspec import Struct
 from islet.engine.parameters import NO_LAYERS, Layer, Layers, Override, check_override, references
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.rules import Plan, Rule, check_rule, load_rules, plan, read_rule
+from islet.engine.tables import FORECASTS
 from islet.engine.titles import titles_in
 from islet.errors import AlreadyExists, BadInput, NotFound, RuleRefused
+from islet.forecast.serving import SHIPPED, Choice, served
+from islet.model.ahead import Foreteller
 from islet.model.people import Patient, Role
 from islet.store.base import EntryKind, Registry
 
 _log = structlog.get_logger("islet.engine")
 
+SERVED: Final = "served"
+"""The id of the EntryKind.FORECAST that says which model forecasts."""
 _NOBODY: Final = Reference(otherwise=PatientReference(mask=0))
 
 
@@ -62,6 +67,12 @@ class Rules:
     def reference(self, quantity: str) -> Reference:
         """Of one stream. Nobody is looked at where no rule asks for the stream."""
         return self.references.get(quantity, _NOBODY)
+
+    @property
+    def foretelling(self) -> frozenset[str]:
+        """The rules that look at what is foretold."""
+        ahead = self.plan.streams.get(FORECASTS)
+        return frozenset[str]() if ahead is None else frozenset(rule.name for rule in ahead.rules)
 
     def override(self, rule: str, layer: Layer, of: str = "") -> Override | None:
         """What is set for a rule at one place."""
@@ -146,20 +157,21 @@ class RuleBook:
     def _check_rest(self, rules: Rules, own: Mapping[str, str]) -> None:
         """Raises RuleRefused when these own rules would leave one out that is not left out now."""
         left_out = {one.name for one in rules.broken}
-        for one in _planned(self._rules_shipped, own)[1]:
+        for one in _planned(self._rules_shipped, own, rules.plan.foreteller)[1]:
             if one.name not in left_out:
                 raise RuleRefused(f"then {one.name} would not work any more: {one.reason}", line=1)
 
     def _make(self, before: Rules | None) -> Rules:
         own = _own(self._registry.entries(EntryKind.RULE))
+        foreteller = served(forecasting(self._registry).model)
         overrides = _overrides(self._registry.entries(EntryKind.RULE_SETTING))
         patients = self._registry.patients()
-        if before is not None and own == before.own:
+        if before is not None and own == before.own and foreteller == before.plan.foreteller:
             if overrides == before.overrides and patients == self._patients:
                 return before  # something else changed
             planned, broken = before.plan, before.broken
         else:
-            planned, broken = _planned(self._rules_shipped, own)
+            planned, broken = _planned(self._rules_shipped, own, foreteller)
             for one in broken:
                 _log.error("rule_left_out", rule=one.name)  # the reason, which the list shows, may quote the rule
         self._patients = patients
@@ -174,7 +186,21 @@ class RuleBook:
         )
 
 
-def _planned(shipped: Sequence[Rule], own: Mapping[str, str]) -> tuple[Plan, tuple[Broken, ...]]:
+def forecasting(registry: Registry) -> Choice:
+    """The model that forecasts now, and why; the shipped one where nobody has said another."""
+    body = registry.entry(EntryKind.FORECAST, SERVED)
+    return Choice(model=SHIPPED) if body is None else msgspec.json.decode(body, type=Choice)
+
+
+def forecast_by(registry: Registry, choice: Choice, *, by: str) -> None:
+    """Have another model forecast from now on."""
+    body = msgspec.json.encode(choice)
+    registry.put_entry(EntryKind.FORECAST, SERVED, body, by=by, at_us=choice.since_us)
+
+
+def _planned(
+    shipped: Sequence[Rule], own: Mapping[str, str], foreteller: Foreteller | None
+) -> tuple[Plan, tuple[Broken, ...]]:
     """The plan of all rules that can be planned together, and the own ones that cannot. A rule may need one of any
     name, so those that were refused are tried again for as long as one more works."""
     taken, refused = list(shipped), dict[str, str]()
@@ -189,7 +215,7 @@ def _planned(shipped: Sequence[Rule], own: Mapping[str, str]) -> tuple[Plan, tup
                 refused[name] = str(error)
     while True:
         try:
-            ready = plan(taken)
+            ready = plan(taken, foreteller=foreteller)
         except RuleRefused as error:  # each can be planned, but they are too many
             if len(taken) == len(shipped):
                 raise

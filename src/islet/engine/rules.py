@@ -16,15 +16,17 @@ from islet.engine.predicates import write_predicate
 from islet.engine.program import MOST_RULES, Program
 from islet.engine.registers import Flags, write_program
 from islet.engine.sql import Query, read_predicate, read_query, refused, stream_of
-from islet.engine.tables import STREAMS, Column, Limit
+from islet.engine.tables import FORECASTS, GLUCOSE, STREAMS, TABLES, Column, Limit
 from islet.errors import RuleRefused
+from islet.model.ahead import Foreteller
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StreamPlan:
     """The rules of one stream; rule i is bit i of every mask.
 
-    `scale`: integers to the quantity's unit. `parameters`: what stands in each column of the patients' parameters: a
+    `foreteller`: who fills in what is foretold, where rules look at it; then the stream is that of forecasts, which is
+    apart from that of the quantity. `scale`: integers to the quantity's unit. `parameters`: what stands in each column of the patients' parameters: a
     parameter of a rule, `low_mg_dl`, `high_mg_dl`, or `profile=x` (1 where the patient's profile is x).
     """
 
@@ -33,17 +35,25 @@ class StreamPlan:
     rules: tuple[Rule, ...]
     program: Program
     parameters: tuple[str, ...] = ()
+    foreteller: Foreteller | None = None
+
+    @property
+    def name(self) -> str:
+        """Of the stream: its key in `Plan.streams`."""
+        return self.quantity if self.foreteller is None else FORECASTS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """All rules. `streams`: those that values, or their absence, decide, by quantity, with glucose always there.
-    `history`: those that are asked every so often. `parameters`: all parameters that can be set."""
+    """All rules. `streams`: those that values, or their absence, decide, by name: the quantity, with glucose always
+    there, and `forecasts`. `history`: those that are asked every so often. `parameters`: all parameters that can be
+    set. `foreteller`: of the rules over forecasts; None: the damped slope (`islet.engine.foretell`)."""
 
     rules: tuple[Rule, ...]
     streams: Mapping[str, StreamPlan]
     history: tuple[Rule, ...]
     parameters: Mapping[str, Parameter]
+    foreteller: Foreteller | None = None
 
 
 def load_rules(directory: Path | Traversable | None = None) -> tuple[Rule, ...]:
@@ -75,37 +85,47 @@ def check_rule(rule: Rule, beside: Iterable[Rule] = ()) -> None:
         raise RuleRefused(f"worsens: there is no rule {rule.worsens!r}", line=line_of(rule.sql, "worsens"))
 
 
-def plan(rules: Sequence[Rule], *, beside: Sequence[Rule] = ()) -> Plan:
+def plan(rules: Sequence[Rule], *, beside: Sequence[Rule] = (), foreteller: Foreteller | None = None) -> Plan:
     """The rules made ready for the engine; they may use the parameters of those `beside`. Raises RuleRefused."""
     parameters = {name: one for rule in [*beside, *rules] for name, one in rule.parameters.items()}
     limits = {name: _limit(name, parameter) for name, parameter in parameters.items()}
-    by_stream: dict[str, list[tuple[Rule, Query]]] = {stream.name: [] for stream in STREAMS}
+    by_stream: dict[str, list[tuple[Rule, Query]]] = {name: [] for name in (*(s.name for s in STREAMS), FORECASTS)}
     for rule in rules:
         if rule.every:
             check_history(rule.sql)
         else:
             query = read_query(rule.sql, limits)
-            by_stream[query.stream].append((rule, query))
+            ahead = foreteller is not None and query.scope.table is TABLES[FORECASTS]
+            by_stream[FORECASTS if ahead else query.stream].append((rule, query))
     asked = {name: found for name, found in by_stream.items() if found or name == "glucose_mg_dl"}
     return Plan(
         rules=tuple(rules),
-        streams={name: _stream_plan(name, found) for name, found in asked.items()},
+        streams={name: _stream_plan(name, found, foreteller) for name, found in asked.items()},
         history=tuple(rule for rule in rules if rule.every),
         parameters=parameters,
+        foreteller=foreteller,
     )
 
 
-def _stream_plan(name: str, rules: Sequence[tuple[Rule, Query]]) -> StreamPlan:
+def _stream_plan(name: str, rules: Sequence[tuple[Rule, Query]], foreteller: Foreteller | None) -> StreamPlan:
     if len(rules) > MOST_RULES:
         raise RuleRefused(f"expected at most {MOST_RULES} rules about {name}; got {len(rules)}", line=1)
-    stream = next(stream for stream in STREAMS if stream.name == name)
+    quantity = GLUCOSE.name if name == FORECASTS else name
+    stream = next(stream for stream in STREAMS if stream.name == quantity)
     code = Code(stream.low, stream.high)
     flags = [_flags(rule, query, code) for rule, query in rules]
     silence_us = [query.silence_us for _, query in rules]
     sustained_us = [rule.sustained_us for rule, _ in rules]
     program, parameters = write_program(code, flags, silence_us, sustained_us)
     found = tuple(rule for rule, _ in rules)
-    return StreamPlan(quantity=name, scale=stream.scale, rules=found, program=program, parameters=parameters)
+    return StreamPlan(
+        quantity=quantity,
+        scale=stream.scale,
+        rules=found,
+        program=program,
+        parameters=parameters,
+        foreteller=foreteller if name == FORECASTS else None,
+    )
 
 
 def _flags(rule: Rule, query: Query, code: Code) -> Flags:

@@ -19,6 +19,7 @@ from islet.engine.rules import Plan
 from islet.engine.snapshot import dump, load
 from islet.engine.state import EngineState
 from islet.engine.step import Output, step, tick, warm_up
+from islet.engine.tables import FORECASTS
 from islet.errors import LogDamaged
 from islet.model.batch import int64_column
 from islet.model.topics import Topic
@@ -47,7 +48,7 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Shard:
-    """The streams of some patients. `plan` and `references` (by quantity) are replaced as a whole by `adopt`."""
+    """The streams of some patients. `plan` and `references` (by stream) are replaced as a whole by `adopt`."""
 
     def __init__(self, plan: Plan, references: Mapping[str, Reference], *, lateness_us: int, grace_us: int = 0) -> None:
         self._limits = {"lateness_us": lateness_us, "grace_us": grace_us}
@@ -66,13 +67,13 @@ class Shard:
         outputs, received = list[Output](), list[NDArray[np.int64]]()
         acts = entries.get(Topic.CARE_EVENTS)
         given = context(acts) if acts is not None else None
-        for quantity, batch in self._values(entries).items():
-            stream = self.plan.streams.get(quantity)
-            if stream is None:
+        found = self._values(entries)
+        for name, stream in self.plan.streams.items():
+            batch = found.get(stream.quantity)
+            said = given if name == GLUCOSE else None
+            if batch is None and said is None:
                 continue
-            said = given if quantity == GLUCOSE else None
-            reference = self.references.get(quantity, _NOBODY)
-            output = step(self._states[quantity], batch, reference, stream, said)
+            output = step(self._states[name], batch, self.references.get(name, _NOBODY), stream, said)
             outputs.append(output)
             if batch is not None and len(output.said):
                 rows = output.said.rows
@@ -84,7 +85,7 @@ class Shard:
         found: dict[str, pa.RecordBatch | None] = {}
         if Topic.GLUCOSE_READINGS in entries or Topic.CARE_EVENTS in entries:
             found[GLUCOSE] = entries.get(Topic.GLUCOSE_READINGS)
-        for topic in {QUANTITIES[quantity] for quantity in self.plan.streams if quantity != GLUCOSE}:
+        for topic in {QUANTITIES[one.quantity] for one in self.plan.streams.values() if one.quantity != GLUCOSE}:
             if topic in entries:
                 found |= values(entries[topic])
         return found
@@ -136,7 +137,9 @@ class Shard:
 
     def warm_up(self) -> None:
         """Have the kernels compiled, or read from their cache, before the first entry needs them."""
-        warm_up(self.plan.streams[GLUCOSE])
+        for stream in (GLUCOSE, FORECASTS):
+            if stream in self.plan.streams:
+                warm_up(self.plan.streams[stream])
 
 
 class _Saved(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,4 +150,6 @@ class _Saved(msgspec.Struct, frozen=True, kw_only=True):
 def _digest(plan: Plan) -> str:
     """The same for the same rules."""
     texts = "\0".join(rule.sql for one in plan.streams.values() for rule in one.rules)
+    if plan.foreteller is not None:
+        texts += "\0" + plan.foreteller.name
     return blake2b(texts.encode(), digest_size=16).hexdigest()

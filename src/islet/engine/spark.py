@@ -106,7 +106,8 @@ class Frozen:
         """The same for the same rules, of the same people."""
         rules = [rule.sql for stream in self.plan.streams.values() for rule in stream.rules]
         people = sorted((quantity, reference.version) for quantity, reference in self.references.items())
-        return blake2b(repr((rules, people)).encode(), digest_size=16).hexdigest()
+        foretells = "" if self.plan.foreteller is None else self.plan.foreteller.name
+        return blake2b(repr((rules, people, foretells)).encode(), digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from islet.engine.pool import END, GIVEN_BACK, UNIT, new_heap
 from islet.engine.program import Program
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Profiles
+from islet.model.ahead import LOOKS_BACK_US, Foreteller
 from islet.model.alerts import Severity
 
 _T = TypeVar("_T", bound=np.generic)
@@ -32,6 +33,9 @@ class Ruled(Protocol):
 
     @property
     def program(self) -> Program: ...
+
+    @property
+    def foreteller(self) -> Foreteller | None: ...
 
 
 class RuleName(NamedTuple):
@@ -99,6 +103,8 @@ class EngineState:
 
     def _take_over(self, plan: Ruled) -> None:
         window_us, context_us = own_window_us(plan.program), plan.program.context_us
+        if plan.foreteller is not None:
+            window_us = max(window_us, LOOKS_BACK_US)
         if max(window_us, context_us) + self.lateness_us > LONGEST_HORIZON_US:
             raise ValueError(f"windows and lateness: expected at most {LONGEST_HORIZON_US} µs together")
         rules = tuple(RuleName(rule.name, rule.severity) for rule in plan.rules)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from islet.engine.advance import advance
 from islet.engine.changes import Changes
+from islet.engine.foresee import foresee
 from islet.engine.program import MOST_RULES
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.said import CHANGE_WIDTH, CLEARED
@@ -29,6 +30,7 @@ from islet.engine.series import (
 )
 from islet.engine.silences import fold_tick
 from islet.engine.state import EngineState, Ruled
+from islet.model.ahead import POINTS
 from islet.model.alerts import AlertChange
 from islet.model.time import DAY_US, HOUR_US
 
@@ -82,6 +84,8 @@ def step(
     patient, device, time_us, column (a number of `CONTEXT_COLUMNS` of `islet.engine.program`) and amount (fixed
     point); it counts as there before the readings of the same step.
 
+    The stream of forecasts counts only what it evaluates: its readings are those of glucose, which are counted there.
+
     Linear in n; a late reading costs as much as its run has. Evaluations use the rules that `reference` enables now.
     """
     state.adopt(plan, reference)
@@ -94,6 +98,10 @@ def step(
     history = np.zeros(len(rows.times_us), np.bool_)
     context_history = np.zeros(len(context_rows.times_us), np.bool_)
     memory = (state.series, state.pool, state.heap, state.devices.hashes, state.profiles, state.bounds)
+    if plan.foreteller is not None:
+        state.pool, changes = foresee(memory, rows, plan.program, state.windows, plan.foreteller, tally)
+        said = Changes(changes, state.patients, state.devices, state.rules)
+        return Output(said=said, evaluations=int(tally[EVALUATIONS]), overflows=int(tally[OVERFLOW]))
     state.pool, changes = advance(
         *memory, context_rows, rows, plan.program, state.windows, tally, context_history, history
     )
@@ -171,6 +179,8 @@ def warm_up(plan: Ruled) -> None:
     for time_us in (0, 2 * HOUR_US, HOUR_US + 1):
         step(state, _made_up(time_us), everything, plan)
     tick(state, DAY_US, everything, plan)
+    if plan.foreteller is not None:
+        plan.foreteller(np.full((1, POINTS), 100, np.float32), np.zeros(1, np.float32))
     state.tidy()
 
 

@@ -5,9 +5,12 @@ silences' belongs to the stream of the quantity that a rule mentions.
 """
 
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Final
 
 from islet.engine.program import CONTEXT_COLUMNS, CONTEXT_SCALE
+from islet.model.ahead import AHEAD_MIN, COLUMNS, GLUCOSE_COLUMNS
+from islet.model.time import MINUTE_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +59,12 @@ class Context:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """Glucose so many microseconds from now, as the readings up to now foretell it."""
+    """What is foretold: column `place` of `islet.model.ahead`, at most `high`; NULL where nothing is. `ahead_us`: how
+    far ahead, where it is glucose; else 0."""
 
-    ahead_us: int
+    place: int
+    high: int
+    ahead_us: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,14 +100,24 @@ def _table(*columns: str, sparse: bool, more: dict[str, Column] | None = None) -
     return Table({name: streams.get(name) or Named(name) for name in columns} | (more or {}), sparse)
 
 
-AHEAD_MIN: Final = (10, 20, 30, 40, 50, 60)
 _EVERYWHERE: Final = ("patient", "device", "ts", "local_ts", "time_min")
 _CONTEXT: Final[dict[str, Column]] = {name: Context(place) for place, name in enumerate(CONTEXT_COLUMNS)}
-_AHEAD: Final[dict[str, Column]] = {f"glucose_in_{n}_min_mg_dl": Forecast(n * 60_000_000) for n in AHEAD_MIN}
+
+FORECAST_HIGH: Final = 65_535
+"""A forecast of glucose lies between 0 and this, in tenths of mg/dL."""
+_PERCENT_HIGH: Final = 1_000
+_AHEAD_US: Final = dict(zip(GLUCOSE_COLUMNS, cycle(minutes * MINUTE_US for minutes in AHEAD_MIN), strict=False))
+_AHEAD: Final[dict[str, Column]] = {
+    name: Forecast(place, FORECAST_HIGH if name in GLUCOSE_COLUMNS else _PERCENT_HIGH, _AHEAD_US.get(name, 0))
+    for place, name in enumerate(COLUMNS)
+}
+
+FORECASTS: Final = "forecasts"
+"""The table, and the stream, of what is foretold."""
 
 TABLES: Final = {
     "readings": _table(*_EVERYWHERE, "glucose_mg_dl", sparse=False),
-    "forecasts": _table(*_EVERYWHERE, "glucose_mg_dl", sparse=False, more=_AHEAD),
+    FORECASTS: _table(*_EVERYWHERE, "glucose_mg_dl", sparse=False, more=_AHEAD),
     "timeline": _table(*_EVERYWHERE, "glucose_mg_dl", sparse=True, more=_CONTEXT),
     "vitals": _table(*_EVERYWHERE, "pulse_bpm", "systolic_mm_hg", "diastolic_mm_hg", sparse=True),
     "device_readings": _table(*_EVERYWHERE, "battery_percent", "status", "prompt", sparse=True),
@@ -122,9 +138,6 @@ CONTEXT_HIGH: Final = tuple(
     MOST_VALUES * most * scale for most, scale in zip((100_000, 500, 500, 1_440), CONTEXT_SCALE, strict=True)
 )
 """What the events of a window add up to at most (`islet.model.events` limits one event)."""
-
-FORECAST_HIGH: Final = 65_535
-"""A forecast lies between 0 and this, in tenths of mg/dL."""
 
 HISTORY_TABLES: Final = ("readings", "care_events", "vitals", "patients", "days", "clock")
 """What a rule with `every` may read: the last days of everybody (`islet.engine.history_tables`). `patients` has `today`

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.forecast.features import features
+from islet.forecast.compiled import moves
 from islet.forecast.grid import LOOKS_BACK, STEP_MIN
 from islet.forecast.model import Model
 from islet.forecast.network import QUANTILES, RISK_STEPS, RISKS, Array
@@ -21,7 +21,6 @@ OLDEST_MIN: Final = 10.0  # a reading older than this is no base for what comes 
 LOWEST: Final = 20.0  # mg/dL; below and above, a value is a fault or a marker, not glucose
 HIGHEST: Final = 600.0
 _BATCH: Final = 4096  # rows that stay in the cache
-_WHOLE: Final = 32  # rows: products of matrices take their last rows another way, which can change the last bit
 _HOUR: Final = 12
 
 
@@ -78,14 +77,12 @@ class Forecaster:
         able = np.flatnonzero(reason == Reason.FORECAST)
         for begin in range(0, len(able), _BATCH):
             chosen = able[begin : begin + _BATCH]
-            whole = np.resize(chosen, -(-len(chosen) // _WHOLE) * _WHOLE)
-            quantiles[whole], risks[whole] = self._batch(_padded(history[whole]), minute[whole])
+            quantiles[chosen], risks[chosen] = self._batch(_padded(history[chosen]), minute[chosen])
         return Forecasts(quantiles=quantiles, risks=risks, reason=reason)
 
     def _batch(self, history: Array, minute: Array) -> tuple[Array, Array]:
         now = history[:, -1]
-        moves, risks = self.model.moves(features(history, minute))
-        risks = risks.reshape(len(history), len(RISKS), len(RISK_STEPS))
+        found, risks = moves(self.model, history, minute)
         np.maximum(
             risks[:, :, 1], risks[:, :, 0], out=risks[:, :, 1]
         )  # within the hour is no less than within half of it
@@ -93,7 +90,7 @@ class Forecaster:
             np.minimum(risks[:, deeper], risks[:, line], out=risks[:, deeper])
         for k, (side, line_mg_dl) in enumerate(RISKS):
             risks[now < line_mg_dl if side == "below" else now > line_mg_dl, k] = np.nan
-        return np.clip(moves + now[:, None, None], LOWEST, HIGHEST), risks
+        return np.clip(found + now[:, None, None], LOWEST, HIGHEST), risks
 
 
 def reasons(history: Array, age_min: Array) -> NDArray[np.int8]:

@@ -61,6 +61,7 @@ SENTENCES: Final = {
     ),
 }
 VALUE: Final = _("Glucose when it began: {value} {unit}.")
+FORETOLD: Final = _("Dosing decisions are not to be made from a forecast.")
 SOMEBODY: Final = _("somebody")
 
 OPERATION_TITLES: Final = {
@@ -81,9 +82,14 @@ def _by_name(rule: str) -> str:
     return rule.replace("_", " ").capitalize()
 
 
-def texts_in(translate: Translate = _, titles: Titles = _by_name) -> Wording:
+def _never(rule: str) -> bool:
+    return False
+
+
+def texts_in(translate: Translate = _, titles: Titles = _by_name, foretells: Callable[[str], bool] = _never) -> Wording:
     """The standard texts in the catalogue's language; `titles` gives a rule's in that language (by its name where it
-    has none). Times are UTC to the minute, and say so.
+    has none). Times are UTC to the minute, and say so. Of rules that `foretells` says look at a forecast, the text says
+    what it is not for.
 
     >>> said = Said(kind=Kind.OPENED, rule="low", patient="p-7", glucose_tenths=620, name="Ada")
     >>> texts_in()(said, None)[1]
@@ -100,7 +106,10 @@ def texts_in(translate: Translate = _, titles: Titles = _by_name) -> Wording:
             title=title, patient=_patient(said, contact), since=since, by=_by(said, contact) or translate(SOMEBODY)
         )
         value = _value(said, contact)
-        return title, f"{text} {translate(VALUE).format(**value)}" if value else text
+        more = [translate(VALUE).format(**value)] if value else []
+        if foretells(said.rule):
+            more.append(translate(FORETOLD))
+        return title, " ".join([text, *more])
 
     return texts
 

@@ -126,6 +126,8 @@ class EntryKind(StrEnum):
     """A group of principals (`islet.store.principals`); id is its name."""
     JOB = "job"
     """What a job found last (cohorts, anomalies); id is the job's name."""
+    FORECAST = "forecast"
+    """Which model forecasts (`islet.forecast.serving`); id is "served"."""
 
 
 UNSAID: Final = frozenset({EntryKind.JOB})

@@ -125,7 +125,8 @@ def script_json(content: object) -> str:
 
 
 def _page_data(context: WebContext, viewer: Viewer, language: str) -> dict[str, object]:
-    titles = {} if context.rules is None else context.rules.current().titles(language)
+    rules = None if context.rules is None else context.rules.current()
+    titles = {} if rules is None else rules.titles(language)
     return {
         "clock": {"now_us": context.now(), "speed": context.speed},
         "language": language,
@@ -133,6 +134,7 @@ def _page_data(context: WebContext, viewer: Viewer, language: str) -> dict[str, 
         "mg_dl_per_mmol_l": MG_DL_PER_MMOL_L,
         "user": viewer.user.name,
         "alarms": context.alarms is not None,
+        "foretelling": [] if rules is None else sorted(rules.foretelling),
         "texts": for_scripts(words(language).text) | {f"rule.{name}": title for name, title in titles.items()},
     }
 

@@ -18,6 +18,7 @@ from islet.store.base import Document
 from islet.web.alarm_figures import alarms_shown
 from islet.web.answers import page, render
 from islet.web.context import WebContext
+from islet.web.forecast_errors import MODELS, errors_shown
 from islet.web.languages import language_of
 from islet.web.rule_cards import own_cards
 from islet.web.sessions import Viewer
@@ -90,6 +91,8 @@ def operations(context: WebContext, request: Request, viewer: Viewer) -> Respons
         "lags": _lags(context),
         "viewers": context.live.viewers,
         "conflicts": context.store.conflicts(),
+        "forecasts": errors_shown(context, viewer.user.unit),
+        "models": MODELS,
         "alarms_shown": None if context.alarms is None else alarms_shown(context, context.alarms),
     }
     language = language_of(request, viewer.user)

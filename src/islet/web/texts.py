@@ -170,6 +170,23 @@ SCRIPTS: Final = {
     "chart.zone": _("Time zone: {zone}"),
     "chart.readout": _("{time}: {value} {unit}, {zone}"),
     "chart.missing": _("The chart could not be loaded; the table below holds the same values."),
+    # forecast
+    "forecast.path": _(
+        "Forecast: in 30 minutes {half} {unit} ({half_low} to {half_high}), in 60 minutes {hour} {unit} ({hour_low} to "
+        "{hour_high}). It stays between the bounds nine times in ten."
+    ),
+    "forecast.middle": _(
+        "Forecast: in 30 minutes {half} {unit}, in 60 minutes {hour} {unit}. How far off that may be is not known."
+    ),
+    "forecast.risk_below": _("Chance of going below {line} {unit} within an hour: {percent} %."),
+    "forecast.risk_above": _("Chance of going above {line} {unit} within an hour: {percent} %."),
+    "forecast.not_for_dosing": _("Dosing decisions are not to be made from a forecast."),
+    "forecast.damped_slope": _("A simple calculation forecasts at present: the model has done worse than no forecast."),
+    "forecast.no_reading": _("No forecast: there is no reading yet."),
+    "forecast.too_old": _("No forecast: the last reading is more than 10 minutes old."),
+    "forecast.too_little_history": _("No forecast: half an hour of readings within the last hour is needed."),
+    "forecast.out_of_range": _("No forecast: the sensor shows LOW or HIGH, or a value that cannot be."),
+    "forecast.unknown": _("The forecast could not be loaded."),
     # list and connection
     "list.shown": _("{n} of {total} patients are shown, the most urgent first."),
     "list.summary": _("{n} patients, {alerts} with an active alert"),

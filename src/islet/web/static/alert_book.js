@@ -126,6 +126,7 @@ export function alertItem(alert, { label, timeZone, linked }) {
       { class: "what" },
       element("p", { class: "line" }, heading, patient, value, state, trouble(alert)),
       element("p", { class: "quiet" }, whenText(alert, timeZone)),
+      data.foretelling.includes(alert.rule) ? element("p", { class: "quiet" }, text("forecast.not_for_dosing")) : null,
       data.alarms ? toldFold(alert, timeZone) : null,
     ),
     seenOrButton(alert, name, timeZone),

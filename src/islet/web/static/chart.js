@@ -11,6 +11,8 @@ const LANE_OF = { meal: "meals", insulin: "insulin", exercise: "exercise" };
 const LABEL_ROOM_PX = 34;
 const AHEAD_SHARE = 0.03; // room to the right of the newest reading
 const HOUR_S = 3600;
+const FORECAST_S = HOUR_S;
+const CONE = [[5, 95, 0.13], [25, 75, 0.2]]; // quantiles, and how dark what lies between them is
 
 export class Chart {
   /** `source` gives points, alerts and care; `readout` is called with the index of the reading under the pointer. */
@@ -58,7 +60,10 @@ export class Chart {
 
   #range() {
     const end = Math.max(now(), this.source().points.last?.time ?? 0) / 1e6;
-    return [end - this.hours * HOUR_S, end + this.hours * HOUR_S * AHEAD_SHARE];
+    const ahead = this.hours * HOUR_S * AHEAD_SHARE;
+    const { forecast } = this.source();
+    const cone = forecast === null ? 0 : forecast.time_us / 1e6 + FORECAST_S - end + ahead / 2;
+    return [end - this.hours * HOUR_S, end + Math.max(ahead, cone)];
   }
 
   #options() {
@@ -99,7 +104,7 @@ export class Chart {
       series: [{}, { stroke: ink.ink, width: 2, points: { show: false }, spanGaps: false }],
       hooks: {
         drawClear: [(plot) => drawBands(plot, this)],
-        draw: [drawMidnights, drawPoints, drawBandNames, drawLanes].map((draw) => (plot) => draw(plot, this)),
+        draw: [drawMidnights, drawCone, drawPoints, drawBandNames, drawLanes].map((draw) => (plot) => draw(plot, this)),
         setCursor: [(plot) => this.readout(plot.cursor.idx === null ? null : (this.at[plot.cursor.idx] ?? null))],
       },
     };
@@ -131,19 +136,19 @@ function drawBands(plot, { patient, ink }) {
   ctx.restore();
 }
 
-/** The bands' names: beside the plot, or on a narrow screen inside it, with a halo over the curve. */
+/** The bands' names: beside the plot, or on a narrow screen inside it at the old end, with a halo over the curve. */
 function drawBandNames(plot, { patient, ink, box, narrow }) {
   const { ctx, bbox } = plot;
   const right = bbox.left + bbox.width;
   ctx.save();
   ctx.font = scaled(10, box);
   ctx.textBaseline = "middle";
-  ctx.textAlign = narrow ? "right" : "left";
+  ctx.textAlign = "left";
   ctx.strokeStyle = ink.surface;
   ctx.lineWidth = 3 * devicePixelRatio;
   ctx.fillStyle = ink.muted;
   for (const [name, top, bottom] of bands(plot, patient)) {
-    const at = [text(`zone.${name}`), right + (narrow ? -4 : 7) * devicePixelRatio, (top + bottom) / 2];
+    const at = [text(`zone.${name}`), narrow ? bbox.left + 4 * devicePixelRatio : right + 7 * devicePixelRatio, (top + bottom) / 2];
     if (narrow) ctx.strokeText(...at);
     ctx.fillText(...at);
   }
@@ -189,6 +194,46 @@ function midnights(from, to, timeZone) {
     if (day.format(at * 1000) !== day.format((at - 1) * 1000)) found.push(at);
   }
   return found;
+}
+
+/** What will come: where nine in ten and one in two lie, and the middle as a dashed line. */
+function drawCone(plot, { source, ink }) {
+  const { forecast, points } = source();
+  if (forecast === null) return;
+  const { ctx, bbox } = plot;
+  const { quantiles_percent: kinds, glucose_tenths: values, minutes, time_us: from } = forecast;
+  const x = [from, ...minutes.map((minute) => from + minute * 60e6)].map((us) => plot.valToPos(us / 1e6, "x", true));
+  const at = points.time.indexOf(from);
+  const start = at < 0 ? null : points.glucose[at];
+  const height = (tenths) => plot.valToPos(Math.min(CHART_MG_DL[1], Math.max(CHART_MG_DL[0], tenths / 10)), "y", true);
+  const line = (percent) => {
+    const own = values.map((row) => row[kinds.indexOf(percent)]);
+    return [start ?? own[0], ...own].map((tenths, i) => [x[i], height(tenths)]);
+  };
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+  ctx.clip();
+  ctx.fillStyle = ink.ink;
+  for (const [low, high, dark] of CONE) {
+    if (!kinds.includes(low)) continue;
+    ctx.globalAlpha = dark;
+    trace(ctx, [...line(low), ...line(high).reverse()]);
+    ctx.closePath();
+    ctx.fill();
+  }
+  ctx.globalAlpha = 1;
+  ctx.strokeStyle = ink.ink;
+  ctx.lineWidth = 2 * devicePixelRatio;
+  ctx.setLineDash([6 * devicePixelRatio, 5 * devicePixelRatio]);
+  trace(ctx, line(50));
+  ctx.stroke();
+  ctx.restore();
+}
+
+function trace(ctx, places) {
+  ctx.beginPath();
+  places.forEach(([x, y], i) => (i === 0 ? ctx.moveTo(x, y) : ctx.lineTo(x, y)));
 }
 
 /** A dot for each reading, in its zone's colour; a triangle where the sensor could only say LOW or HIGH. */

@@ -6,6 +6,7 @@ import { ageNode, changeText, latest, readingText, trendNode, valueNode } from "
 import { askTroubles } from "./told.js";
 import { AlertBook, alertItem, announce } from "./alert_book.js";
 import { follow, load } from "./live.js";
+import { Forecast } from "./forecast.js";
 
 const KEPT = 25 * 3600e6;
 const LOOK_AGAIN_MS = 5_000;
@@ -19,6 +20,10 @@ const ICONS = {
 };
 const { patient, time_zone: timeZone, snapshot } = data;
 const points = new Points(snapshot.points);
+const forecast = new Forecast(patient.id, () => {
+  renderForecast();
+  renderChart();
+});
 let book = new AlertBook(snapshot.alerts);
 let care = sorted(snapshot.care);
 let hours = Number(sessionStorage.getItem(STORED_HOURS)) || 6;
@@ -46,9 +51,9 @@ function renderNow() {
 
 function renderChart() {
   chart?.update();
-  const words = summary(points, hours, patient, timeZone);
+  const words = [summary(points, hours, patient, timeZone), ...forecast.words()].join(" ");
   document.getElementById("chart").setAttribute("aria-label", words);
-  document.getElementById("chart-summary").textContent = words;
+  document.getElementById("chart-summary").textContent = summary(points, hours, patient, timeZone);
   if (document.getElementById("values").open) renderTable();
 }
 
@@ -94,9 +99,18 @@ function eventItem(mark) {
   );
 }
 
+function renderForecast() {
+  const box = document.getElementById("forecast");
+  const words = forecast.words();
+  box.hidden = words.length === 0;
+  box.dataset.reason = forecast.reason() ?? "";
+  if (box.textContent !== words.join("")) box.replaceChildren(...words.map((one) => element("span", {}, one)));
+}
+
 let amount = () => "";
 
 function render() {
+  renderForecast();
   renderNow();
   renderChart();
   renderAlerts();
@@ -126,6 +140,7 @@ function readout(index) {
 function onReadings(readings) {
   for (const point of readings[patient.id] ?? []) points.add(...point);
   points.forgetBefore(now() - KEPT);
+  forecast.ask(points.last?.time);
   renderNow();
   renderChart();
 }
@@ -151,6 +166,7 @@ async function resync() {
     points.merge(new Points(fresh.points));
     book = new AlertBook(fresh.alerts);
     care = sorted(fresh.care);
+    forecast.ask(points.last?.time);
     render();
   } catch {
     // the banner tells of a lost connection
@@ -162,7 +178,7 @@ async function loadChart() {
   try {
     const module = await import("./chart.js");
     ({ summary, careAmount: amount } = module);
-    const source = () => ({ points, alerts: book.all(), care });
+    const source = () => ({ points, alerts: book.all(), care, forecast: forecast.current() });
     chart = new module.Chart(document.getElementById("chart"), { patient, timeZone, source, readout });
   } catch {
     summary = () => text("chart.missing");
@@ -179,10 +195,12 @@ document.querySelector(".hours").addEventListener("click", (event) => {
 addEventListener("acknowledged", () => renderAlerts());
 setInterval(() => {
   renderNow();
+  renderForecast();
   renderChart();
   renderAlerts();
   if (data.alarms) askTroubles(renderAlerts);
 }, LOOK_AGAIN_MS);
 if (data.alarms) askTroubles(renderAlerts);
+forecast.ask(points.last?.time);
 await loadChart();
 follow(snapshot.positions, { readings: onReadings, alerts: onAlerts, care_events: onCare, resync }, patient.id);

@@ -1,0 +1,158 @@
+"""What forecasts cost the engine, with them and without in one run: `python -m benchmarks.serving`.
+
+A tick: one reading of each of 100,000 people whose last twelve hours are known, through all shipped rules, and the whole
+forecast of each. One reading alone. The state's size. And the whole path from bytes to alerts on the disk
+(`benchmarks.path`) at 5,500 readings a second of 100,000 people whose last hour is known.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.path import WARM_S, AlertFollower, arrivals, engine_running, is_low, send
+from benchmarks.record import figure
+from islet.app import wall_us
+from islet.engine.embedded import EmbeddedEngine
+from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.rulebook import Rules
+from islet.engine.rules import Plan, load_rules, plan
+from islet.engine.shard import Shard
+from islet.forecast.serving import shipped
+from islet.gateways.intake import Intake
+from islet.log.group_commit import GroupCommit
+from islet.log.sqlite import SqliteLog
+from islet.model.time import HOUR_US, MINUTE_US, SECOND_US
+from islet.model.topics import Topic
+from islet.settings import Settings
+
+PEOPLE = int(os.environ.get("ISLET_BENCH_PEOPLE", "100000"))
+RATE = 5_500
+LASTS_S = float(os.environ.get("ISLET_BENCH_SECONDS", "10"))
+STEP_US = 5 * MINUTE_US
+PLANS = {"without": plan(load_rules()), "with": plan(load_rules(), foreteller=shipped())}
+
+
+def readings(ids: "pa.Array[pa.StringScalar]", time_us: int, glucose_tenths: np.ndarray) -> pa.RecordBatch:
+    """One of each person, at one instant."""
+    times = np.full(len(ids), time_us)
+    columns = {"patient": ids, "device": ids, "time_us": times, "glucose_tenths": glucose_tenths.astype(np.int32)}
+    return pa.record_batch({**columns, "received_at_us": times})
+
+
+def traces(rng: np.random.Generator, people: int) -> Iterator[np.ndarray]:
+    """Every five minutes the people's values, in tenths: walks between 60 and 300 mg/dL."""
+    level, slope = rng.normal(1_400, 250, people), np.zeros(people)
+    while True:
+        slope = 0.9 * slope + rng.normal(0, 15, people)
+        level = np.clip(level + slope, 600, 3_000)
+        yield level
+
+
+def known(
+    one: Shard, ids: "pa.Array[pa.StringScalar]", begin_us: int, points: int, trace: Iterator[np.ndarray]
+) -> None:
+    """Have the shard know so many readings of each, without a rule that looks at them."""
+    asleep = {
+        name: replace(found, version="", otherwise=replace(found.otherwise, mask=0))
+        for name, found in references(one.plan, NO_LAYERS, []).items()
+    }
+    one.adopt(one.plan, asleep)
+    for k in range(points):
+        one.take_in({Topic.GLUCOSE_READINGS: readings(ids, begin_us + k * STEP_US, next(trace))})
+    one.adopt(one.plan, references(one.plan, NO_LAYERS, []))
+
+
+def tick(ready: Plan) -> tuple[float, float, float, float, float]:
+    """CPU seconds of a tick, p50 and p99 of one reading alone (ms), bytes a person in memory, and in a snapshot."""
+    ids = pa.array([f"patient-{number:07d}" for number in range(PEOPLE)])
+    trace = traces(np.random.default_rng(3), PEOPLE)
+    one = Shard(ready, references(ready, NO_LAYERS, []), lateness_us=2 * HOUR_US)
+    one.warm_up()
+    known(one, ids, 0, 145, trace)
+    spent = []
+    for k in range(145, 148):
+        batch = readings(ids, k * STEP_US, next(trace))
+        began = time.process_time()
+        one.take_in({Topic.GLUCOSE_READINGS: batch})
+        spent.append(time.process_time() - began)
+    alone = []
+    values = next(trace)
+    for k in range(1_000):
+        batch = readings(ids[k : k + 1], 148 * STEP_US, values[k : k + 1])
+        began = time.perf_counter()
+        one.take_in({Topic.GLUCOSE_READINGS: batch})
+        alone.append(time.perf_counter() - began)
+    p50, p99 = np.percentile(alone, [50, 99]) * 1000
+    saved = len(one.dump())  # tidies
+    return min(spent), float(p50), float(p99), one.nbytes / PEOPLE, saved / PEOPLE
+
+
+def path(ready: Plan) -> tuple[float, float, float, int, int]:
+    """p50 and p99 in ms, the share of a core, and how many alerts were seen and expected."""
+    settings = Settings(engine_snapshot_s=1e6, silence_grace_s=1e6)
+    rules = Rules(plan=ready, references=references(ready, NO_LAYERS, []))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(SqliteLog(Path(folder) / "log.db", bytes(32), partitions=4)) as log,
+    ):
+        commit = GroupCommit(log, wall_us, wait_s=settings.commit_wait_ms / 1000)
+        intake = Intake(commit, lambda call, *given: call(*given), future_us=5 * MINUTE_US)
+        engine = EmbeddedEngine(log, commit, lambda: rules, settings, wall_us)
+        engine.recover()
+        ids = pa.array([f"patient-{number:07d}" for number in range(PEOPLE)])
+        now_us = wall_us() // SECOND_US * SECOND_US
+        trace = traces(np.random.default_rng(4), PEOPLE)
+        known(engine._shard, ids, now_us - 12 * STEP_US, 12, trace)
+        follower = AlertFollower(log)
+        follower.start()
+        begin_us = wall_us() + round((5 + (LASTS_S + WARM_S) * RATE / 200_000) * SECOND_US)
+        slices = arrivals(RATE, PEOPLE, begin_us, WARM_S + LASTS_S)
+        with engine_running(engine):
+            used = send(intake, slices, begin_us)
+            time.sleep(1)
+        follower.stop()
+        commit.close()
+    counted_from_us = begin_us + round(WARM_S * SECOND_US)
+    waits_ms = np.array([(at - onset) / 1000 for onset, at in follower.seen if onset >= counted_from_us])
+    expected = sum(is_low(number, PEOPLE) for number in range(sum(map(len, slices))))
+    p50, p99 = np.percentile(waits_ms, [50, 99]) if len(waits_ms) else (np.inf, np.inf)
+    return float(p50), float(p99), used, len(follower.seen), expected
+
+
+def main() -> None:
+    plain, full = tick(PLANS["without"]), tick(PLANS["with"])
+    rate = PEOPLE / full[0]
+    figure(
+        "serving: a tick, rules and forecasts",
+        rate,
+        "people/CPU-s",
+        peer="rules alone",
+        peer_value=PEOPLE / plain[0],
+        bar=">= 50,000",
+        holds=rate >= 50_000,
+    )
+    figure("serving: one reading alone, p50", full[1], "ms", peer="without", peer_value=plain[1])
+    figure("serving: one reading alone, p99", full[2], "ms", peer="without", peer_value=plain[2])
+    figure("serving: state", full[3], "bytes/person", peer="without", peer_value=plain[3])
+    figure("serving: snapshot", full[4], "bytes/person", peer="without", peer_value=plain[4])
+    runs = [(path(PLANS["without"]), path(PLANS["with"])) for _ in range(2)]
+    (p50, p99, core, _, _), (with_p50, with_p99, with_core, seen, expected) = (
+        min(one, key=lambda run: run[1]) for one in zip(*runs, strict=True)
+    )
+    name = f"serving: {RATE:,} readings/s to alerts"
+    figure(f"{name}, p50", with_p50, "ms", peer="without", peer_value=p50)
+    holds = with_p99 <= 2 * p99
+    figure(f"{name}, p99", with_p99, "ms", peer="without", peer_value=p99, bar="ratio <= 2", holds=holds)
+    figure(f"{name}, of a core", with_core, "cores", peer="without", peer_value=core)
+    figure(f"{name}, urgent lows seen", seen, "alerts", bar=f"{expected:,}", holds=seen >= expected)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""Watches how far the forecasts miss, and has another model serve where the one that does is worse than no forecast.
+
+Every few minutes it looks at some of those who had a reading lately: what would each model have said half an hour
+before? Models that do not serve are watched alike, so that one that has recovered is seen. What it knows lies in the
+log's states; who serves, in the registry, from where the rule book gives it to the engine.
+"""
+
+from typing import Final, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from islet.engine.embedded import Commits
+from islet.engine.rulebook import forecast_by, forecasting
+from islet.errors import OffsetExpired
+from islet.forecast.drift import AHEAD_MIN, STATE, errors_in, interval_of, missed, rolled, verdict
+from islet.forecast.gather import histories
+from islet.log.base import Log
+from islet.model.ahead import LOOKS_BACK_US
+from islet.model.time import MINUTE_US, Now, from_us
+from islet.model.topics import Topic
+from islet.store.base import Registry, Store
+
+_log = structlog.get_logger("islet.engine")
+
+_LOOK_EVERY_US: Final = 5 * MINUTE_US
+_PEOPLE: Final = 200
+_ENTRIES: Final = 2_000
+"""The newest of each partition, in which people are looked for."""
+_APART_US: Final = 2 * MINUTE_US
+"""A reading this near to half an hour before is one that was half an hour before."""
+_BY: Final = "drift watch"
+
+
+class _Case(NamedTuple):
+    """What was known half an hour before, and what came."""
+
+    history: NDArray[np.float32]
+    minute: float
+    came_mg_dl: float
+    interval_min: int
+
+
+class DriftWatch:
+    """Belongs to one thread; `errors` may be read from others."""
+
+    def __init__(self, log: Log, store: Store, registry: Registry, commit: Commits, now: Now) -> None:
+        self._log, self._store, self._registry, self._commit, self._now = log, store, registry, commit, now
+        self.errors = errors_in(log.state(STATE))
+        self._looked_us = now() - _LOOK_EVERY_US
+        self._scored: dict[str, int] = {}  # newest reading that was looked at
+
+    def is_due(self) -> bool:
+        return self._now() - self._looked_us >= _LOOK_EVERY_US
+
+    def run_once(self) -> int:
+        """Look now; how many forecasts came due."""
+        self._looked_us = now_us = self._now()
+        people = self._lately()
+        cases = [case for patient in people if (case := self._case(patient)) is not None]
+        self._scored = {patient: self._scored[patient] for patient in people if patient in self._scored}
+        if cases:
+            found = missed(
+                np.stack([case.history for case in cases]),
+                np.array([case.minute for case in cases], np.float32),
+                np.array([case.came_mg_dl for case in cases], np.float32),
+            )
+            self.errors = rolled(self.errors, found, [case.interval_min for case in cases], now_us)
+            self._commit.commit(states={STATE: msgspec.json.encode(self.errors)})
+            self._decide()
+        return len(cases)
+
+    def _decide(self) -> None:
+        now = forecasting(self._registry)
+        instead = verdict(now, self.errors)
+        if instead is not None:
+            forecast_by(self._registry, instead, by=_BY)
+            _log.warning("forecast_model_changed", before=now.model, now=instead.model, why=instead.why)
+
+    def _lately(self) -> list[str]:
+        """Some of those who have newest readings."""
+        people: dict[str, None] = {}
+        for partition, end in enumerate(self._log.end(Topic.GLUCOSE_READINGS)):
+            offset = max(end - _ENTRIES, self._log.begin(Topic.GLUCOSE_READINGS)[partition])
+            try:
+                piece = self._log.read(Topic.GLUCOSE_READINGS, partition, offset)
+            except OffsetExpired:
+                continue
+            if piece is not None:
+                people |= dict.fromkeys(str(patient) for patient in piece.batch.column("patient").to_pylist())
+        every = -(-len(people) // _PEOPLE) or 1
+        return sorted(people)[::every]
+
+    def _case(self, patient: str) -> _Case | None:
+        latest = self._store.latest([patient])
+        if not latest or latest[0].range or self._scored.get(patient) == latest[0].time_us:
+            return None
+        newest_us = latest[0].time_us
+        self._scored[patient] = newest_us
+        base_us = newest_us - AHEAD_MIN * MINUTE_US
+        series = self._store.series(patient, base_us - LOOKS_BACK_US, base_us + _APART_US)
+        if not len(series) or abs(int(series.time_us[-1]) - base_us) > _APART_US or series.range[-1]:
+            return None
+        glucose = (series.glucose_tenths / 10).astype(np.float32)
+        history = histories(series.time_us[None], glucose[None], np.array([len(series)]))[0]
+        minute = self._minute(patient, int(series.time_us[-1]))
+        return _Case(history, minute, latest[0].glucose_tenths / 10, interval_of(series.time_us))
+
+    def _minute(self, patient: str, at_us: int) -> float:
+        """Of the patient's day; NaN where that is not known."""
+        found = self._registry.patient(patient)
+        try:
+            zone = ZoneInfo("UTC" if found is None else found.time_zone)
+        except (ZoneInfoNotFoundError, ValueError):
+            return float("nan")
+        local = from_us(at_us).astimezone(zone)
+        return 60 * local.hour + local.minute

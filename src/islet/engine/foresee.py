@@ -1,0 +1,221 @@
+"""The stream of forecasts: every reading of the last twelve hours' past to what a model foretells, in the same step.
+
+The stream is glucose with a longer memory, in a state of its own, so that the rules about what is there pay nothing for
+those about what comes. It takes in readings that came within FRESH_US of being measured; older ones raise no alarm
+about what comes and are no past to foretell from. Each reading is judged by what is known of it and of those before it:
+so a late one has those after it judged again, and the order in which they come does not matter.
+"""
+
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from islet.engine.episodes import MOST_WORKED_ON, fold
+from islet.engine.evaluate import Windows, evaluate, local_minute, work_table
+from islet.engine.insert import insert
+from islet.engine.kernel import Int, inlined, kernel
+from islet.engine.program import Program
+from islet.engine.runs import entry_us, unpack_since
+from islet.engine.said import CHANGE_WIDTH, new_desk
+from islet.engine.series import EVALUATIONS, MOST_READINGS, Bounds, Entries, Profiles, Rows
+from islet.engine.told import WIDTH as EPISODE_WIDTH
+from islet.model.ahead import COLUMNS, LOOKS_BACK_US, POINTS, STEP_MIN, Foreteller
+from islet.model.time import HOUR_US, MINUTE_US
+
+FRESH_US: Final = 12 * HOUR_US
+"""A reading that came later than this after it was measured is not taken in."""
+LONGEST_GAP_US: Final = 45 * MINUTE_US
+"""Between two readings; wider ones are unknown, as in `islet.forecast.grid`."""
+
+_STEP_US: Final = STEP_MIN * MINUTE_US
+_BLOCK_ROWS: Final = 2048
+_MOST_AT_ONCE: Final = MOST_READINGS
+"""Histories that are made at once; a patient never has more to be judged."""
+_TENTH: Final = np.float64(0.1)
+_Number = TypeVar("_Number", np.int64, np.int32)
+
+
+def foresee(
+    memory: tuple[NDArray[np.void], NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint64], Profiles, Bounds],
+    rows: Rows,
+    program: Program,
+    windows: Windows,
+    foreteller: Foreteller,
+    tally: NDArray[np.int64],
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The pool, and the changes (n, CHANGE_WIDTH) that follow from the rows. `memory`: as `advance` takes it."""
+    series, pool, heap, ranks, profiles, bounds = memory
+    kept = np.flatnonzero(rows.received_us - rows.times_us <= FRESH_US)  # NEVER received: not from a log
+    if len(kept) < len(rows.times_us):
+        rows = Rows(
+            rows.patients[kept],
+            rows.devices[kept],
+            _column(rows.times_us[kept]),
+            _column(rows.values[kept]),
+            _column(rows.received_us[kept]),
+        )
+    found = [np.empty((0, CHANGE_WIDTH), np.int64)]
+    entries = Entries(*(np.empty(MOST_READINGS + 1, np.int64) for _ in range(3)))
+    touched = np.empty(_BLOCK_ROWS, np.int64)
+    history = np.zeros(len(rows.times_us), np.bool_)
+    row: Int = 0
+    while row < len(rows.times_us):
+        stop = min(row + _BLOCK_ROWS, len(rows.times_us))
+        pool, row, count = _take_in(
+            series, pool, heap, ranks, rows, row, stop, bounds, touched, tally, history, entries
+        )
+        mine = touched[:count]
+        ahead = _foretold(series, pool, mine, profiles, entries, foreteller)
+        pool, changes = _judge(
+            series, pool, heap, ranks, profiles, bounds, mine, program, windows._replace(ahead=ahead), entries, tally
+        )
+        found.append(changes)
+    said = np.concatenate(found)
+    caused = said[:, -1] >= 0
+    said[caused, -1] = kept[said[caused, -1]]
+    return pool, said
+
+
+def _column(column: NDArray[_Number]) -> NDArray[_Number]:
+    column.flags.writeable = False  # as those of a whole batch: a kernel is compiled for each type that it meets
+    return column
+
+
+def _foretold(
+    series: NDArray[np.void],
+    pool: NDArray[np.uint32],
+    touched: NDArray[np.int64],
+    profiles: Profiles,
+    entries: Entries,
+    foreteller: Foreteller,
+) -> NDArray[np.int32]:
+    """The columns (n, len(COLUMNS)) at each entry that `evaluate` will ask for, in its order."""
+    waiting = series["count"][touched].astype(np.int64) - series["first"][touched]
+    ends = np.cumsum(waiting)
+    pieces, begin, done = [np.empty((0, len(COLUMNS)), np.int32)], 0, 0
+    while begin < len(touched):
+        end = max(int(np.searchsorted(ends, done + _MOST_AT_ONCE, side="right")), begin + 1)
+        count = int(ends[end - 1]) - done
+        history = np.full((count, POINTS), np.nan, np.float32)
+        minute = np.zeros(count, np.float32)
+        _histories(series, pool, touched[begin:end], profiles, entries, history, minute)
+        pieces.append(foreteller(history, minute))
+        begin, done = end, done + count
+    return np.concatenate(pieces)
+
+
+@kernel
+def _take_in(
+    series: NDArray[np.void],
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    ranks: NDArray[np.uint64],
+    rows: Rows,
+    start: Int,
+    stop: Int,
+    bounds: Bounds,
+    touched: NDArray[np.int64],
+    tally: NDArray[np.int64],
+    history: NDArray[np.bool_],
+    entries: Entries,
+) -> tuple[NDArray[np.uint32], Int, Int]:
+    """`insert`, called by Python."""
+    return insert(series, pool, heap, ranks, rows, start, stop, bounds, touched, tally, history, entries)
+
+
+@kernel
+def _judge(
+    series: NDArray[np.void],
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    ranks: NDArray[np.uint64],
+    profiles: Profiles,
+    bounds: Bounds,
+    touched: NDArray[np.int64],
+    program: Program,
+    windows: Windows,
+    entries: Entries,
+    tally: NDArray[np.int64],
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The pool, and the changes that follow from what was foretold at the entries to be evaluated."""
+    longest_us = np.int64(0)
+    for k in range(len(program.features)):
+        if program.features[k, 0] == 0:
+            longest_us = max(longest_us, program.features[k, 2])
+    work = work_table(program)
+    filled = np.full(work.shape[1], -1, np.int64)
+    desk = new_desk(MOST_READINGS + 1)
+    known = np.empty((MOST_WORKED_ON, EPISODE_WIDTH), np.int64)
+    changes = np.empty((64, CHANGE_WIDTH), np.int64)
+    n: Int = 0
+    breach, clear = evaluate(
+        series, pool, touched, program, windows, profiles, longest_us, work, filled, entries, tally
+    )
+    tally[EVALUATIONS] += len(breach)
+    pool, changes, n = fold(
+        series, pool, heap, ranks, profiles, bounds, touched, breach, clear, program, desk, known, entries, changes, n
+    )
+    return pool, changes[:n]
+
+
+@kernel
+def _histories(
+    series: NDArray[np.void],
+    pool: NDArray[np.uint32],
+    touched: NDArray[np.int64],
+    profiles: Profiles,
+    entries: Entries,
+    history: NDArray[np.float32],
+    minute: NDArray[np.float32],
+) -> None:
+    """Fill in what lies behind each entry to be evaluated (n,); nothing of a patient at whom no rule looks."""
+    n: Int = 0
+    for patient in touched:
+        one = series[np.uint64(patient)]
+        first, count = int(one.first), int(one.count)
+        if profiles.masks[np.uint64(one.profile)] != 0:
+            unpack_since(one, pool, entry_us(one, pool, first) - LOOKS_BACK_US, entries)
+            for k in range(first, count):
+                t_us = entries.times_us[np.uint64(k)]
+                minute[n + k - first] = local_minute(profiles, np.int64(one.profile), t_us)
+                end = k + 1  # readings of the same instant are known too
+                while end < count and entries.times_us[np.uint64(end)] == t_us:
+                    end += 1
+                _fill_in(entries, end, history, n + k - first)
+        n += count - first
+
+
+@inlined
+def _fill_in(entries: Entries, end: Int, history: NDArray[np.float32], row: Int) -> None:
+    """Points every five minutes back from the newest entry before place `end`, between readings linear in time; of
+    one instant the last entry counts. Beyond LONGEST_GAP_US between two readings, and LOOKS_BACK_US ago, unknown."""
+    later = end - 1
+    newest_us = entries.times_us[np.uint64(later)]
+    oldest_us = newest_us - LOOKS_BACK_US
+    earlier = _before(entries, later)
+    for back in range(POINTS):
+        at_us = newest_us - back * _STEP_US
+        while earlier >= 0 and entries.times_us[np.uint64(earlier)] >= at_us:
+            later = earlier
+            earlier = _before(entries, later)
+        later_us = entries.times_us[np.uint64(later)]
+        value = np.float64(entries.values[np.uint64(later)])
+        if later_us != at_us:
+            if earlier < 0 or entries.times_us[np.uint64(earlier)] < oldest_us:
+                break
+            gap_us = later_us - entries.times_us[np.uint64(earlier)]
+            if gap_us > LONGEST_GAP_US:
+                continue
+            before = np.float64(entries.values[np.uint64(earlier)])
+            value = before + (value - before) * (np.float64(at_us - later_us + gap_us) / np.float64(gap_us))
+        history[np.uint64(row), np.uint64(POINTS - 1 - back)] = np.float32(value * _TENTH)
+
+
+@inlined
+def _before(entries: Entries, place: Int) -> Int:
+    """The last entry of an earlier instant, -1 where there is none."""
+    k = place - 1
+    while k >= 0 and entries.times_us[np.uint64(k)] == entries.times_us[np.uint64(place)]:
+        k -= 1
+    return k

@@ -1,0 +1,181 @@
+"""Forecasts in the engine: the same whatever the order, the cuts and the restarts; none with a reason."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from islet.engine.foresee import FRESH_US
+from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.rules import Plan, load_rules, plan
+from islet.engine.shard import Shard
+from islet.forecast.forecaster import Forecaster
+from islet.forecast.gather import histories
+from islet.forecast.serving import DampedSlope, columns, shipped
+from islet.model.ahead import COLUMNS, UNKNOWN
+from islet.model.alerts import AlertChange
+from islet.model.time import HOUR_US, MINUTE_US
+from islet.model.topics import Topic
+
+NAMES = ("low_soon", "urgent_low_soon", "low", "urgent_low")
+PLAN = plan([rule for rule in load_rules() if rule.name in NAMES], foreteller=shipped())
+EVERYBODY = references(PLAN, NO_LAYERS, [])
+LATENESS_US = 2 * HOUR_US
+
+
+class Kept:
+    """A foreteller that keeps what it was asked and what it said."""
+
+    name = "kept"
+
+    def __init__(self) -> None:
+        self.said: dict[bytes, bytes] = {}
+
+    def __call__(self, history: NDArray[np.float32], minute: NDArray[np.float32]) -> NDArray[np.int32]:
+        found = shipped()(history, minute)
+        for row, at, what in zip(history, minute, found, strict=True):
+            self.said[row.tobytes() + at.tobytes()] = what.tobytes()
+        return found
+
+
+def shard(planned: Plan = PLAN) -> Shard:
+    return Shard(planned, EVERYBODY, lateness_us=LATENESS_US)
+
+
+def batch(rows: list[tuple[str, int, int]], received_after_us: int = 0) -> pa.RecordBatch:
+    """patient, minute, tenths."""
+    return pa.record_batch(
+        {
+            "patient": pa.array([row[0] for row in rows], pa.utf8()),
+            "device": pa.array(["cgm"] * len(rows), pa.utf8()),
+            "time_us": pa.array([row[1] * MINUTE_US for row in rows], pa.int64()),
+            "glucose_tenths": pa.array([row[2] for row in rows], pa.int32()),
+            "received_at_us": pa.array([row[1] * MINUTE_US + received_after_us for row in rows], pa.int64()),
+        }
+    )
+
+
+def take(one: Shard, rows: list[tuple[str, int, int]], received_after_us: int = 0) -> list[AlertChange]:
+    taken = one.take_in({Topic.GLUCOSE_READINGS: batch(rows, received_after_us)})
+    return [change for output in taken.outputs for change in output.changes]
+
+
+def standing(changes: list[AlertChange]) -> dict[str, tuple[int, int | None]]:
+    """Episodes by id after all changes: onset and end."""
+    known: dict[str, tuple[int, int | None]] = {}
+    for change in changes:
+        if change.change == "retracted":
+            known.pop(change.id, None)
+        else:
+            known[change.id] = (change.onset_us, change.at_us if change.change == "cleared" else None)
+    return known
+
+
+def falling(patient: str = "p") -> list[tuple[str, int, int]]:
+    """Three hours around 150 mg/dL, then down by 1.6 mg/dL a minute to 50, and up again."""
+    level = [1500 + round(60 * np.sin(k / 3)) for k in range(36)]
+    level += [1500 - 80 * k for k in range(1, 13)] + [540 + 90 * k for k in range(1, 9)]
+    return [(patient, 5 * k, tenths) for k, tenths in enumerate(level)]
+
+
+def test_a_fall_is_foretold_before_it_is_there() -> None:
+    changes = take(shard(), falling())
+    onset = {change.rule: change.onset_us for change in changes if change.change == "opened"}
+    assert onset["low_soon"] < onset["low"]
+    assert onset["urgent_low_soon"] < onset["urgent_low"]
+    assert {change.rule for change in changes if change.change == "cleared"} == set(NAMES)
+
+
+def test_the_engine_asks_with_the_same_history_as_the_page() -> None:
+    asked = Kept()
+    one = Shard(plan(PLAN.rules, foreteller=asked), EVERYBODY, lateness_us=LATENESS_US)
+    rows = [row for row in falling() if row[1] not in (60, 65, 100)]
+    take(one, rows)
+    times = np.array([[row[1] * MINUTE_US for row in rows]])
+    glucose = np.array([[row[2] / 10 for row in rows]], np.float32)
+    newest = histories(times, glucose, np.array([len(rows)]))[0]
+    minute = np.float32(rows[-1][1])
+    close = [
+        key for key in asked.said if np.allclose(np.frombuffer(key[:-4], np.float32), newest, atol=1e-3, equal_nan=True)
+    ]
+    assert len(close) == 1
+    assert np.frombuffer(close[0][-4:], np.float32)[0] == minute
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_order_cuts_and_restarts_change_nothing(data: st.DataObject) -> None:
+    kept = data.draw(st.lists(st.booleans(), min_size=56, max_size=56))
+    rows = [row for row, stays in zip(falling("p"), kept, strict=True) if stays or row[1] % 25]
+    rows += [("q", minute + 2, tenths - 90) for _, minute, tenths in falling()]
+    rows.sort(key=lambda row: row[1])
+    straight, said = Kept(), Kept()
+    expected = standing(take(Shard(plan(PLAN.rules, foreteller=straight), EVERYBODY, lateness_us=LATENESS_US), rows))
+    late = data.draw(st.lists(st.integers(0, 60), min_size=len(rows), max_size=len(rows)))
+    shuffled = [row for _, row in sorted(zip(late, rows, strict=True), key=lambda pair: pair[0] + pair[1][1])]
+    one = Shard(plan(PLAN.rules, foreteller=said), EVERYBODY, lateness_us=LATENESS_US)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=6)))
+    changes: list[AlertChange] = []
+    for begin, end in zip([0, *cuts], [*cuts, len(rows)], strict=True):
+        changes += take(one, shuffled[begin:end])
+        if data.draw(st.booleans()):
+            again = Shard(one.plan, EVERYBODY, lateness_us=LATENESS_US)
+            assert again.load(one.dump())
+            one = again
+    assert standing(changes) == expected
+    assert {key: said.said.get(key) for key in straight.said} == straight.said
+
+
+def test_there_is_no_alarm_about_what_comes_from_too_little_history_or_after_a_gap() -> None:
+    few = [("p", 5 * k, 1200 - 130 * k) for k in range(5)]
+    assert not [change for change in take(shard(), few) if change.rule.endswith("soon")]
+    gap = [("p", minute if minute < 150 else minute + 60, tenths) for _, minute, tenths in falling()][:33]
+    assert not [change for change in take(shard(), gap) if change.rule.endswith("soon")]
+
+
+def test_an_alarm_about_what_comes_ends_where_nothing_is_foretold_any_more() -> None:
+    one, rows = shard(), falling()
+    opened: list[AlertChange] = []
+    while not any(change.rule == "low_soon" for change in opened):
+        row, *rows = rows
+        opened += take(one, [row])
+    after = take(one, [("p", row[1] + 120, 1200)])
+    assert [(change.rule, change.change) for change in after if change.rule == "low_soon"] == [("low_soon", "cleared")]
+
+
+def test_readings_that_came_half_a_day_late_raise_no_alarm_about_what_comes() -> None:
+    assert {c.rule for c in take(shard(), falling(), FRESH_US + 1)} == {"low", "urgent_low"}
+    assert {c.rule for c in take(shard(), falling(), FRESH_US)} == set(NAMES)
+
+
+def test_the_damped_slope_serves_the_same_columns_without_quantiles_and_risks() -> None:
+    history = np.linspace(150, 100, 144, dtype=np.float32)[None]
+    slope, network = DampedSlope()(history, np.zeros(1, np.float32)), shipped()(history, np.zeros(1, np.float32))
+    assert slope.shape == network.shape == (1, len(COLUMNS))
+    assert (slope[0, :30].reshape(5, 6) == slope[0, :6]).all()
+    assert (slope[0, 30:] == UNKNOWN).all()
+    assert (network[0, :30] > 0).all()
+
+
+def test_columns_say_what_the_forecast_says() -> None:
+    rng = np.random.default_rng(5)
+    history = (120 + rng.normal(0, 3, (4, 144)).cumsum(axis=1)).astype(np.float32)
+    history[1, -1] = np.nan
+    found = Forecaster(model=shipped().forecaster.model).forecast(history, np.full(4, 600, np.float32))
+    table = columns(found)
+    assert (table[1] == UNKNOWN).all()
+    place = {name: k for k, name in enumerate(COLUMNS)}
+    for row in (0, 2, 3):
+        assert table[row, place["glucose_in_20_min_mg_dl"]] == pytest.approx(found.quantiles[row, 3, 2] * 10, abs=0.51)
+        assert table[row, place["glucose_in_60_min_p5_mg_dl"]] == pytest.approx(
+            found.quantiles[row, 11, 0] * 10, abs=0.51
+        )
+        assert table[row, place["glucose_in_10_min_p95_mg_dl"]] == pytest.approx(
+            found.quantiles[row, 1, 4] * 10, abs=0.51
+        )
+        risk = found.risks[row, 3, 1]
+        assert np.isnan(risk) or table[row, place["risk_above_250_in_60_min_percent"]] == pytest.approx(
+            risk * 1000, abs=0.51
+        )
