@@ -4,7 +4,20 @@ import subprocess
 import sys
 import time
 
-ALL = ("simulate", "storage", "engine", "path", "gateway", "latency", "metrics", "nights", "patterns", "reports", "forecast.speed", "serving")
+ALL = (
+    "simulate",
+    "storage",
+    "engine",
+    "path",
+    "gateway",
+    "latency",
+    "metrics",
+    "nights",
+    "patterns",
+    "reports",
+    "forecast.speed",
+    "serving",
+)
 
 
 def main() -> int:

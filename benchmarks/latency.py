@@ -22,7 +22,7 @@ from benchmarks.record import figure
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import ConnectionString
 from islet.agent.mqtt_client import Address, MqttClient
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.model.alerts import alert_id
 from islet.model.codec import encode_event
 from islet.model.events import Reading

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.record import figure
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.decode.telemetry import Arrival
 from islet.engine.embedded import EmbeddedEngine
 from islet.engine.parameters import NO_LAYERS, references

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.record import figure
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.gathered import gathered, last_day
 from islet.log.base import Slice
 from islet.log.partitioning import with_received

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from benchmarks.path import WARM_S, AlertFollower, arrivals, engine_running, is_low, send
 from benchmarks.record import figure
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.engine.embedded import EmbeddedEngine
 from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rulebook import Rules
@@ -115,7 +115,7 @@ def path(ready: Plan) -> tuple[float, float, float, int, int]:
         begin_us = wall_us() + round((5 + (LASTS_S + WARM_S) * RATE / 200_000) * SECOND_US)
         slices = arrivals(RATE, PEOPLE, begin_us, WARM_S + LASTS_S)
         with engine_running(engine):
-            used = send(intake, slices, begin_us)
+            used = send(intake, slices, begin_us, follower)
             time.sleep(1)
         follower.stop()
         commit.close()

@@ -151,8 +151,10 @@ def _contexts(command: click.Command, name: str, parent: click.Context | None) -
     context = click.Context(command, info_name=name, parent=parent, **settings)
     yield context
     if isinstance(command, click.Group):
-        for subcommand in sorted(command.commands):
-            yield from _contexts(command.commands[subcommand], subcommand, context)
+        for subcommand in sorted(command.list_commands(context)):
+            found = command.get_command(context, subcommand)
+            assert found is not None, subcommand
+            yield from _contexts(found, subcommand, context)
 
 
 def error_tree() -> str:

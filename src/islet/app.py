@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
 from islet.alarms import Alarms, Heart
+from islet.clock import clock, wall_us
 from islet.decode.telemetry import warm_up as decoder_warm_up
 from islet.engine.backfill import BackfillFollower
 from islet.engine.clocks import ClockWatch
@@ -39,7 +40,7 @@ from islet.log.group_commit import GroupCommit
 from islet.log.keys import data_key
 from islet.log.rows import warm_up as log_warm_up
 from islet.menu import plug
-from islet.model.time import DAY_US, MINUTE_US, Now
+from islet.model.time import DAY_US, MINUTE_US
 from islet.model.topics import Topic
 from islet.opened import opened_devices, opened_log, opened_registry, opened_store
 from islet.operations import logs
@@ -63,21 +64,6 @@ _CLOCK_WARNING_US = 5 * MINUTE_US  # data of a demonstration served at life's sp
 _IDLE_S = 0.25
 _JOBS_LOOK_S = 1.0
 _STORE_PACE_S = 0.1  # the portal's live values come from the log; the store may be this far behind
-
-
-def wall_us() -> int:
-    """The wall's clock. Credentials and certificates are checked against it, whatever the platform's clock says."""
-    return time.time_ns() // 1000
-
-
-def clock(speed: float, not_before_us: int) -> Now:
-    """The platform's clock: the wall's, or `speed` times as fast, then beginning no earlier than the log's newest entry,
-    so that a demonstration goes on where it ended."""
-    if speed == 1.0:
-        return wall_us
-    began_ns = time.monotonic_ns()
-    began_us = max(wall_us(), not_before_us)
-    return lambda: began_us + int((time.monotonic_ns() - began_ns) * speed) // 1000
 
 
 class Platform:

@@ -5,15 +5,46 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import click
 
 from islet import __version__
-from islet.commands.refusals import FiniteRange, PlainGroup
+from islet.commands.lazy import LazyGroup
+from islet.commands.refusals import FiniteRange
 from islet.settings import Settings, checked, listed, load
 
+_ELSEWHERE: Final = {
+    "alarms": "alarms:alarms",
+    "audit": "audit:audit",
+    "authorities": "authorities:authorities",
+    "bridge": "bridge:bridge",
+    "certs": "storage:certs",
+    "devices": "people:devices",
+    "forecast": "forecast:forecast",
+    "groups": "permissions:groups",
+    "hub": "people:hub",
+    "import": "import_:import_",
+    "jobs": "jobs:jobs",
+    "keys": "permissions:keys",
+    "metrics": "metrics:metrics",
+    "patients": "people:patients",
+    "patterns": "patterns:patterns",
+    "permissions": "permissions:permissions",
+    "report": "report:report",
+    "rules": "rules:rules",
+    "spark": "spark:spark",
+    "store": "storage:store",
+    "users": "people:users",
+}
+"""Commands that are in files of the room `commands`."""
 
-@click.group(cls=PlainGroup, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=LazyGroup,
+    elsewhere={name: f"islet.commands.{place}" for name, place in _ELSEWHERE.items()},
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__)
 @click.option("--settings", "file", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where everything is kept (setting data_dir).")
@@ -101,8 +132,9 @@ def replay(settings: Settings, file: Path, speed: float, patient: str | None) ->
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def agent(arguments: tuple[str, ...]) -> None:
     """A device: keeps what it measures until the platform has it (`islet agent --help`)."""
-    # in the place of this process, which has loaded the whole platform; the agent needs little of it
-    os.execv(sys.executable, [sys.executable, "-m", "islet.agent", *arguments])
+    from islet.agent.__main__ import main as run
+
+    sys.exit(run(arguments))
 
 
 @main.command()
@@ -135,58 +167,6 @@ def show_settings(settings: Settings) -> None:
             f"{one.name} = {value}{f' {unit}' if unit and unit != 'secret' else ''}\n    {one.metadata['sentence']}"
         )
 
-
-def _add_rooms() -> None:
-    from islet.commands import (
-        alarms,
-        audit,
-        authorities,
-        bridge,
-        device_claims,
-        forecast,
-        hba1c,
-        import_,
-        jobs,
-        metrics,
-        patterns,
-        people,
-        report,
-        permissions,
-        rules,
-        spark,
-        storage,
-    )
-
-    people.patients.add_command(hba1c.enter_hba1c)
-    groups = [
-        people.users,
-        people.patients,
-        people.devices,
-        authorities.authorities,
-        people.hub,
-        permissions.permissions,
-        permissions.groups,
-        permissions.keys,
-        rules.rules,
-        jobs.jobs,
-        alarms.alarms,
-        audit.audit,
-        storage.store,
-        storage.certs,
-        metrics.metrics,
-        patterns.patterns,
-        forecast.forecast,
-        import_.import_,
-        report.report,
-        spark.spark,
-        bridge.bridge,
-    ]
-    people.devices.add_command(device_claims.claim_code)
-    for group in groups:
-        main.add_command(group)
-
-
-_add_rooms()
 
 if __name__ == "__main__":
     main()

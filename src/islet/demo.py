@@ -10,7 +10,8 @@ from islet.access.passwords import hash_password, new_token
 from islet.access.sas import ConnectionString
 from islet.agent.fleet import run_fleet
 from islet.agent.mqtt_client import FaithfulClient
-from islet.app import opened_platform, run_until_signal, wall_us
+from islet.app import opened_platform, run_until_signal
+from islet.clock import wall_us
 from islet.model.people import Patient, Role, User
 from islet.model.time import DAY_US, MINUTE_US, Now
 from islet.opened import opened_registry

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from islet.access.sas import ConnectionString
 from islet.agent.mqtt_client import Address
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.errors import IsletError
 from islet.gateways.authenticate import new_device
 from islet.gateways.certificates import client_ssl_context, ensure_certificates

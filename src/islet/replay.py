@@ -11,7 +11,7 @@ import click
 from msgspec import structs
 
 from islet.agent.mqtt_client import FaithfulClient
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.errors import BadInput
 from islet.menu import plug
 from islet.model.codec import encode_event

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from islet.access.sas import ConnectionString, format_connection_string
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.decode.ble_events import utc
 from islet.model.people import Patient
 from islet.model.time import from_us

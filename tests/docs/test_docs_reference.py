@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -49,6 +50,6 @@ def test_the_schema_describes_every_kind_of_event() -> None:
 
 def test_every_command_in_the_help_has_its_page() -> None:
     listed = CliRunner().invoke(cli.main, ["--help"]).output
-    for command in cli.main.commands:
+    for command in cli.main.list_commands(click.Context(cli.main)):
         assert command in listed
         assert f"\n## islet {command}\n" in docs.cli()

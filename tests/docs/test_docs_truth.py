@@ -46,9 +46,10 @@ def _is_a_command(line: str) -> bool:
     words = shlex.split(line[line.index("islet ") :], comments=True)[1:]
     command: click.Command = main
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
-        if words[0] not in command.commands:
+        found = command.get_command(click.Context(command), words.pop(0))
+        if found is None:
             return False
-        command = command.commands[words.pop(0)]
+        command = found
     options = {option for parameter in command.params for option in parameter.opts}
     return all(word in options for word in words if word.startswith("--"))
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.commands.jobs import opened_schedule
 from islet.log.base import Append
 from islet.log.group_commit import GroupCommit

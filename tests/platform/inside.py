@@ -9,7 +9,8 @@ from starlette.applications import Starlette
 
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import make_token, new_key
-from islet.app import Platform, opened_platform, wall_us
+from islet.app import Platform, opened_platform
+from islet.clock import wall_us
 from islet.log.base import Append
 from islet.model.alerts import AlertChange, Severity
 from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from islet.access.sas import make_token
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.gateways.authenticate import policy_secret
 from islet.gateways.claims import make_claim
 from islet.model.codec import encode_event

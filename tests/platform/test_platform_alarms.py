@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import make_token
 from islet.alarms import Alarms
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.contacts.book import ContactBook
 from islet.engine.rulebook import RuleBook
 from islet.engine.rules import load_rules

@@ -17,7 +17,7 @@ import pytest
 
 from islet.access.sas import ConnectionString
 from islet.agent.mqtt_client import Address, FaithfulClient
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rules import load_rules, plan
 from islet.engine.shard import Shard

@@ -10,7 +10,7 @@ import pytest
 from azure.iot.device.aio import IoTHubDeviceClient
 
 from islet.access.sas import ConnectionString, format_connection_string, make_token
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.model.people import Patient
 from islet.opened import opened_registry
 from islet.provision import ensure_worn

@@ -3,7 +3,8 @@
 import threading
 from pathlib import Path
 
-from islet.app import Platform, opened_platform, wall_us
+from islet.app import Platform, opened_platform
+from islet.clock import wall_us
 from islet.log.base import Append
 from islet.log.group_commit import GroupCommit
 from islet.model.batch import ReadingRow, readings_batch

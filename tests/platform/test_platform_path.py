@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import ConnectionString, format_connection_string, new_key
-from islet.app import wall_us
 from islet.cli import main
+from islet.clock import wall_us
 from islet.model.events import Reading
 from islet.model.people import Patient, Role, User
 from islet.model.time import HOUR_US, MINUTE_US, from_us, iso

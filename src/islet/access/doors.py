@@ -108,7 +108,9 @@ PROGRAMS: Final = [
     *_portal(Open.LOGGED_IN, "GET /live"),
     *_portal(Open.KEY, "POST /api/token"),
     *_portal(Action.VIEW_PATIENT, "GET /api/patients/{id}/series", "GET /api/alerts/{id}/deliveries", about=True),
-    *_portal(Action.VIEW_PATIENT, "GET /api/patients/{id}/reports/{kind}", about=True),
+    *_portal(
+        Action.VIEW_PATIENT, "GET /api/patients/{id}/reports/{kind}", "GET /api/patients/{id}/forecast", about=True
+    ),
     *_portal(Action.ACKNOWLEDGE, "POST /api/alerts/{id}/acknowledge", "POST /api/alerts/{id}/snooze", about=True),
     *_portal(Action.VIEW_MASKED, "GET /api/research/patients", "GET /api/research/patients/{pseudonym}/series"),
     *_portal(Action.CONSUME_LOG, "GET /api/log/{topic}", "GET /api/log/{topic}/stream"),
@@ -127,6 +129,10 @@ HUB: Final = [
         for door in _hub(Action.WRITE_REGISTRY, f"PUT {path}/{{id}}", f"DELETE {path}/{{id}}")
     ),
     *(door for path in _ENROLLED for door in _hub(Action.WRITE_REGISTRY, f"POST {path}/{{id}}/attestationmechanism")),
+    *_hub(Action.COMMAND_DEVICES, "GET /jobs/v2/query", "GET /jobs/v2/{id}"),
+    *_hub(Action.COMMAND_DEVICES, "PUT /jobs/v2/{id}", "POST /jobs/v2/{id}/cancel"),
+    *_hub(Action.WRITE_REGISTRY, "POST /claims"),
+    *_portal(Open.LINK, "POST /claims/redeem"),
     *_hub(Action.COMMAND_DEVICES, "POST /messages/{box}", "GET /messages/{box}/feedback"),
     *_hub(Action.COMMAND_DEVICES, "DELETE /messages/{box}/feedback/{lock_token}"),
     *_hub(Action.COMMAND_DEVICES, "POST /messages/{box}/feedback/{lock_token}/abandon"),

@@ -6,8 +6,8 @@ from typing import BinaryIO, Final
 import click
 import msgspec
 
-from islet.app import wall_us
 from islet.channels import Channels
+from islet.clock import wall_us
 from islet.commands.audit import who
 from islet.contacts.book import EVERYONE, ContactBook
 from islet.engine.rulebook import RuleBook

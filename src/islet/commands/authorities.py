@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from islet.access.x509 import thumbprint
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.commands.audit import who
 from islet.commands.people import with_registry
 from islet.gateways.authorities import named_authorities, put_authority, remove_authority

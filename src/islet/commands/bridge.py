@@ -12,11 +12,11 @@ import click
 
 from islet.access.sas import ConnectionString, parse_connection_string
 from islet.agent.mqtt_client import Address, FaithfulClient
-from islet.app import wall_us
 from islet.bridge.link import Radio
 from islet.bridge.place import Places
 from islet.bridge.run import Given, bridge_on
 from islet.bridge.run import bridge as bridge_once
+from islet.clock import wall_us
 from islet.decode import ble_cgm, ble_glucose
 from islet.errors import BadInput, IsletError
 from islet.gateways.certificates import client_ssl_context

@@ -2,7 +2,7 @@
 
 import click
 
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.commands.refusals import FiniteRange
 from islet.gateways.claims import make_claim
 from islet.model.time import MINUTE_US

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.commands.audit import who
 from islet.engine.rulebook import forecast_by, forecasting
 from islet.errors import BadInput

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import click
 
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.commands.audit import who
 from islet.commands.refusals import FiniteRange
 from islet.entered import hba1c

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import click
 
 from islet import imports
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.commands.import_files import DAMAGED, Part, parts
 from islet.decode.imports.detect import FORMATS, Format, detected, format_named
 from islet.decode.imports.found import Choices, DateOrder

@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 
 import click
 
-from islet.app import clock
+from islet.clock import clock
 from islet.engine.rulebook import RuleBook
 from islet.jobs.schedule import Schedule
 from islet.jobs.shipped import shipped

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.commands.import_files import parts
 from islet.decode.imports.detect import detected
 from islet.decode.imports.found import Choices

@@ -11,7 +11,8 @@ from islet.access.decide import EVERYBODY
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import POLICIES, ConnectionString, format_connection_string
 from islet.access.x509 import parse_thumbprint
-from islet.app import wall_us
+from islet.clock import wall_us
+from islet.commands.lazy import LazyGroup
 from islet.commands.refusals import FiniteRange
 from islet.decode.iothub import DEVICE_ID
 from islet.errors import BadInput, NotFound
@@ -151,7 +152,7 @@ def _user(registry: Registry, name: str) -> User:
     return user
 
 
-@click.group()
+@click.group(cls=LazyGroup, elsewhere={"hba1c": "islet.commands.hba1c:enter_hba1c"})
 def patients() -> None:
     """People who wear sensors."""
 
@@ -184,7 +185,7 @@ def add_patient(registry: Registry, id: str, label: str | None, time_zone: str |
     click.echo(f"patient {id} is there")
 
 
-@click.group()
+@click.group(cls=LazyGroup, elsewhere={"claim-code": "islet.commands.device_claims:claim_code"})
 def devices() -> None:
     """Sensors, phones and gateways."""
 

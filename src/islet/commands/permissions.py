@@ -9,7 +9,7 @@ from islet.access.actions import SUBJECTS, Action
 from islet.access.decide import decide
 from islet.access.keys import ApiKey
 from islet.access.roles import OF_RIGHT, OF_ROLE
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.commands.audit import who
 from islet.commands.people import with_registry
 from islet.commands.refusals import FiniteRange

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.commands.report_people import of_file, store_as_of_now
 from islet.decode.imports.found import DateOrder
 from islet.errors import NotFound

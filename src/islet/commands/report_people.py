@@ -6,7 +6,7 @@ from datetime import tzinfo
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.commands.import_files import DAMAGED, parts
 from islet.decode.imports.detect import detected
 from islet.decode.imports.found import Choices, DateOrder

@@ -9,7 +9,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 import click
 from msgspec import structs
 
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.commands.audit import who
 from islet.commands.try_rule import tried
 from islet.engine.parameters import Layer, Override

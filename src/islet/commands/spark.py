@@ -59,7 +59,7 @@ def run(settings: Settings, checkpoint: str, lake: str, shards: int, every: str,
     _require("pyspark")
     from pyspark.sql import SparkSession
 
-    from islet.app import wall_us
+    from islet.clock import wall_us
     from islet.engine.rulebook import RuleBook
     from islet.engine.spark import SESSION, Frozen, Job, keep
     from islet.log.kafka_access import KafkaAccess

@@ -2,7 +2,7 @@
 
 import click
 
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.gateways.certificates import ensure_certificates
 from islet.opened import opened_log, opened_store
 from islet.operations.locks import only_one

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from islet.app import wall_us
+from islet.clock import wall_us
 from islet.commands.picture import Scene, Stretch, drawn, svg
 from islet.engine.lookback import Past, past
 from islet.engine.parameters import references

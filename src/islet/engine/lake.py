@@ -37,7 +37,7 @@ class Lake:
         for name, (lowest, words) in _WORDS.items():
             place = table.schema.get_field_index(name)
             codes: NDArray[Any] = table.column(name).to_numpy()
-            coded = pa.DictionaryArray.from_arrays(pa.array((codes - lowest).astype(np.int8)), pa.array(words))
+            coded = pa.DictionaryArray.from_arrays((codes - lowest).astype(np.int8), pa.array(words))
             table = table.set_column(place, name, coded)
         self._shards.append(table)
 
