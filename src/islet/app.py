@@ -1,4 +1,4 @@
-"""The only wirer, and the only reader of the clock: settings in, a running platform out."""
+"""The only wirer: settings in, a running platform out."""
 
 import asyncio
 import contextlib
@@ -12,39 +12,26 @@ from collections.abc import Callable, Coroutine, Iterator
 
 import structlog
 import uvloop
-from starlette.applications import Starlette
-from starlette.routing import BaseRoute
 
 from islet.alarms import Alarms, Heart
 from islet.clock import clock, wall_us
-from islet.decode.telemetry import warm_up as decoder_warm_up
+from islet.doors import Doors
 from islet.engine.backfill import BackfillFollower
 from islet.engine.clocks import ClockWatch
 from islet.engine.drift import DriftWatch
 from islet.engine.embedded import EmbeddedEngine
 from islet.engine.lookback import evaluation
 from islet.engine.rulebook import RuleBook, forecasting
-from islet.gateways.authenticate import Authenticator, ensure_policy_keys
-from islet.gateways.certificates import ensure_certificates, server_ssl_context
-from islet.gateways.client_certificates import Trusted, take_client_certificates
-from islet.gateways.device_jobs import JobRunner
-from islet.gateways.enrollments import Enrollments
-from islet.gateways.exchange import Exchange
-from islet.gateways.http import routes as device_routes
-from islet.gateways.intake import Intake
-from islet.gateways.mqtt import MqttServer
-from islet.gateways.websocket import AMQP, MQTT, websocket_routes
+from islet.gateways.authenticate import ensure_policy_keys
+from islet.gateways.certificates import ensure_certificates
 from islet.jobs.shipped import shipped
 from islet.log.base import CursorMove, Log
 from islet.log.group_commit import GroupCommit
 from islet.log.keys import data_key
-from islet.log.rows import warm_up as log_warm_up
-from islet.menu import plug
 from islet.model.time import DAY_US, MINUTE_US
 from islet.model.topics import Topic
 from islet.opened import opened_devices, opened_log, opened_registry, opened_store
 from islet.operations import logs
-from islet.operations.http_server import HttpListener
 from islet.operations.locks import only_one
 from islet.operations.metrics import CountsCollector, ForecastCollector, LogCollector, Metrics, WorkerCollector
 from islet.operations.routes import routes as operations_routes
@@ -53,11 +40,6 @@ from islet.settings import Settings
 from islet.store.base import Registry, Store
 from islet.store.devices_base import Devices
 from islet.store.follow import Follower
-from islet.web.addresses import parse_networks
-from islet.web.app import middleware as web_middleware
-from islet.web.app import routes as web_routes
-from islet.web.context import WebAlarms, WebContext
-from islet.web.live import LiveHub
 
 _log = structlog.get_logger("islet.app")
 _CLOCK_WARNING_US = 5 * MINUTE_US  # data of a demonstration served at life's speed, or the machine's clock is wrong
@@ -82,9 +64,7 @@ class Platform:
         self.metrics = Metrics()
         self.workers: list[Worker] = []
         self.accepting = False
-        self._trusted: tuple[Trusted, ...] = ()
-        self.app: Starlette | None = None
-        """What is answered over HTTP, at the last of its ports; known once it runs."""
+        self.doors: Doors | None = None
         self._stopping = asyncio.Event()
         self.alarms: Alarms | None = None
         self._heart = Heart(settings.data_dir / "engine.tick", wall_us)
@@ -243,9 +223,20 @@ class Platform:
                 worker.start()
             speed = self.settings.speed
             routes = operations_routes(self.metrics, self.failing, self.starting, now=self.now, speed=speed)
-            if "gateway" in self.settings.roles:
-                routes += await self._open_gateway(stack)
-            await self._open_http(stack, routes)
+            self.doors = Doors(
+                settings=self.settings,
+                certificates=self.certificates,
+                metrics=self.metrics,
+                now=self.now,
+                log=self.log,
+                store=self.store,
+                registry=self.registry,
+                devices=self.devices,
+                commit=self.commit,
+                rules=self.rules,
+                alarms=self.alarms,
+            )
+            await self.doors.open(stack, routes)
             self.accepting = True
             _log.info("serving", roles=",".join(self.settings.roles))
             await self._until_stopped(beside)
@@ -277,92 +268,6 @@ class Platform:
         (outcome,) = await asyncio.gather(company, return_exceptions=True)
         if isinstance(outcome, Exception):
             raise outcome
-
-    async def _open_gateway(self, stack: contextlib.AsyncExitStack) -> list[BaseRoute]:
-        settings = self.settings
-        await asyncio.to_thread(decoder_warm_up)
-        await asyncio.to_thread(log_warm_up)
-        soon = asyncio.get_running_loop().call_soon_threadsafe
-        intake = Intake(self.commit, soon, future_us=round(settings.future_min * MINUTE_US))
-        authenticator = Authenticator(self.registry, settings.hub_name, wall_us, self.devices)
-        exchange = Exchange(self.devices, wall_us)
-        stack.push_async_callback(exchange.close)
-        jobs = JobRunner(exchange, self.registry, random.Random(secrets.randbits(64)))
-        stack.push_async_callback(jobs.close)
-        enrollments = Enrollments(self.registry, settings.id_scope, wall_us)
-        mqtt = MqttServer(intake, authenticator, exchange, enrollments=enrollments)
-        stack.push_async_callback(mqtt.stop)
-        device_tls = server_ssl_context(self.certificates)
-        self._trusted = (authenticator, enrollments)
-        take_client_certificates(device_tls, *self._trusted)
-        if settings.mqtt_tls_port:
-            await mqtt.listen(settings.host, settings.mqtt_tls_port, device_tls)
-        if settings.mqtt_plain_port:
-            await mqtt.listen(settings.host, settings.mqtt_plain_port)
-        tunnelled = {MQTT: mqtt.connection}
-        if settings.amqp_tls_port:
-            amqp = plug("gateway", "amqp")(intake, authenticator, exchange)
-            stack.push_async_callback(amqp.stop)
-            await amqp.listen(settings.host, settings.amqp_tls_port, device_tls)
-            tunnelled[AMQP] = amqp.connection
-            self.metrics.watch(CountsCollector("amqp", "Connections, and refusals.", amqp.counts, grows=False))
-        self.metrics.watch(CountsCollector("intake", "Events taken in, refused and failed.", intake.counts))
-        self.metrics.watch(CountsCollector("mqtt", "Connected and refused devices.", mqtt.counts, grows=False))
-        paths = device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected, exchange, jobs)
-        return [*paths, *websocket_routes(tunnelled)]
-
-    async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
-        settings = self.settings
-        live = LiveHub(self.log, self.registry, self.now) if "web" in settings.roles else None
-        https_tls = server_ssl_context(self.certificates)
-        if settings.https_client_certificates == "asked" and self._trusted:
-            take_client_certificates(https_tls, *self._trusted)
-        ports = (
-            (settings.https_port, https_tls),
-            (settings.http_plain_port, None),
-        )
-        for port, tls in ports:
-            if port:
-                app = Starlette(routes=routes)
-                if live is not None:
-                    context = self._web_context(live, secure=tls is not None)
-                    app = Starlette(routes=[*routes, *web_routes(context)], middleware=web_middleware(context))
-                self.app = app
-                listener = HttpListener(app, settings.host, port, tls)
-                await listener.start()
-                stack.push_async_callback(listener.stop)
-        if live is not None:
-            stack.callback(live.close)  # ends before the listeners, or open streams would keep them waiting
-
-    def _web_context(self, live: LiveHub, *, secure: bool) -> WebContext:
-        return WebContext(
-            store=self.store,
-            registry=self.registry,
-            log=self.log,
-            commit=self.commit,
-            live=live,
-            now=self.now,
-            speed=self.settings.speed,
-            secure=secure,
-            session_h=self.settings.session_h,
-            rules=self.rules,
-            alarms=self._web_alarms(),
-            wall=wall_us,
-            proxies=parse_networks(self.settings.trusted_proxies),
-        )
-
-    def _web_alarms(self) -> WebAlarms | None:
-        alarms = self.alarms
-        if alarms is None:
-            return None
-        return WebAlarms(
-            outbox=alarms.outbox,
-            book=alarms.book,
-            channels=tuple(alarms.channels.opens),
-            check=alarms.channels.check,
-            push_key=alarms.channels.push_key,
-            received=alarms.received,
-        )
 
     async def _stop_workers(self) -> None:
         for worker in self.workers:

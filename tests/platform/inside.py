@@ -40,8 +40,9 @@ class Inside:
 
     @property
     def app(self) -> Starlette:
-        assert self.platform.app is not None
-        return self.platform.app
+        assert self.platform.doors is not None
+        assert self.platform.doors.app is not None
+        return self.platform.doors.app
 
     @property
     def url(self) -> str:

@@ -1,0 +1,152 @@
+"""The doors of a process: what devices, people and programs connect to. Opened one after the other, closed in reverse."""
+
+import asyncio
+import contextlib
+import random
+import secrets
+from dataclasses import dataclass, field
+
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute
+
+from islet.alarms import Alarms
+from islet.clock import wall_us
+from islet.decode.telemetry import warm_up as decoder_warm_up
+from islet.engine.rulebook import RuleBook
+from islet.gateways.authenticate import Authenticator
+from islet.gateways.certificates import CertificatePaths, server_ssl_context
+from islet.gateways.client_certificates import Trusted, take_client_certificates
+from islet.gateways.device_jobs import JobRunner
+from islet.gateways.enrollments import Enrollments
+from islet.gateways.exchange import Exchange
+from islet.gateways.http import routes as device_routes
+from islet.gateways.intake import Intake
+from islet.gateways.mqtt import MqttServer
+from islet.gateways.websocket import AMQP, MQTT, websocket_routes
+from islet.log.base import Log
+from islet.log.group_commit import GroupCommit
+from islet.log.rows import warm_up as log_warm_up
+from islet.menu import plug
+from islet.model.time import MINUTE_US, Now
+from islet.operations.http_server import HttpListener
+from islet.operations.metrics import CountsCollector, Metrics
+from islet.settings import Settings
+from islet.store.base import Registry, Store
+from islet.store.devices_base import Devices
+from islet.web.addresses import parse_networks
+from islet.web.app import middleware as web_middleware
+from islet.web.app import routes as web_routes
+from islet.web.context import WebAlarms, WebContext
+from islet.web.live import LiveHub
+
+
+@dataclass(kw_only=True)
+class Doors:
+    """What the doors need of a process. `open` opens those of its roles and settings."""
+
+    settings: Settings
+    certificates: CertificatePaths
+    metrics: Metrics
+    now: Now
+    log: Log
+    store: Store
+    registry: Registry
+    devices: Devices
+    commit: GroupCommit
+    rules: RuleBook
+    alarms: Alarms | None
+    app: Starlette | None = field(default=None, init=False)
+    """What is answered over HTTP, at the last of its ports; known once they are open."""
+    _trusted: tuple[Trusted, ...] = field(default=(), init=False)
+
+    async def open(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
+        """Open them; `stack` closes them. `routes` are answered over HTTP beside those of the doors themselves."""
+        if "gateway" in self.settings.roles:
+            routes = [*routes, *await self._open_gateway(stack)]
+        await self._open_http(stack, routes)
+
+    async def _open_gateway(self, stack: contextlib.AsyncExitStack) -> list[BaseRoute]:
+        settings = self.settings
+        await asyncio.to_thread(decoder_warm_up)
+        await asyncio.to_thread(log_warm_up)
+        soon = asyncio.get_running_loop().call_soon_threadsafe
+        intake = Intake(self.commit, soon, future_us=round(settings.future_min * MINUTE_US))
+        authenticator = Authenticator(self.registry, settings.hub_name, wall_us, self.devices)
+        exchange = Exchange(self.devices, wall_us)
+        stack.push_async_callback(exchange.close)
+        jobs = JobRunner(exchange, self.registry, random.Random(secrets.randbits(64)))
+        stack.push_async_callback(jobs.close)
+        enrollments = Enrollments(self.registry, settings.id_scope, wall_us)
+        mqtt = MqttServer(intake, authenticator, exchange, enrollments=enrollments)
+        stack.push_async_callback(mqtt.stop)
+        device_tls = server_ssl_context(self.certificates)
+        self._trusted = (authenticator, enrollments)
+        take_client_certificates(device_tls, *self._trusted)
+        if settings.mqtt_tls_port:
+            await mqtt.listen(settings.host, settings.mqtt_tls_port, device_tls)
+        if settings.mqtt_plain_port:
+            await mqtt.listen(settings.host, settings.mqtt_plain_port)
+        tunnelled = {MQTT: mqtt.connection}
+        if settings.amqp_tls_port:
+            amqp = plug("gateway", "amqp")(intake, authenticator, exchange)
+            stack.push_async_callback(amqp.stop)
+            await amqp.listen(settings.host, settings.amqp_tls_port, device_tls)
+            tunnelled[AMQP] = amqp.connection
+            self.metrics.watch(CountsCollector("amqp", "Connections, and refusals.", amqp.counts, grows=False))
+        self.metrics.watch(CountsCollector("intake", "Events taken in, refused and failed.", intake.counts))
+        self.metrics.watch(CountsCollector("mqtt", "Connected and refused devices.", mqtt.counts, grows=False))
+        paths = device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected, exchange, jobs)
+        return [*paths, *websocket_routes(tunnelled)]
+
+    async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
+        settings = self.settings
+        live = LiveHub(self.log, self.registry, self.now) if "web" in settings.roles else None
+        https_tls = server_ssl_context(self.certificates)
+        if settings.https_client_certificates == "asked" and self._trusted:
+            take_client_certificates(https_tls, *self._trusted)
+        ports = (
+            (settings.https_port, https_tls),
+            (settings.http_plain_port, None),
+        )
+        for port, tls in ports:
+            if port:
+                app = Starlette(routes=routes)
+                if live is not None:
+                    context = self._web_context(live, secure=tls is not None)
+                    app = Starlette(routes=[*routes, *web_routes(context)], middleware=web_middleware(context))
+                self.app = app
+                listener = HttpListener(app, settings.host, port, tls)
+                await listener.start()
+                stack.push_async_callback(listener.stop)
+        if live is not None:
+            stack.callback(live.close)  # ends before the listeners, or open streams would keep them waiting
+
+    def _web_context(self, live: LiveHub, *, secure: bool) -> WebContext:
+        return WebContext(
+            store=self.store,
+            registry=self.registry,
+            log=self.log,
+            commit=self.commit,
+            live=live,
+            now=self.now,
+            speed=self.settings.speed,
+            secure=secure,
+            session_h=self.settings.session_h,
+            rules=self.rules,
+            alarms=self._web_alarms(),
+            wall=wall_us,
+            proxies=parse_networks(self.settings.trusted_proxies),
+        )
+
+    def _web_alarms(self) -> WebAlarms | None:
+        alarms = self.alarms
+        if alarms is None:
+            return None
+        return WebAlarms(
+            outbox=alarms.outbox,
+            book=alarms.book,
+            channels=tuple(alarms.channels.opens),
+            check=alarms.channels.check,
+            push_key=alarms.channels.push_key,
+            received=alarms.received,
+        )
