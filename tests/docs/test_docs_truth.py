@@ -50,7 +50,7 @@ def _is_a_command(line: str) -> bool:
         if found is None:
             return False
         command = found
-    if command.ignore_unknown_options:  # another program reads them
+    if command.context_settings.get("ignore_unknown_options"):  # another program reads them
         return True
     options = {option for parameter in command.params for option in parameter.opts}
     return all(word in options for word in words if word.startswith("--"))
