@@ -117,10 +117,12 @@ class EntryKind(StrEnum):
     """One way to reach somebody (`islet.contacts`): a chat, a mailbox, a browser; its address is among the secrets."""
     JOB = "job"
     """What a job found last (cohorts, anomalies); id is the job's name."""
+    WISHES = "wishes"
+    """What a person said of themselves for patterns and advice (`islet.patterns.findings.Wishes`); id is the patient's."""
 
 
-UNSAID: Final = frozenset({EntryKind.JOB})
-"""What they hold is the platform's own, and health data: the audit trail says that they changed, not from what to what."""
+UNSAID: Final = frozenset({EntryKind.JOB, EntryKind.WISHES})
+"""What they hold is health data: the audit trail says that they changed, not from what to what."""
 
 
 class Registry(Protocol):
