@@ -55,6 +55,16 @@ def test_meals_that_overlap_that_treat_a_low_or_that_lack_readings_are_left_out_
     assert reasons == ["overlap", "overlap", "rescue", "gap", ""]
 
 
+def test_a_meal_that_began_high_and_rose_little_is_no_concern_of_that_time_of_day() -> None:
+    glucose, meals = flat(10, 190.0), [Meal(time=at(day, 18.5)) for day in range(10)]
+    dinner = found(person(glucose, meals), "meal_slot", "dinner")
+    assert dinner is not None and dinner.severity == "none"
+    for day in range(10):
+        hill(glucose, day, 18.5, 60.0)
+    dinner = found(person(glucose, meals), "meal_slot", "dinner")
+    assert dinner is not None and dinner.severity == "moderate"
+
+
 def test_what_is_written_down_within_a_quarter_of_an_hour_is_one_meal() -> None:
     meals = [Meal(time=at(1, 12.0), carbs_g=30, text="rice"), Meal(time=at(1, 12.2), carbs_g=15, text="apple")]
     (one,) = meal_responses(course(person(flat(3), meals)))
