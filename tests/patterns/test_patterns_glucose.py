@@ -45,7 +45,18 @@ def test_a_low_at_noon_is_no_night_low_and_one_at_night_follows_the_persons_cloc
     glucose = flat(7)
     bump(glucose, 2, 12.0, 30, 60.0)
     assert found(person(glucose), "night_lows") is None
-    assert found(person(glucose, zone="Pacific/Auckland"), "night_lows") is not None  # 12:00 UTC is 01:00 there
+    there = found(person(glucose, zone="Pacific/Auckland"), "night_lows")  # 12:00 UTC is 01:00 there
+    assert there is not None
+    assert there.evidence[0].from_us == START_US + (2 * 24 + 12) * HOUR_US
+
+
+def test_nights_are_found_before_and_after_the_clock_is_changed() -> None:
+    glucose = flat(150)  # Vienna's clock goes forward on day 141
+    for day, hour in ((139, 4.5), (147, 4.5)):  # 5:30 and 6:30 there
+        bump(glucose, day, hour, 20, 60.0)
+    night = found(person(glucose, zone="Europe/Vienna"), "night_lows")
+    assert night is not None
+    assert [one.from_us for one in night.evidence] == [START_US + 139 * 24 * HOUR_US + 9 * HOUR_US // 2]
 
 
 @pytest.mark.parametrize(("minutes", "seen"), [(120, False), (125, True)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.patterns import Recovered, coverage_percent, recovered, sign_percent, slope
-from islet.model.events import AnyEvent, Note
+from islet.model.events import AnyEvent, Meal, Note
 from islet.patterns.impact.model import POINTS, impacts
 from tests.patterns.person_days import at, flat, found, hill, person
 from tests.patterns.planted import planted, simulated
@@ -63,3 +63,19 @@ def test_the_same_days_give_the_same_intervals_and_too_few_give_none() -> None:
     assert np.array_equal(first.low_mg_dl, second.low_mg_dl)
     assert impacts(glucose[:POINTS], minutes, amounts) is None
     assert impacts(np.full(10 * POINTS, np.nan), minutes, amounts) is None
+
+
+def test_what_mostly_comes_with_meals_of_unknown_size_is_told_with_low_confidence() -> None:
+    glucose, events = flat(21), list[AnyEvent]()
+    for day in range(21):
+        hill(glucose, day, 12.0, 60.0 if day % 3 else 20.0)
+        events.append(Meal(time=at(day, 12.0)))
+        if day % 3:
+            events.append(Note(time=at(day, 12.1), text="tablet"))
+    tablet = found(person(glucose, events), "impact_note", "tablet")
+    assert tablet is not None
+    assert tablet.confidence == "low"
+    assert "comes_with_meals" in tablet.confounders
+    sized = [Meal(time=e.time, carbs_g=60 if e.time.day % 3 else 20) if isinstance(e, Meal) else e for e in events]
+    told_apart = found(person(glucose, sized), "impact_note", "tablet")
+    assert told_apart is not None and "comes_with_meals" not in told_apart.confounders

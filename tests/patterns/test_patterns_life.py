@@ -35,6 +35,15 @@ def test_area_below_the_baseline_counts_nothing() -> None:
     assert one.iauc_180_mg_dl_h == pytest.approx(0.0, abs=1e-6)
 
 
+def test_where_glucose_crosses_the_baseline_the_area_is_a_triangle() -> None:
+    glucose = flat(3)
+    bump(glucose, 1, 12.1, 60, 80.0)
+    bump(glucose, 1, 13.1, 150, 140.0)  # five minutes after the last 80
+    (one,) = meal_responses(course(person(glucose, [Meal(time=at(1, 12.0))])))
+    whole_steps = np.count_nonzero(glucose[288 + 144 : 288 + 181] == 140.0) - 1
+    assert one.iauc_180_mg_dl_h == pytest.approx(30.0 * whole_steps / 12 + 30.0 * 2.5 / 60 / 2, abs=0.01)
+
+
 def test_meals_that_overlap_that_treat_a_low_or_that_lack_readings_are_left_out_with_the_reason() -> None:
     glucose = flat(4)
     bump(glucose, 1, 9.5, 20, 60.0)
@@ -44,6 +53,16 @@ def test_meals_that_overlap_that_treat_a_low_or_that_lack_readings_are_left_out_
         one.excluded for one in meal_responses(course(person(glucose, [Meal(time=at(*when)) for when in meals])))
     ]
     assert reasons == ["overlap", "overlap", "rescue", "gap", ""]
+
+
+def test_a_meal_that_began_high_and_rose_little_is_no_concern_of_that_time_of_day() -> None:
+    glucose, meals = flat(10, 190.0), [Meal(time=at(day, 18.5)) for day in range(10)]
+    dinner = found(person(glucose, meals), "meal_slot", "dinner")
+    assert dinner is not None and dinner.severity == "none"
+    for day in range(10):
+        hill(glucose, day, 18.5, 60.0)
+    dinner = found(person(glucose, meals), "meal_slot", "dinner")
+    assert dinner is not None and dinner.severity == "moderate"
 
 
 def test_what_is_written_down_within_a_quarter_of_an_hour_is_one_meal() -> None:
@@ -176,6 +195,19 @@ def test_a_drug_is_compared_with_the_same_meals_without_it() -> None:
     assert effect is not None
     assert effect.figures[0].name == "difference_2_h_mg_dl"
     assert effect.figures[0].value == pytest.approx(-40.0, abs=1.0)
+
+
+def test_what_goes_with_meals_is_compared_with_meals_also_when_they_come_later() -> None:
+    glucose, events = flat(12), list[AnyEvent]()
+    for day in range(12):
+        hour = 12.0 if day % 2 else 13.5
+        hill(glucose, day, hour, 60.0, minutes=240.0)
+        events.append(Meal(time=at(day, hour)))
+        if day % 2:
+            events.append(Medication(time=at(day, hour), name="acarbose"))
+    effect = found(person(glucose, events), "drug_effect", "alpha_glucosidase_inhibitor")
+    assert effect is not None
+    assert effect.figures[0].value == pytest.approx(0.0, abs=1.0)
 
 
 def test_four_doses_are_not_enough_data() -> None:

@@ -1,6 +1,7 @@
 """`islet patterns`: what moves a person's glucose, and what to do about it, with the evidence."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,11 +17,11 @@ from islet.model.time import DAY_US
 from islet.opened import opened_registry, opened_store
 from islet.patterns.advise import advise
 from islet.patterns.find import find
-from islet.patterns.findings import Advice, Diabetes, Finding, PersonDays, Preferences
+from islet.patterns.findings import Advice, Finding, PersonDays, Preferences
 from islet.patterns.label_texts import SEVERITY, WHEELS
 from islet.patterns.told import Translate, advice_told, told
 from islet.settings import Settings
-from islet.store.person_days import stored_days
+from islet.store.person_days import stored_days, wishes_of
 from islet.web.languages import LANGUAGES, words
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -37,7 +38,7 @@ _DIABETES: Final = ("type_1", "type_2", "gestational", "unknown")
 @click.option("--unit", default="mg/dL", show_default=True, type=click.Choice(["mg/dL", "mmol/L"]), help="To show.")
 @click.option("--file-unit", type=click.Choice(["mg/dL", "mmol/L"]), help="Of --file, where it does not say it.")
 @click.option("--goals", default="standard", show_default=True, type=click.Choice(list(PRESETS)), help="Whose goals.")
-@click.option("--diabetes", default="unknown", show_default=True, type=click.Choice(_DIABETES))
+@click.option("--diabetes", type=click.Choice(_DIABETES), help="Where it is not kept, or another.")
 @click.option("--like", multiple=True, metavar="FOOD", help="To be named first; may be repeated.")
 @click.option("--dislike", multiple=True, metavar="FOOD", help="Not to be named; may be repeated.")
 @click.option("--allergy", multiple=True, metavar="FOOD", help="Never to be named, nor what has it; may be repeated.")
@@ -73,22 +74,20 @@ def _person(settings: Settings, given: dict[str, Any]) -> PersonDays:
         if patient is None:
             raise NotFound(f"there is no patient {given['patient']!r} in this data directory")
         newest = next((one.time_us for one in store.latest([patient.id])), 0)
-        return stored_days(store, patient, newest + 1 - given["days"] * DAY_US, newest + 1)
+        wishes = wishes_of(registry, patient.id)
+        return stored_days(store, patient, newest + 1 - given["days"] * DAY_US, newest + 1, wishes=wishes)
 
 
 def _with_wishes(person: PersonDays, given: dict[str, Any]) -> PersonDays:
-    diabetes: Diabetes = given["diabetes"]
+    """The person with what the options say, beside what is kept of them."""
+    kept = person.preferences
     wishes = Preferences(
-        likes=given["like"], dislikes=given["dislike"], allergies=given["allergy"], cuisine=given["cuisine"]
+        likes=(*kept.likes, *given["like"]),
+        dislikes=(*kept.dislikes, *given["dislike"]),
+        allergies=(*kept.allergies, *given["allergy"]),
+        cuisine=given["cuisine"] or kept.cuisine,
     )
-    return PersonDays(
-        id=person.id,
-        series=person.series,
-        events=person.events,
-        zone=person.zone,
-        diabetes=diabetes,
-        preferences=wishes,
-    )
+    return replace(person, diabetes=given["diabetes"] or person.diabetes, preferences=wishes)
 
 
 def _lines(findings: Sequence[Finding], advice: Sequence[Advice], translate: Translate, unit: str) -> Iterator[str]:

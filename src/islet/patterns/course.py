@@ -55,8 +55,8 @@ class Course:
 
     @cached_property
     def grid(self) -> Grid:
-        """Even steps of the sensor's own distance."""
-        return day_grid(self.people)
+        """Even steps of the sensor's own distance; values are those that thresholds see (`same_side_mg_dl`)."""
+        return day_grid(self.people.judged)
 
     @cached_property
     def step_us(self) -> int:

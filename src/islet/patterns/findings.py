@@ -133,6 +133,17 @@ class Advised(Struct, frozen=True, kw_only=True):
 NO_PREFERENCES: Final = Preferences()
 
 
+class Wishes(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a person (or their clinician) has said of themselves, as it is kept: kind of diabetes, food, advice taken up."""
+
+    diabetes: Diabetes = "unknown"
+    preferences: Preferences = Preferences()
+    advised: tuple[Advised, ...] = ()
+
+
+NO_WISHES: Final = Wishes()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PersonDays:
     """Everything that is looked at: one person's readings (of a week to three months; more is slower, not better) and what

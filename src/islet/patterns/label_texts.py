@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from islet.patterns.findings import Confidence, Severity, Wheel
+from islet.patterns.findings import Confidence, Diabetes, Severity, Wheel
 
 
 def _(sentence: str) -> str:
@@ -53,3 +53,10 @@ SUBJECTS: Final[dict[str, str]] = {
     "glp_1_agonist": _("GLP-1 agonist"),
     "thiazolidinedione": _("glitazone"),
 }
+DIABETES_NAMES: Final[dict[Diabetes, str]] = {
+    "unknown": _("Not said"),
+    "type_1": _("Type 1"),
+    "type_2": _("Type 2"),
+    "gestational": _("Gestational"),
+}
+CUISINE_NAMES: Final[dict[str, str]] = {"": _("Not said"), "chinese": _("Chinese"), "western": _("Western")}

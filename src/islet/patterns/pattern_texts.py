@@ -27,7 +27,7 @@ PATTERNS: Final[dict[str, Text]] = {
         _("Lows at night"),
         _(
             "There was a low between midnight and 6 o'clock in {nights} of {nights_looked_at} nights; the lowest was "
-            "{lowest_mg_dl}. {possible_artefacts} of the lows may be a pressed sensor."
+            "{lowest_mg_dl}."
         ),
     ),
     "prolonged_lows": Text(
@@ -271,5 +271,8 @@ CONFOUNDERS: Final[dict[str, str]] = {
     "other_changes": _("Other things may have changed at the same time."),
     "association_only": _("This is what went together, not a proof of why."),
     "together_with_others": _("What nobody wrote down is not in it."),
+    "comes_with_meals": _(
+        "It mostly comes with meals whose size is not written down; the two cannot be told apart well."
+    ),
     "acted_on_glucose": _("People do it because of their glucose, so that its own part cannot be told."),
 }

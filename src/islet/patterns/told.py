@@ -91,4 +91,5 @@ def _fields(figures: Iterable[Figure], translate: Translate, unit: str) -> dict[
 def _filled(sentence: str, fields: dict[str, str]) -> str:
     """The sentence with its fields; a dash for those that are not known."""
     names = {name for _, name, _, _ in Formatter().parse(sentence) if name}
-    return sentence.format_map({name: fields.get(name, UNKNOWN) for name in names})
+    filled = sentence.format_map({name: fields.get(name, UNKNOWN) for name in names})
+    return filled.replace(f" ({UNKNOWN})", "").replace(f"（{UNKNOWN}）", "")  # an interval that there is not

@@ -128,10 +128,12 @@ class EntryKind(StrEnum):
     """What a job found last (cohorts, anomalies); id is the job's name."""
     FORECAST = "forecast"
     """Which model forecasts (`islet.forecast.serving`); id is "served"."""
+    WISHES = "wishes"
+    """What a person said of themselves for patterns and advice (`islet.patterns.findings.Wishes`); id is the patient's."""
 
 
-UNSAID: Final = frozenset({EntryKind.JOB})
-"""What they hold is the platform's own, and health data: the audit trail says that they changed, not from what to what."""
+UNSAID: Final = frozenset({EntryKind.JOB, EntryKind.WISHES})
+"""What they hold is health data: the audit trail says that they changed, not from what to what."""
 
 
 class Registry(Protocol):

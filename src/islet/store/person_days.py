@@ -1,26 +1,46 @@
-"""What is stored of one person, as patterns and reports take it."""
+"""What is stored of one person, as patterns take it."""
 
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
 
 from islet.model.codec import decode_event
 from islet.model.people import Patient
 from islet.model.topics import Topic
-from islet.patterns.findings import NO_PREFERENCES, PersonDays, Preferences
-from islet.store.base import Store
+from islet.patterns.findings import NO_WISHES, PersonDays, Wishes
+from islet.store.base import EntryKind, Registry, Store
 
 _MOST_EVENTS: Final = 100_000
+_decoder = msgspec.json.Decoder(Wishes)
+_encoder = msgspec.json.Encoder()
 
 
-def stored_days(
-    store: Store, patient: Patient, from_us: int, to_us: int, *, preferences: Preferences = NO_PREFERENCES
-) -> PersonDays:
-    """The patient's readings and care events with from_us <= time < to_us."""
+def stored_days(store: Store, patient: Patient, from_us: int, to_us: int, *, wishes: Wishes = NO_WISHES) -> PersonDays:
+    """The patient's readings and care events with from_us <= time < to_us, on the clock of their zone (UTC where this
+    machine does not know it)."""
     documents = store.documents(Topic.CARE_EVENTS, patient.id, from_us, to_us, limit=_MOST_EVENTS)
+    try:
+        zone = ZoneInfo(patient.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        zone = ZoneInfo("UTC")
     return PersonDays(
         id=patient.id,
         series=store.series(patient.id, from_us, to_us),
         events=tuple(decode_event(one.body.encode()) for one in reversed(documents)),
-        zone=ZoneInfo(patient.time_zone),
-        preferences=preferences,
+        zone=zone,
+        diabetes=wishes.diabetes,
+        preferences=wishes.preferences,
+        advised=wishes.advised,
     )
+
+
+def wishes_of(registry: Registry, patient: str) -> Wishes:
+    """What is kept of a person's wishes; none where nothing is."""
+    body = registry.entry(EntryKind.WISHES, patient)
+    return NO_WISHES if body is None else _decoder.decode(body)
+
+
+def keep_wishes(registry: Registry, patient: str, wishes: Wishes, *, by: str, at_us: int) -> None:
+    """Keep them, with a line in the audit trail that does not say what they are."""
+    registry.put_entry(EntryKind.WISHES, patient, _encoder.encode(wishes), by=by, at_us=at_us)

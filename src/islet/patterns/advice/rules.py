@@ -49,7 +49,7 @@ RULES: Final = (
     Rule(name="very_low_plan", patterns=("very_lows",), priority=_LOW, source=f"{ADA_6}; {CHINA}", clinician=True),
     Rule(
         name="night_low_review",
-        patterns=("night_lows", "low_risk"),
+        patterns=("night_lows",),
         priority=_LOW,
         source=f"{ADA_6}; {CHINA}",
         does=(("bedtime_check", 1), ("bedtime_carbs", 1)),

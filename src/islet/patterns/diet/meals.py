@@ -16,6 +16,8 @@ SPIKE_MG_DL: Final = 60.0
 LEAST_OF_A_FOOD: Final = 3
 _MOST_FOODS: Final = 5
 _DIFFERENT_MG_DL: Final = 10.0
+_WORTH_MG_DL: Final = 30.0
+"""A smaller rise is no concern of the meal's, though glucose was high: it was so before."""
 _SPIKE_SOURCE: Final = "ADA Standards of Care, section 6 (peak below 180 mg/dL); rise of 60: our choice"
 _RESPONSE_SOURCE: Final = "FAO 1998, Food and Nutrition Paper 66; Zeevi 2015, doi:10.1016/j.cell.2015.11.001"
 
@@ -109,7 +111,7 @@ def _group(
 
     spikes = [one for one in group if is_spike(one)]
     often = 2 * len(spikes) > len(group)
-    bad = often and pattern != "food_small"
+    bad = often and pattern != "food_small" and _rise(group) >= _WORTH_MG_DL
     food = pattern != "meal_slot"
     enough = len(group) >= LEAST
     return Finding(

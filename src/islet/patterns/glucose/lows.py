@@ -65,9 +65,10 @@ def time_below(course: Course) -> Finding | None:
         course,
         "time_below",
         course.lows,
-        len(course.full_days),
+        len(course.lows),
         severity,
         source=_GOALS,
+        days=len(course.full_days),
         figures=(share, very, Figure(name="goal_percent", value=goal, unit="%")),
     )
 
@@ -102,7 +103,7 @@ def time_above(course: Course) -> Finding | None:
         confidence=confidence(len(course.full_days), clear=not over or (share.low or 0.0) > goal),
         source=_GOALS,
         n=len(highs),
-        of=len(course.full_days),
+        of=len(highs),
         figures=(share, very, Figure(name="goal_percent", value=goal, unit="%")),
         evidence=tuple(course.episode("high", highs, index) for index in range(len(highs))),
     )
@@ -149,10 +150,8 @@ def very_lows(course: Course) -> Finding | None:
         return None
     lowest = Figure(name="lowest_mg_dl", value=round(float(found.extreme_mg_dl.min()), 1), unit="mg/dL")
     pressed = ("compression",) if _pressed(course, found).any() else ()
-    days = len(course.full_days)
-    return _finding(
-        course, "very_lows", found, len(course.lows), "serious", figures=(lowest,), confounders=pressed, days=days
-    )
+    days, of = len(course.full_days), max(len(course.lows), len(found))
+    return _finding(course, "very_lows", found, of, "serious", figures=(lowest,), confounders=pressed, days=days)
 
 
 def prolonged_lows(course: Course) -> Finding | None:

@@ -1,5 +1,6 @@
 """How much glucose varies, how great the risk of lows is, and highs that no meal explains."""
 
+from math import isfinite
 from typing import Final
 
 import numpy as np
@@ -68,6 +69,10 @@ def low_risk(course: Course) -> Finding | None:
     index = float(lbgi(course.people)[0])
     severity = next(name for limit, name in _LBGI if index <= limit)
     nights = len(list(course.nights()))
+    chances = (
+        ("next_day_low_percent", low_day_chance(course)),
+        ("next_night_low_percent", low_night_chance(course)),
+    )
     return Finding(
         pattern="low_risk",
         wheel=Wheel.GLUCOSE,
@@ -79,8 +84,11 @@ def low_risk(course: Course) -> Finding | None:
         of=len(course.lows),
         figures=(
             Figure(name="lbgi", value=round(index, 2)),
-            Figure(name="next_day_low_percent", value=round(100.0 * low_day_chance(course), 1), unit="%"),
-            Figure(name="next_night_low_percent", value=round(100.0 * low_night_chance(course), 1), unit="%"),
+            *(
+                Figure(name=name, value=round(100.0 * chance, 1), unit="%")
+                for name, chance in chances
+                if isfinite(chance)
+            ),
             Figure(name="nights_looked_at", value=nights),
         ),
         evidence=tuple(course.episode("low", course.lows, place) for place in range(len(course.lows))),

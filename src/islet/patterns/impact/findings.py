@@ -1,5 +1,6 @@
 """Impacts of a person's factors as findings, the greatest first; "not enough data" for those that were too few."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from islet.patterns.intervals import LEAST, confidence
 _SOURCE: Final = "Distributed-lag regression within the person; days weighed anew (doi:10.1214/aos/1176345338)"
 _MOST_FACTORS: Final = 12
 _LEAST_DAYS: Final = 5
+_WITH_MEAL_US: Final = 45 * MINUTE_US
 _ALWAYS: Final = ("association_only", "together_with_others")
 
 
@@ -23,7 +25,7 @@ def impact_findings(course: Course) -> list[Finding]:
     enough = [one for one in found if len(one) >= LEAST]
     enough = sorted(enough, key=len, reverse=True)[:_MOST_FACTORS]
     figures = _figures(course, enough) if len(course.full_days) >= _LEAST_DAYS and enough else {}
-    told = [_finding(one, figures.get((one.kind, one.subject))) for one in found]
+    told = [_finding(one, figures.get((one.kind, one.subject)), with_meals=_with_meals(one, found)) for one in found]
     return sorted(told, key=lambda one: -abs(one.figures[0].value) if one.figures else 0.0)
 
 
@@ -57,20 +59,30 @@ def quarter_hours(course: Course) -> Floats:
     return np.where((share < 0.0) | (share > 1.0), np.nan, values)
 
 
-def _finding(factor: Factor, figure: Figure | None) -> Finding:
+def _finding(factor: Factor, figure: Figure | None, *, with_meals: bool) -> Finding:
     clear = figure is not None and (figure.low or 0.0) * (figure.high or 0.0) > 0.0
     known = len(factor) >= LEAST and figure is not None
+    reacts = ("acted_on_glucose",) if factor.reacts else ()
     return Finding(
         pattern=f"impact_{factor.kind}",
         wheel=Wheel.IMPACT,
         priority=Priority.FACTS,
         severity="none",
-        confidence=confidence(len(factor), clear=clear) if known else "not_enough",
+        confidence=confidence(len(factor), clear=clear and not with_meals) if known else "not_enough",
         source=_SOURCE,
         n=len(factor),
         of=len(factor),
         subject=factor.subject,
         figures=() if figure is None else (figure, Figure(name="minutes", value=IMPACT_MIN, unit="min")),
         evidence=factor.evidence,
-        confounders=(*_ALWAYS, "acted_on_glucose") if factor.reacts else _ALWAYS,
+        confounders=(*_ALWAYS, *reacts, *(("comes_with_meals",) if with_meals else ())),
     )
+
+
+def _with_meals(factor: Factor, found: Sequence[Factor]) -> bool:
+    """Whether most of a factor's occasions come with meals whose size nobody wrote down, so that the two blend."""
+    meals = [clock for one in found if one.kind == "meal" for clock in one.clock_us]
+    if factor.kind in ("carbs", "meal", "rescue") or not meals:
+        return False
+    apart = np.abs(np.array(factor.clock_us)[:, None] - np.array(meals)[None, :]).min(axis=1)
+    return bool(np.mean(apart <= _WITH_MEAL_US) > 0.5)
