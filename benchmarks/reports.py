@@ -1,7 +1,8 @@
-"""The seven-day report: one person's data to HTML on one core, and a batch of 1,000 people from the store to files.
+"""The seven-day report: one person's data to HTML on one core, and a batch of 1,000 from the store to files.
 
 `python -m benchmarks.reports [PEOPLE]`. The person is simulated: a sensor of 5 min, two weeks (one to compare with), meals,
-insulin and exercise. The batch has people of the same kind with their own readings; --all of `islet report` does the same.
+insulin and exercise. The batch does what `islet report seven-day --all` does, with 200 people (or PEOPLE) of the same days,
+five times over: to fill a store with 4 million readings would take longer than the reports.
 """
 
 import resource
@@ -33,6 +34,7 @@ from islet.store.sqlite import SqliteStore
 from tests.reports.people import ENGLISH, SUNDAY, simulated
 
 _ONE_S: Final = 0.2
+_TIMES: Final = 5
 _KEY: Final = bytes(range(32))
 
 
@@ -74,23 +76,23 @@ def fill(store: SqliteStore, person: Recorded, people: int) -> list[Patient]:
 
 
 def batch(person: Recorded, people: int) -> float:
-    """Seconds for everybody: store to HTML files."""
+    """CPU seconds for everybody, five times: store to HTML files."""
     with tempfile.TemporaryDirectory() as folder:
         store = SqliteStore(Path(folder) / "store.db", _KEY)
         patients = fill(store, person, people)
-        began = time.perf_counter()
-        for patient in patients:
+        began = time.process_time()
+        for patient in patients * _TIMES:
             last = last_day(store, patient, wall_us())
             recorded = gathered(store, patient, "seven-day", 7, last, named=False)
             html = written(recorded, Wish(kind="seven-day", last=last), "html", ENGLISH)
             (Path(folder) / f"{patient.id}.html").write_bytes(html)
-        seconds = time.perf_counter() - began
+        seconds = time.process_time() - began
         store.close()
     return seconds
 
 
 def main() -> int:
-    people = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    people = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     person = simulated(14)
     began = time.process_time()
     seven_day_html(seven_day(person, STANDARD, last=SUNDAY), ENGLISH)
@@ -99,10 +101,10 @@ def main() -> int:
     holds = seconds < _ONE_S
     figure("seven-day report, data to HTML", 1000 * seconds, "ms of CPU", bar=f"< {1000 * _ONE_S:g} ms", holds=holds)
     whole = batch(person, people)
-    figure(f"{people} seven-day reports, store to files", whole, "s")
-    print(
-        f"{1000 * whole / people:.1f} ms a report; {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB"
-    )
+    reports = people * _TIMES
+    figure(f"{reports} seven-day reports, store to files", whole, "s of CPU")
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{1000 * whole / reports:.1f} ms a report; {peak_mb:.0f} MB at most")
     return 0 if holds else 1
 
 

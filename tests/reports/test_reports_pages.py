@@ -12,7 +12,7 @@ import pytest
 
 from islet.errors import SettingError
 from islet.metrics.ranges import PREGNANCY, STANDARD
-from islet.model.events import Meal
+from islet.model.events import Meal, Medication
 from islet.reports import pdf
 from islet.reports.charts.marks import COLOURS
 from islet.reports.document import Found
@@ -86,7 +86,8 @@ def test_ranges_are_written_in_the_readers_unit(unit: str, shown: tuple[str, ...
 
 
 def test_what_people_write_stays_text() -> None:
-    person = replace(made([100.0] * 50, events=[Meal(time=MONDAY, text=NASTY)]), label=NASTY, id="=HYPERLINK(1)")
+    dose = Medication(time=MONDAY, name=NASTY, dose=1, dose_unit="<b>")
+    person = replace(made([100.0] * 50, events=[Meal(time=MONDAY, text=NASTY), dose]), label=NASTY, id="=HYPERLINK(1)")
     found = Found(
         kind="advice",
         name="x",
@@ -99,7 +100,7 @@ def test_what_people_write_stays_text() -> None:
     )
     report = seven_day(person, STANDARD, last=SUNDAY, found=[found])
     html = seven_day_html(report, ENGLISH)
-    assert "<script>" not in html
+    assert "<script>" not in html and "<b>" not in html
     assert "&lt;script&gt;" in html
     rows = list(csv.reader(io.StringIO(as_csv(report))))
     assert all(len(row) == 5 and not row[3].startswith("=") for row in rows)

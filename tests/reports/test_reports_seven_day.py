@@ -177,7 +177,7 @@ def test_readings_of_a_file_keep_their_unit_and_the_first_of_an_instant() -> Non
         Reading(time=at, value=10.0, unit="mmol/L"),
         Reading(time=at, value=22.0, unit="mmol/L"),
         Reading(time=at + timedelta(minutes=5), value=3.9, unit="mmol/L"),
-        Reading(time=at, value=40.0, unit="mg/dL", method="capillary"),
+        Reading(time=at + timedelta(minutes=2), value=40.0, unit="mg/dL", method="capillary"),
     ]
     report = seven_day(recorded_of(events, id="p"), STANDARD, last=SUNDAY)
     assert report.sufficiency.readings == 2

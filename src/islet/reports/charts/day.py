@@ -16,6 +16,8 @@ _LANES: Final = {"meal": 71.0, "insulin": 79.5, "exercise": 88.0, "medication": 
 """The place of each kind's lane; exercise and drugs share one."""
 _USUAL_TOP_MG_DL: Final = 300.0
 _HIGHEST_MG_DL: Final = 400.0
+_RIM: Final = "#71828C"
+"""Around the curve, whose palest colour is 2:1 on white."""
 _LETTER: Final = 4.6
 """Width of a letter of an amount."""
 
@@ -74,9 +76,9 @@ def _curve(day: Day, scale: Scale, paint: str) -> Iterator[str]:
         if len(places) == 1:
             yield dot(*places[0], 1.6, INK)
             continue
-        yield curve(places, stroke=EDGE, width=2.6)
+        yield curve(places, stroke=_RIM, width=2.7)
         flat = max(y for _, y in places) - min(y for _, y in places) < 0.1
-        yield curve(places, stroke=_zone_colour(scale, places[0][1]) if flat else f"url(#{paint})", width=1.8)
+        yield curve(places, stroke=_zone_colour(scale, places[0][1]) if flat else f"url(#{paint})", width=1.9)
 
 
 def _zone_colour(scale: Scale, y: float) -> str:
