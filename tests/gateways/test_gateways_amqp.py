@@ -159,7 +159,7 @@ READING_SECTION = b"\x00\x53\x75\xa0" + bytes([len(reading())]) + reading()
     "found",
     [
         "005373c00b07404040404040a302ffff",  # a content type that is no UTF-8
-        "005373c00401a00180",  # a message id that is no UTF-8
+        "005373c00401a10180",  # a message id that is no UTF-8
         "005374d10000000a0000000273ffffffff40",  # a property named by a character beyond Unicode
         "005374a10162",  # properties that are a text
         "005372a10162",  # annotations that are a text
