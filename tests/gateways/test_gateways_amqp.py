@@ -289,7 +289,7 @@ async def test_a_connection_ends_with_its_token_and_not_with_one_that_was_renewe
             sender = await stays.sender("/devices/cgm-2/messages/events")
             assert await stays.put_token(token(second)) == 200
             now_us = (NOW_S + 60) * 1_000_000 - 100_000  # a tenth of a second before the end
-            door.amqp.refresh()
+            await door.amqp.refresh()
             assert door.exchange.presence.online() == {"cgm-1", "cgm-2"}
             now_us += 100_000
             await gone(ends)
