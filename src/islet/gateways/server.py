@@ -15,7 +15,7 @@ from islet.gateways.turnstile import Turnstile
 
 _TLS_HANDSHAKE_S: Final = 20.0
 _BACKLOG: Final = 4096
-_REFRESH_S: Final = 1.0
+_REFRESH_S: Final = 0.5
 _FLUSH_S: Final = 2.0
 
 
