@@ -1,9 +1,10 @@
 """Our own device, against the real front door."""
 
 import asyncio
+import gc
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,34 @@ async def test_nobody_at_the_address_is_connection_lost(door: Door) -> None:
     await door.mqtt.stop()
     with pytest.raises(ConnectionLost):
         await MqttClient.connect(address(door), credentials(door), now)
+
+
+async def test_a_connection_that_was_cut_is_made_anew(door: Door) -> None:
+    client = FaithfulClient(address(door), credentials(door), now, random.Random(1), first_pause_s=0.001)
+    await client.publish(reading(101))
+    client.cut()
+    await client.publish(reading(102))
+    await client.close()
+    assert values(door) == [101, 102]
+
+
+async def test_a_hang_up_before_anybody_waits_for_it_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a storm: the handshake is through, but the loop has had no time to say so."""
+    loop, said = asyncio.get_running_loop(), list[object]()
+    loop.set_exception_handler(lambda _, context: said.append(context))
+
+    async def too_late(make: Callable[[], asyncio.Protocol], *_: object, **__: object) -> None:
+        make().connection_lost(None)
+        raise TimeoutError
+
+    monkeypatch.setattr(loop, "create_connection", too_late)
+    with pytest.raises(ConnectionLost):
+        await MqttClient.connect(
+            Address(host="nowhere", port=1), ConnectionString(host=HUB, device="cgm-1", key=new_key()), now
+        )
+    gc.collect()
+    await asyncio.sleep(0)
+    assert said == []
 
 
 async def test_a_hang_up_is_told_to_all_who_wait(door: Door) -> None:

@@ -26,7 +26,7 @@ pytest.importorskip("bumble", reason="the extra `ble` is not installed")
 
 from tests.bridge.virtual import SENSOR_ADDRESS, on_the_air
 
-PATIENCE_S = 30
+PATIENCE_S = 90  # two commands begin, each in a process of its own
 
 
 @pytest.fixture

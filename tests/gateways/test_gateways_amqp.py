@@ -159,7 +159,7 @@ READING_SECTION = b"\x00\x53\x75\xa0" + bytes([len(reading())]) + reading()
     "found",
     [
         "005373c00b07404040404040a302ffff",  # a content type that is no UTF-8
-        "005373c00401a00180",  # a message id that is no UTF-8
+        "005373c00401a10180",  # a message id that is no UTF-8
         "005374d10000000a0000000273ffffffff40",  # a property named by a character beyond Unicode
         "005374a10162",  # properties that are a text
         "005372a10162",  # annotations that are a text
@@ -289,7 +289,7 @@ async def test_a_connection_ends_with_its_token_and_not_with_one_that_was_renewe
             sender = await stays.sender("/devices/cgm-2/messages/events")
             assert await stays.put_token(token(second)) == 200
             now_us = (NOW_S + 60) * 1_000_000 - 100_000  # a tenth of a second before the end
-            door.amqp.refresh()
+            await door.amqp.refresh()
             assert door.exchange.presence.online() == {"cgm-1", "cgm-2"}
             now_us += 100_000
             await gone(ends)

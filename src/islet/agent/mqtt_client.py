@@ -137,6 +137,10 @@ class MqttClient:
         """Say goodbye. What is not acknowledged yet may or may not be in the log."""
         self._protocol.goodbye()
 
+    def cut(self) -> None:
+        """Drop the connection without a goodbye, as a network does; for tests and load."""
+        self._protocol.abandon()
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -198,6 +202,11 @@ class FaithfulClient:
             await self._client.close()
             self._client = None
 
+    def cut(self) -> None:
+        """Drop the connection without a goodbye, as a network does; for tests and load."""
+        if self._client is not None:
+            self._client.cut()
+
     async def _connected(self) -> MqttClient:
         async with self._connecting:
             while self._client is None:
@@ -242,6 +251,7 @@ class _ClientProtocol(asyncio.Protocol):
         self._ping: asyncio.TimerHandle | None = None
         self.let_in: asyncio.Future[None] = self._loop.create_future()
         self.lost: asyncio.Future[None] = self._loop.create_future()
+        self.let_in.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, if nobody waits yet
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)

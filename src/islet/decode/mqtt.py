@@ -76,7 +76,8 @@ class Parser:
             else:
                 yield _packet(first, data[body:stop])
             start = stop
-        self._keep(data, start)
+        if start < size or self._rest:  # else nothing is left, as after most readings
+            self._keep(data, start)
 
     def _keep(self, data: bytes, start: int) -> None:
         """Hold an unfinished packet, and how much is needed before it is worth another look."""

@@ -11,16 +11,14 @@ from islet.decode.amqp_sasl import SaslServer
 from islet.decode.iothub import Identity
 from islet.decode.iothub_amqp import Place, parse_address
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound, ProtocolError
+from islet.gateways import server
 from islet.gateways.amqp_credentials import Credentials
 from islet.gateways.amqp_device import DeviceEnd
 from islet.gateways.amqp_engine import IDLE_S, Engine
 from islet.gateways.amqp_links import Incoming, Outgoing, end_link
 from islet.gateways.amqp_service import CommandsIn, FeedbackOut, Tokens, token_of
-from islet.gateways.authenticate import Authenticator
 from islet.gateways.client_certificates import peer_certificate
 from islet.gateways.exchange import Exchange
-from islet.gateways.intake import Intake
-from islet.gateways.turnstile import Turnstile
 
 OPEN_WITHIN_S: Final = 20.0
 _MOST_LINKS: Final = 1000
@@ -32,21 +30,11 @@ _REFUSALS: Final[tuple[tuple[type[IsletError], str], ...]] = (
 _log = structlog.get_logger("islet.gateways.amqp")
 
 
-class Server(Protocol):
+class Server(server.Server["AmqpConnection"], Protocol):
     """What a connection needs of the server."""
 
-    refused: int
-
-    @property
-    def intake(self) -> Intake: ...
-    @property
-    def authenticator(self) -> Authenticator: ...
     @property
     def exchange(self) -> Exchange: ...
-    @property
-    def turnstile(self) -> Turnstile: ...
-    def opened(self, connection: "AmqpConnection", /) -> None: ...
-    def closed(self, connection: "AmqpConnection", /) -> None: ...
 
 
 class AmqpConnection(asyncio.Protocol):

@@ -40,11 +40,9 @@ from islet.decode.mqtt_packets import (
 )
 from islet.decode.telemetry import NO_PROPERTIES, Arrival
 from islet.errors import AccessDenied, IsletError, ProtocolError
-from islet.gateways.authenticate import Authenticator
+from islet.gateways import server
 from islet.gateways.client_certificates import peer_certificate
-from islet.gateways.intake import Intake
 from islet.gateways.mqtt_session import Session, TelemetryOnly
-from islet.gateways.turnstile import Turnstile
 from islet.model.people import Device
 
 CONNECT_WITHIN_S = 20.0
@@ -61,18 +59,9 @@ _NO_TOPIC = "\0/"  # of one that registers: no topic begins so [MQTT-1.5.3-2]
 _log = structlog.get_logger("islet.gateways.mqtt")
 
 
-class Server(Protocol):
+class Server(server.Server["Connection"], Protocol):
     """What a connection needs of the server."""
 
-    refused: int
-
-    @property
-    def intake(self) -> Intake: ...
-    @property
-    def authenticator(self) -> Authenticator: ...
-    @property
-    def turnstile(self) -> Turnstile: ...
-    def opened(self, connection: "Connection", /) -> None: ...
     def registration(
         self, registrant: Registrant, token: str, peer: PeerCertificate | None, connection: "Connection", /
     ) -> tuple[TelemetryOnly, int]: ...
@@ -81,7 +70,6 @@ class Server(Protocol):
     ) -> Session | TelemetryOnly: ...
     def let_in(self, identity: Identity, session: Session | TelemetryOnly, /) -> None: ...
     def gone(self, identity: Identity, session: Session | TelemetryOnly, /) -> None: ...
-    def closed(self, connection: "Connection", /) -> None: ...
 
 
 class Connection(asyncio.Protocol):
