@@ -24,6 +24,7 @@ from islet.engine.lookback import evaluation
 from islet.engine.rulebook import RuleBook
 from islet.gateways.authenticate import Authenticator, ensure_policy_keys
 from islet.gateways.certificates import ensure_certificates, server_ssl_context
+from islet.gateways.claims import make_claim
 from islet.gateways.client_certificates import take_client_certificates
 from islet.gateways.device_jobs import JobRunner
 from islet.gateways.enrollments import Enrollments
@@ -52,7 +53,7 @@ from islet.store.devices_base import Devices
 from islet.store.follow import Follower
 from islet.web.app import middleware as web_middleware
 from islet.web.app import routes as web_routes
-from islet.web.context import WebAlarms, WebContext
+from islet.web.context import WebAlarms, WebContext, WebDevices
 from islet.web.live import LiveHub
 
 _log = structlog.get_logger("islet.app")
@@ -337,7 +338,11 @@ class Platform:
             session_h=self.settings.session_h,
             rules=self.rules,
             alarms=self._web_alarms(),
+            devices=WebDevices(jobs=self.devices, claim=self._claim, wall_now=wall_us),
         )
+
+    def _claim(self, device: str, patient: str, by: str) -> str:
+        return make_claim(self.registry, device, patient, by=by, now_us=wall_us())
 
     def _web_alarms(self) -> WebAlarms | None:
         alarms = self.alarms

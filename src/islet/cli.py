@@ -102,7 +102,7 @@ def replay(settings: Settings, file: Path, speed: float, patient: str | None) ->
 def agent(arguments: tuple[str, ...]) -> None:
     """A device: keeps what it measures until the platform has it (`islet agent --help`)."""
     # in the place of this process, which has loaded the whole platform; the agent needs little of it
-    os.execv(sys.executable, [sys.executable, "-m", "islet.agent", *arguments])
+    os.execv(sys.executable, [sys.executable, "-m", "islet.agent", *arguments])  # noqa: S606
 
 
 @main.command()
@@ -142,6 +142,7 @@ def _add_rooms() -> None:
         audit,
         authorities,
         device_claims,
+        device_jobs,
         forecast,
         import_,
         jobs,
@@ -170,6 +171,7 @@ def _add_rooms() -> None:
         spark.spark,
     ]
     people.devices.add_command(device_claims.claim_code)
+    people.devices.add_command(device_jobs.job)
     for group in groups:
         main.add_command(group)
 

@@ -6,7 +6,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
 
-from islet.web import account, alarms, api, cohorts, contacts, log_api, pages, policies, rules, streams
+from islet.web import account, alarms, api, cohorts, contacts, device_jobs, log_api, pages, policies, rules, streams
 from islet.web.context import Commits, WebContext
 from islet.web.live import LiveHub
 from islet.web.security import SameOrigin, SecurityHeaders
@@ -26,6 +26,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
         *alarms.routes(context),
         *contacts.routes(context),
         *policies.routes(context),
+        *device_jobs.routes(context),
         *api.routes(context),
         *log_api.routes(context),
         *streams.routes(context),
