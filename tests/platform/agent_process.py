@@ -61,7 +61,7 @@ class AgentProcess:
 class Sensor:
     """Sends lines in order, each until the agent has said that it is safe; in a thread of its own."""
 
-    def __init__(self, path: Path, lines: list[bytes], together: int = 20) -> None:
+    def __init__(self, path: Path, lines: list[bytes], together: int = 50) -> None:
         self._path, self._lines, self._together = path, lines, together
         self.acknowledged = 0
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -3,6 +3,7 @@
 `ISLET_CRASH_ROUNDS` sets the number of kills of each (1 by default, so that the tests stay short).
 """
 
+import functools
 import json
 import os
 import random
@@ -34,7 +35,7 @@ from tests.platform.process import PlatformProcess
 ROUNDS = int(os.environ.get("ISLET_CRASH_ROUNDS", "1"))
 SEED = int(os.environ.get("ISLET_CRASH_SEED", str(random.randrange(10**6))))
 READINGS = 2000  # a round
-_PATIENCE_S = 60.0
+_PATIENCE_S = 60.0 + 12.0 * ROUNDS
 
 
 @pytest.fixture
@@ -130,8 +131,9 @@ def test_agent_and_platform_killed_under_load_lose_and_double_nothing(
     sensor = Sensor(agent.socket, [encode_event(one) for one in sent])
     sensor.start()
     for round_ in range(2 * ROUNDS):
-        wait_for(lambda: agent.socket.exists())
-        time.sleep(rng.uniform(0.1, 0.6))
+        platform.wait_until_ready()
+        wait_for(functools.partial(_goes_on, sensor, sensor.acknowledged))
+        time.sleep(rng.uniform(0.0, 0.5))
         one = (agent, platform)[round_ % 2]
         one.kill()
         one.start()
@@ -142,6 +144,10 @@ def test_agent_and_platform_killed_under_load_lose_and_double_nothing(
     wait_for(lambda: _empty(agent))
     platform.wait_until_settled()
     assert stored(settings) == expected(sent)
+
+
+def _goes_on(sensor: Sensor, before: int) -> bool:
+    return sensor.done or sensor.acknowledged >= before + 100
 
 
 def _empty(agent: AgentProcess) -> bool:
