@@ -93,6 +93,19 @@ class MqttClient:
             clean_session=False,
             keep_alive_s=keep_alive_s,
         )
+        return await cls.greet(address, hello, identity, window=window, on_message=on_message)
+
+    @classmethod
+    async def greet(
+        cls,
+        address: Address,
+        hello: Connect,
+        identity: Identity,
+        *,
+        window: int = WINDOW,
+        on_message: OnMessage | None = None,
+    ) -> Self:
+        """The same with a CONNECT of the caller's."""
         return cls(await _connected(address, hello, on_message), identity, window)
 
     async def publish(self, payload: bytes, properties: Mapping[str, str] | None = None) -> None:
