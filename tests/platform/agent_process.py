@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -52,6 +53,18 @@ class AgentProcess:
         assert self._process is not None
         lines = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+    def cpu_s(self) -> float:
+        """User and system CPU seconds that it has used."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def waiting(self) -> int:
+        """Events that are not in the platform's log yet."""
+        with sqlite3.connect(self.folder / "agent.db") as disk:
+            (left,) = disk.execute("SELECT count(*) FROM event").fetchone()
+        return int(left)
 
     def told(self) -> list[dict[str, object]]:
         """What was shown to the patient."""

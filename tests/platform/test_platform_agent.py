@@ -141,19 +141,13 @@ def test_agent_and_platform_killed_under_load_lose_and_double_nothing(
     wait_for(lambda: sensor.done)
     assert sensor.acknowledged == len(sent)
     platform.wait_until_ready()
-    wait_for(lambda: _empty(agent))
+    wait_for(lambda: agent.waiting() == 0)
     platform.wait_until_settled()
     assert stored(settings) == expected(sent)
 
 
 def _goes_on(sensor: Sensor, before: int) -> bool:
     return sensor.done or sensor.acknowledged >= before + 100
-
-
-def _empty(agent: AgentProcess) -> bool:
-    with sqlite3.connect(agent.folder / "agent.db") as disk:
-        (left,) = disk.execute("SELECT count(*) FROM event").fetchone()
-    return bool(left == 0)
 
 
 def test_commands_are_done_once_though_they_come_again_after_each_crash(
