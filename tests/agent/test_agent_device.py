@@ -139,6 +139,17 @@ async def test_what_became_due_while_the_device_was_off_was_never_asked(box: Box
     assert box.prompts() == [("2026-11-24T12:00", "prompted", "12:05")]
 
 
+async def test_a_clock_that_was_wrong_for_a_while_asks_nothing_twice_and_goes_on(box: Box) -> None:
+    box.device.desired({"prompts": SCHEDULE, "$version": 2})
+    box.at(8 + 5 / 60)
+    box.now_us += 20 * DAY_US + 2 * HOUR_US
+    box.device.work()
+    box.now_us = START_US + 7 * HOUR_US
+    box.at(12 + 5 / 60)
+    asked = [id for id, state, _ in box.prompts() if state == "prompted"]
+    assert asked == ["2026-11-21T08:00", "2026-11-21T12:00"]
+
+
 async def test_desired_properties_are_applied_part_by_part(box: Box) -> None:
     said = box.device.desired({"intervalMin": 2, "prompts": {"times": ["8"]}, "$version": 4})
     assert said["intervalMin"] == 2

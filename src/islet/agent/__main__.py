@@ -3,11 +3,13 @@
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import random
 import secrets
 import signal
+import sqlite3
 import ssl
 import sys
 import time
@@ -42,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(_run(options))
     except IsletError as error:
         print(f"islet agent: {error}", file=sys.stderr)
+        return 1
+    except (OSError, sqlite3.Error) as error:
+        print(f"islet agent: {options.folder}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         pass
@@ -79,6 +84,7 @@ async def _run(options: argparse.Namespace) -> None:
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     details = _details(options.details)
+    _only_one(folder)
     device = Device(
         folder, wall_us, Privacy(details, texts=not options.no_texts), most_events=max(1, options.most_events)
     )
@@ -100,6 +106,15 @@ async def _run(options: argparse.Namespace) -> None:
             facts={"agent": {"pseudonym": person}},
         )
         await _until_signal(agent, device, options)
+
+
+def _only_one(folder: Path) -> None:
+    """Hold the folder until this process ends. Raises IsletError when another agent has it."""
+    lock = os.open(folder / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise IsletError(f"{folder}: another agent runs on this folder; give this one its own with --folder") from None
 
 
 async def _until_signal(agent: Agent, device: Device, options: argparse.Namespace) -> None:

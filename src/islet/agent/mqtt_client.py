@@ -253,6 +253,7 @@ class _ClientProtocol(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._under_way: dict[int, asyncio.Future[None]] = {}
         self._ping: asyncio.TimerHandle | None = None
+        self._heard = False
         self.let_in: asyncio.Future[None] = self._loop.create_future()
         self.lost: asyncio.Future[None] = self._loop.create_future()
 
@@ -261,6 +262,7 @@ class _ClientProtocol(asyncio.Protocol):
         self._write(self._hello)
 
     def data_received(self, data: bytes) -> None:
+        self._heard = True
         try:
             for packet in self._parser.feed(data):
                 self._take(packet)
@@ -331,8 +333,12 @@ class _ClientProtocol(asyncio.Protocol):
         self.abandon()
 
     def _keep_alive(self) -> None:
-        """A ping within each keep-alive time, needed or not [MQTT-3.1.2-23]."""
-        if self._hello.keep_alive_s and self._is_up:
+        """A ping within each keep-alive time, needed or not [MQTT-3.1.2-23]; who has said nothing since the last one,
+        not even that it came, is gone."""
+        if not self._heard:
+            self.abandon()
+        elif self._hello.keep_alive_s and self._is_up:
+            self._heard = False
             self._ping = self._loop.call_later(self._hello.keep_alive_s * 0.75, self._keep_alive)
             self._write(Pingreq())
 
