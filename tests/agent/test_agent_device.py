@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from islet.agent.commands import read_command
 from islet.agent.device import Device
+from islet.agent.intake import private_event
 from islet.agent.privacy import Privacy
 from islet.agent.queue import QueueFull
 from islet.decode.iothub_twins import JsonObject
@@ -199,6 +203,17 @@ async def test_the_device_itself_warns_beyond_its_thresholds(box: Box) -> None:
     box.device.desired({"thresholds": {"lowMgDl": 70, "highMgDl": 250}, "$version": 2})
     box.device.take([reading(START_US, 70), reading(START_US + 1, 69), reading(START_US + 2, 250)])
     assert [(one["level"], one["value"]) for one in box.device.warnings] == [("low", 69)]
+
+
+@given(st.binary() | st.text().map(lambda one: json.dumps({"type": "note", "text": one, one: one}).encode()))
+def test_whatever_a_sensor_sends_is_an_event_or_refused(line: bytes) -> None:
+    with suppress(BadInput):
+        private_event(line, Privacy(["Jo Doe"]))
+
+
+def test_a_line_that_is_nested_deeply_is_refused() -> None:
+    with pytest.raises(BadInput):
+        private_event(b'{"a":' * 900 + b"1" + b"}" * 900, Privacy())
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"command": 1}', b"\xff", b'{"command":"prompt","id":7}'])
