@@ -15,6 +15,7 @@ from islet.decode.telemetry import warm_up as decoder_warm_up
 from islet.engine.rulebook import RuleBook
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.certificates import CertificatePaths, server_ssl_context
+from islet.gateways.claims import make_claim
 from islet.gateways.client_certificates import Trusted, take_client_certificates
 from islet.gateways.device_jobs import JobRunner
 from islet.gateways.enrollments import Enrollments
@@ -36,7 +37,7 @@ from islet.store.devices_base import Devices
 from islet.web.addresses import parse_networks
 from islet.web.app import middleware as web_middleware
 from islet.web.app import routes as web_routes
-from islet.web.context import WebAlarms, WebContext
+from islet.web.context import WebAlarms, WebContext, WebDevices
 from islet.web.live import LiveHub
 
 
@@ -136,7 +137,11 @@ class Doors:
             alarms=self._web_alarms(),
             wall=wall_us,
             proxies=parse_networks(self.settings.trusted_proxies),
+            devices=WebDevices(jobs=self.devices, claim=self._claim, wall_now=wall_us),
         )
+
+    def _claim(self, device: str, patient: str, by: str) -> str:
+        return make_claim(self.registry, device, patient, by=by, now_us=wall_us())
 
     def _web_alarms(self) -> WebAlarms | None:
         alarms = self.alarms

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from islet.agent.commands import read_command
 from islet.agent.device import Device
+from islet.agent.intake import private_event
 from islet.agent.privacy import Privacy
 from islet.agent.queue import QueueFull
 from islet.decode.iothub_twins import JsonObject
@@ -41,10 +45,10 @@ class Box:
         return [(one["id"], one["state"], one["time"][11:16]) for one in self.queued() if one["type"] == "prompt"]
 
     def at(self, hour: float, days: int = 0) -> None:
-        """Live on until then, a minute at a time."""
+        """Live on until then, five minutes at a time."""
         until_us = START_US + days * DAY_US + round(hour * HOUR_US)
         while self.now_us < until_us:
-            self.now_us = min(self.now_us + MINUTE_US, until_us)
+            self.now_us = min(self.now_us + 5 * MINUTE_US, until_us)
             self.device.work()
 
 
@@ -94,7 +98,7 @@ async def test_a_file_that_comes_twice_is_taken_once(box: Box) -> None:
 
 async def test_prompts_are_asked_answered_and_missed(box: Box) -> None:
     box.device.desired({"prompts": SCHEDULE, "$version": 2})
-    box.at(8.1)
+    box.at(8 + 5 / 60)
     (asked,) = box.device.prompting.to_show()
     box.device.take([reading(START_US + 8 * HOUR_US + 10 * MINUTE_US)])
     box.at(13)
@@ -124,7 +128,7 @@ async def test_a_reading_that_comes_late_but_was_in_time_takes_the_miss_back(box
 
 async def test_only_a_finger_prick_answers_where_that_is_asked(box: Box) -> None:
     box.device.desired({"prompts": {**SCHEDULE, "answeredBy": "capillary"}, "$version": 2})
-    box.at(8.1)
+    box.at(8 + 5 / 60)
     box.device.take([reading(box.now_us)])
     assert [state for _, state, _ in box.prompts()] == ["prompted"]
     box.device.take([reading(box.now_us, method="capillary")])
@@ -137,6 +141,17 @@ async def test_what_became_due_while_the_device_was_off_was_never_asked(box: Box
     box.now_us = START_US + 3 * DAY_US + 12 * HOUR_US + 5 * MINUTE_US
     box.again().work()
     assert box.prompts() == [("2026-11-24T12:00", "prompted", "12:05")]
+
+
+async def test_a_clock_that_was_wrong_for_a_while_asks_nothing_twice_and_goes_on(box: Box) -> None:
+    box.device.desired({"prompts": SCHEDULE, "$version": 2})
+    box.at(8 + 5 / 60)
+    box.now_us += 20 * DAY_US + 2 * HOUR_US
+    box.device.work()
+    box.now_us = START_US + 7 * HOUR_US
+    box.at(12 + 5 / 60)
+    asked = [id for id, state, _ in box.prompts() if state == "prompted"]
+    assert asked == ["2026-11-21T08:00", "2026-11-21T12:00"]
 
 
 async def test_desired_properties_are_applied_part_by_part(box: Box) -> None:
@@ -188,6 +203,17 @@ async def test_the_device_itself_warns_beyond_its_thresholds(box: Box) -> None:
     box.device.desired({"thresholds": {"lowMgDl": 70, "highMgDl": 250}, "$version": 2})
     box.device.take([reading(START_US, 70), reading(START_US + 1, 69), reading(START_US + 2, 250)])
     assert [(one["level"], one["value"]) for one in box.device.warnings] == [("low", 69)]
+
+
+@given(st.binary() | st.text().map(lambda one: json.dumps({"type": "note", "text": one, one: one}).encode()))
+def test_whatever_a_sensor_sends_is_an_event_or_refused(line: bytes) -> None:
+    with suppress(BadInput):
+        private_event(line, Privacy(["Jo Doe"]))
+
+
+def test_a_line_that_is_nested_deeply_is_refused() -> None:
+    with pytest.raises(BadInput):
+        private_event(b'{"a":' * 900 + b"1" + b"}" * 900, Privacy())
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"command": 1}', b"\xff", b'{"command":"prompt","id":7}'])

@@ -81,6 +81,17 @@ async def test_a_wrong_key_is_access_denied(door: Door) -> None:
         await FaithfulClient(address(door), wrong, now, random.Random(1)).publish(reading())
 
 
+async def test_who_answers_no_ping_is_gone(door: Door) -> None:
+    """A connection that a router has forgotten takes bytes and gives none."""
+    client = await MqttClient.connect(address(door), credentials(door), now, keep_alive_s=1)
+    await asyncio.sleep(1.0)
+    assert not client.lost.done(), "the door answers pings"
+    protocol = client._protocol
+    protocol.data_received = lambda data: None  # type: ignore[method-assign]
+    async with asyncio.timeout(5):
+        await client.lost
+
+
 async def test_nobody_at_the_address_is_connection_lost(door: Door) -> None:
     await door.mqtt.stop()
     with pytest.raises(ConnectionLost):

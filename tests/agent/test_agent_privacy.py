@@ -3,7 +3,7 @@
 import json
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from islet.agent.intake import private_event
@@ -98,6 +98,7 @@ EVENTS = (
 )
 
 
+@settings(max_examples=60)
 @given(st.sampled_from(EVENTS), secrets, st.dictionaries(fields, secrets), st.dictionaries(st.text(), secrets))
 def test_of_an_event_nothing_leaves_that_is_a_detail(
     event: dict[str, object], secret: str, named: dict[str, str], unknown: dict[str, str]

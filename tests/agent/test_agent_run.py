@@ -10,18 +10,22 @@ from pathlib import Path
 
 import pytest
 
-from islet.access.sas import ConnectionString
+from islet.access.sas import ConnectionString, derived_key, new_key
 from islet.agent import sources
 from islet.agent.device import Device
 from islet.agent.mqtt_client import Address
 from islet.agent.outlet import Hook
 from islet.agent.privacy import Privacy
+from islet.agent.register import register
 from islet.agent.run import Agent
 from islet.decode.iothub_twins import JsonObject, ServiceTwin
+from islet.errors import AccessDenied
+from islet.gateways.enrollments import Enrollment, put_enrollment
 from islet.model.time import DAY_US, MINUTE_US, iso
 from islet.model.topics import Topic
+from islet.store.base import EntryKind
 from islet.store.devices_base import Command
-from tests.gateways.door import HUB, NOW_US, Door
+from tests.gateways.door import HUB, ID_SCOPE, NOW_US, Door
 from tests.platform.process import free_port
 
 PATIENCE_S = 10.0
@@ -204,3 +208,23 @@ async def test_a_hook_that_hangs_is_ended_and_one_that_fails_is_told() -> None:
     assert time.monotonic() - begin_s < 5
     assert await Hook("exit 3").tell("locate", {}) == "the hook ended with 3"
     assert await Hook('test "$ISLET_KIND" = locate && grep -q abc').tell("locate", {"id": "abc"}) == ""
+
+
+async def test_an_enrolled_device_registers_itself_and_connects(door: Door, tmp_path: Path) -> None:
+    key = new_key()
+    put_enrollment(
+        door.registry,
+        EntryKind.ENROLLMENT_GROUP,
+        "boxes",
+        Enrollment(patient="p-1", keys=(key, key)),
+        by="wang",
+        at_us=NOW_US,
+    )
+    address, own = Address(host="127.0.0.1", port=door.port), derived_key(key, "box-7")
+    given = await register(address, ID_SCOPE, "box-7", own, lambda: NOW_US)
+    assert given == ConnectionString(host=HUB, device="box-7", key=own)
+    async with running(tmp_path, given, door.port) as (agent, _):
+        agent.device.take(lines(1))
+        await until(lambda: values(door) == [100])
+    with pytest.raises(AccessDenied):
+        await register(address, ID_SCOPE, "box-7", new_key(), lambda: NOW_US)

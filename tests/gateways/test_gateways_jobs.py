@@ -4,21 +4,35 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from islet.decode.iothub import METHODS
 from islet.decode.iothub_twins import ServiceTwin
 from islet.decode.mqtt_packets import Publish, Suback, Subscribe
-from islet.gateways.device_jobs import JobRunner
+from islet.errors import BadInput
+from islet.gateways.device_jobs import JobRunner, check_job
+from islet.gateways.http_jobs import read_job
 from islet.model.time import MINUTE_US, SECOND_US, iso
 from islet.store.devices_base import Command, JobStatus, Step
 from tests.gateways.calls import as_policy, calls
 from tests.gateways.door import NOW_US, Door, Peer
 
 PATIENCE_S = 10.0
+FIELDS = (
+    "type",
+    "queryCondition",
+    "deviceIds",
+    "updateTwin",
+    "cloudToDeviceMethod",
+    "scheduleUpdateTwin",
+    "methodName",
+)
 
 
 class Clock:
@@ -243,6 +257,24 @@ async def test_what_could_never_be_done_is_refused(door: Door, body: dict[str, A
     async with calls(door) as hub:
         assert (await hub.put("/jobs/v2/j-1", json=body)).status_code == 400
     assert door.devices.job("j-1") is None
+
+
+@given(
+    st.binary()
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(FIELDS) | st.text(), inner),
+    ).map(lambda one: json.dumps(one).encode())
+)
+def test_whatever_comes_is_a_job_or_refused(content: bytes) -> None:
+    with suppress(BadInput):
+        check_job(read_job(content, "j-1", NOW_US, by="me"))
+
+
+async def test_a_device_that_is_named_has_to_be_registered(door: Door) -> None:
+    async with calls(door) as hub:
+        body = {"deviceIds": ["pump-0", "pump-404"], **twin(60)}
+        assert (await hub.put("/jobs/v2/j-1", json=body)).status_code == 404
 
 
 async def test_an_id_is_used_once_and_only_services_start_jobs(door: Door) -> None:

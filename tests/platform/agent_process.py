@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -53,6 +54,18 @@ class AgentProcess:
         lines = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
 
+    def cpu_s(self) -> float:
+        """User and system CPU seconds that it has used."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def waiting(self) -> int:
+        """Events that are not in the platform's log yet."""
+        with sqlite3.connect(self.folder / "agent.db") as disk:
+            (left,) = disk.execute("SELECT count(*) FROM event").fetchone()
+        return int(left)
+
     def told(self) -> list[dict[str, object]]:
         """What was shown to the patient."""
         return [json.loads(line) for line in self.shown.read_text().splitlines()] if self.shown.exists() else []
@@ -61,7 +74,7 @@ class AgentProcess:
 class Sensor:
     """Sends lines in order, each until the agent has said that it is safe; in a thread of its own."""
 
-    def __init__(self, path: Path, lines: list[bytes], together: int = 20) -> None:
+    def __init__(self, path: Path, lines: list[bytes], together: int = 50) -> None:
         self._path, self._lines, self._together = path, lines, together
         self.acknowledged = 0
         self._thread = threading.Thread(target=self._run, daemon=True)

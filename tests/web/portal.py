@@ -18,6 +18,7 @@ from islet.contacts.book import ContactBook
 from islet.engine.rulebook import RuleBook
 from islet.engine.rules import load_rules
 from islet.errors import SettingError
+from islet.gateways.claims import make_claim
 from islet.log.base import Append
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
@@ -30,11 +31,12 @@ from islet.model.topics import Topic
 from islet.notify.base import Delivered, Failed, Message, Notifier, Outcome
 from islet.notify.outbox import Outbox
 from islet.notify.recipients import Contact
+from islet.store.devices import SqliteDevices
 from islet.store.follow import Follower
 from islet.store.registry import SqliteRegistry
 from islet.store.sqlite import SqliteStore
 from islet.web.app import LiveHub, WebContext, middleware, routes
-from islet.web.context import WebAlarms
+from islet.web.context import WebAlarms, WebDevices
 
 PASSWORD = "correct horse battery staple"
 HASH = hash_password(PASSWORD)
@@ -56,6 +58,7 @@ class Site:
         self.log = MemoryLog(partitions=partitions)
         self.store = SqliteStore(folder / "store.db", KEY)
         self.registry = SqliteRegistry(folder / "store.db", KEY)
+        self.devices = SqliteDevices(folder / "store.db", KEY)
         self.commit = GroupCommit(self.log, self.now, wait_s=0.0)
         self.live = LiveHub(self.log, self.registry, self.now)
         self.book = ContactBook(self.registry, self.now)
@@ -89,12 +92,16 @@ class Site:
             speed=speed,
             secure=False,
             rules=RuleBook(self.registry, SHIPPED),
+            devices=WebDevices(jobs=self.devices, claim=self._claim, wall_now=self.now),
         )
         self.app = Starlette(routes=routes(self.context), middleware=middleware(self.context))
         self._follower = Follower(self.log, self.store)
 
     def now(self) -> int:
         return self.now_us
+
+    def _claim(self, device: str, patient: str, by: str) -> str:
+        return make_claim(self.registry, device, patient, by=by, now_us=self.now_us)
 
     def _open(self, contact: Contact) -> Notifier:
         """A mailbox; the one called `broken` takes nothing."""
@@ -139,6 +146,7 @@ class Site:
         self.live.close()
         self.commit.close()
         self.outbox.close()
+        self.devices.close()
         self.registry.close()
         self.store.close()
 

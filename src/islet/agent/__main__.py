@@ -3,17 +3,20 @@
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import json
 import os
 import random
 import secrets
 import signal
+import sqlite3
 import ssl
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from islet.access.sas import ConnectionString, format_connection_string, parse_connection_string
 from islet.agent import sources
@@ -23,6 +26,7 @@ from islet.agent.mqtt_client import TOKEN_LASTS_S, Address
 from islet.agent.outlet import Console, Hook, Outlet
 from islet.agent.privacy import Privacy, pseudonym
 from islet.agent.queue import MOST_EVENTS
+from islet.agent.register import register
 from islet.agent.run import Agent
 from islet.errors import IsletError
 
@@ -41,6 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except IsletError as error:
         print(f"islet agent: {error}", file=sys.stderr)
         return 1
+    except (OSError, sqlite3.Error) as error:
+        print(f"islet agent: {options.folder}: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         pass
     return 0
@@ -55,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--platform", default="", help="https://host:port of the platform, for a claim code")
     add("--claim", default="", metavar="CODE", help="claim code that you were given; needed once")
     add("--connection-string", default="", help="instead of a claim code; or ISLET_AGENT_CONNECTION_STRING")
+    add("--scope", default="", help="or: the ID scope in which this device is enrolled, with --register and --key")
+    add("--register", default="", metavar="ID", help="registration id of the enrollment")
+    add("--key", default="", help="its key (a group's derived one); or ISLET_AGENT_KEY")
     add("--mqtt", default="", metavar="HOST:PORT", help=f"front door (the hub's name, port {_MQTT_TLS_PORT})")
     add("--plain", action="store_true", help="MQTT without TLS, for development only")
     add("--authority", type=Path, help="PEM file of the platform's certificate authority (the system's by default)")
@@ -74,18 +84,19 @@ async def _run(options: argparse.Namespace) -> None:
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     details = _details(options.details)
+    _only_one(folder)
     device = Device(
         folder, wall_us, Privacy(details, texts=not options.no_texts), most_events=max(1, options.most_events)
     )
     with contextlib.closing(device):
         tls = None if options.plain else ssl.create_default_context(cafile=options.authority)
         person = pseudonym(_secret(device, "pseudonym_key"), details[0] if details else "")
-        credentials = _credentials(options, device, person, tls)
-        host, _, port = options.mqtt.rpartition(":") if options.mqtt else (credentials.host, "", str(_MQTT_TLS_PORT))
+        credentials = await _credentials(options, device, person, tls)
+        address = _address(options, credentials.host, tls)
         outlet: Outlet = Hook(options.hook) if options.hook else Console(lambda line: print(line, flush=True))
         agent = Agent(
             device,
-            Address(host=host, port=int(port), tls=tls),
+            address,
             credentials,
             outlet,
             wall_us,
@@ -95,6 +106,15 @@ async def _run(options: argparse.Namespace) -> None:
             facts={"agent": {"pseudonym": person}},
         )
         await _until_signal(agent, device, options)
+
+
+def _only_one(folder: Path) -> None:
+    """Hold the folder until this process ends. Raises IsletError when another agent has it."""
+    lock = os.open(folder / "agent.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise IsletError(f"{folder}: another agent runs on this folder; give this one its own with --folder") from None
 
 
 async def _until_signal(agent: Agent, device: Device, options: argparse.Namespace) -> None:
@@ -126,7 +146,14 @@ async def _then_wait(reading: "asyncio.Future[int] | object") -> None:
     await asyncio.Event().wait()
 
 
-def _credentials(
+def _address(options: argparse.Namespace, host: str, tls: ssl.SSLContext | None) -> Address:
+    named, _, port = options.mqtt.rpartition(":") if options.mqtt else (host, "", str(_MQTT_TLS_PORT))
+    if not named or not port.isdecimal():
+        raise IsletError("mqtt: expected host:port of the front door")
+    return Address(host=named, port=int(port), tls=tls)
+
+
+async def _credentials(
     options: argparse.Namespace, device: Device, person: str, tls: ssl.SSLContext | None
 ) -> ConnectionString:
     """What was given, or what an earlier run has got; a claim code is redeemed only when there is nothing yet."""
@@ -136,9 +163,17 @@ def _credentials(
     kept = device.disk.kept("connection_string")
     if kept is not None:
         return parse_connection_string(kept.decode())
-    if not options.claim or not options.platform:
-        raise IsletError("this device is not registered: give --platform and --claim, or --connection-string")
-    found = redeem(options.platform, options.claim, person, tls)
+    key = options.key or os.environ.get("ISLET_AGENT_KEY", "")
+    if options.claim and options.platform:
+        found = redeem(options.platform, options.claim, person, tls)
+    elif options.scope and options.register and key:
+        address = _address(options, urlsplit(options.platform).hostname or "", tls)
+        found = await register(address, options.scope, options.register, key, wall_us)
+    else:
+        raise IsletError(
+            "this device is not registered: give --platform and --claim, --scope, --register and --key, or"
+            " --connection-string"
+        )
     device.disk.keep("connection_string", format_connection_string(found).encode())
     return found
 

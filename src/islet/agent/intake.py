@@ -35,7 +35,10 @@ def private_event(line: bytes, privacy: Privacy) -> AnyEvent:
     """
     if len(line) > MOST_LINE_BYTES:
         raise BadInput(f"event: expected at most {MOST_LINE_BYTES} bytes", reason="schema")
-    record: JsonObject = privacy.record(parse_object(line))
+    try:
+        record: JsonObject = privacy.record(parse_object(line))
+    except RecursionError:
+        raise BadInput("event: expected a flat JSON object", reason="schema") from None
     record.pop("patient", None)  # the platform knows whose device it is
     try:
         event: AnyEvent = msgspec.convert(record, AnyEvent)

@@ -93,6 +93,19 @@ class MqttClient:
             clean_session=False,
             keep_alive_s=keep_alive_s,
         )
+        return await cls.greet(address, hello, identity, window=window, on_message=on_message)
+
+    @classmethod
+    async def greet(
+        cls,
+        address: Address,
+        hello: Connect,
+        identity: Identity,
+        *,
+        window: int = WINDOW,
+        on_message: OnMessage | None = None,
+    ) -> Self:
+        """The same with a CONNECT of the caller's."""
         return cls(await _connected(address, hello, on_message), identity, window)
 
     async def publish(self, payload: bytes, properties: Mapping[str, str] | None = None) -> None:
@@ -249,6 +262,7 @@ class _ClientProtocol(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._under_way: dict[int, asyncio.Future[None]] = {}
         self._ping: asyncio.TimerHandle | None = None
+        self._heard = False
         self.let_in: asyncio.Future[None] = self._loop.create_future()
         self.lost: asyncio.Future[None] = self._loop.create_future()
         self.let_in.add_done_callback(lambda done: done.cancelled() or done.exception())  # seen, if nobody waits yet
@@ -258,6 +272,7 @@ class _ClientProtocol(asyncio.Protocol):
         self._write(self._hello)
 
     def data_received(self, data: bytes) -> None:
+        self._heard = True
         try:
             for packet in self._parser.feed(data):
                 self._take(packet)
@@ -328,8 +343,12 @@ class _ClientProtocol(asyncio.Protocol):
         self.abandon()
 
     def _keep_alive(self) -> None:
-        """A ping within each keep-alive time, needed or not [MQTT-3.1.2-23]."""
-        if self._hello.keep_alive_s and self._is_up:
+        """A ping within each keep-alive time, needed or not [MQTT-3.1.2-23]; who has said nothing since the last one,
+        not even that it came, is gone."""
+        if not self._heard:
+            self.abandon()
+        elif self._hello.keep_alive_s and self._is_up:
+            self._heard = False
             self._ping = self._loop.call_later(self._hello.keep_alive_s * 0.75, self._keep_alive)
             self._write(Pingreq())
 

@@ -15,6 +15,7 @@ JUST_BEFORE_US: Final = 15 * MINUTE_US
 """Who measured this shortly before a prompt is not asked again."""
 
 _KEPT_US: Final = 30 * DAY_US
+_LOOKED_BACK_US: Final = DAY_US  # far longer than anything can be answered
 _LOOKED: Final = "prompts_looked_us"
 _NEWEST: Final = "newest_reading_us"
 _OPEN: Final = (
@@ -44,8 +45,9 @@ class Prompting:
         What became due while the device was off, and cannot be answered any more, was never asked and is not said.
         Raises QueueFull; then nothing has changed, and the next look does it.
         """
-        since_us = self._kept(_LOOKED)
-        if now_us < since_us:  # the clock was set back: do not ask twice
+        since_us = max(self._kept(_LOOKED), now_us - _LOOKED_BACK_US)
+        if now_us < since_us:  # the clock was set back; what was asked has an id, and is not asked again
+            self._keep(_LOOKED, now_us)
             return
         over = self._disk.connection.execute(
             "SELECT id, until_us FROM prompt WHERE state = 'prompted' AND until_us < ?", (now_us,)

@@ -178,7 +178,7 @@ class Agent:
             else:
                 said = self.device.desired({})
             self._report.clear()
-            await hub.report({**said, **self._facts, "waiting": self.device.queue.waiting})
+            await hub.report({**said, **self._facts})
             await _first(hub.desired_changed, self._report)
 
     # --- what services ask ---

@@ -118,7 +118,8 @@ async def folder(device: Device, path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     while True:
         for file in sorted(one for one in path.iterdir() if one.suffix in (".json", ".jsonl") and one.is_file()):
-            await _take_file(device, file)
+            with contextlib.suppress(OSError):  # somebody else's; it is looked at again
+                await _take_file(device, file)
         await asyncio.sleep(POLL_S)
 
 

@@ -185,7 +185,10 @@ def add_patient(registry: Registry, id: str, label: str | None, time_zone: str |
     click.echo(f"patient {id} is there")
 
 
-@click.group(cls=LazyGroup, elsewhere={"claim-code": "islet.commands.device_claims:claim_code"})
+@click.group(
+    cls=LazyGroup,
+    elsewhere={"claim-code": "islet.commands.device_claims:claim_code", "job": "islet.commands.device_jobs:job"},
+)
 def devices() -> None:
     """Sensors, phones and gateways."""
 

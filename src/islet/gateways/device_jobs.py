@@ -17,7 +17,7 @@ from msgspec import structs
 
 from islet.decode.iothub_query import parse_query
 from islet.decode.iothub_twins import Json, JsonObject, parse_service_twin
-from islet.errors import BadInput, IsletError
+from islet.errors import BadInput, IsletError, NotFound
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_query import device_documents
 from islet.gateways.http_twins import parse_call, shown_answer
@@ -67,8 +67,13 @@ class JobRunner:
         self._task = asyncio.create_task(self._run(), name="device-jobs")
 
     async def start(self, job: DeviceJob) -> JobState:
-        """Keep a job; it begins at its time. Raises AlreadyExists, and BadInput for what could never be done."""
+        """Keep a job; it begins at its time. Raises AlreadyExists, NotFound for a device that is named and not
+        registered, and BadInput for what could never be done."""
         check_job(job)
+        registered = await asyncio.to_thread(lambda: {one.id for one in self._registry.devices()})
+        for id in job.devices or ():
+            if id not in registered:
+                raise NotFound(f"Device with ID '{id}' is not registered.")
         devices = self._exchange.devices
 
         def create() -> JobState | None:

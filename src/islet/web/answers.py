@@ -110,6 +110,7 @@ def render(
         "operations": viewer is not None and viewer.may(Action.VIEW_OPERATIONS),
         "rules": context.rules is not None and viewer is not None and viewer.may(Action.READ_RULES),
         "alarms": context.alarms is not None,
+        "devices": context.devices is not None,
         "here": request.url.path,
         "data": "",
     }

@@ -14,6 +14,7 @@ from islet.notify.recipients import Contact
 from islet.store.base import Registry, Store
 from islet.store.principals import Principals
 from islet.web.addresses import Network
+from islet.store.devices_base import Jobs
 from islet.web.live import LiveHub
 
 
@@ -45,6 +46,16 @@ class WebAlarms:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class WebDevices:
+    """What the page about devices needs. `claim` makes a claim code for a device and a patient ("": a pseudonym), by
+    whom; it raises BadInput, NotFound and AlreadyExists. `wall_now` is the wall's clock, which jobs live by."""
+
+    jobs: Jobs
+    claim: Callable[[str, str, str], str]
+    wall_now: Now
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WebContext:
     """`now` is the platform's clock; it runs `speed` times as fast as the wall's. `secure`: pages come over TLS."""
 
@@ -61,6 +72,8 @@ class WebContext:
     """Which rules there are and what is set; without it there are no pages about them."""
     alarms: WebAlarms | None = None
     """Who is told and what became of it; without it there are no pages about that."""
+    devices: WebDevices | None = None
+    """Jobs over many devices; without it there is no page about them."""
     wall: Now | None = None
     """The wall's clock, by which codes of phones change; the platform's where it is not given."""
     proxies: tuple[Network, ...] = ()
