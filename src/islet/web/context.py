@@ -15,6 +15,7 @@ from islet.store.base import Registry, Store
 from islet.store.principals import Principals
 from islet.web.addresses import Network
 from islet.web.live import LiveHub
+from islet.web.refusals import Refusals
 
 
 class Commits(Protocol):
@@ -65,6 +66,7 @@ class WebContext:
     """The wall's clock, by which codes of phones change; the platform's where it is not given."""
     proxies: tuple[Network, ...] = ()
     """Whose X-Forwarded-For is believed."""
+    refusals: Refusals = field(default_factory=Refusals)
     principals: Principals = field(init=False)
 
     def __post_init__(self) -> None:

@@ -165,6 +165,7 @@ def _enter(context: WebContext, name: str, password: str) -> Entered | None:
 def _new_session(context: WebContext, user: User) -> str:
     token, ends_us = new_token(), context.after_us(context.session_h * 3600)
     context.registry.create_session(token_hash(token), user.name, ends_us, context.now())
+    context.registry.note("logged in", "user", user.name, by=user.name, at_us=context.now())
     return token
 
 
