@@ -22,7 +22,7 @@ from islet.model.topics import Topic
 from islet.store.grants import make_key
 from islet.store.principals import Principals
 from islet.web.research import MASKING_KEY
-from tests.platform.inside import MARKS, Inside, inside
+from tests.platform.inside import MARKS, PROVIDERS, Inside, inside
 
 NOBODY = Principal(kind=Kind.USER, name="nobody")
 PATIENT_OF = {device: patient for patient, (_, device, _) in MARKS.items()}
@@ -148,7 +148,7 @@ def leaked(visitor: Visitor, patient: str, body: str) -> bool:
 
 async def walk(one: Inside, *, allowed: bool) -> int:
     """Try each door as each visitor whom the matrix lets in there, or does not; how many that were."""
-    tried = 0
+    tried, there = 0, set(addresses(one.app.routes))
     wrong = []
     for visitor in visitors(one):
         async with one.client(visitor.token, scheme=visitor.scheme) as client:
@@ -156,7 +156,7 @@ async def walk(one: Inside, *, allowed: bool) -> int:
                 asked = isinstance(door.needs, Action) or door.needs in (Open.LOGGED_IN, Open.KEY, Open.SELF)
                 for patient in MARKS if door.about else ("p-1",):
                     granted = may(visitor, door, patient) if asked else True
-                    if granted is not allowed or door.address == "/logout":
+                    if granted is not allowed or door.address == "/logout" or (door.method, door.address) not in there:
                         continue
                     tried += 1
                     status, body = await ask(one, client, door.method, path_of(one, door, patient), patient)
@@ -175,7 +175,8 @@ async def test_every_route_has_a_line_in_the_matrix(tmp_path: Path) -> None:
         there = set(addresses(one.app.routes))
         known = {(door.method, door.address) for door in [*doors("http"), *doors("websocket")]}
         assert there - known == set(), "a route without a line in islet.access.doors"
-        assert known - there == set(), "a line in islet.access.doors without a route"
+        absent = set() if PROVIDERS else {one for one in known if one[1].endswith(("/provider", "/provider/back"))}
+        assert known - there == absent, "a line in islet.access.doors without a route"
 
     await inside(tmp_path, visit)
 

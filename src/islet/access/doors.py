@@ -88,6 +88,8 @@ PAGES: Final = [
     *_portal(Open.HERE, "GET /metrics"),
     *_portal(Open.LINK, "GET /acknowledge/{token}", "POST /acknowledge/{token}", "POST /telegram"),
     *_portal(Open.LOGGED_IN, "GET /", "GET /alerts", "GET /account", "POST /account", "POST /account/push"),
+    *_portal(Open.ANYBODY, "GET /login/provider", "GET /login/provider/back"),
+    *_portal(Open.SELF, "POST /account/provider"),
     *_portal(Open.SELF, "GET /account/second-factor", "POST /account/second-factor"),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}", "GET /patients/{id}/rules", about=True),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/policy", about=True),

@@ -12,7 +12,7 @@ from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import POLICIES, ConnectionString, format_connection_string
 from islet.access.x509 import parse_thumbprint
 from islet.app import wall_us
-from islet.commands.acting import note
+from islet.commands.acting import note, who
 from islet.commands.refusals import FiniteRange
 from islet.decode.iothub import DEVICE_ID
 from islet.errors import BadInput, NotFound
@@ -23,6 +23,7 @@ from islet.opened import opened_registry
 from islet.settings import Settings, listed
 from islet.store.base import Registry
 from islet.store.second_factors import put_second_factor
+from islet.store.subjects import unlink_subjects
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -141,6 +142,16 @@ def forget_second_factor(registry: Registry, name: str) -> None:
     registry.delete_sessions(name)
     note(registry, "removed", "second_factor", name)
     click.echo(f"{name} is asked for no code any more, and has to log in again")
+
+
+@users.command("unlink")
+@click.argument("name")
+@with_registry
+def unlink_user(registry: Registry, name: str) -> None:
+    """Forget their accounts at OpenID providers, and end their sessions; their password lets them in as before."""
+    count = unlink_subjects(registry, _user(registry, name).name, by=who(None), at_us=wall_us())
+    registry.delete_sessions(name)
+    click.echo(f"{count} accounts of {name} are linked no more")
 
 
 @users.command("token")
