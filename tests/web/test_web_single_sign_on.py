@@ -233,3 +233,27 @@ async def test_what_is_asked_of_the_provider_is_a_code_with_a_challenge(site: Si
     assert (asked["response_type"], asked["code_challenge_method"], asked["scope"]) == (["code"], ["S256"], ["openid"])
     assert {"state", "nonce", "code_challenge"} <= asked.keys()
     assert "HttpOnly" in begun.headers["set-cookie"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"code": "c"}, "this log-in was not begun here"),
+        ({"state": "t", "code": "c"}, "this log-in was not begun here"),
+        ({"state": "s", "code": "c", "iss": "https://evil.example"}, "the answer comes from another provider"),
+        ({"state": "s", "error": "access_denied"}, "the provider has refused the log-in"),
+    ],
+)
+async def test_an_answer_that_does_not_fit_is_refused_before_the_code_is_shown_to_anybody(
+    answer: dict[str, str], reason: str
+) -> None:
+    def discovery(request: httpx.Request) -> httpx.Response:
+        assert request.url.path == "/.well-known/openid-configuration"
+        ends = {"authorization_endpoint": "/auth", "token_endpoint": "/token", "jwks_uri": "/keys"}
+        return httpx.Response(200, json={"issuer": ISSUER} | {name: ISSUER + path for name, path in ends.items()})
+
+    client = httpx.AsyncClient(transport=httpx.MockTransport(discovery))
+    provider = Provider(Settings(issuer=ISSUER, client_id="islet"), wall_us, client)
+    with pytest.raises(AccessDenied) as refused:
+        await provider.finish(BEGUN, answer, BACK)
+    assert refused.value.reason == reason
