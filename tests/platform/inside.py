@@ -1,5 +1,6 @@
 """A platform in the test's own process, so that what it serves can be asked for; with people, devices and data."""
 
+import importlib.util
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,8 @@ from tests.platform.process import free_port
 
 HASH = hash_password("correct horse battery staple")
 _VERSION = {"api-version": "2021-04-12"}
+PROVIDERS = importlib.util.find_spec("joserfc") is not None
+"""Whether people can log in through a provider; none is reached here."""
 HUB = "hub.example"
 MARKS = {"p-1": ("Ada Example", "cgm-1", 1117), "p-2": ("Ben Secret", "cgm-2", 2873)}
 """Of each patient what nobody else may see: the name, the device, and a reading (tenths of mg/dL) of their own."""
@@ -90,6 +93,7 @@ async def inside(folder: Path, visit: Callable[[Inside], Awaitable[None]]) -> No
         mqtt_plain_port=mqtt,
         amqp_tls_port=amqp,
         log_level="error",
+        oidc_issuer="http://127.0.0.1:9" if PROVIDERS else "",
     )
     with opened_platform(settings) as platform:
         _fill(platform)

@@ -18,8 +18,8 @@ import pytest
 from click.testing import CliRunner
 
 from islet.access.sas import make_token
-from islet.clock import wall_us
 from islet.cli import main
+from islet.clock import wall_us
 from islet.gateways.authenticate import policy_secret
 from islet.gateways.claims import make_claim
 from islet.model.codec import encode_event

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from islet.access.audit import first_broken
+from islet.access.audit import AuditLine, first_broken
 from islet.access.decide import GRANTED, NOT_ASSIGNED, NOT_IN_KEY, NOT_IN_POLICY, NOT_IN_ROLE, REFUSED
 from islet.access.roles import OF_RIGHT, OF_ROLE
 from islet.model.people import Role
@@ -24,6 +24,23 @@ SAME = {"sec-fetch-site": "same-origin"}
 GRANT = {"act": "grant", "issued_to": "user/nurse", "principal_for": "p-2", "action": "view", "subject.patient": "1"}
 
 
+def acts(site: Site) -> list[AuditLine]:
+    """The trail without refusals."""
+    return [line for line in site.registry.audit() if line.kind != "request"]
+
+
+async def test_a_refusal_is_noted_once_in_a_while(site: Site) -> None:
+    nurse = site.client("nurse")
+    for path in ("/patients/p-2", "/patients/p-2", "/api/patients/p-2/series"):
+        assert (await nurse.get(path)).status_code == 403
+    lines = [(line.by, line.id, line.action) for line in site.registry.audit()]
+    reason = "refused: this patient is not assigned to the one who asks"
+    assert lines == [("nurse", "GET /patients/p-2", reason), ("nurse", "GET /api/patients/p-2/series", reason)]
+    site.now_us += 11 * MINUTE_US
+    await nurse.get("/patients/p-2")
+    assert len(site.registry.audit()) == 3
+
+
 async def test_an_administrator_grants_on_the_page_and_it_holds_at_once(site: Site) -> None:
     admin, nurse = site.client("admin"), site.client("nurse")
     assert (await nurse.get("/patients/p-2")).status_code == 403
@@ -36,7 +53,7 @@ async def test_an_administrator_grants_on_the_page_and_it_holds_at_once(site: Si
     assert (await nurse.post("/permissions", data=revoke, headers=SAME)).status_code == 403
     assert (await admin.post("/permissions", data=revoke, headers=SAME)).status_code == 303
     assert (await nurse.get("/patients/p-2")).status_code == 403
-    assert [(line.action, line.by) for line in site.registry.audit()] == [("added", "admin"), ("removed", "admin")]
+    assert [(one.action, one.by) for one in acts(site)] == [("added", "admin"), ("removed", "admin")]
 
 
 @pytest.mark.parametrize("field", [{"days": "-1"}, {"days": "x"}, {"priority": "5"}, {"action": "fly"}])
@@ -93,7 +110,7 @@ async def test_acting_as_somebody_is_a_line_of_the_trail_at_every_request(site: 
     assert "admin acts as nurse" in (await admin.get("/patients/p-1")).text
     assert (await admin.get("/patients/p-2")).status_code == 403
     assert (await admin.get("/permissions")).status_code == 403
-    lines = [(line.action, line.id, line.by) for line in site.registry.audit()]
+    lines = [(line.action, line.id, line.by) for line in acts(site)]
     assert lines == [
         ("began: cannot find p-1", "nurse", "admin"),
         ("used: GET /patients/p-1", "nurse", "admin"),

@@ -21,6 +21,8 @@ class Open(StrEnum):
     """Shows everyone what is theirs: their own account, or the patients whom they may see."""
     LINK = "who has the link"
     """The link, or the secret in a header, is the credential; it was given to one recipient for one thing."""
+    SELF = "the person themselves"
+    """Logged in with a password; not with a key, and not as somebody else."""
     HERE = "this machine"
     KEY = "who has a key"
     """An application's key, and no other credential."""
@@ -86,9 +88,15 @@ PAGES: Final = [
     *_portal(Open.HERE, "GET /metrics"),
     *_portal(Open.LINK, "GET /acknowledge/{token}", "POST /acknowledge/{token}", "POST /telegram"),
     *_portal(Open.LOGGED_IN, "GET /", "GET /alerts", "GET /account", "POST /account", "POST /account/push"),
-    *_portal(Open.LOGGED_IN, "GET /account/second-factor", "POST /account/second-factor"),
+    *_portal(Open.ANYBODY, "GET /login/provider", "GET /login/provider/back"),
+    *_portal(Open.SELF, "POST /account/provider"),
+    *_portal(Open.SELF, "GET /account/second-factor", "POST /account/second-factor"),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}", "GET /patients/{id}/rules", about=True),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/policy", about=True),
+    *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/patterns", "GET /api/patients/{id}/patterns", about=True),
+    *_portal(Action.SET_PATIENT_RULES, "POST /patients/{id}/patterns", about=True),
+    *_portal(Action.VIEW_OPERATIONS, "GET /device-jobs"),
+    *_portal(Action.WRITE_REGISTRY, "POST /device-jobs"),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/reports", "GET /patients/{id}/reports/{kind}.{form}", about=True),
     *_portal(Action.ENTER_EVENTS, "POST /patients/{id}/hba1c", about=True),
     *_portal(Action.SET_PATIENT_RULES, "POST /patients/{id}/rules", "POST /patients/{id}/policy", about=True),

@@ -8,7 +8,7 @@ import msgspec
 
 from islet.channels import Channels
 from islet.clock import wall_us
-from islet.commands.audit import who
+from islet.commands.acting import who
 from islet.contacts.book import EVERYONE, ContactBook
 from islet.engine.rulebook import RuleBook
 from islet.errors import BadInput, NotFound

@@ -1,6 +1,5 @@
 """`islet audit`: who changed what, and whether the trail is whole."""
 
-import getpass
 import sys
 from collections.abc import Iterator
 from typing import Final
@@ -13,12 +12,6 @@ from islet.model.time import iso
 from islet.store.base import Registry
 
 _AT_ONCE: Final = 1000
-
-
-def who(by: str | None) -> str:
-    """Who acts on the command line, for the trail: the account of the machine, and the person it acts for."""
-    account = f"account {getpass.getuser()}"
-    return f"{by} ({account})" if by else account
 
 
 @click.group()
@@ -41,22 +34,31 @@ def list_lines(registry: Registry, after: int, kind: str | None, values: bool) -
 
 
 @audit.command()
+@click.option("--noted", help="NUMBER:SEAL, as an earlier call told: the line has to be there with that seal.")
 @with_registry
-def verify(registry: Registry) -> None:
-    """Whether every line follows from those before it. The last seal, noted elsewhere, also shows lines cut off."""
+def verify(registry: Registry, noted: str | None) -> None:
+    """Whether every line follows from those before it; tells the last seal. Noted elsewhere, it shows later whether
+    lines were cut off, or all were made anew."""
     last: list[AuditLine] = []
+    number, _, seal = (noted or "").partition(":")
+    missing = [noted] if noted else []
 
     def noting() -> Iterator[AuditLine]:
         for line in _lines(registry, 0):
             last[:] = [line]
+            if (str(line.number), line.seal) == (number, seal):
+                missing.clear()
             yield line
 
     broken = first_broken(noting())
     if broken is not None:
         click.echo(f"line {broken} does not follow from those before it: it, or one before it, was changed or removed")
         sys.exit(1)
+    if missing:
+        click.echo(f"line {number} is not there with the seal that was noted: lines were cut off, or made anew")
+        sys.exit(1)
     count, seal = (last[0].number, last[0].seal) if last else (0, "-")
-    click.echo(f"{count} lines, all whole; last seal {seal}")
+    click.echo(f"{count} lines, all whole; last seal {count}:{seal}")
 
 
 def _lines(registry: Registry, after: int) -> Iterator[AuditLine]:

@@ -6,7 +6,7 @@ import click
 
 from islet.access.x509 import thumbprint
 from islet.clock import wall_us
-from islet.commands.audit import who
+from islet.commands.acting import who
 from islet.commands.people import with_registry
 from islet.gateways.authorities import named_authorities, put_authority, remove_authority
 from islet.store.base import Registry

@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from islet.clock import wall_us
-from islet.commands.audit import who
+from islet.commands.acting import who
 from islet.engine.rulebook import forecast_by, forecasting
 from islet.errors import BadInput
 from islet.forecast.card import as_markdown, figures_markdown, with_card

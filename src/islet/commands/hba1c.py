@@ -6,7 +6,7 @@ from datetime import datetime
 import click
 
 from islet.clock import wall_us
-from islet.commands.audit import who
+from islet.commands.acting import who
 from islet.commands.refusals import FiniteRange
 from islet.entered import hba1c
 from islet.errors import NotFound

@@ -12,6 +12,7 @@ from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import POLICIES, ConnectionString, format_connection_string
 from islet.access.x509 import parse_thumbprint
 from islet.clock import wall_us
+from islet.commands.acting import note, who
 from islet.commands.lazy import LazyGroup
 from islet.commands.refusals import FiniteRange
 from islet.decode.iothub import DEVICE_ID
@@ -22,6 +23,8 @@ from islet.model.time import DAY_US
 from islet.opened import opened_registry
 from islet.settings import Settings, listed
 from islet.store.base import Registry
+from islet.store.second_factors import put_second_factor
+from islet.store.subjects import unlink_subjects
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -88,6 +91,7 @@ def add_user(registry: Registry, name: str, role: str | None, patients: str | No
             raise BadInput(f"password: expected at least {_LEAST_PASSWORD} characters", reason="password")
         changed = structs.replace(changed, password_hash=hash_password(password))
     registry.put_user(changed)
+    note(registry, "changed" if known.password_hash else "added", "user", f"{name} as {changed.role}")
     click.echo(f"{name} {'can log in as' if changed.enabled else 'stays disabled as'} {changed.role}")
 
 
@@ -106,6 +110,7 @@ def _check_patients(registry: Registry, user: User) -> None:
 def disable_user(registry: Registry, name: str) -> None:
     """Log them out everywhere and refuse new log-ins."""
     registry.put_user(structs.replace(_user(registry, name), enabled=False))
+    note(registry, "disabled", "user", name)
     click.echo(f"{name} is disabled")
 
 
@@ -115,6 +120,7 @@ def disable_user(registry: Registry, name: str) -> None:
 def enable_user(registry: Registry, name: str) -> None:
     """Let a disabled user log in again, with the password they had."""
     registry.put_user(structs.replace(_user(registry, name), enabled=True))
+    note(registry, "enabled", "user", name)
     click.echo(f"{name} can log in")
 
 
@@ -124,7 +130,29 @@ def enable_user(registry: Registry, name: str) -> None:
 def revoke_user(registry: Registry, name: str) -> None:
     """End all their sessions and API tokens; they can log in again."""
     registry.delete_sessions(_user(registry, name).name)
+    note(registry, "logged out", "user", name)
     click.echo(f"{name} is logged out everywhere; no token of theirs is valid")
+
+
+@users.command("forget-second-factor")
+@click.argument("name")
+@with_registry
+def forget_second_factor(registry: Registry, name: str) -> None:
+    """For somebody who has lost their phone and their recovery codes: the password alone lets them in again."""
+    put_second_factor(registry, _user(registry, name).name, None)
+    registry.delete_sessions(name)
+    note(registry, "removed", "second_factor", name)
+    click.echo(f"{name} is asked for no code any more, and has to log in again")
+
+
+@users.command("unlink")
+@click.argument("name")
+@with_registry
+def unlink_user(registry: Registry, name: str) -> None:
+    """Forget their accounts at OpenID providers, and end their sessions; their password lets them in as before."""
+    count = unlink_subjects(registry, _user(registry, name).name, by=who(None), at_us=wall_us())
+    registry.delete_sessions(name)
+    click.echo(f"{count} accounts of {name} are linked no more")
 
 
 @users.command("token")
@@ -142,6 +170,7 @@ def user_token(registry: Registry, name: str, days: float) -> None:
     token = new_token()
     now_us = wall_us()
     registry.create_session(token_hash(token), _user(registry, name).name, now_us + round(days * DAY_US), now_us)
+    note(registry, "token made", "user", name)
     click.echo(token)
 
 
@@ -182,6 +211,7 @@ def add_patient(registry: Registry, id: str, label: str | None, time_zone: str |
     )
     check_patient(changed)
     registry.put_patient(changed)
+    note(registry, "put", "patient", id)
     click.echo(f"patient {id} is there")
 
 
@@ -220,6 +250,7 @@ def add_device(settings: Settings, id: str, patient: str, thumbprint: str, signe
         if thumbprint or signed:
             device = with_certificate(device, parse_thumbprint(thumbprint))
         registry.create_device(device)
+        note(registry, "added", "device", id)
     if device.primary_key:
         told = ConnectionString(host=settings.hub_name, device=id, key=device.primary_key)
         click.echo(format_connection_string(told))
@@ -237,6 +268,7 @@ def assign_device(registry: Registry, id: str, patient: str) -> None:
     if device is None or registry.patient(patient) is None:
         raise NotFound(f"there is no {'device' if device is None else 'patient'} of that id")
     registry.update_device(structs.replace(device, patient=patient))
+    note(registry, f"assigned to {patient}", "device", id)
     click.echo(f"device {id} is worn by {patient}")
 
 

@@ -10,7 +10,7 @@ from islet.access.decide import decide
 from islet.access.keys import ApiKey
 from islet.access.roles import OF_RIGHT, OF_ROLE
 from islet.clock import wall_us
-from islet.commands.audit import who
+from islet.commands.acting import who
 from islet.commands.people import with_registry
 from islet.commands.refusals import FiniteRange
 from islet.errors import NotFound

@@ -10,7 +10,7 @@ import click
 from msgspec import structs
 
 from islet.clock import wall_us
-from islet.commands.audit import who
+from islet.commands.acting import who
 from islet.commands.try_rule import tried
 from islet.engine.parameters import Layer, Override
 from islet.engine.rulebook import RuleBook, Rules

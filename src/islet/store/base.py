@@ -122,6 +122,8 @@ class EntryKind(StrEnum):
     """A line of the table of permissions (`islet.model.permissions`)."""
     API_KEY = "api_key"
     """A key of an application or a service (`islet.access.keys`): its hash, whose it is, what for, until when."""
+    SUBJECT = "subject"
+    """Which user an account at an OpenID provider is linked to (`islet.store.subjects`)."""
     PRINCIPALS = "principals"
     """A group of principals (`islet.store.principals`); id is its name."""
     JOB = "job"

@@ -33,6 +33,10 @@ CREATE TABLE IF NOT EXISTS thumbprint (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS thumbprint_by_device ON thumbprint (device);
 CREATE TABLE IF NOT EXISTS audit (number INTEGER PRIMARY KEY, line BLOB NOT NULL) STRICT;
+CREATE TRIGGER IF NOT EXISTS audit_is_not_changed BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit trail is only added to'); END;
+CREATE TRIGGER IF NOT EXISTS audit_is_not_removed BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit trail is only added to'); END;
 """
 Record = TypeVar("Record", Patient, Device, User)
 _KINDS: Final[dict[type, str]] = {Patient: "patient", Device: "device", User: "user"}

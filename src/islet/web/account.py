@@ -88,8 +88,8 @@ async def _enter(context: WebContext, door: Door, request: Request) -> Response:
     if entered is None:
         return _login_page(context, request, fields["next"], refused=True, status=401)
     if entered.waits:
-        return _code_page(context, request, fields["next"], entered.token)
-    return _entered(context, fields["next"], entered.token)
+        return code_page(context, request, fields["next"], entered.token)
+    return entered_page(context, fields["next"], entered.token)
 
 
 async def _enter_code(context: WebContext, door: Door, request: Request) -> Response:
@@ -101,15 +101,16 @@ async def _enter_code(context: WebContext, door: Door, request: Request) -> Resp
     except NotLoggedIn:
         return _login_page(context, request, fields["next"], status=401)
     except TooManyAttempts as wait:
-        response = _code_page(context, request, fields["next"], pending, wait_s=wait.wait_s, status=429)
+        response = code_page(context, request, fields["next"], pending, wait_s=wait.wait_s, status=429)
         response.headers["retry-after"] = str(wait.wait_s)
         return response
     if token is None:
-        return _code_page(context, request, fields["next"], pending, refused=True, status=401)
-    return _entered(context, fields["next"], token)
+        return code_page(context, request, fields["next"], pending, refused=True, status=401)
+    return entered_page(context, fields["next"], token)
 
 
-def _entered(context: WebContext, wanted: str, token: str) -> Response:
+def entered_page(context: WebContext, wanted: str, token: str) -> Response:
+    """The session begins; on to where it was wanted."""
     response = RedirectResponse(local_path(wanted), 303)
     set_session_cookie(context, response, token)
     return response
@@ -156,10 +157,11 @@ def _login_page(
     status: int = 200,
 ) -> Response:
     values = {"next": local_path(wanted), "refused": refused, "wait_s": wait_s}
+    values["provider"] = "" if context.provider is None else context.provider.settings.name
     return render(context, request, None, "login.html", values, status=status)
 
 
-def _code_page(
+def code_page(
     context: WebContext,
     request: Request,
     wanted: str,
@@ -169,6 +171,7 @@ def _code_page(
     wait_s: int = 0,
     status: int = 200,
 ) -> Response:
+    """The second step of a log-in."""
     values = {"next": local_path(wanted), "pending": pending, "refused": refused, "wait_s": wait_s}
     return render(context, request, None, "login_code.html", values, status=status)
 

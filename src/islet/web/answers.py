@@ -41,6 +41,8 @@ def page(context: WebContext, path: str, answer: Answer) -> Route:
             wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
             return RedirectResponse(f"/login?next={quote(wanted, safe='')}" if wanted != "/" else "/login", 303)
         except IsletError as error:
+            if viewer is not None:
+                note_refusal(context, request, viewer, error)
             return error_page(context, request, viewer, error)
 
     return Route(path, endpoint, methods=["GET"])
@@ -59,13 +61,27 @@ def async_api(context: WebContext, path: str, answer: AsyncAnswer, methods: tupl
     """An endpoint that answers JSON or a stream; errors are JSON with a reason."""
 
     async def endpoint(request: Request) -> Response:
+        viewer: Viewer | None = None
         try:
             viewer = await run_in_threadpool(viewer_of, context, request)
             return await answer(context, request, viewer)
         except IsletError as error:
+            if viewer is not None:
+                await run_in_threadpool(note_refusal, context, request, viewer, error)
             return error_json(error)
 
     return Route(path, endpoint, methods=list(methods))
+
+
+def note_refusal(context: WebContext, request: Request, viewer: Viewer, error: IsletError) -> None:
+    """A line in the audit trail where a decision was no: who wanted what, and why not. One for all alike within some
+    minutes, so that nobody fills the trail."""
+    if not isinstance(error, AccessDenied):
+        return
+    wanted = f"{request.method} {request.url.path}"[:200]
+    if context.refusals.is_new((viewer.name, wanted), context.now()):
+        action = f"refused: {error.reason}"
+        context.registry.note(action, "request", wanted, by=viewer.name, at_us=context.now())
 
 
 def error_json(error: IsletError) -> Response:

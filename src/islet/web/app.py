@@ -23,6 +23,7 @@ from islet.web import (
     research,
     rules,
     second_factor,
+    single_sign_on,
     streams,
     tokens,
 )
@@ -44,6 +45,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
     return [
         *account.routes(context, door),
         *second_factor.routes(context, door),
+        *single_sign_on.routes(context),
         *pages.routes(context),
         *rules.routes(context),
         *cohorts.routes(context),

@@ -12,10 +12,12 @@ from islet.model.time import Now
 from islet.notify.outbox import Outbox
 from islet.notify.recipients import Contact
 from islet.store.base import Registry, Store
+from islet.store.devices_base import Jobs
 from islet.store.principals import Principals
 from islet.web.addresses import Network
-from islet.store.devices_base import Jobs
 from islet.web.live import LiveHub
+from islet.web.oidc import Provider
+from islet.web.refusals import Refusals
 
 
 class Commits(Protocol):
@@ -78,6 +80,11 @@ class WebContext:
     """The wall's clock, by which codes of phones change; the platform's where it is not given."""
     proxies: tuple[Network, ...] = ()
     """Whose X-Forwarded-For is believed."""
+    provider: Provider | None = None
+    """An OpenID provider through which people log in."""
+    public_url: str = ""
+    """Where people reach the portal; what the request says where it is not given."""
+    refusals: Refusals = field(default_factory=Refusals)
     principals: Principals = field(init=False)
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from islet.errors import IsletError
-from islet.web.answers import error_page
+from islet.web.answers import error_page, note_refusal
 from islet.web.context import WebContext
 from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
 
@@ -31,6 +31,8 @@ def form(context: WebContext, path: str, change: Change) -> Route:
         except NotLoggedIn:
             return RedirectResponse("/login", 303)
         except IsletError as error:
+            if viewer is not None:
+                await run_in_threadpool(note_refusal, context, request, viewer, error)
             return await run_in_threadpool(error_page, context, request, viewer, error)
 
     return Route(path, endpoint, methods=["POST"])

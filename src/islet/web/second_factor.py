@@ -10,13 +10,13 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from islet.access.second_factor import new_second_factor, provisioning_uri, with_recovery_codes
-from islet.errors import AccessDenied, BadInput
+from islet.errors import BadInput
 from islet.store.second_factors import put_second_factor, read_second_factor
 from islet.web.addresses import address_of
 from islet.web.answers import page, render
 from islet.web.context import WebContext
 from islet.web.forms import form
-from islet.web.sessions import Door, TooManyAttempts, Viewer, begin_attempt, key_of, take_code
+from islet.web.sessions import Door, TooManyAttempts, Viewer, begin_attempt, own_viewer, take_code
 
 ISSUER: Final = "Islet"
 
@@ -28,13 +28,13 @@ def routes(context: WebContext, door: Door) -> list[BaseRoute]:
 
 def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """Whether there is one; while it is being made, the QR code."""
-    _check_own(viewer)
+    own_viewer(viewer)
     return _page(context, request, viewer)
 
 
 def change(door: Door, context: WebContext, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> Response:
     """Begin, confirm with a code, or (with a code again) take away or make new recovery codes."""
-    _check_own(viewer)
+    own_viewer(viewer)
     name, act, registry = viewer.user.name, fields.get("act", ""), context.registry
     address = address_of(request, context.proxies)
     factor = read_second_factor(registry, name)
@@ -83,15 +83,10 @@ def _page(
         "codes": codes or [],
         "wrong": wrong,
         "wait_s": wait_s,
+        "provider": "" if context.provider is None else context.provider.settings.name,
         "qr": _qr(provisioning_uri(factor, viewer.user.name, ISSUER)) if factor is not None and making else "",
     }
     return render(context, request, viewer, "second_factor.html", values, data={}, status=status)
-
-
-def _check_own(viewer: Viewer) -> None:
-    """Raises AccessDenied for who acts as somebody else, and for keys."""
-    if viewer.by or key_of(viewer) or viewer.principal.scope is not None:
-        raise AccessDenied("only the person themselves may do this")
 
 
 def _qr(text: str) -> Markup:

@@ -154,7 +154,18 @@ def _enter(context: WebContext, name: str, password: str) -> Entered | None:
     fits = verify_password(user.password_hash if user else _NOBODY, password)
     if user is None or not user.enabled or not fits:
         return None
-    factor = read_second_factor(context.registry, name)
+    return _passed(context, user)
+
+
+def enter_as(context: WebContext, name: str) -> Entered | None:
+    """For somebody whom a provider vouches for; None where they are disabled or gone."""
+    user = context.registry.user(name)
+    return _passed(context, user) if user is not None and user.enabled else None
+
+
+def _passed(context: WebContext, user: User) -> Entered:
+    """A session, or the wait for the second factor."""
+    factor = read_second_factor(context.registry, user.name)
     if factor is None or not factor.confirmed:
         return Entered(user=user, token=_new_session(context, user), waits=False)
     token, ends_us = new_token(), context.after_us(_WAITS_S)
@@ -165,6 +176,7 @@ def _enter(context: WebContext, name: str, password: str) -> Entered | None:
 def _new_session(context: WebContext, user: User) -> str:
     token, ends_us = new_token(), context.after_us(context.session_h * 3600)
     context.registry.create_session(token_hash(token), user.name, ends_us, context.now())
+    context.registry.note("logged in", "user", user.name, by=user.name, at_us=context.now())
     return token
 
 
@@ -202,6 +214,12 @@ def viewer_of(context: WebContext, connection: HTTPConnection) -> Viewer:
 def key_of(viewer: Viewer) -> str:
     """The id of the key that they came with; "" where it was a session, or a token made with a key."""
     return viewer.credential.removeprefix(_KEY) if viewer.credential.startswith(_KEY) else ""
+
+
+def own_viewer(viewer: Viewer) -> None:
+    """Raises AccessDenied for who acts as somebody else, and for keys and their tokens."""
+    if viewer.by or key_of(viewer) or viewer.principal.scope is not None:
+        raise AccessDenied("only the person themselves may do this")
 
 
 def still(context: WebContext, viewer: Viewer, audience: Audience, action: Action) -> bool:

@@ -45,6 +45,17 @@ REASONS: Final = {
     "the patient has withdrawn consent": _("The patient has withdrawn consent."),
     "nobody gives consent for a patient": _("Nobody gives consent for a patient."),
     "only a key makes tokens": _("Only a key makes tokens."),
+    "this log-in was not begun here": _("This log-in was not begun here, or too long ago. Begin again."),
+    "the answer comes from another provider": _("The answer comes from another provider."),
+    "the provider has refused the log-in": _("The provider has refused the log-in."),
+    "the provider did not take the code": _("The provider did not take the code. Begin again."),
+    "the provider's token is not good": _("What the provider says cannot be trusted. Tell the administrator."),
+    "the provider's token is for another application": _("What the provider says is for another application."),
+    "the provider cannot be reached": _("The provider cannot be reached. Log in with your password."),
+    "the account at the provider is linked to nobody here": _(
+        "This account is linked to nobody here. Log in with your password and link it under Second factor."
+    ),
+    "the account at the provider is linked to somebody else": _("This account is linked to somebody else."),
     "only the person themselves may do this": _("Only the person themselves may do this."),
     "nobody acts for an administrator": _("Nobody acts for an administrator."),
     "the one who acts for this user may not act for another": _("Who acts for somebody may not act for another."),
