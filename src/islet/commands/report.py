@@ -15,11 +15,14 @@ from islet.gathered import gathered, last_day
 from islet.model.people import Patient
 from islet.model.time import from_us
 from islet.opened import opened_registry
+from islet.patterns.findings import NO_WISHES, Wishes
 from islet.reports.forms import FORMS, Form, Kind, Wish, file_name, written
 from islet.reports.recorded import Recorded
 from islet.reports.seven_day import DAYS, TARGETS
 from islet.reports.voice import Voice
+from islet.searched import search
 from islet.settings import Settings
+from islet.store.person_days import wishes_of
 from islet.web.languages import LANGUAGES, words
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -107,18 +110,19 @@ def _report(settings: Settings, kind: Kind, days: int, asked: _Asked) -> None:
     if asked.everybody:
         _write_everybody(settings, kind, days, asked)
         return
+    wishes = NO_WISHES
     if asked.file is not None:
         one = of_file(
             asked.file, id=asked.file.stem, zone=asked.zone, unit=asked.file_unit, date_order=asked.date_order
         )
         until = asked.until or one.last_day() or from_us(wall_us()).date()
     else:
-        person = _patient(settings, asked.patient or "")
+        person, wishes = _patient(settings, asked.patient or "")
         with store_as_of_now(settings) as store:
             until = asked.until or last_day(store, person, wall_us())
             one = gathered(store, person, kind, days, until, named=False)
     wish = Wish(kind=kind, last=until, days=days, target=asked.target)
-    for path in _write(replace(one, label=asked.name), wish, asked):
+    for path in _write(replace(one, label=asked.name), wish, asked, wishes):
         click.echo(path)
 
 
@@ -127,27 +131,27 @@ def _write_everybody(settings: Settings, kind: Kind, days: int, asked: _Asked) -
     if str(asked.out) == "-":
         raise click.UsageError("--all writes files: give a folder with --out")
     with opened_registry(settings) as registry:
-        people = registry.patients()
+        people = [(one, wishes_of(registry, one.id)) for one in registry.patients()]
     done = empty = 0
     with (
         store_as_of_now(settings) as store,
         click.progressbar(people, label="reports", show_pos=True) as bar,
     ):
-        for person in bar:
+        for person, wishes in bar:
             until = asked.until or last_day(store, person, wall_us())
             one = gathered(store, person, kind, days, until, named=False)
             if not len(one.series):
                 empty += 1
                 continue
-            done += len(_write(one, Wish(kind=kind, last=until, days=days, target=asked.target), asked))
+            done += len(_write(one, Wish(kind=kind, last=until, days=days, target=asked.target), asked, wishes))
     click.echo(f"{done} files in {asked.out}; {empty} patients have no readings in these days")
 
 
-def _write(one: Recorded, wish: Wish, asked: _Asked) -> list[Path]:
+def _write(one: Recorded, wish: Wish, asked: _Asked, wishes: Wishes) -> list[Path]:
     """The report in each form, as a file of its own in the folder, or on the terminal."""
     paths: list[Path] = []
     for form in asked.forms or ("html",):
-        content = written(one, wish, form, asked.voice)
+        content = written(one, wish, form, asked.voice, found=search(wishes))
         if str(asked.out) == "-":
             click.echo(content, nl=False)
             continue
@@ -159,9 +163,9 @@ def _write(one: Recorded, wish: Wish, asked: _Asked) -> list[Path]:
     return paths
 
 
-def _patient(settings: Settings, id: str) -> Patient:
+def _patient(settings: Settings, id: str) -> tuple[Patient, Wishes]:
     with opened_registry(settings) as registry:
         found = registry.patient(id)
-    if found is None:
-        raise NotFound(f"there is no patient {id!r}; `islet patients list` shows all")
-    return found
+        if found is None:
+            raise NotFound(f"there is no patient {id!r}; `islet patients list` shows all")
+        return found, wishes_of(registry, id)

@@ -26,7 +26,7 @@ def stored_days(store: Store, patient: Patient, from_us: int, to_us: int, *, wis
         zone = ZoneInfo("UTC")
     return PersonDays(
         id=patient.id,
-        series=store.series(patient.id, from_us, to_us),
+        series=store.series(patient.id, from_us, to_us, sensor_only=True),
         events=tuple(decode_event(one.body.encode()) for one in reversed(documents)),
         zone=zone,
         diabetes=wishes.diabetes,

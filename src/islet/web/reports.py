@@ -21,6 +21,8 @@ from islet.reports.html import CONTENT_SECURITY_POLICY
 from islet.reports.seven_day import DAYS, TARGETS
 from islet.reports.texts import TARGETS as TARGET_NAMES
 from islet.reports.voice import Voice
+from islet.searched import search
+from islet.store.person_days import wishes_of
 from islet.web.answers import api, error_page, page, render
 from islet.web.context import WebContext, committed
 from islet.web.languages import LANGUAGES, language_of, words
@@ -112,7 +114,8 @@ def _report(context: WebContext, request: Request, viewer: Viewer, patient: Pati
     voice = Voice(language=language, translations=words(_one_of(tuple(LANGUAGES), language)).translations, unit=unit)
     named = viewer.user.role is not Role.APPLICATION
     recorded = gathered(context.store, patient, kind, wish.days, wish.last, named=named)
-    content = written(recorded, wish, form, voice)
+    found = search(wishes_of(context.registry, patient.id))
+    content = written(recorded, wish, form, voice, found=found)
     context.registry.note(f"read report {kind}", "patient", patient.id, by=viewer.user.name, at_us=context.now())
     headers = {"content-security-policy": CONTENT_SECURITY_POLICY}
     if form in ("pdf", "csv"):
