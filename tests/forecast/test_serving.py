@@ -145,7 +145,7 @@ def test_an_alarm_about_what_comes_ends_where_nothing_is_foretold_any_more() -> 
     assert [(change.rule, change.change) for change in after if change.rule == "low_soon"] == [("low_soon", "cleared")]
 
 
-def test_readings_that_came_half_a_day_late_raise_no_alarm_about_what_comes() -> None:
+def test_readings_that_came_a_day_late_raise_no_alarm_about_what_comes() -> None:
     assert {c.rule for c in take(shard(), falling(), FRESH_US + 1)} == {"low", "urgent_low"}
     assert {c.rule for c in take(shard(), falling(), FRESH_US)} == set(NAMES)
 
