@@ -1,5 +1,7 @@
 """Forecasts in the engine: the same whatever the order, the cuts and the restarts; none with a reason."""
 
+import pickle
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -179,3 +181,11 @@ def test_columns_say_what_the_forecast_says() -> None:
         assert np.isnan(risk) or table[row, place["risk_above_250_in_60_min_percent"]] == pytest.approx(
             risk * 1000, abs=0.51
         )
+
+
+def test_a_plan_with_its_model_can_be_sent_to_another_process() -> None:
+    again: Plan = pickle.loads(pickle.dumps(PLAN))
+    history, minute = np.linspace(90, 160, 144, dtype=np.float32)[None], np.zeros(1, np.float32)
+    assert again.foreteller is not None
+    assert again.foreteller(history, minute).tolist() == shipped()(history, minute).tolist()
+    assert standing(take(shard(again), falling())) == standing(take(shard(), falling()))
