@@ -189,3 +189,17 @@ def test_a_plan_with_its_model_can_be_sent_to_another_process() -> None:
     assert again.foreteller is not None
     assert again.foreteller(history, minute).tolist() == shipped()(history, minute).tolist()
     assert standing(take(shard(again), falling())) == standing(take(shard(), falling()))
+
+
+def test_a_late_reading_is_judged_by_the_same_twelve_hours_after_what_is_older_was_forgotten() -> None:
+    rows = [("p", 17 * k, 1200 + 30 * (k % 7)) for k in range(80)]  # of every past of 12 h, a point lies before it
+    straight, said = Kept(), Kept()
+    take(Shard(plan(PLAN.rules, foreteller=straight), EVERYBODY, lateness_us=LATENESS_US), rows)
+    one = Shard(plan(PLAN.rules, foreteller=said), EVERYBODY, lateness_us=LATENESS_US)
+    late = rows.pop(-8)
+    for row in rows:
+        take(one, [row])
+    again = Shard(one.plan, EVERYBODY, lateness_us=LATENESS_US)
+    again.load(one.dump())  # forgets what lies before the lateness bound and twelve hours
+    take(again, [late])
+    assert {key: said.said.get(key) for key in straight.said} == straight.said
