@@ -8,11 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 from islet.cli import main
+from islet.engine.rulebook import forecasting
 from islet.forecast.card import as_markdown
 from islet.forecast.forecaster import Forecaster, Reason
 from islet.forecast.model import from_bytes
 from islet.forecast.network import MEDIAN
 from islet.forecast.shipped import shipped_model
+from islet.opened import opened_registry
+from islet.settings import load
 from tests.forecast.conftest import recording
 
 
@@ -71,3 +74,16 @@ def test_the_shipped_card_holds_what_was_promised_of_coverage_and_risks() -> Non
     for share, found in figures["coverage"].items():
         assert abs(found - int(share) / 100) <= 0.02
     assert figures["errors"]["model"]["rmse"] < 0.9 * figures["errors"]["persistence"]["rmse"]
+
+
+def test_an_administrator_chooses_the_model_and_leaves_it_to_the_watch_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ISLET_DATA_DIR", str(tmp_path))
+    settings = load(None, {"ISLET_DATA_DIR": str(tmp_path)})
+    for given, model, by_hand in (("damped_slope", "damped_slope", True), ("auto", "damped_slope", False)):
+        ran = CliRunner().invoke(main, ["forecast", "use", given])
+        assert ran.exit_code == 0, ran.output
+        with opened_registry(settings) as registry:
+            now = forecasting(registry)
+        assert (now.model, now.by_hand) == (model, by_hand)

@@ -1,5 +1,7 @@
 """Forecasts in the engine: the same whatever the order, the cuts and the restarts; none with a reason."""
 
+import pickle
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -145,7 +147,7 @@ def test_an_alarm_about_what_comes_ends_where_nothing_is_foretold_any_more() -> 
     assert [(change.rule, change.change) for change in after if change.rule == "low_soon"] == [("low_soon", "cleared")]
 
 
-def test_readings_that_came_half_a_day_late_raise_no_alarm_about_what_comes() -> None:
+def test_readings_that_came_a_day_late_raise_no_alarm_about_what_comes() -> None:
     assert {c.rule for c in take(shard(), falling(), FRESH_US + 1)} == {"low", "urgent_low"}
     assert {c.rule for c in take(shard(), falling(), FRESH_US)} == set(NAMES)
 
@@ -179,3 +181,25 @@ def test_columns_say_what_the_forecast_says() -> None:
         assert np.isnan(risk) or table[row, place["risk_above_250_in_60_min_percent"]] == pytest.approx(
             risk * 1000, abs=0.51
         )
+
+
+def test_a_plan_with_its_model_can_be_sent_to_another_process() -> None:
+    again: Plan = pickle.loads(pickle.dumps(PLAN))
+    history, minute = np.linspace(90, 160, 144, dtype=np.float32)[None], np.zeros(1, np.float32)
+    assert again.foreteller is not None
+    assert again.foreteller(history, minute).tolist() == shipped()(history, minute).tolist()
+    assert standing(take(shard(again), falling())) == standing(take(shard(), falling()))
+
+
+def test_a_late_reading_is_judged_by_the_same_twelve_hours_after_what_is_older_was_forgotten() -> None:
+    rows = [("p", 17 * k, 1200 + 30 * (k % 7)) for k in range(80)]  # of every past of 12 h, a point lies before it
+    straight, said = Kept(), Kept()
+    take(Shard(plan(PLAN.rules, foreteller=straight), EVERYBODY, lateness_us=LATENESS_US), rows)
+    one = Shard(plan(PLAN.rules, foreteller=said), EVERYBODY, lateness_us=LATENESS_US)
+    late = rows.pop(-8)
+    for row in rows:
+        take(one, [row])
+    again = Shard(one.plan, EVERYBODY, lateness_us=LATENESS_US)
+    again.load(one.dump())  # forgets what lies before the lateness bound and twelve hours
+    take(again, [late])
+    assert {key: said.said.get(key) for key in straight.said} == straight.said

@@ -21,6 +21,7 @@ from islet.clock import wall_us
 from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rules import load_rules, plan
 from islet.engine.shard import Shard
+from islet.forecast.serving import shipped
 from islet.model.alerts import Alert, fold
 from islet.model.batch import RECEIVED, ReadingRow, readings_batch
 from islet.model.codec import encode_event
@@ -66,7 +67,7 @@ def undisturbed(
     days: Sent, settings: Settings, patients: Sequence[Patient], received_us: int
 ) -> set[tuple[object, ...]]:
     """The alerts of an engine that takes everything in at once and is never stopped."""
-    rules = plan(load_rules())
+    rules = plan(load_rules(), foreteller=shipped())
     lateness_us = round(settings.lateness_min * MINUTE_US)
     shard = Shard(rules, references(rules, NO_LAYERS, patients), lateness_us=lateness_us)
     alerts: dict[str, Alert | None] = {}

@@ -23,7 +23,7 @@ from islet.engine.told import WIDTH as EPISODE_WIDTH
 from islet.model.ahead import COLUMNS, LOOKS_BACK_US, POINTS, STEP_MIN, Foreteller
 from islet.model.time import HOUR_US, MINUTE_US
 
-FRESH_US: Final = 12 * HOUR_US
+FRESH_US: Final = 24 * HOUR_US
 """A reading that came later than this after it was measured is not taken in."""
 LONGEST_GAP_US: Final = 45 * MINUTE_US
 """Between two readings; wider ones are unknown, as in `islet.forecast.grid`."""

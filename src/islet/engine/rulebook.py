@@ -166,7 +166,7 @@ class RuleBook:
         foreteller = served(forecasting(self._registry).model)
         overrides = _overrides(self._registry.entries(EntryKind.RULE_SETTING))
         patients = self._registry.patients()
-        if before is not None and own == before.own and foreteller == before.plan.foreteller:
+        if before is not None and own == before.own and _name(before.plan.foreteller) == foreteller.name:
             if overrides == before.overrides and patients == self._patients:
                 return before  # something else changed
             planned, broken = before.plan, before.broken
@@ -223,6 +223,10 @@ def _planned(
         else:
             left_out = sorted(own.keys() - _names(taken[len(shipped) :]))
             return ready, tuple(Broken(name=name, reason=refused[name]) for name in left_out)
+
+
+def _name(foreteller: Foreteller | None) -> str:
+    return "" if foreteller is None else foreteller.name
 
 
 def _checked(name: str, text: str, beside: Sequence[Rule]) -> Rule:

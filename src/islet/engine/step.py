@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from islet.engine.advance import advance
 from islet.engine.changes import Changes
 from islet.engine.foresee import foresee
-from islet.engine.program import MOST_RULES
+from islet.engine.program import MOST_RULES, Program
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.said import CHANGE_WIDTH, CLEARED
 from islet.engine.series import (
@@ -30,7 +30,7 @@ from islet.engine.series import (
 )
 from islet.engine.silences import fold_tick
 from islet.engine.state import EngineState, Ruled
-from islet.model.ahead import POINTS
+from islet.model.ahead import POINTS, Foreteller
 from islet.model.alerts import AlertChange
 from islet.model.time import DAY_US, HOUR_US
 
@@ -95,13 +95,11 @@ def step(
     state.make_series(known)
     state.make_room(len(rows.times_us) + len(context_rows.times_us))
     tally = np.zeros(TALLIES, np.int64)
+    if plan.foreteller is not None:
+        return _foreseen(state, rows, plan.program, plan.foreteller, tally)
     history = np.zeros(len(rows.times_us), np.bool_)
     context_history = np.zeros(len(context_rows.times_us), np.bool_)
     memory = (state.series, state.pool, state.heap, state.devices.hashes, state.profiles, state.bounds)
-    if plan.foreteller is not None:
-        state.pool, changes = foresee(memory, rows, plan.program, state.windows, plan.foreteller, tally)
-        said = Changes(changes, state.patients, state.devices, state.rules)
-        return Output(said=said, evaluations=int(tally[EVALUATIONS]), overflows=int(tally[OVERFLOW]))
     state.pool, changes = advance(
         *memory, context_rows, rows, plan.program, state.windows, tally, context_history, history
     )
@@ -116,6 +114,15 @@ def step(
         history_rows=np.flatnonzero(history) if tally[HISTORY] else _NO_ROWS,
         context_history_rows=np.flatnonzero(context_history) if tally[HISTORY] else _NO_ROWS,
     )
+
+
+def _foreseen(
+    state: EngineState, rows: Rows, program: Program, foreteller: Foreteller, tally: NDArray[np.int64]
+) -> Output:
+    memory = (state.series, state.pool, state.heap, state.devices.hashes, state.profiles, state.bounds)
+    state.pool, changes = foresee(memory, rows, program, state.windows, foreteller, tally)
+    said = Changes(changes, state.patients, state.devices, state.rules)
+    return Output(said=said, evaluations=int(tally[EVALUATIONS]), overflows=int(tally[OVERFLOW]))
 
 
 def tick(state: EngineState, now_us: int, reference: Reference, plan: Ruled) -> Output:

@@ -78,18 +78,8 @@ def _features(history: Array, minute: Array, out: Array) -> None:
         for k in range(_HOUR):
             at = LOOKS_BACK - _HOUR + k
             out[row, _LAGS + _HOURS + k] = rest[at] - rest[at - 1]
-        total, squares, low, high = 0.0, 0.0, np.float32(0), np.float32(0)
-        for k in range(LOOKS_BACK):
-            total += rest[k]
-            squares += np.float64(rest[k]) * rest[k]
-            low = min(low, rest[k])
-            high = max(high, rest[k])
-        mean = total / LOOKS_BACK
         out[row, _LEVEL] = now - _CENTRE
-        out[row, _LEVEL + 1] = mean
-        out[row, _SPREAD] = np.sqrt(max(squares / LOOKS_BACK - mean * mean, 0.0))
-        out[row, _LEVEL + 3] = low
-        out[row, _LEVEL + 4] = high
+        _spread(rest, out[row, _LEVEL + 1 : _LEVEL + 5])
         rough = 0.0
         for k in range(LOOKS_BACK - _LAGS + 1, LOOKS_BACK):
             rough += abs((rest[k] - rest[k - 1]) - (rest[k - 1] - rest[k - 2]))
@@ -101,6 +91,20 @@ def _features(history: Array, minute: Array, out: Array) -> None:
             sine, cosine = np.sin((k + 1) * angle), np.cos((k + 1) * angle)
             out[row, _LEVEL + 13 + 2 * k] = 0.0 if np.isnan(sine) else sine
             out[row, _LEVEL + 14 + 2 * k] = 0.0 if np.isnan(cosine) else cosine
+
+
+@_compiled
+def _spread(rest: Array, out: Array) -> None:
+    """Mean, standard deviation, lowest and highest."""
+    total, squares, low, high = 0.0, 0.0, np.float32(0), np.float32(0)
+    for k in range(LOOKS_BACK):
+        total += rest[k]
+        squares += np.float64(rest[k]) * rest[k]
+        low = min(low, rest[k])
+        high = max(high, rest[k])
+    mean = total / LOOKS_BACK
+    out[0], out[1] = mean, np.sqrt(max(squares / LOOKS_BACK - mean * mean, 0.0))
+    out[2], out[3] = low, high
 
 
 @_compiled
