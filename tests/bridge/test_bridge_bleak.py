@@ -14,10 +14,11 @@ from islet.decode.ble_control import RECORDS
 from islet.decode.ble_events import utc
 from islet.model.events import DeviceStatus, Reading
 from islet.model.time import to_us
+from tests.bridge.extra import require
 from tests.bridge.memory import FrontDoor, MemoryLink
 from tests.bridge.sensors import MIDNIGHT, Device, Sensor, WithBattery
 
-pytest.importorskip("bleak", reason="the extra `ble` is not installed")
+require("bleak")
 
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic

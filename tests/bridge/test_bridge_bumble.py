@@ -12,11 +12,12 @@ from islet.decode import ble_cgm, ble_glucose
 from islet.errors import IsletError
 from islet.model.events import Meal, Reading
 from islet.model.time import to_us
+from tests.bridge.extra import require
 from tests.bridge.memory import FrontDoor
 from tests.bridge.sensors import MIDNIGHT, Meter, Sensor, WithBattery
 from tests.platform.process import free_port
 
-pytest.importorskip("bumble", reason="the extra `ble` is not installed")
+require("bumble")
 
 from islet.bridge.bumble_radio import BumbleRadio
 from islet.bridge.link import LinkLost

@@ -19,10 +19,11 @@ from islet.model.topics import Topic
 from islet.opened import opened_log, opened_registry
 from islet.provision import ensure_worn
 from islet.settings import Settings, load
+from tests.bridge.extra import require
 from tests.bridge.sensors import Sensor
 from tests.platform.process import PlatformProcess, free_port
 
-pytest.importorskip("bumble", reason="the extra `ble` is not installed")
+require("bumble")
 
 from tests.bridge.virtual import SENSOR_ADDRESS, on_the_air
 
