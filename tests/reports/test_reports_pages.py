@@ -175,15 +175,49 @@ def test_every_form_of_an_empty_person_is_a_file(form: str, missing: Missing) ->
     assert content.startswith({"html": b"<!doctype", "pdf": b"%PDF", "csv": b"\xef\xbb\xbf", "json": b"{"}[form])
 
 
+def test_too_many_lows_are_said_before_praise_ends() -> None:
+    """In range above its goal, and lows above theirs."""
+    html = seven_day_html(seven_day(made(([100.0] * 20 + [60.0] * 6) * 77), STANDARD, last=SUNDAY), ENGLISH)
+    assert "You have reached the goal of over 70 %." in html
+    assert "of the time was below 70\xa0mg/dL; the goal is under 4 %. Lows come first." in html
+
+
+LOWS = [100.0] * 20 + [60.0] * 6
+"""Seven lows a day: more than the patient's page lists."""
+
+
 @pytest.mark.parametrize("voice", [ENGLISH, CHINESE], ids=["en", "zh-CN"])
-def test_a_week_is_three_pages_of_paper(voice: Voice, missing: Missing) -> None:
-    """One for the patient, one for the care team, one of evidence."""
+@pytest.mark.parametrize("whose", ["simulated", "lows"])
+def test_the_patient_and_the_care_team_have_one_sheet_of_paper_each(whose: str, voice: Voice, missing: Missing) -> None:
+    """Also with advice, the longest that there are (about 250 letters, 90 in Chinese)."""
     try:
         from weasyprint import HTML
     except (ImportError, OSError):
         missing("WeasyPrint")
-    html = written(simulated(14), Wish(kind="seven-day", last=SUNDAY), "html", voice).decode()
-    assert len(HTML(string=html).render().pages) == 3
+    person = simulated(14) if whose == "simulated" else made(LOWS * 150)
+    long = "请在就寝前查看血糖。" * 9 if voice is CHINESE else "Look at your glucose before you go to bed. " * 6
+    found = [
+        Found(
+            kind="advice",
+            name=str(number),
+            severity="serious",
+            title="Lows at night",
+            text=long,
+            evidence=(MONDAY,),
+            confidence="sure",
+            source="doi:10.1/x",
+            clinician=True,
+        )
+        for number in range(5)
+    ]
+    report = seven_day(person, STANDARD, last=SUNDAY, found=found)
+    document = HTML(string=seven_day_html(report, voice)).render()
+    begins = dict[str, int]()
+    for number, page in enumerate(document.pages):
+        for name in page.anchors:
+            begins.setdefault(name, number)
+    assert (begins["patient"], begins["doctor"], begins["evidence"]) == (0, 1, 2)
+    assert len(document.pages) <= 5
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/x.png", "file:///etc/hostname", "data:image/png;base64,AA=="])

@@ -32,7 +32,9 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
 """For a page that is served: its own style sheet, and nothing else."""
 
 _SHOWN_EPISODES: Final = 40
-_SHOWN_LOWS: Final = 6
+_SHOWN_LOWS: Final = 4
+_SHOWN_ADVICE: Final = 2
+"""On the patient's page; the last page has all, with what they rest on."""
 
 
 def seven_day_html(report: SevenDay, voice: Voice) -> str:
@@ -54,6 +56,7 @@ def seven_day_html(report: SevenDay, voice: Voice) -> str:
         "kinds": Counter(one.kind for one in report.episodes),
         "episodes": report.episodes[:_SHOWN_EPISODES],
         "more_episodes": max(0, len(report.episodes) - _SHOWN_EPISODES),
+        "shown_advice": _SHOWN_ADVICE,
         "best": texts.best_day(report),
     }
     return _page("seven_day.html", report, voice, values)
