@@ -89,7 +89,7 @@ async def _run(options: argparse.Namespace) -> None:
         folder, wall_us, Privacy(details, texts=not options.no_texts), most_events=max(1, options.most_events)
     )
     with contextlib.closing(device):
-        tls = None if options.plain else ssl.create_default_context(cafile=options.authority)
+        tls = None if options.plain else _tls(options.authority)
         person = pseudonym(_secret(device, "pseudonym_key"), details[0] if details else "")
         credentials = await _credentials(options, device, person, tls)
         address = _address(options, credentials.host, tls)
@@ -106,6 +106,13 @@ async def _run(options: argparse.Namespace) -> None:
             facts={"agent": {"pseudonym": person}},
         )
         await _until_signal(agent, device, options)
+
+
+def _tls(authority: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=authority)
+    except OSError:
+        raise IsletError(f"authority {authority}: expected a PEM file with the platform's authority") from None
 
 
 def _only_one(folder: Path) -> None:

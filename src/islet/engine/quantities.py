@@ -40,7 +40,6 @@ _LEVELS: Final[dict[type, dict[str, str]]] = {
 """Which fields of an event are values, by quantity."""
 
 
-
 class _Row(NamedTuple):
     patient: str
     device: str
