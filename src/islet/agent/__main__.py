@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import random
@@ -163,12 +164,12 @@ def _address(options: argparse.Namespace, host: str, tls: ssl.SSLContext | None)
 async def _credentials(
     options: argparse.Namespace, device: Device, person: str, tls: ssl.SSLContext | None
 ) -> ConnectionString:
-    """What was given, or what an earlier run has got; a claim code is redeemed only when there is nothing yet."""
+    """What was given, or what an earlier run has got; a claim code is redeemed once, another one again."""
     given = options.connection_string or os.environ.get("ISLET_AGENT_CONNECTION_STRING", "")
     if given:
         return parse_connection_string(given)
-    kept = device.disk.kept("connection_string")
-    if kept is not None:
+    kept, claimed = device.disk.kept("connection_string"), hashlib.sha256(options.claim.encode()).digest()
+    if kept is not None and (not options.claim or device.disk.kept("claimed") == claimed):
         return parse_connection_string(kept.decode())
     key = options.key or os.environ.get("ISLET_AGENT_KEY", "")
     if options.claim and options.platform:
@@ -181,7 +182,9 @@ async def _credentials(
             "this device is not registered: give --platform and --claim, --scope, --register and --key, or"
             " --connection-string"
         )
-    device.disk.keep("connection_string", format_connection_string(found).encode())
+    with device.disk.together():
+        device.disk.keep("connection_string", format_connection_string(found).encode())
+        device.disk.keep("claimed", claimed)
     return found
 
 
