@@ -1,8 +1,14 @@
 """`islet agent` as a command: what it needs, and what it refuses."""
 
+import asyncio
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+from islet.gateways.certificates import ensure_certificates, server_ssl_context
+from islet.model.topics import Topic
+from tests.gateways.door import Door, reading
 
 KEY = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 HEAVY = ("numpy", "pyarrow", "numba", "apsw", "duckdb", "cryptography", "httpx", "starlette", "click", "structlog")
@@ -36,3 +42,24 @@ def test_two_do_not_share_a_folder(tmp_path: Path) -> None:
         finally:
             first.terminate()
     assert first.returncode == 0
+
+
+async def test_it_speaks_tls_and_sends_what_comes_on_standard_input(tmp_path: Path) -> None:
+    real_us = time.time_ns() // 1000  # noqa: TID251 (OpenSSL checks certificates by the machine's clock)
+    certificates = ensure_certificates(tmp_path / "tls", "localhost", real_us)
+    async with Door.opened(hub="localhost", wall_now=lambda: real_us, tls=server_ssl_context(certificates)) as door:
+        key = door.add_device("box-1").primary_key
+        command = [sys.executable, "-m", "islet.agent", "--folder", str(tmp_path / "agent"), "--stdin"]
+        command += ["--mqtt", f"localhost:{door.port}", "--authority", str(certificates.authority)]
+        command += ["--connection-string", f"HostName=localhost;DeviceId=box-1;SharedAccessKey={key}"]
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+        assert process.stdin is not None
+        process.stdin.write(reading(101) + b"\n?\n" + reading(102))
+        process.stdin.close()
+        async with asyncio.timeout(20):
+            while not door.rows(Topic.GLUCOSE_READINGS):
+                await asyncio.sleep(0.05)
+        process.terminate()
+        assert await process.wait() == 0
+        assert door.rows(Topic.GLUCOSE_READINGS)[0]["value"] == 101

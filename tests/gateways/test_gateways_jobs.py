@@ -18,7 +18,7 @@ from islet.decode.mqtt_packets import Publish, Suback, Subscribe
 from islet.errors import BadInput
 from islet.gateways.device_jobs import JobRunner, check_job
 from islet.gateways.http_jobs import read_job
-from islet.model.time import MINUTE_US, SECOND_US, iso
+from islet.model.time import HOUR_US, MINUTE_US, SECOND_US, iso
 from islet.store.devices_base import Command, JobStatus, Step
 from tests.gateways.calls import as_policy, calls
 from tests.gateways.door import NOW_US, Door, Peer
@@ -173,6 +173,26 @@ async def test_a_command_job_says_what_became_of_each_command(door: Door, clock:
     clock.now_us += 10 * MINUTE_US
     job = await ended(door)
     assert [job["deviceJobStatistics"][f"{word}Count"] for word in ("device", "succeeded", "failed")] == [3, 1, 2]
+
+
+async def test_a_command_that_nobody_fetched_for_two_days_is_sent_again_while_there_is_time(
+    door: Door, clock: Clock
+) -> None:
+    lasts_s = 5 * 86_400
+    command = {"command": "locate"}
+    await put(
+        door,
+        deviceIds=["pump-0"],
+        type="scheduleCommand",
+        cloudToDeviceMessage=command,
+        maxExecutionTimeInSeconds=lasts_s,
+    )
+    await until(lambda: door.devices.pending_commands() == {"pump-0": 1})
+    clock.now_us += 49 * HOUR_US
+    door.devices.expire_commands(clock.now_us)
+    await until(lambda: any(step.reason for step in door.devices.job_steps("j-1")))
+    clock.now_us += 10 * MINUTE_US
+    await until(lambda: door.devices.pending_commands() == {"pump-0": 1})
 
 
 async def test_a_full_mailbox_is_tried_again(door: Door, clock: Clock) -> None:

@@ -11,7 +11,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import httpx
 import pytest
@@ -34,30 +33,33 @@ from tests.platform.process import PlatformProcess
 
 ROUNDS = int(os.environ.get("ISLET_CRASH_ROUNDS", "1"))
 SEED = int(os.environ.get("ISLET_CRASH_SEED", str(random.randrange(10**6))))
-READINGS = 2000  # a round
+READINGS = 1000  # a round
 _PATIENCE_S = 60.0 + 12.0 * ROUNDS
 
 
-@pytest.fixture
-def platform(tmp_path: Path) -> Iterator[PlatformProcess]:
-    folder = tmp_path / "platform"
-    folder.mkdir()
-    one = PlatformProcess(folder)
+@pytest.fixture(scope="module")  # a platform takes seconds of CPU to start
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PlatformProcess]:
+    one = PlatformProcess(tmp_path_factory.mktemp("platform"))
+    one.start()
+    one.wait_until_ready()
     yield one
     one.kill()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def settings(platform: PlatformProcess) -> Settings:
     return load(None, {"ISLET_DATA_DIR": str(platform.data_dir)})
 
 
-@pytest.fixture
-def agent(tmp_path: Path, platform: PlatformProcess, settings: Settings) -> Iterator[AgentProcess]:
+@pytest.fixture(scope="module")
+def agent(
+    tmp_path_factory: pytest.TempPathFactory, platform: PlatformProcess, settings: Settings
+) -> Iterator[AgentProcess]:
     with opened_registry(settings) as registry:
         registry.put_patient(Patient(id="anna"))
         code = make_claim(registry, "box-1", "anna", by="test", now_us=wall_us())
-    one = AgentProcess(tmp_path / "agent", platform, code)
+    one = AgentProcess(tmp_path_factory.mktemp("boxes") / "agent", platform, code)
+    one.start()
     yield one
     one.kill()
 
@@ -124,9 +126,6 @@ def test_agent_and_platform_killed_under_load_lose_and_double_nothing(
 ) -> None:
     print(f"ISLET_CRASH_SEED={SEED}")
     rng = random.Random(SEED)
-    platform.start()
-    platform.wait_until_ready()
-    agent.start()
     sent = readings(READINGS * ROUNDS, wall_us() - HOUR_US)
     sensor = Sensor(agent.socket, [encode_event(one) for one in sent])
     sensor.start()
@@ -153,9 +152,6 @@ def _goes_on(sensor: Sensor, before: int) -> bool:
 def test_commands_are_done_once_though_they_come_again_after_each_crash(
     platform: PlatformProcess, agent: AgentProcess, settings: Settings
 ) -> None:
-    platform.start()
-    platform.wait_until_ready()
-    agent.start()
     hub = Hub(platform, settings)
     wait_for(lambda: "agent" in hub.reported())
     assert agent.rss_kb() < 64 * 1024
@@ -173,7 +169,11 @@ def test_commands_are_done_once_though_they_come_again_after_each_crash(
     assert len(buzzed) == len(set(buzzed)), "never twice"
     states = hub.states()
     assert {id for id, state in states.items() if state == "done" and id.startswith("buzz")} <= set(buzzed)
-    answer = hub.call("POST", "/twins/box-1/methods", {"methodName": "setInterval", "payload": {"minutes": 3}}).json()
+    answer = hub.call(
+        "POST",
+        "/twins/box-1/methods",
+        {"methodName": "setInterval", "payload": {"minutes": 3}, "connectTimeoutInSeconds": 20},
+    ).json()
     assert (answer["status"], answer["payload"]["state"]) == (200, "done")
     wait_for(lambda: hub.reported().get("intervalMin") == 3)
     check_jobs(settings, platform, hub)

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import random
@@ -89,7 +90,7 @@ async def _run(options: argparse.Namespace) -> None:
         folder, wall_us, Privacy(details, texts=not options.no_texts), most_events=max(1, options.most_events)
     )
     with contextlib.closing(device):
-        tls = None if options.plain else ssl.create_default_context(cafile=options.authority)
+        tls = None if options.plain else _tls(options.authority)
         person = pseudonym(_secret(device, "pseudonym_key"), details[0] if details else "")
         credentials = await _credentials(options, device, person, tls)
         address = _address(options, credentials.host, tls)
@@ -106,6 +107,13 @@ async def _run(options: argparse.Namespace) -> None:
             facts={"agent": {"pseudonym": person}},
         )
         await _until_signal(agent, device, options)
+
+
+def _tls(authority: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=authority)
+    except OSError:
+        raise IsletError(f"authority {authority}: expected a PEM file with the platform's authority") from None
 
 
 def _only_one(folder: Path) -> None:
@@ -156,12 +164,12 @@ def _address(options: argparse.Namespace, host: str, tls: ssl.SSLContext | None)
 async def _credentials(
     options: argparse.Namespace, device: Device, person: str, tls: ssl.SSLContext | None
 ) -> ConnectionString:
-    """What was given, or what an earlier run has got; a claim code is redeemed only when there is nothing yet."""
+    """What was given, or what an earlier run has got; a claim code is redeemed once, another one again."""
     given = options.connection_string or os.environ.get("ISLET_AGENT_CONNECTION_STRING", "")
     if given:
         return parse_connection_string(given)
-    kept = device.disk.kept("connection_string")
-    if kept is not None:
+    kept, claimed = device.disk.kept("connection_string"), hashlib.sha256(options.claim.encode()).digest()
+    if kept is not None and (not options.claim or device.disk.kept("claimed") == claimed):
         return parse_connection_string(kept.decode())
     key = options.key or os.environ.get("ISLET_AGENT_KEY", "")
     if options.claim and options.platform:
@@ -174,7 +182,9 @@ async def _credentials(
             "this device is not registered: give --platform and --claim, --scope, --register and --key, or"
             " --connection-string"
         )
-    device.disk.keep("connection_string", format_connection_string(found).encode())
+    with device.disk.together():
+        device.disk.keep("connection_string", format_connection_string(found).encode())
+        device.disk.keep("claimed", claimed)
     return found
 
 

@@ -188,7 +188,7 @@ class JobRunner:
     async def _do(self, job: DeviceJob, step: JobStep) -> None:
         try:
             if step.command is not None:
-                await self._follow(step)
+                await self._follow(job, step)
             elif job.kind is JobKind.TWIN:
                 await self._exchange.change_twin(step.address, parse_service_twin(job.body))
                 await self._ended(step, Step.COMPLETED)
@@ -215,9 +215,8 @@ class JobRunner:
         """Into the mailbox, and from then on it is looked at now and again what became of it."""
         body = msgspec.json.encode(job.body)
         command = Command(body=body, properties={"$.mid": job.id, "$.ct": "application/json"}, expires_us=job.until_us)
-        soon_us = self._exchange.wall_now() + self._pause_us
-
-        devices, running = self._exchange.devices, structs.replace(step, step=Step.RUNNING, next_us=soon_us)
+        devices, now_us = self._exchange.devices, self._exchange.wall_now()
+        running = structs.replace(step, step=Step.RUNNING, changed_us=now_us, next_us=now_us + self._pause_us)
 
         def put() -> bool:
             if not devices.put_job_step(running):  # the job has ended meanwhile
@@ -228,14 +227,18 @@ class JobRunner:
         if await self._exchange.write(put):
             self._exchange.command_waits(step.address)
 
-    async def _follow(self, step: JobStep) -> None:
+    async def _follow(self, job: DeviceJob, step: JobStep) -> None:
         number = step.command
         assert number is not None
         outcome = await self._exchange.write(lambda: self._exchange.devices.command_outcome(number))
-        if outcome is None:
-            await self._put(structs.replace(step, next_us=self._exchange.wall_now() + self._pause_us))
+        if outcome is None:  # the longer it waits, the more seldom it is looked at
+            now_us = self._exchange.wall_now()
+            pause_us = min(max(self._pause_us, (now_us - step.changed_us) // 4), LONGEST_PAUSE_US)
+            await self._put(structs.replace(step, next_us=now_us + pause_us))
         elif outcome is Outcome.SUCCESS:
             await self._ended(step, Step.COMPLETED)
+        elif outcome is Outcome.EXPIRED and self._exchange.wall_now() < job.until_us:  # no mailbox keeps one so long
+            await self._again(job, structs.replace(step, command=None), "the device has not fetched it for two days")
         else:
             await self._ended(step, Step.FAILED, reason=f"the command ended: {outcome.value}")
 
