@@ -217,7 +217,7 @@ async def test_behind_a_trusted_proxy_a_guesser_does_not_keep_the_nurse_out(site
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_reason_is_told_in_the_readers_language(language: str) -> None:
-    rows = [one.reason for rows in (*OF_ROLE.values(), *OF_RIGHT.values()) for one in rows]
+    rows = [one.reason for rows in (*OF_ROLE.values(), *OF_RIGHT.values()) for one in rows.values()]
     said = {*rows, NOT_ASSIGNED, NOT_IN_ROLE, NOT_IN_KEY, NOT_IN_POLICY, GRANTED, REFUSED, CONSENTED, WITHDRAWN}
     text = words(language).text
     assert [one for one in said if reason(text, one) == one] == []
