@@ -89,8 +89,8 @@ def test_a_hub_policy_is_told_what_it_lacks() -> None:
 
 
 def test_nobody_but_devices_sends_readings_and_nobody_but_the_patient_consents() -> None:
-    senders = {role for role, rows in OF_ROLE.items() if any(one.filter == ("event",) for one in rows)}
-    consenting = {role for role, rows in OF_ROLE.items() if any(one.filter == ("consent",) for one in rows)}
+    senders = {role for role, rows in OF_ROLE.items() if any(one.filter == ("event",) for one in rows.values())}
+    consenting = {role for role, rows in OF_ROLE.items() if any(one.filter == ("consent",) for one in rows.values())}
     assert (senders, consenting) == ({Role.DEVICE}, {Role.PATIENT})
 
 

@@ -65,12 +65,13 @@ def test_a_refusal_is_asked_before_the_role(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--to user/nobody", "there is no user/nobody"),
-        ("--to nurse", "expected user/"),
-        ("--to user/mirror", "there is no user/mirror"),
+        ("--to user/nobody --action view", "there is no user/nobody"),
+        ("--to nurse --action view", "expected user/"),
+        ("--to user/mirror --action view", "there is no user/mirror"),
         ("--to user/nurse --for p-9", "there is no patient"),
-        ("--to user/nurse --subjects weather", "is no subject"),
-        ("--to user/nurse --priority 5", "priority: expected"),
+        ("--to user/nurse --action view --subjects weather", "is no subject"),
+        ("--to user/nurse --priority 5 --action view", "priority: expected"),
+        ("--to user/nurse", "expected an action or a patient"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_was_expected(directory: Path, words: str, said: str) -> None:
@@ -85,6 +86,10 @@ def test_consent_is_withdrawn_and_given_again(directory: Path) -> None:
     assert run(directory, "permissions grant --to user/anna --for p-1")[0] == 0
     assert run(directory, "permissions consent anna p-1 --withdraw --on letter")[0] == 0
     assert run(directory, ask)[1].startswith("no: the patient has withdrawn consent")
+    id = run(directory, "permissions list --to user/anna")[1].split("\t")[1]
+    assert id == "consent anna p-1"
+    refused = CliRunner().invoke(main, ["--data-dir", str(directory), "permissions", "revoke", id])
+    assert (refused.exit_code, "only the patient" in refused.output) == (1, True)
     assert run(directory, "permissions consent anna p-1 --on letter")[0] == 0
     assert run(directory, ask)[1].startswith("yes")
     assert run(directory, "permissions consent nurse p-1 --on letter")[0] == 1

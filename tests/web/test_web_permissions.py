@@ -56,7 +56,17 @@ async def test_an_administrator_grants_on_the_page_and_it_holds_at_once(site: Si
     assert [(one.action, one.by) for one in acts(site)] == [("added", "admin"), ("removed", "admin")]
 
 
-@pytest.mark.parametrize("field", [{"days": "-1"}, {"days": "x"}, {"priority": "5"}, {"action": "fly"}])
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"issued_to": ""},
+        {"action": "", "principal_for": ""},
+        {"days": "-1"},
+        {"days": "x"},
+        {"priority": "5"},
+        {"action": "fly"},
+    ],
+)
 async def test_a_permission_that_cannot_be_is_refused(site: Site, field: dict[str, str]) -> None:
     answer = await site.client("admin").post("/permissions", data=GRANT | field, headers=SAME)
     assert answer.status_code == 400
@@ -86,6 +96,8 @@ async def test_a_patient_withdraws_consent_and_gives_it_again(site: Site) -> Non
     assert (await ada.post("/consents", data=fields | {"act": "withdraw"}, headers=SAME)).status_code == 303
     refused = await anna.get("/patients/p-1")
     assert (refused.status_code, "The patient has withdrawn consent." in refused.text) == (403, True)
+    lift = {"act": "revoke", "id": "consent anna p-1"}
+    assert (await site.client("admin").post("/permissions", data=lift, headers=SAME)).status_code == 403
     assert (await ada.post("/consents", data=fields | {"act": "give"}, headers=SAME)).status_code == 303
     assert (await anna.get("/patients/p-1")).status_code == 200
 
@@ -205,7 +217,7 @@ async def test_behind_a_trusted_proxy_a_guesser_does_not_keep_the_nurse_out(site
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_reason_is_told_in_the_readers_language(language: str) -> None:
-    rows = [one.reason for rows in (*OF_ROLE.values(), *OF_RIGHT.values()) for one in rows]
+    rows = [one.reason for rows in (*OF_ROLE.values(), *OF_RIGHT.values()) for one in rows.values()]
     said = {*rows, NOT_ASSIGNED, NOT_IN_ROLE, NOT_IN_KEY, NOT_IN_POLICY, GRANTED, REFUSED, CONSENTED, WITHDRAWN}
     text = words(language).text
     assert [one for one in said if reason(text, one) == one] == []

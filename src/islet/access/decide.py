@@ -1,7 +1,6 @@
 """One function decides for every door, page, query and stream. Default: no."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from itertools import chain
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -37,14 +36,25 @@ def decide(principal: Principal, action: Action, patient: str | None = None) -> 
     The first permission that fits decides: those granted by priority (of one priority a refusal goes first), then those
     of the role or of the hub policy. A device sends for the patient it belongs to; that patient is in its principal.
     """
+    return _decide(principal, action, patient, principal.patients)
+
+
+def _decide(principal: Principal, action: Action, patient: str | None, own: Collection[str]) -> Decision:
+    """`own`: the principal's patients, in whatever finds them fastest."""
     if principal.scope is not None and action not in principal.scope:
         return Decision(False, NOT_IN_KEY)
     verb, subject = MEANING[action]
-    for one in _in_order(principal):
+    for one in principal.granted:
         fits = (one.action is None or one.action is verb) and (not one.filter or subject in one.filter)
-        if fits and _is_for(one, principal, patient):
-            return Decision(one.authorized, one.reason or (GRANTED if one.authorized else REFUSED), one.id)
-    return Decision(False, _why_not(principal, action))
+        if fits and _is_for(one, own, patient):
+            return _by(one)
+    defaults = _defaults(principal, action)
+    for one in defaults:
+        if _is_for(one, own, patient):
+            return _by(one)
+    if principal.kind is Kind.SERVICE:
+        return Decision(False, NOT_IN_POLICY)
+    return Decision(False, NOT_ASSIGNED if defaults else NOT_IN_ROLE)
 
 
 def visible(principal: Principal, patient: str) -> bool:
@@ -66,29 +76,28 @@ def seen(principal: Principal, action: Action, everybody: Callable[[], Iterable[
 
 
 def _allowed(principal: Principal, action: Action, patients: Collection[str]) -> frozenset[str]:
-    return frozenset(patient for patient in patients if decide(principal, action, patient).allowed)
+    own = frozenset(principal.patients)
+    return frozenset(patient for patient in patients if _decide(principal, action, patient, own).allowed)
 
 
-def _in_order(principal: Principal) -> Iterator[Permission]:
-    of_role = OF_ROLE[principal.role] if principal.role is not None else ()
-    rights = chain.from_iterable(OF_RIGHT.get(right, ()) for right in principal.rights)
-    return chain(principal.granted, of_role, rights)
+def _by(permission: Permission) -> Decision:
+    reason = permission.reason or (GRANTED if permission.authorized else REFUSED)
+    return Decision(permission.authorized, reason, permission.id)
 
 
-def _is_for(permission: Permission, principal: Principal, patient: str | None) -> bool:
+def _defaults(principal: Principal, action: Action) -> list[Permission]:
+    """What comes with the role, or with the hub policy's rights."""
+    of_role = OF_ROLE[principal.role].get(action) if principal.role is not None else None
+    found = [] if of_role is None else [of_role]
+    return found + [row for right in principal.rights if (row := OF_RIGHT.get(right, {}).get(action)) is not None]
+
+
+def _is_for(permission: Permission, own: Collection[str], patient: str | None) -> bool:
     """Whether the permission is about that patient. A question about all fits what allows any, and refuses all."""
     if permission.principal_for == "":
         return True
     if patient is None:
-        return permission.authorized and (permission.principal_for != ASSIGNED or bool(principal.patients))
+        return permission.authorized and (permission.principal_for != ASSIGNED or bool(own))
     if permission.principal_for == ASSIGNED:
-        return EVERYBODY in principal.patients or patient in principal.patients
+        return patient in own or EVERYBODY in own
     return patient == permission.principal_for
-
-
-def _why_not(principal: Principal, action: Action) -> str:
-    if principal.kind is Kind.SERVICE:
-        return NOT_IN_POLICY
-    verb, subject = MEANING[action]
-    includes = any(one.action is verb and subject in one.filter for one in _in_order(principal))
-    return NOT_ASSIGNED if includes else NOT_IN_ROLE

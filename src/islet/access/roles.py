@@ -63,22 +63,28 @@ _RIGHTS: Final[dict[str, tuple[Action, ...]]] = {
 }
 
 
-def _rows(issued_to: str, principal_for: str, reason: str, actions: tuple[Action, ...]) -> Iterator[Permission]:
+def _rows(
+    issued_to: str, principal_for: str, reason: str, actions: tuple[Action, ...]
+) -> Iterator[tuple[Action, Permission]]:
     for action in actions:
         verb, subject = MEANING[action]
-        yield Permission(
-            id=f"{issued_to} {action}",
-            issued_to=issued_to,
-            principal_for=principal_for,
-            action=verb,
-            filter=(subject,),
-            priority=DEFAULT_PRIORITY,
-            reason=reason,
+        yield (
+            action,
+            Permission(
+                id=f"{issued_to} {action}",
+                issued_to=issued_to,
+                principal_for=principal_for,
+                action=verb,
+                filter=(subject,),
+                priority=DEFAULT_PRIORITY,
+                reason=reason,
+            ),
         )
 
 
-OF_ROLE: Final = {Role(role): tuple(_rows(f"role/{role}", *row)) for role, row in _TABLE.items()}
+OF_ROLE: Final = {Role(role): dict(_rows(f"role/{role}", *row)) for role, row in _TABLE.items()}
+"""By role, the row of each action: there is one at most."""
 OF_RIGHT: Final = {
-    right: tuple(_rows(f"right/{right}", "", "the hub policy grants this", actions))
+    right: dict(_rows(f"right/{right}", "", "the hub policy grants this", actions))
     for right, actions in _RIGHTS.items()
 }

@@ -38,7 +38,7 @@ def list_permissions(registry: Registry, issued_to: str | None, roles: bool) -> 
     """In the order in which they are asked: priority, id, yes or no, to whom, for whom, what, end, reason."""
     found = read_permissions(registry)
     if roles:
-        found += [one for rows in (*OF_ROLE.values(), *OF_RIGHT.values()) for one in rows]
+        found += [one for rows in (*OF_ROLE.values(), *OF_RIGHT.values()) for one in rows.values()]
     for one in found:
         if issued_to in (None, one.issued_to):
             click.echo(_line(one))

@@ -10,7 +10,7 @@ from msgspec import structs
 from islet.access.actions import SUBJECTS
 from islet.access.keys import new_api_key
 from islet.access.sas import POLICIES
-from islet.errors import BadInput, NotFound
+from islet.errors import AccessDenied, BadInput, NotFound
 from islet.model.people import Kind, Role
 from islet.model.permissions import ASSIGNED, CONSENT_PRIORITY, DEFAULT_PRIORITY, GRANT_PRIORITY, Permission
 from islet.store.base import EntryKind, Registry
@@ -18,6 +18,7 @@ from islet.store.principals import Group, read_groups, read_key
 
 CONSENTED: Final = "the patient has given consent"
 WITHDRAWN: Final = "the patient has withdrawn consent"
+PATIENTS_WORD: Final = "only the patient gives a consent again that was withdrawn"
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LONGEST_REASON: Final = 300
 
@@ -33,6 +34,10 @@ def grant(registry: Registry, permission: Permission, *, by: str, at_us: int) ->
     for subject in permission.filter:
         if subject not in SUBJECTS:
             raise BadInput(f"{subject!r} is no subject; there are {', '.join(SUBJECTS)}", reason="filter")
+    if permission.authorized and not permission.issued_to:
+        raise BadInput("to whom: expected somebody; role/… names all of a role", reason="issued_to")
+    if permission.authorized and not permission.principal_for and permission.action is None:
+        raise BadInput("expected an action or a patient: who may do all is an administrator", reason="action")
     _check_principal(registry, permission.issued_to)
     wanted = permission.principal_for
     if wanted not in ("", ASSIGNED) and registry.patient(wanted) is None:
@@ -43,9 +48,13 @@ def grant(registry: Registry, permission: Permission, *, by: str, at_us: int) ->
 
 
 def revoke(registry: Registry, id: str, *, by: str, at_us: int) -> None:
-    """Take a permission away; it holds no more when this returns. Raises NotFound."""
-    if registry.entry(EntryKind.PERMISSION, id) is None:
+    """Take a permission away; it holds no more when this returns. Raises NotFound, and AccessDenied for a consent that
+    was withdrawn: that is the patient's word."""
+    body = registry.entry(EntryKind.PERMISSION, id)
+    if body is None:
         raise NotFound(f"there is no permission {id!r}; `islet permissions list` shows all")
+    if msgspec.json.decode(body, type=Permission).priority < GRANT_PRIORITY:
+        raise AccessDenied(PATIENTS_WORD)
     registry.put_entry(EntryKind.PERMISSION, id, None, by=by, at_us=at_us)
 
 

@@ -43,6 +43,9 @@ REASONS: Final = {
     "an administrator has refused this": _("An administrator has refused this."),
     "the patient has given consent": _("The patient has given consent."),
     "the patient has withdrawn consent": _("The patient has withdrawn consent."),
+    "only the patient gives a consent again that was withdrawn": _(
+        "Only the patient gives a consent again that was withdrawn."
+    ),
     "nobody gives consent for a patient": _("Nobody gives consent for a patient."),
     "only a key makes tokens": _("Only a key makes tokens."),
     "this log-in was not begun here": _("This log-in was not begun here, or too long ago. Begin again."),
