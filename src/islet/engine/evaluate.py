@@ -88,14 +88,33 @@ def own_window_us(program: Program) -> int:
     return max(program.window_us, LOOKS_BACK_US if forecasts else 0)
 
 
+class Work(NamedTuple):
+    """Room to work in: the registers (registers, _WIDE), whose parameters a column holds (_WIDE,), and what was found in
+    a window (AGGREGATES,)."""
+
+    registers: NDArray[np.int64]
+    filled: NDArray[np.int64]
+    found: NDArray[np.int64]
+
+
 @making_part
-def work_table(program: Program) -> NDArray[np.int64]:
-    """Registers for `evaluate` (registers, _WIDE), the constants filled in."""
-    work = np.zeros((program.registers, _WIDE), np.int64)
+def new_work(program: Program) -> Work:
+    """Room for `evaluate`, the constants filled in."""
+    registers = np.zeros((program.registers, _WIDE), np.int64)
     for k in range(len(program.constants)):
         for column in range(_WIDE):
-            work[program.constants[k, 0], column] = program.constants[k, 1]
-    return work
+            registers[program.constants[k, 0], column] = program.constants[k, 1]
+    return Work(registers, np.full(_WIDE, -1, np.int64), np.zeros(AGGREGATES, np.int64))
+
+
+@part
+def waiting(series: NDArray[np.void], touched: NDArray[np.int64], stop: Int) -> Int:
+    """How many entries of the first `stop` patients are to be evaluated."""
+    total: Int = 0
+    for k in range(stop):
+        one = series[np.uint64(touched[k])]
+        total += one.count - one.first
+    return total
 
 
 @part
@@ -251,35 +270,33 @@ def _local_minute(profiles: Profiles, profile: Int, t_us: Int) -> Int:
     return (t_us + ahead_us) % DAY_US // MINUTE_US
 
 
-@making_part
+@part
 def evaluate(
     series: NDArray[np.void],
     pool: NDArray[np.uint32],
     touched: NDArray[np.int64],
+    stop: Int,
     program: Program,
     windows: Windows,
     profiles: Profiles,
     longest_us: Int,
-    work: NDArray[np.int64],
-    filled: NDArray[np.int64],
+    room: Work,
     entries: Entries,
     tally: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Breach and clear masks (n,) of the entries to be evaluated, in the order of `touched`, then of time.
+    breach: NDArray[np.int64],
+    clear: NDArray[np.int64],
+) -> None:
+    """Fill in the breach and clear masks (n,) of the entries to be evaluated, in the order of the first `stop` of
+    `touched`, then of time.
 
     What a mask says about a rule that does not look at the patient has no meaning: windows that none of the
-    patient's rules asks for are not computed. `filled` (_WIDE,): whose parameters a column holds.
+    patient's rules asks for are not computed.
     """
-    total = 0
-    for patient in touched:
-        total += series[np.uint64(patient)].count - series[np.uint64(patient)].first
-    breach = np.empty(total, np.int64)
-    clear = np.empty(total, np.int64)
-    found = np.zeros(AGGREGATES, np.int64)
+    work, filled, found = room.registers, room.filled, room.found
     n = 0
     column = 0
-    for patient in touched:
-        one = series[np.uint64(patient)]
+    for k in range(stop):
+        one = series[np.uint64(touched[np.uint64(k)])]
         profile = np.int64(one.profile)
         enabled = profiles.masks[np.uint64(profile)]
         count, end = int(one.count), int(one.first)
@@ -301,8 +318,8 @@ def evaluate(
                 tally[OVERFLOW] += 1
             if filled[column] != profile:
                 filled[column] = profile
-                for k in range(len(program.parameters)):
-                    work[program.parameters[k, 1], column] = profiles.parameters[profile, program.parameters[k, 0]]
+                for p in range(len(program.parameters)):
+                    work[program.parameters[p, 1], column] = profiles.parameters[profile, program.parameters[p, 0]]
             if program.local_minute >= 0:
                 work[program.local_minute, column] = _local_minute(profiles, profile, t_us)
             column += 1
@@ -311,4 +328,3 @@ def evaluate(
                 n += column
                 column = 0
     run(program, work, column, breach, clear, n)
-    return breach, clear

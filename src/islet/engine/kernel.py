@@ -101,3 +101,16 @@ prefetch = cast(Callable[[NDArray[Any], tuple[int | np.int64, ...]], None], intr
 
 A row of a batch touches five or six cache lines at random places; waiting for each in turn took most of the time.
 """
+
+
+def _lowest_bit(typing: Any, mask: Any) -> Any:
+    """Type and code of `lowest_bit`, for Numba."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], _ir.Constant(_ir.IntType(1), 1))
+
+    return _types.int64(_types.int64), code
+
+
+lowest_bit = cast(Callable[[Int], Int], intrinsic(_lowest_bit))
+"""For use in kernels: the place of the lowest bit that is set; of 0 it has no meaning."""
