@@ -17,6 +17,7 @@ from islet.engine.pool import UNIT
 from islet.engine.program import (
     AGES,
     AGGREGATES,
+    BYTES,
     CONTEXT,
     COUNT,
     FIRST,
@@ -48,20 +49,25 @@ from islet.engine.series import (
 from islet.model.time import DAY_US, MINUTE_US, SECOND_US
 
 _WIDE: Final = 128
+_PLAIN: Final = (SUM, COUNT, MIN, MAX, FIRST, LAST, SPAN)
+PLAIN: Final = len(_PLAIN)
 
 
 class Windows(NamedTuple):
     """The features of a program, those of one source and window together (w, 4): source, window_us, first feature and
     the one behind the last; `asking` (w,): the rules that need one of them. `wanted` (2, f): the aggregate and the
     register of each feature. `weighed`: some need squares or ages. `plain`: all are those of values that need neither
-    them nor what was before the window. Indices have no sign, so that it need not be
-    looked at whether they count from the end."""
+    them nor what was before the window; then `seconds` (w,) is how long each is, and `places` (w, PLAIN) the register
+    of each of its aggregates, a spare one where nobody asks. Indices have no sign, so that it need not be looked at
+    whether they count from the end."""
 
     table: NDArray[np.int64]
     asking: NDArray[np.int64]
     wanted: NDArray[np.uint64]
     weighed: bool
     plain: bool
+    seconds: NDArray[np.int64]
+    places: NDArray[np.uint64]
 
 
 def windows_of(program: Program) -> Windows:
@@ -77,9 +83,15 @@ def windows_of(program: Program) -> Windows:
             asking.append(int(program.asking[k]))
     own = program.features[program.features[:, 0] == 0][:, 1] if len(program.features) else np.empty(0, np.int64)
     weighed = bool(((own >= SQUARES) & (own < SPAN)).any())
-    plain = len(own) == len(program.features) and not weighed and not (own >= PREVIOUS).any()
+    plain = len(own) == len(program.features) and bool(np.isin(own, _PLAIN).all())
     wanted = np.ascontiguousarray(program.features[:, [1, 3]].T.astype(np.uint64))
-    return Windows(np.array(table, np.int64).reshape(-1, 4), np.array(asking, np.int64), wanted, weighed, bool(plain))
+    rows = np.array(table, np.int64).reshape(-1, 4)
+    places = np.full((len(table), PLAIN), program.registers, np.uint64)
+    for row, (_, _, first, last) in enumerate(table if plain else ()):
+        for aggregate, register in wanted[:, first:last].T.tolist():
+            places[row, _PLAIN.index(aggregate)] = register
+    seconds = rows[:, 1] // NARROW_UNIT_US
+    return Windows(rows, np.array(asking, np.int64), wanted, weighed, bool(plain), seconds, places)
 
 
 def own_window_us(program: Program) -> int:
@@ -89,22 +101,24 @@ def own_window_us(program: Program) -> int:
 
 
 class Work(NamedTuple):
-    """Room to work in: the registers (registers, _WIDE), whose parameters a column holds (_WIDE,), and what was found in
-    a window (AGGREGATES,)."""
+    """Room to work in: registers of numbers and of flags (registers, _WIDE), whose parameters a column holds (_WIDE,),
+    and what was found in a window (AGGREGATES,)."""
 
     registers: NDArray[np.int64]
+    flags: NDArray[np.int8]
     filled: NDArray[np.int64]
     found: NDArray[np.int64]
 
 
 @making_part
 def new_work(program: Program) -> Work:
-    """Room for `evaluate`, the constants filled in."""
-    registers = np.zeros((program.registers, _WIDE), np.int64)
+    """Room for `evaluate`, the constants filled in; the last register is spare."""
+    registers = np.zeros((program.registers + 1, _WIDE), np.int64)
     for k in range(len(program.constants)):
         for column in range(_WIDE):
             registers[program.constants[k, 0], column] = program.constants[k, 1]
-    return Work(registers, np.full(_WIDE, -1, np.int64), np.zeros(AGGREGATES, np.int64))
+    flags = np.zeros((program.flag_registers + BYTES, _WIDE), np.int8)
+    return Work(registers, flags, np.full(_WIDE, -1, np.int64), np.zeros(AGGREGATES, np.int64))
 
 
 @part
@@ -210,30 +224,30 @@ def _gather(
 
 
 @inlined
-def _gather_newest(
+def _gather_plain(
     one: Series,
     pool: NDArray[np.uint32],
+    place: Int,
+    end: Int,
     enabled: Int,
     windows: Windows,
-    found: NDArray[np.int64],
     work: NDArray[np.int64],
     column: Int,
 ) -> Int:
-    """The same as `_gather` at the newest entry of a narrow run, for `plain` windows: straight from the packed words.
-    The place of the first entry that a window reached."""
+    """The same as `_gather`, for `plain` windows and a narrow run: straight from the packed words. The place of the first
+    entry that a window reached."""
     at = np.uint64(int(one.run) * UNIT + RUN_HEADER)
-    begin: Int = int(one.count)
-    word = np.int64(pool[at + np.uint64(begin - 1)])
-    newest, value = word >> NARROW_TIME_SHIFT, (word >> NARROW_VALUE_SHIFT) & (NARROW_VALUES - 1)
-    end = begin
-    work[0, np.uint64(column)] = value
-    found[LAST] = value
+    into = np.uint64(column)
+    begin = end
+    word = np.int64(pool[at + np.uint64(end - 1)])
+    now, last = word >> NARROW_TIME_SHIFT, (word >> NARROW_VALUE_SHIFT) & (NARROW_VALUES - 1)
+    work[0, into] = (np.int64(pool[at + np.uint64(place)]) >> NARROW_VALUE_SHIFT) & (NARROW_VALUES - 1)
+    value = last
     total, low, high = np.int64(0), np.int64(1 << 40), np.int64(0)
     for w in range(np.uint64(len(windows.asking))):
         if not enabled & windows.asking[w]:
             continue
-        length = np.int64(np.uint64(windows.table[w, 1]) // np.uint64(NARROW_UNIT_US))
-        least = max(newest - length, np.int64(0)) << NARROW_TIME_SHIFT
+        least = max(now - windows.seconds[w], np.int64(0)) << NARROW_TIME_SHIFT
         while begin > 0:
             before = np.int64(pool[at + np.uint64(begin - 1)])
             if before < least:
@@ -244,15 +258,25 @@ def _gather_newest(
             total += value
             low = min(low, value)
             high = max(high, value)
-        found[SUM] = total
-        found[COUNT] = end - begin
-        found[MIN] = low
-        found[MAX] = high
-        found[FIRST] = value
-        found[SPAN] = newest - (word >> NARROW_TIME_SHIFT)
-        for f in range(np.uint64(windows.table[w, 2]), np.uint64(windows.table[w, 3])):
-            work[windows.wanted[1, f], np.uint64(column)] = found[windows.wanted[0, f]]
+        places = windows.places[w]
+        work[places[0], into] = total
+        work[places[1], into] = end - begin
+        work[places[2], into] = low
+        work[places[3], into] = high
+        work[places[4], into] = value
+        work[places[5], into] = last
+        work[places[6], into] = now - (word >> NARROW_TIME_SHIFT)
     return begin
+
+
+@inlined
+def _behind(one: Series, pool: NDArray[np.uint32], end: Int) -> Int:
+    """The place behind the last entry of the instant of the one before `end`, in a narrow run."""
+    at = int(one.run) * UNIT + RUN_HEADER
+    time = pool[np.uint64(at + end - 1)] >> NARROW_TIME_SHIFT
+    while end < one.count and pool[np.uint64(at + end)] >> NARROW_TIME_SHIFT == time:
+        end += 1
+    return end
 
 
 @part
@@ -299,18 +323,20 @@ def evaluate(
         one = series[np.uint64(touched[np.uint64(k)])]
         profile = np.int64(one.profile)
         enabled = profiles.masks[np.uint64(profile)]
-        count, end = int(one.count), int(one.first)
-        usual = windows.plain and end + 1 == count and not one.flags & WIDE
-        if not usual:
+        count = int(one.count)
+        end: Int = int(one.first)
+        plain = windows.plain and not one.flags & WIDE
+        if not plain:
             unpack_since(one, pool, entry_us(one, pool, end) - longest_us, entries)
         for place in range(end, count):
-            if usual:
-                t_us = one.newest_us
-                begin = _gather_newest(one, pool, enabled, windows, found, work, column)
+            end = max(end, place + 1)  # readings of the same instant are in the window too
+            if plain:
+                t_us = entry_us(one, pool, place)
+                end = _behind(one, pool, end)
+                begin = _gather_plain(one, pool, place, end, enabled, windows, work, column)
             else:
                 t_us = entries.times_us[np.uint64(place)]
                 work[0, np.uint64(column)] = entries.values[np.uint64(place)]
-                end = max(end, place + 1)  # readings of the same instant are in the window too
                 while end < count and entries.times_us[np.uint64(end)] == t_us:
                     end += 1
                 begin = _gather(one, pool, entries, place, end, enabled, program, windows, found, work, column)
@@ -324,7 +350,7 @@ def evaluate(
                 work[program.local_minute, column] = _local_minute(profiles, profile, t_us)
             column += 1
             if column == _WIDE:
-                run(program, work, column, breach, clear, n)
+                run(program, work, room.flags, column, breach, clear, n)
                 n += column
                 column = 0
-    run(program, work, column, breach, clear, n)
+    run(program, work, room.flags, column, breach, clear, n)
