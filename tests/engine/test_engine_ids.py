@@ -32,6 +32,19 @@ def test_ids_that_differ_in_one_byte_or_by_a_zero_byte_are_different() -> None:
     assert Ids().numbers(pa.array(texts)).tolist() == list(range(len(texts)))
 
 
+def test_ids_of_every_length_around_that_of_a_record_are_told_apart_and_given_back() -> None:
+    texts = [f"{'0123456789' * 6}"[:length] + end for length in range(1, 52) for end in ("", "\0", "x")]
+    texts = list(dict.fromkeys(texts))
+    ids = Ids()
+    for start in (0, 0, 40, 100):
+        assert ids.numbers(pa.array(texts[start:])).tolist() == list(range(start, len(texts)))
+    assert ids.texts(np.arange(len(texts))[::-1]) == texts[::-1]
+    ends, text = ids.columns()
+    again = Ids()
+    assert again.numbers_of_text(ends, text).tolist() == list(range(len(texts)))
+    assert [again[number] for number in range(len(texts))] == texts
+
+
 def test_a_slice_a_dictionary_and_large_text_are_read_like_any_column() -> None:
     column = pa.array(["x", "y", "z", "y"])
     ids = Ids()

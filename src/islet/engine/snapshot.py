@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from islet.engine.memory import aligned
 from islet.engine.pool import UNIT
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.series import SERIES
-from islet.engine.state import Ended, EngineState, RuleName, aligned
+from islet.engine.state import Ended, EngineState, RuleName
 from islet.errors import LogDamaged
 
 VERSION: Final = 2

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,13 @@ from islet.engine.adopt import move_rules, tidy
 from islet.engine.evaluate import Windows, own_window_us, windows_of
 from islet.engine.frontmatter import Rule
 from islet.engine.ids import Ids, Pairs
+from islet.engine.memory import aligned
 from islet.engine.pool import END, GIVEN_BACK, UNIT, new_heap
 from islet.engine.program import Program
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Profiles
 from islet.model.alerts import Severity
 
-_T = TypeVar("_T", bound=np.generic)
-
-_CACHE_LINE: Final = 64
 _WORDS_A_PATIENT: Final = 16
 _NOBODY: Final = Reference(otherwise=PatientReference(mask=0))
 
@@ -83,7 +81,7 @@ class EngineState:
     def nbytes(self) -> int:
         """Memory that is used, the ids included."""
         own = SERIES.itemsize * len(self.patients) + 4 * UNIT * int(self.heap[END])
-        return own + self.patients.nbytes + self.devices.nbytes + self.pairs.nbytes
+        return own + self.patients.nbytes + self.devices.nbytes
 
     def adopt(self, plan: Ruled, reference: Reference) -> None:
         """Work by this plan and reference from now on. Bits follow their rule's name; a new rule begins with nothing;
@@ -197,11 +195,3 @@ def _same(one: Reference, other: Reference) -> bool:
     if one.version and other.version:
         return one.version == other.version
     return one == other and np.array_equal(one.zones, other.zones)
-
-
-def aligned(count: int, kind: np.dtype[_T]) -> NDArray[_T]:
-    """Zeros that begin with a cache line, so that no patient's series lies in two."""
-    size = count * kind.itemsize
-    memory = np.zeros(size + _CACHE_LINE, np.uint8)
-    begin = -memory.ctypes.data % _CACHE_LINE
-    return memory[begin : begin + size].view(kind)
