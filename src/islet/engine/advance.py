@@ -20,7 +20,8 @@ from islet.engine.told import WIDTH as EPISODE_WIDTH
 
 _BLOCK_ROWS: Final = 2048
 """Rows taken at once: what they touch stays in the cache between the stages."""
-_FIRST_CHANGES: Final = 256
+_FEWEST_CHANGES: Final = 256
+"""That there is room for: more than the rules that one reading can turn on or off."""
 
 
 @kernel
@@ -36,16 +37,18 @@ def advance(
     program: Program,
     windows: Windows,
     tally: NDArray[np.int64],
+    room: Int,
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """The pool, and the changes (n, CHANGE_WIDTH) that follow from the rows; what people did counts as there before
     the readings. What became of each row is counted in `tally`.
+    There is room for `room` changes before more has to be made.
 
     The loops over rows and patients are parts that make no arrays; where one needs more room, it stops and is gone on
     with here."""
     longest_us = bounds.horizon_us - bounds.lateness_us
     work, entries, desk = new_work(program), new_entries(), new_desk(MOST_READINGS + 1)
     known = np.empty((MOST_WORKED_ON, EPISODE_WIDTH), np.int64)
-    changes = np.empty((_FIRST_CHANGES, CHANGE_WIDTH), np.int64)
+    changes = np.empty((max(room, _FEWEST_CHANGES), CHANGE_WIDTH), np.int64)
     touched = np.empty(_BLOCK_ROWS, np.int64)
     breach, clear = np.empty(_BLOCK_ROWS, np.int64), np.empty(_BLOCK_ROWS, np.int64)
     n: Int = 0

@@ -27,11 +27,13 @@ _WORDS: Final = np.dtype(np.uint64)
 class Ids:
     """Ids in the order in which they were first seen; number 0 is the first one."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hashed: bool = False) -> None:
+        """`hashed`: `hashes` are kept."""
         self._count = 0
+        self._hashed = hashed
         self._slots = np.zeros(_FIRST_SLOTS, np.uint32)
         self._records = aligned(RECORD * _FIRST_SLOTS // 2, _WORDS).reshape(-1, RECORD)
-        self._hashes = np.zeros(_FIRST_SLOTS // 2, np.uint64)
+        self._hashes = np.zeros(_FIRST_SLOTS // 2 if hashed else 0, np.uint64)
         self._text = np.zeros(2 * WORD, np.uint8)
         self._used = np.zeros(1, np.int64)
 
@@ -59,7 +61,8 @@ class Ids:
     @property
     def nbytes(self) -> int:
         """Memory that is used."""
-        return (WORD * RECORD + WORD) * self._count + int(self._used[0]) + self._slots.nbytes
+        each = WORD * (RECORD + self._hashed)
+        return each * self._count + int(self._used[0]) + self._slots.nbytes
 
     def columns(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
         """All ids in the order of their numbers: where each begins and the last ends (n + 1,), and the UTF-8 text."""
@@ -88,9 +91,10 @@ class Ids:
     def table(self, more_ids: int, more_bytes: int) -> Table:
         """The index with room for that many new ids, so that a kernel never has to grow anything."""
         need = self._count + more_ids
-        if need > len(self._hashes):
-            size = max(need, len(self._hashes) + len(self._hashes) // 2)
-            self._hashes = _grown(self._hashes, size)
+        if need > len(self._records):
+            size = max(need, len(self._records) + len(self._records) // 2)
+            if self._hashed:
+                self._hashes = _grown(self._hashes, size)
             known, self._records = self._records, aligned(RECORD * size, _WORDS).reshape(-1, RECORD)
             self._records[: len(known)] = known
         need_bytes = int(self._used[0]) + more_bytes + WORD
@@ -101,7 +105,7 @@ class Ids:
             if size > _MOST_SLOTS:
                 raise OverflowError(f"expected at most {int(_MOST_SLOTS * _FULLEST):,} ids")
             self._slots = np.zeros(size, np.uint32)
-            place_all(self._slots, self._hashes, self._count)
+            place_all(self._table(), self._count)
         return self._table()
 
     def _table(self) -> Table:

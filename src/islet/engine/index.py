@@ -33,7 +33,7 @@ _BITS_OF_BYTES: Final = np.array([(1 << (8 * n)) - 1 for n in range(WORD + 1)], 
 
 class Table(NamedTuple):
     """What a kernel sees of an index: `slots` (a power of two,), 0 is free; of the ids (n,) `records` (n, RECORD) and
-    `hashes`; `text` of the long ones, of which the first `used` (1,) bytes are in use."""
+    where one asks for them `hashes`, else none; `text` of the long ones, of which the first `used` (1,) bytes are in use."""
 
     slots: NDArray[np.uint32]
     records: NDArray[np.uint64]
@@ -111,15 +111,29 @@ def _put(slots: NDArray[np.uint32], at: np.uint64, value: np.uint64, number: Int
     slots[at] = ((value >> _HALF) & ~mask) | np.uint64(number + 1)
 
 
+@part
+def _hash_of(table: Table, number: Int) -> np.uint64:
+    """The hash of an id that is known."""
+    length = np.int64(table.records[number, 3] >> _HALF)
+    value = np.uint64(length) * _MIX_2
+    start = np.int64(table.records[number, 0])
+    for k in range((length + WORD - 1) // WORD):
+        word = table.records[number, k] if length <= SHORT else word_at(table.text, start + k * WORD)
+        value = (value ^ (word & _BITS_OF_BYTES[np.uint64(min(length - k * WORD, WORD))])) * _MIX_1
+        value = (value ^ (value >> _SHIFT)) * _MIX_2
+    return value ^ (value >> _SHIFT)
+
+
 @kernel
-def place_all(slots: NDArray[np.uint32], hashes: NDArray[np.uint64], count: Int) -> None:
-    """Put all numbers into an empty table."""
-    mask = np.uint64(len(slots) - 1)
+def place_all(table: Table, count: Int) -> None:
+    """Put all numbers into empty slots."""
+    mask = np.uint64(len(table.slots) - 1)
     for number in range(count):
-        at = hashes[number] & mask
-        while slots[at]:
+        value = _hash_of(table, number)
+        at = value & mask
+        while table.slots[at]:
             at = (at + _ONE) & mask
-        _put(slots, at, hashes[number], number)
+        _put(table.slots, at, value, number)
 
 
 @inlined
@@ -146,7 +160,8 @@ def _number(table: Table, count: Int, texts: Texts, row: Int, value: np.uint64) 
         at = (at + _ONE) & mask
     _put(table.slots, at, value, count)
     begin, end = np.int64(texts.ends[row]), np.int64(texts.ends[row + 1])
-    table.hashes[count] = value
+    if len(table.hashes):
+        table.hashes[count] = value
     table.records[count, 3] = np.uint64(end - begin) << _HALF
     if end - begin > SHORT:
         start = table.used[0]

@@ -14,7 +14,7 @@ from islet.engine.series import SERIES
 from islet.engine.state import Ended, EngineState, RuleName
 from islet.errors import LogDamaged
 
-VERSION: Final = 2
+VERSION: Final = 3
 _SERIES_COLUMNS: Final = tuple(name for name in SERIES.names or () if name not in ("profile", "row", "first"))
 
 

@@ -56,6 +56,7 @@ class EngineState:
         self.lateness_us = lateness_us
         self.grace_us = grace_us
         self.now_us = NEVER  # the last tick
+        self.said = 0  # changes of the last step
         self.window_us = 0  # how far back values and context matter, by the plan
         self.context_us = 0
         self.rules: tuple[RuleName, ...] = ()
@@ -67,7 +68,7 @@ class EngineState:
         self._profile_of: dict[str, int] = {}
         self.profiles = _profiles([_NOBODY.otherwise], _NOBODY, 0)
         self.patients = Ids()
-        self.devices = Ids()
+        self.devices = Ids(hashed=True)
         self.pairs = Pairs(self.patients, self.devices)
         self.series: NDArray[np.void] = aligned(0, SERIES)
         self.pool: NDArray[np.uint32] = aligned(UNIT, np.dtype(np.uint32))

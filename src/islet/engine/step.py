@@ -89,7 +89,8 @@ def step(
     state.make_room(len(rows.times_us) + len(context_rows.times_us))
     tally = np.zeros(TALLIES, np.int64)
     memory = (state.series, state.pool, state.heap, state.devices.hashes, state.profiles, state.bounds)
-    state.pool, changes = advance(*memory, context_rows, rows, plan.program, state.windows, tally)
+    state.pool, changes = advance(*memory, context_rows, rows, plan.program, state.windows, tally, 2 * state.said)
+    state.said = len(changes)
     return Output(
         said=Changes(changes, state.patients, state.devices, state.rules),
         readings=len(rows.times_us),
