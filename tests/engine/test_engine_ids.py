@@ -21,7 +21,7 @@ def test_ids_are_numbered_in_the_order_in_which_they_are_first_seen(columns: lis
 
 def test_the_index_grows_far_beyond_its_first_size() -> None:
     ids = Ids()
-    texts = [f"patient-{n}" for n in range(20_000)]
+    texts = [f"patient-{n}" if n % 5 else f"a patient with a long id, who has the number {n}" for n in range(20_000)]
     for start in range(0, 20_000, 3000):
         ids.numbers(pa.array(texts[start : start + 3000]))
     assert ids.numbers(pa.array(texts[::-1])).tolist() == list(range(19_999, -1, -1))
@@ -30,6 +30,19 @@ def test_the_index_grows_far_beyond_its_first_size() -> None:
 def test_ids_that_differ_in_one_byte_or_by_a_zero_byte_are_different() -> None:
     texts = ["", "\0", "a", "a\0", "ab", "abcdefgh", "abcdefgi", "abcdefgh\0", "bbcdefgh", "abcdefghabcdefgh"]
     assert Ids().numbers(pa.array(texts)).tolist() == list(range(len(texts)))
+
+
+def test_ids_of_every_length_around_that_of_a_record_are_told_apart_and_given_back() -> None:
+    texts = [f"{'0123456789' * 6}"[:length] + end for length in range(1, 52) for end in ("", "\0", "x")]
+    texts = list(dict.fromkeys(texts))
+    ids = Ids()
+    for start in (0, 0, 40, 100):
+        assert ids.numbers(pa.array(texts[start:])).tolist() == list(range(start, len(texts)))
+    assert ids.texts(np.arange(len(texts))[::-1]) == texts[::-1]
+    ends, text = ids.columns()
+    again = Ids()
+    assert again.numbers_of_text(ends, text).tolist() == list(range(len(texts)))
+    assert [again[number] for number in range(len(texts))] == texts
 
 
 def test_a_slice_a_dictionary_and_large_text_are_read_like_any_column() -> None:
@@ -41,7 +54,7 @@ def test_a_slice_a_dictionary_and_large_text_are_read_like_any_column() -> None:
 
 
 def test_the_hash_depends_on_nothing_but_the_id() -> None:
-    one, other = Ids(), Ids()
+    one, other = Ids(hashed=True), Ids(hashed=True)
     one.numbers(pa.array(["a", "b"]))
     other.numbers(pa.array(["b", "a"]))
     assert np.array_equal(one.hashes[:2], other.hashes[1::-1][:2])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from islet.engine.interpret import run
 from islet.engine.kernel import kernel
-from islet.engine.program import CONTEXT, CONTEXT_COLUMNS, CONTEXT_SCALE, FORECAST, VALUE, Program
+from islet.engine.program import BYTES, CONTEXT, CONTEXT_COLUMNS, CONTEXT_SCALE, FORECAST, VALUE, Program
 from islet.engine.rules import Plan, StreamPlan
 from islet.model.time import MINUTE_US, SECOND_US
 from tests.rules.streams import Event, Stream, Value, defaults, foretold, lines_of, local
@@ -17,8 +17,8 @@ _WIDE = 128
 
 
 @kernel
-def _run(program: Program, work: NDArray[np.int64], columns: int, breach: NDArray[np.int64], clear: NDArray[np.int64]) -> None:  # fmt: skip
-    run(program, work, columns, breach, clear, 0)
+def _run(program: Program, work: NDArray[np.int64], flags: NDArray[np.int8], columns: int, breach: NDArray[np.int64], clear: NDArray[np.int64]) -> None:  # fmt: skip
+    run(program, work, flags, columns, breach, clear, 0)
 
 
 def breaches(plan: Plan, stream: Stream) -> dict[str, set[tuple[str, int]]]:
@@ -41,7 +41,8 @@ def flags(plan: Plan, ready: StreamPlan, stream: Stream) -> tuple[NDArray[np.int
             work[register] = number
         for column, value in enumerate(some):
             _fill(work[:, column], value, plan, ready, stream)
-        _run(ready.program, work, len(some), breach[begin:], clear[begin:])
+        table = np.zeros((ready.program.flag_registers + BYTES, _WIDE), np.int8)
+        _run(ready.program, work, table, len(some), breach[begin:], clear[begin:])
     return breach[: len(stream.values)], clear[: len(stream.values)]
 
 

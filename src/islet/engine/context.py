@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import Int, inlined, making_part, part
-from islet.engine.pool import UNIT, UNITS, allocate, give_back, grown, has_room, long_at, put_long, size_for
+from islet.engine.kernel import Int, inlined, part
+from islet.engine.pool import UNIT, UNITS, allocate, give_back, has_room, long_at, put_long, size_for
 from islet.engine.program import (
     AGES,
     AGES_SQUARED,
@@ -120,7 +120,36 @@ def _touch(one: Series, pool: NDArray[np.uint32], from_us: Int) -> bool:
     return True
 
 
-@making_part
+@part
+def _put(
+    one: Series,
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    time_us: Int,
+    event: Int,
+    old_us: Int,
+    tally: NDArray[np.int64],
+) -> bool:
+    """Write the event in its place among the patient's, where it is not there already; whether it was not."""
+    count = events_of(one, pool)
+    begin = int(one.context) * UNIT + HEADER
+    place = _first_not_before(pool, begin, count, time_us, event)
+    at = begin + EVENT * place
+    if place < count and long_at(pool, at) == time_us and long_at(pool, at + 2) == event:
+        return False
+    stay = _make_room(one, pool, heap, count, old_us, tally)
+    place = max(place - (count - stay), 0)
+    begin = int(one.context) * UNIT + HEADER
+    for k in range(EVENT * stay - 1, EVENT * place - 1, -1):
+        pool[begin + k + EVENT] = pool[begin + k]
+    at = begin + EVENT * place
+    put_long(pool, at, time_us)
+    put_long(pool, at + 2, event)
+    pool[begin - HEADER] = stay + 1
+    return True
+
+
+@part
 def insert_context(
     series: NDArray[np.void],
     pool: NDArray[np.uint32],
@@ -131,15 +160,17 @@ def insert_context(
     bounds: Bounds,
     touched: NDArray[np.int64],
     tally: NDArray[np.int64],
-    history: NDArray[np.bool_],
-) -> tuple[NDArray[np.uint32], Int]:
-    """Take rows from `start` to `stop`; (the pool, how many patients are in `touched`).
+) -> tuple[Int, Int]:
+    """Take rows from `start` to `stop`, or to where a larger pool is needed; (the row to go on with, how many patients
+    are in `touched`).
 
     An event later than the lateness bound still enters the windows of what comes, but the readings before the bound
-    are not evaluated again: its row is marked as history.
+    are not evaluated again: it is counted as history too.
     """
     n_touched = 0
     for row in range(start, stop):
+        if not has_room(pool, heap):
+            return row, n_touched
         patient = rows.patients[row]
         one = series[patient]
         time_us = rows.times_us[row]
@@ -147,29 +178,12 @@ def insert_context(
         event = amount << _AMOUNT_SHIFT | rows.devices[row] << _DEVICE_SHIFT | rows.columns[row]
         late_us = one.newest_us - bounds.lateness_us if one.newest_us != NEVER else NEVER
         old_us = late_us - bounds.context_us if one.newest_us != NEVER else NEVER
-        if time_us < late_us:
-            history[row] = True
-            tally[HISTORY] += 1
+        tally[HISTORY] += time_us < late_us
         if time_us < old_us:
             continue
-        count = events_of(one, pool)
-        begin = int(one.context) * UNIT + HEADER
-        place = _first_not_before(pool, begin, count, time_us, event)
-        at = begin + EVENT * place
-        if place < count and long_at(pool, at) == time_us and long_at(pool, at + 2) == event:
+        if not _put(one, pool, heap, time_us, event, old_us, tally):
             tally[DUPLICATE] += 1
             continue
-        if not has_room(pool, heap):
-            pool = grown(pool)
-        stay = _make_room(one, pool, heap, count, old_us, tally)
-        place = max(place - (count - stay), 0)
-        begin = int(one.context) * UNIT + HEADER
-        for k in range(EVENT * stay - 1, EVENT * place - 1, -1):
-            pool[begin + k + EVENT] = pool[begin + k]
-        at = begin + EVENT * place
-        put_long(pool, at, time_us)
-        put_long(pool, at + 2, event)
-        pool[begin - HEADER] = stay + 1
         tally[ACCEPTED] += 1
         untouched = one.first == UNTOUCHED
         if _touch(one, pool, max(time_us, late_us)):
@@ -177,7 +191,7 @@ def insert_context(
             if untouched:
                 touched[n_touched] = patient
                 n_touched += 1
-    return pool, n_touched
+    return stop, n_touched
 
 
 @part

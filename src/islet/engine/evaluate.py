@@ -17,6 +17,7 @@ from islet.engine.pool import UNIT
 from islet.engine.program import (
     AGES,
     AGGREGATES,
+    BYTES,
     CONTEXT,
     COUNT,
     FIRST,
@@ -49,14 +50,17 @@ from islet.model.ahead import UNKNOWN
 from islet.model.time import DAY_US, MINUTE_US, SECOND_US
 
 _WIDE: Final = 128
+_PLAIN: Final = (SUM, COUNT, MIN, MAX, FIRST, LAST, SPAN)
+PLAIN: Final = len(_PLAIN)
 
 
 class Windows(NamedTuple):
     """The features of a program, those of one source and window together (w, 4): source, window_us, first feature and
     the one behind the last; `asking` (w,): the rules that need one of them. `wanted` (2, f): the aggregate and the
     register of each feature. `weighed`: some need squares or ages. `plain`: all are those of values that need neither
-    them nor what was before the window. Indices have no sign, so that it need not be
-    looked at whether they count from the end. `ahead` (n, columns): what a model foretells at each of the entries to be
+    them nor what was before the window; then `seconds` (w,) is how long each is, and `places` (w, PLAIN) the register
+    of each of its aggregates, a spare one where nobody asks. Indices have no sign, so that it need not be looked at
+    whether they count from the end. `ahead` (n, columns): what a model foretells at each of the entries to be
     evaluated; without rows, the damped slope foretells."""
 
     table: NDArray[np.int64]
@@ -64,6 +68,8 @@ class Windows(NamedTuple):
     wanted: NDArray[np.uint64]
     weighed: bool
     plain: bool
+    seconds: NDArray[np.int64]
+    places: NDArray[np.uint64]
     ahead: NDArray[np.int32]
 
 
@@ -80,10 +86,15 @@ def windows_of(program: Program) -> Windows:
             asking.append(int(program.asking[k]))
     own = program.features[program.features[:, 0] == 0][:, 1] if len(program.features) else np.empty(0, np.int64)
     weighed = bool(((own >= SQUARES) & (own < SPAN)).any())
-    plain = len(own) == len(program.features) and not weighed and not (own >= PREVIOUS).any()
+    plain = len(own) == len(program.features) and bool(np.isin(own, _PLAIN).all())
     wanted = np.ascontiguousarray(program.features[:, [1, 3]].T.astype(np.uint64))
-    windows, nothing = np.array(table, np.int64).reshape(-1, 4), np.empty((0, 0), np.int32)
-    return Windows(windows, np.array(asking, np.int64), wanted, weighed, bool(plain), nothing)
+    rows = np.array(table, np.int64).reshape(-1, 4)
+    places = np.full((len(table), PLAIN), program.registers, np.uint64)
+    for row, (_, _, first, last) in enumerate(table if plain else ()):
+        for aggregate, register in wanted[:, first:last].T.tolist():
+            places[row, _PLAIN.index(aggregate)] = register
+    seconds, nothing = rows[:, 1] // NARROW_UNIT_US, np.empty((0, 0), np.int32)
+    return Windows(rows, np.array(asking, np.int64), wanted, weighed, bool(plain), seconds, places, nothing)
 
 
 def own_window_us(program: Program) -> int:
@@ -92,14 +103,35 @@ def own_window_us(program: Program) -> int:
     return max(program.window_us, LOOKS_BACK_US if forecasts else 0)
 
 
+class Work(NamedTuple):
+    """Room to work in: registers of numbers and of flags (registers, _WIDE), whose parameters a column holds (_WIDE,),
+    and what was found in a window (AGGREGATES,)."""
+
+    registers: NDArray[np.int64]
+    flags: NDArray[np.int8]
+    filled: NDArray[np.int64]
+    found: NDArray[np.int64]
+
+
 @making_part
-def work_table(program: Program) -> NDArray[np.int64]:
-    """Registers for `evaluate` (registers, _WIDE), the constants filled in."""
-    work = np.zeros((program.registers, _WIDE), np.int64)
+def new_work(program: Program) -> Work:
+    """Room for `evaluate`, the constants filled in; the last register is spare."""
+    registers = np.zeros((program.registers + 1, _WIDE), np.int64)
     for k in range(len(program.constants)):
         for column in range(_WIDE):
-            work[program.constants[k, 0], column] = program.constants[k, 1]
-    return work
+            registers[program.constants[k, 0], column] = program.constants[k, 1]
+    flags = np.zeros((program.flag_registers + BYTES, _WIDE), np.int8)
+    return Work(registers, flags, np.full(_WIDE, -1, np.int64), np.zeros(AGGREGATES, np.int64))
+
+
+@part
+def waiting(series: NDArray[np.void], touched: NDArray[np.int64], stop: Int) -> Int:
+    """How many entries of the first `stop` patients are to be evaluated."""
+    total: Int = 0
+    for k in range(stop):
+        one = series[np.uint64(touched[k])]
+        total += one.count - one.first
+    return total
 
 
 @part
@@ -206,30 +238,30 @@ def _gather(
 
 
 @inlined
-def _gather_newest(
+def _gather_plain(
     one: Series,
     pool: NDArray[np.uint32],
+    place: Int,
+    end: Int,
     enabled: Int,
     windows: Windows,
-    found: NDArray[np.int64],
     work: NDArray[np.int64],
     column: Int,
 ) -> Int:
-    """The same as `_gather` at the newest entry of a narrow run, for `plain` windows: straight from the packed words.
-    The place of the first entry that a window reached."""
+    """The same as `_gather`, for `plain` windows and a narrow run: straight from the packed words. The place of the first
+    entry that a window reached."""
     at = np.uint64(int(one.run) * UNIT + RUN_HEADER)
-    begin: Int = int(one.count)
-    word = np.int64(pool[at + np.uint64(begin - 1)])
-    newest, value = word >> NARROW_TIME_SHIFT, (word >> NARROW_VALUE_SHIFT) & (NARROW_VALUES - 1)
-    end = begin
-    work[0, np.uint64(column)] = value
-    found[LAST] = value
+    into = np.uint64(column)
+    begin = end
+    word = np.int64(pool[at + np.uint64(end - 1)])
+    now, last = word >> NARROW_TIME_SHIFT, (word >> NARROW_VALUE_SHIFT) & (NARROW_VALUES - 1)
+    work[0, into] = (np.int64(pool[at + np.uint64(place)]) >> NARROW_VALUE_SHIFT) & (NARROW_VALUES - 1)
+    value = last
     total, low, high = np.int64(0), np.int64(1 << 40), np.int64(0)
     for w in range(np.uint64(len(windows.asking))):
         if not enabled & windows.asking[w]:
             continue
-        length = np.int64(np.uint64(windows.table[w, 1]) // np.uint64(NARROW_UNIT_US))
-        least = max(newest - length, np.int64(0)) << NARROW_TIME_SHIFT
+        least = max(now - windows.seconds[w], np.int64(0)) << NARROW_TIME_SHIFT
         while begin > 0:
             before = np.int64(pool[at + np.uint64(begin - 1)])
             if before < least:
@@ -240,15 +272,25 @@ def _gather_newest(
             total += value
             low = min(low, value)
             high = max(high, value)
-        found[SUM] = total
-        found[COUNT] = end - begin
-        found[MIN] = low
-        found[MAX] = high
-        found[FIRST] = value
-        found[SPAN] = newest - (word >> NARROW_TIME_SHIFT)
-        for f in range(np.uint64(windows.table[w, 2]), np.uint64(windows.table[w, 3])):
-            work[windows.wanted[1, f], np.uint64(column)] = found[windows.wanted[0, f]]
+        places = windows.places[w]
+        work[places[0], into] = total
+        work[places[1], into] = end - begin
+        work[places[2], into] = low
+        work[places[3], into] = high
+        work[places[4], into] = value
+        work[places[5], into] = last
+        work[places[6], into] = now - (word >> NARROW_TIME_SHIFT)
     return begin
+
+
+@inlined
+def _behind(one: Series, pool: NDArray[np.uint32], end: Int) -> Int:
+    """The place behind the last entry of the instant of the one before `end`, in a narrow run."""
+    at = int(one.run) * UNIT + RUN_HEADER
+    time = pool[np.uint64(at + end - 1)] >> NARROW_TIME_SHIFT
+    while end < one.count and pool[np.uint64(at + end)] >> NARROW_TIME_SHIFT == time:
+        end += 1
+    return end
 
 
 @part
@@ -266,49 +308,49 @@ def local_minute(profiles: Profiles, profile: Int, t_us: Int) -> Int:
     return (t_us + ahead_us) % DAY_US // MINUTE_US
 
 
-@making_part
+@part
 def evaluate(
     series: NDArray[np.void],
     pool: NDArray[np.uint32],
     touched: NDArray[np.int64],
+    stop: Int,
     program: Program,
     windows: Windows,
     profiles: Profiles,
     longest_us: Int,
-    work: NDArray[np.int64],
-    filled: NDArray[np.int64],
+    room: Work,
     entries: Entries,
     tally: NDArray[np.int64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Breach and clear masks (n,) of the entries to be evaluated, in the order of `touched`, then of time.
+    breach: NDArray[np.int64],
+    clear: NDArray[np.int64],
+) -> None:
+    """Fill in the breach and clear masks (n,) of the entries to be evaluated, in the order of the first `stop` of
+    `touched`, then of time.
 
     What a mask says about a rule that does not look at the patient has no meaning: windows that none of the
-    patient's rules asks for are not computed. `filled` (_WIDE,): whose parameters a column holds.
+    patient's rules asks for are not computed.
     """
-    total = 0
-    for patient in touched:
-        total += series[np.uint64(patient)].count - series[np.uint64(patient)].first
-    breach = np.empty(total, np.int64)
-    clear = np.empty(total, np.int64)
-    found = np.zeros(AGGREGATES, np.int64)
+    work, filled, found = room.registers, room.filled, room.found
     n = 0
     column = 0
-    for patient in touched:
-        one = series[np.uint64(patient)]
+    for k in range(stop):
+        one = series[np.uint64(touched[np.uint64(k)])]
         profile = np.int64(one.profile)
         enabled = profiles.masks[np.uint64(profile)]
-        count, end = int(one.count), int(one.first)
-        usual = windows.plain and end + 1 == count and not one.flags & WIDE
-        if not usual:
+        count = int(one.count)
+        end: Int = int(one.first)
+        plain = windows.plain and not one.flags & WIDE
+        if not plain:
             unpack_since(one, pool, entry_us(one, pool, end) - longest_us, entries)
         for place in range(end, count):
-            if usual:
-                t_us = one.newest_us
-                begin = _gather_newest(one, pool, enabled, windows, found, work, column)
+            end = max(end, place + 1)  # readings of the same instant are in the window too
+            if plain:
+                t_us = entry_us(one, pool, place)
+                end = _behind(one, pool, end)
+                begin = _gather_plain(one, pool, place, end, enabled, windows, work, column)
             else:
                 t_us = entries.times_us[np.uint64(place)]
                 work[0, np.uint64(column)] = entries.values[np.uint64(place)]
-                end = max(end, place + 1)  # readings of the same instant are in the window too
                 while end < count and entries.times_us[np.uint64(end)] == t_us:
                     end += 1
                 begin = _gather(
@@ -318,14 +360,13 @@ def evaluate(
                 tally[OVERFLOW] += 1
             if filled[column] != profile:
                 filled[column] = profile
-                for k in range(len(program.parameters)):
-                    work[program.parameters[k, 1], column] = profiles.parameters[profile, program.parameters[k, 0]]
+                for p in range(len(program.parameters)):
+                    work[program.parameters[p, 1], column] = profiles.parameters[profile, program.parameters[p, 0]]
             if program.local_minute >= 0:
                 work[program.local_minute, column] = local_minute(profiles, profile, t_us)
             column += 1
             if column == _WIDE:
-                run(program, work, column, breach, clear, n)
+                run(program, work, room.flags, column, breach, clear, n)
                 n += column
                 column = 0
-    run(program, work, column, breach, clear, n)
-    return breach, clear
+    run(program, work, room.flags, column, breach, clear, n)

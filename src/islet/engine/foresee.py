@@ -11,13 +11,16 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.episodes import MOST_WORKED_ON, fold
-from islet.engine.evaluate import Windows, evaluate, local_minute, work_table
+from islet.engine.advance import FEWEST_CHANGES
+from islet.engine.episodes import fold
+from islet.engine.evaluate import Windows, evaluate, local_minute, new_work, waiting
 from islet.engine.insert import insert
 from islet.engine.kernel import Int, inlined, kernel
+from islet.engine.pool import grown, has_room
 from islet.engine.program import Program
+from islet.engine.revise import MOST_WORKED_ON
 from islet.engine.runs import entry_us, unpack_since
-from islet.engine.said import CHANGE_WIDTH, new_desk
+from islet.engine.said import CHANGE_WIDTH, more_room, new_desk
 from islet.engine.series import EVALUATIONS, MOST_READINGS, Bounds, Entries, Profiles, Rows
 from islet.engine.told import WIDTH as EPISODE_WIDTH
 from islet.model.ahead import COLUMNS, LOOKS_BACK_US, POINTS, STEP_MIN, Foreteller
@@ -58,13 +61,10 @@ def foresee(
     found = [np.empty((0, CHANGE_WIDTH), np.int64)]
     entries = Entries(*(np.empty(MOST_READINGS + 1, np.int64) for _ in range(3)))
     touched = np.empty(_BLOCK_ROWS, np.int64)
-    history = np.zeros(len(rows.times_us), np.bool_)
     row: Int = 0
     while row < len(rows.times_us):
         stop = min(row + _BLOCK_ROWS, len(rows.times_us))
-        pool, row, count = _take_in(
-            series, pool, heap, ranks, rows, row, stop, bounds, touched, tally, history, entries
-        )
+        pool, row, count = _take_in(series, pool, heap, ranks, rows, row, stop, bounds, touched, tally, entries)
         mine = touched[:count]
         ahead = _foretold(series, pool, mine, profiles, entries, foreteller)
         pool, changes = _judge(
@@ -117,11 +117,13 @@ def _take_in(
     bounds: Bounds,
     touched: NDArray[np.int64],
     tally: NDArray[np.int64],
-    history: NDArray[np.bool_],
     entries: Entries,
 ) -> tuple[NDArray[np.uint32], Int, Int]:
-    """`insert`, called by Python."""
-    return insert(series, pool, heap, ranks, rows, start, stop, bounds, touched, tally, history, entries)
+    """`insert`, called by Python: the pool, the row it came to, and how many patients it touched."""
+    if not has_room(pool, heap):
+        pool = grown(pool)
+    row, count = insert(series, pool, heap, ranks, rows, start, stop, bounds, touched, tally, entries)
+    return pool, row, count
 
 
 @kernel
@@ -143,19 +145,26 @@ def _judge(
     for k in range(len(program.features)):
         if program.features[k, 0] == 0:
             longest_us = max(longest_us, program.features[k, 2])
-    work = work_table(program)
-    filled = np.full(work.shape[1], -1, np.int64)
-    desk = new_desk(MOST_READINGS + 1)
+    work, desk = new_work(program), new_desk(MOST_READINGS + 1)
     known = np.empty((MOST_WORKED_ON, EPISODE_WIDTH), np.int64)
-    changes = np.empty((64, CHANGE_WIDTH), np.int64)
+    changes = np.empty((FEWEST_CHANGES, CHANGE_WIDTH), np.int64)
+    count = len(touched)
+    evaluations = waiting(series, touched, count)
+    tally[EVALUATIONS] += evaluations
+    breach, clear = np.empty(evaluations, np.int64), np.empty(evaluations, np.int64)
+    evaluate(series, pool, touched, count, program, windows, profiles, longest_us, work, entries, tally, breach, clear)
     n: Int = 0
-    breach, clear = evaluate(
-        series, pool, touched, program, windows, profiles, longest_us, work, filled, entries, tally
-    )
-    tally[EVALUATIONS] += len(breach)
-    pool, changes, n = fold(
-        series, pool, heap, ranks, profiles, bounds, touched, breach, clear, program, desk, known, entries, changes, n
-    )
+    place: Int = 0
+    done: Int = 0
+    while place < count:
+        place, done, n = fold(
+            series, pool, heap, ranks, profiles, bounds, touched, place, count, done, breach, clear, program, desk,
+            known, entries, changes, n,
+        )  # fmt: skip
+        if not has_room(pool, heap):
+            pool = grown(pool)
+        elif place < count:
+            changes = more_room(changes, n)
     return pool, changes[:n]
 
 

@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import Int, inlined, making_part, part, prefetch
-from islet.engine.pool import UNIT, grown, has_room, put_long
+from islet.engine.kernel import Int, inlined, part, prefetch
+from islet.engine.pool import UNIT, has_room, put_long
 from islet.engine.runs import (
     add_device,
     capacity,
@@ -192,7 +192,7 @@ def _take(
     return ACCEPTED
 
 
-@making_part
+@part
 def insert(
     series: NDArray[np.void],
     pool: NDArray[np.uint32],
@@ -204,12 +204,11 @@ def insert(
     bounds: Bounds,
     touched: NDArray[np.int64],
     tally: NDArray[np.int64],
-    history: NDArray[np.bool_],
     entries: Entries,
-) -> tuple[NDArray[np.uint32], Int, Int]:
-    """Take rows from `start` on; (the pool, the row to go on with, how many patients are in `touched`).
+) -> tuple[Int, Int]:
+    """Take rows from `start` on; (the row to go on with, how many patients are in `touched`).
 
-    Stops early where going on would push out an entry that has not been evaluated yet.
+    Stops early where going on would push out an entry that has not been evaluated yet, or needs a larger pool.
     """
     n_touched = 0
     _announce_series(series, rows.patients, start)
@@ -225,17 +224,15 @@ def insert(
             found: Int = ACCEPTED
         else:
             if not has_room(pool, heap):
-                pool = grown(pool)
+                return row, n_touched
             found = _take(one, pool, heap, ranks, bounds, device, time_us, value, tally, entries)
             if found < 0:
-                return pool, row, n_touched
+                return row, n_touched
         tally[found] += 1
-        if found == HISTORY:
-            history[row] = True
-        elif found == ACCEPTED:
+        if found == ACCEPTED:
             one.received_us = max(one.received_us, rows.received_us[at])
             one.row = row
             if untouched:
                 touched[np.uint64(n_touched)] = patient
                 n_touched += 1
-    return pool, stop, n_touched
+    return stop, n_touched

@@ -1,8 +1,9 @@
 """The instructions of a program, done for many evaluations at once.
 
-A register is a row of the work table, an evaluation a column of it; an instruction does all columns in one loop that
-the compiler vectorises. Registers hold int64; true is 1 and false is 0. Nothing here can overflow: the planner has
-looked at the bounds of every result (`islet.engine.code`).
+A register is a row of a work table, an evaluation a column of it; an instruction does all columns in one loop that
+the compiler vectorises. Registers of numbers hold int64, those of flags int8: all bits set is true and 0 is false, so
+that a flag takes an eighth of the room. Nothing here can overflow: the planner has looked at the bounds of every
+result (`islet.engine.code`).
 """
 
 from typing import Final
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.engine.kernel import Int, part
-from islet.engine.program import Program
+from islet.engine.program import BYTES, Program
 
 # left and right are registers
 ADD: Final = 0
@@ -34,94 +35,141 @@ REMAINDER_NUMBER: Final = 15  # the same
 # right has no meaning
 ABSOLUTE: Final = 16
 NOT: Final = 17
+# what only the writer of registers makes: comparisons with a multiple, and a flag as 0 or 1
+GREATER_TIMES: Final = 18  # left > right * number
+TIMES_GREATER: Final = 19  # left * number > right
+AT_LEAST_TIMES: Final = 20
+TIMES_AT_LEAST: Final = 21
+AS_NUMBER: Final = 22
+
+ON_FLAGS: Final = frozenset((AND, OR, AND_NOT, NOT))
+"""Their sides are flags, and so is what they give."""
+COMPARISONS: Final = frozenset((GREATER, AT_LEAST, EQUAL, ABOVE_NUMBER, BELOW_NUMBER, EQUALS_NUMBER))
+"""Their sides are numbers, and what they give is a flag."""
 
 
 @part
 def run(
     program: Program,
     work: NDArray[np.int64],
+    flags: NDArray[np.int8],
     columns: Int,
     breach: NDArray[np.int64],
     clear: NDArray[np.int64],
     n: Int,
 ) -> None:
-    """Do the program for the first `columns` of the work table; the masks go to places n and following.
+    """Do the program for the first `columns` of the work tables; the masks go to places n and following.
 
     Rows are reached by two indices: a slice for each would cost as much as the loop over it.
     """
     for k in range(len(program.instructions)):
-        kind, a = program.instructions[k, 0], program.instructions[k, 1]
-        b, to = program.instructions[k, 2], program.instructions[k, 3]
+        kind, a, b = program.instructions[k, 0], program.instructions[k, 1], program.instructions[k, 2]
+        number, to = program.instructions[k, 3], program.instructions[k, 4]
         if kind == ABOVE_NUMBER:
             for c in range(columns):
-                work[to, c] = work[a, c] > b
+                flags[to, c] = -np.int8(work[a, c] > number)
         elif kind == BELOW_NUMBER:
             for c in range(columns):
-                work[to, c] = work[a, c] < b
+                flags[to, c] = -np.int8(work[a, c] < number)
+        elif kind == GREATER_TIMES:
+            for c in range(columns):
+                flags[to, c] = -np.int8(work[a, c] > work[b, c] * number)
+        elif kind == TIMES_GREATER:
+            for c in range(columns):
+                flags[to, c] = -np.int8(work[a, c] * number > work[b, c])
+        elif kind == AT_LEAST_TIMES:
+            for c in range(columns):
+                flags[to, c] = -np.int8(work[a, c] >= work[b, c] * number)
+        elif kind == TIMES_AT_LEAST:
+            for c in range(columns):
+                flags[to, c] = -np.int8(work[a, c] * number >= work[b, c])
+        elif kind == OR:
+            for c in range(columns):
+                flags[to, c] = flags[a, c] | flags[b, c]
+        elif kind == AND:
+            for c in range(columns):
+                flags[to, c] = flags[a, c] & flags[b, c]
+        elif kind == AND_NOT:
+            for c in range(columns):
+                flags[to, c] = flags[a, c] & ~flags[b, c]
+        elif kind == NOT:
+            for c in range(columns):
+                flags[to, c] = ~flags[a, c]
         elif kind == GREATER:
             for c in range(columns):
-                work[to, c] = work[a, c] > work[b, c]
+                flags[to, c] = -np.int8(work[a, c] > work[b, c])
         elif kind == AT_LEAST:
             for c in range(columns):
-                work[to, c] = work[a, c] >= work[b, c]
+                flags[to, c] = -np.int8(work[a, c] >= work[b, c])
+        elif kind == ADD_NUMBER:
+            for c in range(columns):
+                work[to, c] = work[a, c] + number
         elif kind == TIMES_NUMBER:
             for c in range(columns):
-                work[to, c] = work[a, c] * b
-        elif kind == MULTIPLY:
-            for c in range(columns):
-                work[to, c] = work[a, c] * work[b, c]
-        elif kind == ADD:
-            for c in range(columns):
-                work[to, c] = work[a, c] + work[b, c]
+                work[to, c] = work[a, c] * number
         elif kind == SUBTRACT:
             for c in range(columns):
                 work[to, c] = work[a, c] - work[b, c]
-        elif kind == ADD_NUMBER:
+        elif kind == MULTIPLY:
             for c in range(columns):
-                work[to, c] = work[a, c] + b
-        elif kind == AND:
-            for c in range(columns):
-                work[to, c] = work[a, c] & work[b, c]
-        elif kind == OR:
-            for c in range(columns):
-                work[to, c] = work[a, c] | work[b, c]
-        elif kind == AND_NOT:
-            for c in range(columns):
-                work[to, c] = work[a, c] & ~work[b, c]
-        elif kind == NOT:
-            for c in range(columns):
-                work[to, c] = work[a, c] ^ 1
+                work[to, c] = work[a, c] * work[b, c]
         else:
-            _seldom(kind, a, b, to, work, columns)
+            _seldom(kind, a, b, number, to, work, flags, columns)
     breached, cleared = breach[n : n + columns], clear[n : n + columns]
-    breached[:] = 0
-    cleared[:] = 0
-    opposite = np.int64(0)
-    for rule in range(len(program.flags)):
-        a, b = program.flags[rule, 0], program.flags[rule, 1]
-        if a >= 0:
-            for c in range(columns):
-                breached[c] |= work[a, c] << rule
-        if b >= 0:
-            for c in range(columns):
-                cleared[c] |= work[b, c] << rule
-        elif a >= 0:
-            opposite |= np.int64(1) << rule
+    opposite = _gather(program, 0, flags, breached)
+    _gather(program, 1, flags, cleared)
     for c in range(columns):
         cleared[c] |= ~breached[c] & opposite
 
 
 @part
-def _seldom(kind: Int, a: Int, b: Int, to: Int, work: NDArray[np.int64], columns: Int) -> None:
+def _seldom(
+    kind: Int, a: Int, b: Int, number: Int, to: Int, work: NDArray[np.int64], flags: NDArray[np.int8], columns: Int
+) -> None:
     """The instructions that few rules need."""
     for c in range(columns):
-        if kind == DIVIDE_NUMBER:
-            work[to, c] = work[a, c] // b
+        if kind == ADD:
+            work[to, c] = work[a, c] + work[b, c]
+        elif kind == DIVIDE_NUMBER:
+            work[to, c] = work[a, c] // number
         elif kind == REMAINDER_NUMBER:
-            work[to, c] = work[a, c] % b
+            work[to, c] = work[a, c] % number
         elif kind == ABSOLUTE:
             work[to, c] = abs(work[a, c])
+        elif kind == AS_NUMBER:
+            work[to, c] = flags[a, c] & 1
         elif kind == EQUAL:
-            work[to, c] = work[a, c] == work[b, c]
+            flags[to, c] = -np.int8(work[a, c] == work[b, c])
         else:
-            work[to, c] = work[a, c] == b
+            flags[to, c] = -np.int8(work[a, c] == number)
+
+
+@part
+def _gather(program: Program, side: Int, flags: NDArray[np.int8], masks: NDArray[np.int64]) -> Int:
+    """Write the masks (columns,) of one side of the rules' flags; the rules that have a breach and nothing on the other
+    side. Eight rules are gathered in a byte a column first, in the last rows of the flags."""
+    alone = np.int64(0)
+    first = len(flags) - BYTES
+    rules = len(program.flags)
+    masks[:] = 0
+    for start in range(0, rules, 8):
+        into = first + start // 8
+        some = np.int64(0)
+        for rule in range(start, min(start + 8, rules)):
+            a = program.flags[rule, side]
+            if a < 0:
+                continue
+            bit = np.int8(np.int64(1) << (rule - start))
+            if some == 0:
+                for c in range(len(masks)):
+                    flags[into, c] = flags[a, c] & bit
+            else:
+                for c in range(len(masks)):
+                    flags[into, c] |= flags[a, c] & bit
+            some = np.int64(1)
+            if program.flags[rule, 1 - side] < 0:
+                alone |= np.int64(1) << rule
+        if some:
+            for c in range(len(masks)):
+                masks[c] |= (np.int64(flags[into, c]) & 0xFF) << start
+    return alone

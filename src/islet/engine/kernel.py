@@ -101,3 +101,46 @@ prefetch = cast(Callable[[NDArray[Any], tuple[int | np.int64, ...]], None], intr
 
 A row of a batch touches five or six cache lines at random places; waiting for each in turn took most of the time.
 """
+
+
+def _lowest_bit(typing: Any, mask: Any) -> Any:
+    """Type and code of `lowest_bit`, for Numba."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], _ir.Constant(_ir.IntType(1), 1))
+
+    return _types.int64(_types.int64), code
+
+
+lowest_bit = cast(Callable[[Int], Int], intrinsic(_lowest_bit))
+"""For use in kernels: the place of the lowest bit that is set; of 0 it has no meaning."""
+
+
+def _word_at(typing: Any, text: Any, index: Any) -> Any:
+    """Type and code of `word_at`, for Numba."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        memory = context.make_array(signature.args[0])(context, builder, arguments[0])
+        item = _cgutils.get_item_pointer(context, builder, signature.args[0], memory, [arguments[1]])
+        word = _ir.IntType(64)
+        return builder.load(builder.bitcast(item, word.as_pointer()), align=1, typ=word)
+
+    return _types.uint64(text, _types.intp), code
+
+
+def _put_word(typing: Any, text: Any, index: Any, word: Any) -> Any:
+    """Type and code of `put_word`, for Numba."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        memory = context.make_array(signature.args[0])(context, builder, arguments[0])
+        item = _cgutils.get_item_pointer(context, builder, signature.args[0], memory, [arguments[1]])
+        builder.store(arguments[2], builder.bitcast(item, _ir.IntType(64).as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return _types.void(text, _types.intp, _types.uint64), code
+
+
+word_at = cast(Callable[[NDArray[np.uint8], Int], np.uint64], intrinsic(_word_at))
+"""For use in kernels: eight bytes from that one on as a number, the first one lowest. They have to be there."""
+put_word = cast(Callable[[NDArray[np.uint8], Int, np.uint64], None], intrinsic(_put_word))
+"""For use in kernels: write eight bytes."""

@@ -14,9 +14,9 @@ from islet.engine.kernel import Int, inlined, making_part, part
 
 UNIT: Final = 8
 UNITS: Final[NDArray[np.int64]] = np.array(
-    [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1025], np.int64
+    [1, 2, 4, 6, 8, 10, 12, 16, 20, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1026], np.int64
 )
-"""Units of each size class; the last one holds the longest run."""
+"""Units of each size class, all but the first even; the last one holds the longest run."""
 
 END: Final = 0
 GIVEN_BACK: Final = 1
@@ -58,23 +58,31 @@ def grown(pool: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 @part
+def give_back(pool: NDArray[np.uint32], heap: NDArray[np.int64], unit: Int, size: Int) -> None:
+    pool[unit * UNIT] = heap[FREE + size]
+    heap[FREE + size] = unit
+    heap[GIVEN_BACK] += UNITS[size]
+
+
+@part
 def allocate(pool: NDArray[np.uint32], heap: NDArray[np.int64], size: Int) -> Int:
-    """The unit where a new block of that size begins. Whoever calls has seen to it that there is room."""
+    """The unit where a new block of that size begins. Whoever calls has seen to it that there is room.
+
+    Two units are a cache line; a block of several begins with one. A unit that is left out for that is for the next
+    block of one.
+    """
     unit: Int = heap[FREE + size]
     if unit:
         heap[FREE + size] = pool[unit * UNIT]
         heap[GIVEN_BACK] -= UNITS[size]
         return unit
     unit = heap[END]
+    if unit & 1 and size:
+        heap[END] += 1
+        give_back(pool, heap, unit, 0)
+        unit += 1
     heap[END] += UNITS[size]
     return unit
-
-
-@part
-def give_back(pool: NDArray[np.uint32], heap: NDArray[np.int64], unit: Int, size: Int) -> None:
-    pool[unit * UNIT] = heap[FREE + size]
-    heap[FREE + size] = unit
-    heap[GIVEN_BACK] += UNITS[size]
 
 
 @inlined

@@ -44,14 +44,19 @@ MOST_RULES: Final = 62
 """Rules of one stream: a rule is a bit of an int64 mask."""
 
 
+BYTES: Final = (MOST_RULES + 7) // 8
+"""Of a mask: so many rows of flags there are beside the registers, to gather masks in."""
+
+
 class Program(NamedTuple):
     """All rules of one stream; rule i is bit i of every mask (int64, never negative).
 
     `features` (f, 4): source, aggregate, window_us, register; by source, then window, then aggregate. `asking` (f,):
     the rules that need the feature. `parameters` (p, 2): column of the patients' parameters, register. `local_minute`:
-    the register of the minute of the local day (0 to 1439), -1 where no rule asks. `instructions` (k, 4): instruction,
-    left, right, result. `constants` (c, 2): register, value. `flags` (r, 2): the registers of breach and clear, -1 for
-    a silence; -1 for clear alone: wherever there is no breach. `silence_us` (r,): its length, 0 for the others.
+    the register of the minute of the local day (0 to 1439), -1 where no rule asks. `instructions` (k, 5):
+    instruction, left, right, number, result. `constants` (c, 2): register, value. `registers`: how many hold numbers;
+    `flag_registers`: how many hold flags. `flags` (r, 2): the registers of breach and clear, -1 for a silence; -1 for
+    clear alone: wherever there is no breach. `silence_us` (r,): its length, 0 for the others.
     `sustained_us` (r,): how long an episode has to last before anybody is told. `reading_bits`: the rules that look at
     values (all but the silences). The value itself is register 0.
     """
@@ -63,6 +68,7 @@ class Program(NamedTuple):
     instructions: NDArray[np.int64]
     constants: NDArray[np.int64]
     registers: int
+    flag_registers: int
     flags: NDArray[np.int64]
     silence_us: NDArray[np.int64]
     sustained_us: NDArray[np.int64]

@@ -1,21 +1,39 @@
 """From values to registers: what a program's flags need, in the order in which it was written, in few registers.
 
-Few, because the work table has to stay in the nearest cache: a result's register is used again as soon as nothing
-needs the result any more. Inputs and constants keep theirs; the kernel fills them in.
+Few, because the work tables have to stay in the nearest cache: a result's register is used again as soon as nothing
+needs the result any more. Inputs and constants keep theirs; the kernel fills them in. Numbers and flags have registers
+of their own, and where one is needed as the other an instruction turns it into that. A comparison with a multiple is
+one instruction.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from islet.engine.code import QUANTITY, Code, Gathered, LocalMinute, Parameter
-from islet.engine.interpret import AND_NOT
+from islet.engine.interpret import (
+    ABOVE_NUMBER,
+    AND_NOT,
+    AS_NUMBER,
+    AT_LEAST,
+    AT_LEAST_TIMES,
+    COMPARISONS,
+    GREATER,
+    GREATER_TIMES,
+    ON_FLAGS,
+    TIMES_AT_LEAST,
+    TIMES_GREATER,
+    TIMES_NUMBER,
+)
 from islet.engine.program import Program
 
 Flags = tuple[int, ...]
 """The values of breach and clear, of breach alone where clear is its opposite, of nothing for a silence."""
+
+_NOTHING: Final = -1
+_OF_MULTIPLES: Final = {GREATER: (TIMES_GREATER, GREATER_TIMES), AT_LEAST: (TIMES_AT_LEAST, AT_LEAST_TIMES)}
 
 
 class _Placed(NamedTuple):
@@ -28,28 +46,111 @@ class _Placed(NamedTuple):
     constants: list[tuple[int, int]]
 
 
+class _Step(NamedTuple):
+    """An instruction on values: its sides (_NOTHING where it has none), its number, and the value that it gives."""
+
+    kind: int
+    left: int
+    right: int
+    number: int
+    value: int
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        return tuple(side for side in (self.left, self.right) if side != _NOTHING)
+
+
 def write_program(
     code: Code, flags: Sequence[Flags], silence_us: Sequence[int], sustained_us: Sequence[int]
 ) -> tuple[Program, tuple[str, ...]]:
     """The program of these rules, and the names of its columns of parameters."""
     needs = [_needed(code, values) for values in flags]
     live = set().union(*needs)
+    steps = _Steps(code, live)
+    told = [tuple(steps.as_flag(value) for value in values) for values in flags]
     placed = _places(code, live)
-    registers, count = _allocated(code, sorted(live), {v for values in flags for v in values}, placed.registers)
+    numbers, of_flags = placed.registers, dict[int, int]()
+    kept = {value for values in told for value in values}
+    registers, flag_registers = _allocate(steps.steps, kept, numbers, of_flags)
     program = Program(
-        features=_table([(*feature, registers[value]) for feature, value in placed.features], 4),
+        features=_table([(*feature, numbers[value]) for feature, value in placed.features], 4),
         asking=np.array([_mask(needs, value) for _, value in placed.features], np.int64),
-        parameters=_table([(column, registers[value]) for column, (_, value) in enumerate(placed.parameters)], 2),
+        parameters=_table([(column, numbers[value]) for column, (_, value) in enumerate(placed.parameters)], 2),
         local_minute=placed.local_minute,
-        instructions=_instructions(code, sorted(live), registers),
-        constants=_table([(registers[value], number) for number, value in placed.constants], 2),
-        registers=count,
-        flags=_table([_pair([registers[value] for value in values]) for values in flags], 2),
+        instructions=_instructions(steps.steps, numbers, of_flags),
+        constants=_table([(numbers[value], number) for number, value in placed.constants], 2),
+        registers=registers,
+        flag_registers=flag_registers,
+        flags=_table([_pair([of_flags[value] for value in values]) for values in told], 2),
         silence_us=np.array(silence_us, np.int64),
         sustained_us=np.array(sustained_us, np.int64),
         reading_bits=sum(1 << bit for bit, values in enumerate(flags) if values),
     )
     return program, tuple(name for name, _ in placed.parameters)
+
+
+class _Steps:
+    """The instructions of what is needed, in the order in which they were written."""
+
+    def __init__(self, code: Code, live: set[int]) -> None:
+        self.steps: list[_Step] = []
+        self._code = code
+        self._turned: dict[int, int] = {}  # a value, and the same as a flag or as a number
+        order = [value for value in sorted(live) if code.made[value] is not None]
+        multiples = _multiples(code, order)
+        for value in order:
+            if value not in multiples:
+                self._write(value, multiples)
+
+    def as_flag(self, value: int) -> int:
+        """The value that is the same as a flag."""
+        return value if _is_flag(self._code, value) else self._turn(value, ABOVE_NUMBER)
+
+    def _as_number(self, value: int) -> int:
+        return self._turn(value, AS_NUMBER) if _is_flag(self._code, value) else value
+
+    def _turn(self, value: int, kind: int) -> int:
+        if value not in self._turned:
+            self._turned[value] = len(self._code.made) + len(self._turned)
+            self.steps.append(_Step(kind, value, _NOTHING, 0, self._turned[value]))
+        return self._turned[value]
+
+    def _write(self, value: int, multiples: dict[int, tuple[int, int]]) -> None:
+        made = self._code.made[value]
+        assert made is not None
+        kind, left, right = made
+        number = 0
+        if kind > AND_NOT:
+            right, number = _NOTHING, right
+        if kind in _OF_MULTIPLES and left in multiples:
+            kind, (left, number) = _OF_MULTIPLES[kind][0], multiples[left]
+        elif kind in _OF_MULTIPLES and right in multiples:
+            kind, (right, number) = _OF_MULTIPLES[kind][1], multiples[right]
+        turn = self.as_flag if kind in ON_FLAGS else self._as_number
+        left, right = (side if side == _NOTHING else turn(side) for side in (left, right))
+        self.steps.append(_Step(kind, left, right, number, value))
+
+
+def _multiples(code: Code, order: Sequence[int]) -> dict[int, tuple[int, int]]:
+    """The multiples that are only compared, and with what is none: the value of each and how many times it."""
+    users = dict[int, list[int]]()
+    for value in order:
+        for side in _sides(code, value):
+            users.setdefault(side, []).append(value)
+    found = dict[int, tuple[int, int]]()
+    for value in order:
+        kind, left, number = code.made[value] or (_NOTHING, 0, 0)
+        mine = users.get(value, [])
+        others = {side for user in mine for side in _sides(code, user)} - {value}
+        compared = all((code.made[user] or (_NOTHING,))[0] in _OF_MULTIPLES for user in mine)
+        if kind == TIMES_NUMBER and mine and compared and not others & found.keys():
+            found[value] = (left, number)
+    return found
+
+
+def _is_flag(code: Code, value: int) -> bool:
+    made = code.made[value]
+    return made is not None and (made[0] in ON_FLAGS or made[0] in COMPARISONS)
 
 
 def _needed(code: Code, values: Sequence[int]) -> set[int]:
@@ -85,35 +186,37 @@ def _places(code: Code, live: set[int]) -> _Placed:
     return _Placed(registers, features, parameters, registers[minutes[0]] if minutes else -1, constants)
 
 
-def _allocated(code: Code, order: Sequence[int], kept: set[int], placed: dict[int, int]) -> tuple[dict[int, int], int]:
-    """A register for each value, and how many there are. A result never takes the register of one of its sides:
-    loops over arrays that may be the same are not vectorised."""
-    last_use = {side: value for value in order for side in _sides(code, value)}
-    registers = dict(placed)
-    count = len(placed)
-    free = list[int]()
-    for value in order:
-        if value in placed:
-            continue
-        if free:
-            registers[value] = free.pop()
+def _allocate(
+    steps: Sequence[_Step], kept: set[int], numbers: dict[int, int], flags: dict[int, int]
+) -> tuple[int, int]:
+    """A register for each value, in `numbers` or in `flags`; how many of each there are. A result never takes the
+    register of one of its sides: loops over arrays that may be the same are not vectorised."""
+    last_use = {side: step.value for step in steps for side in step.sides}
+    placed = set(numbers)
+    counts, free = {False: len(numbers), True: 0}, {False: list[int](), True: list[int]()}
+    for step in steps:
+        flag = _gives_flag(step.kind)
+        if free[flag]:
+            register = free[flag].pop()
         else:
-            registers[value] = count
-            count += 1
-        for side in set(_sides(code, value)):
-            if last_use[side] == value and side not in kept and side not in placed:
-                free.append(registers[side])
-    return registers, count
+            register = counts[flag]
+            counts[flag] += 1
+        (flags if flag else numbers)[step.value] = register
+        for side in set(step.sides):
+            if last_use[side] == step.value and side not in kept and side not in placed:
+                free[side in flags].append((flags if side in flags else numbers)[side])
+    return counts[False], counts[True]
 
 
-def _instructions(code: Code, order: Sequence[int], registers: dict[int, int]) -> NDArray[np.int64]:
-    rows = []
-    for value in order:
-        made = code.made[value]
-        if made is not None:
-            kind, left, right = made
-            rows.append((kind, registers[left], registers[right] if kind <= AND_NOT else right, registers[value]))
-    return _table(rows, 4)
+def _gives_flag(kind: int) -> bool:
+    return kind in ON_FLAGS or kind in COMPARISONS or GREATER_TIMES <= kind <= TIMES_AT_LEAST
+
+
+def _instructions(steps: Sequence[_Step], numbers: dict[int, int], flags: dict[int, int]) -> NDArray[np.int64]:
+    registers = {**numbers, **flags, _NOTHING: _NOTHING}
+    return _table(
+        [(one.kind, registers[one.left], registers[one.right], one.number, registers[one.value]) for one in steps], 5
+    )
 
 
 def _pair(registers: Sequence[int]) -> tuple[int, int]:

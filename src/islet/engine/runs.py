@@ -9,10 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import Int, inlined, part
+from islet.engine.kernel import Int, inlined, making_part, part
 from islet.engine.pool import UNIT, UNITS, allocate, give_back, long_at, put_long, size_for
 from islet.engine.series import (
     MOST_DEVICES,
+    MOST_READINGS,
     NARROW_DEVICES,
     NARROW_TIME_SHIFT,
     NARROW_TIMES,
@@ -31,6 +32,13 @@ from islet.engine.series import (
 )
 
 _ONE: Final = np.uint64(1)
+
+
+@making_part
+def new_entries() -> Entries:
+    """Room for the entries of any run, and one more."""
+    size = MOST_READINGS + 1
+    return Entries(np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64))
 
 
 @inlined

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import Int, inlined, making_part
+from islet.engine.kernel import Int, inlined, making_part, part
 from islet.engine.series import FOREVER, NEVER
 from islet.engine.told import DEVICE, END, LAST, ONSET, RULE, TOLD, VALUE
 from islet.engine.told import WIDTH as EPISODE_WIDTH
@@ -21,10 +21,12 @@ row of the batch that caused it (-1: the time did)."""
 
 
 class Desk(NamedTuple):
-    """Room to work on one series: `active` (m,) masks at its entries; episodes (m, 7) of one rule as they were told
-    (`old`) and as they are (`new`)."""
+    """Room to work on one series: masks (m,) at its entries of the rules that are active there, and of those that turn
+    on or off there otherwise than before; episodes (m, 7) of one rule as they were told (`old`) and as they are
+    (`new`)."""
 
     active: NDArray[np.int64]
+    turned: NDArray[np.int64]
     old: NDArray[np.int64]
     new: NDArray[np.int64]
 
@@ -33,39 +35,55 @@ class Desk(NamedTuple):
 def new_desk(readings: Int) -> Desk:
     return Desk(
         np.zeros(readings, np.int64),
+        np.zeros(readings, np.int64),
         np.empty((readings + 2, EPISODE_WIDTH), np.int64),
         np.empty((readings + 2, EPISODE_WIDTH), np.int64),
     )
 
 
 @making_part
+def more_room(changes: NDArray[np.int64], n: Int) -> NDArray[np.int64]:
+    """The first n changes in an array twice as large."""
+    larger = np.empty((2 * len(changes), CHANGE_WIDTH), np.int64)
+    for k in range(n):  # an assignment of slices takes two seconds longer to compile
+        for column in range(CHANGE_WIDTH):
+            larger[k, column] = changes[k, column]
+    return larger
+
+
+@inlined
 def said(
-    changes: NDArray[np.int64], n: Int, kind: Int, rule: Int, patient: Int, onset: Int, at: Int, row: Int
-) -> NDArray[np.int64]:
-    """`changes` with one more at n, about no reading; a larger array when it was full."""
-    if n == len(changes):
-        larger = np.empty((2 * n, CHANGE_WIDTH), np.int64)
-        for k in range(n):  # an assignment of slices takes two seconds longer to compile
-            for column in range(CHANGE_WIDTH):
-                larger[k, column] = changes[k, column]
-        changes = larger
-    changes[n, 0] = kind
-    changes[n, 1] = rule
-    changes[n, 2] = patient
-    changes[n, 3] = onset
-    changes[n, 4] = at
-    changes[n, 5] = -1
-    changes[n, 6] = 0
-    changes[n, 7] = NEVER
-    changes[n, 8] = row
-    return changes
+    changes: NDArray[np.int64],
+    n: Int,
+    kind: Int,
+    rule: Int,
+    patient: Int,
+    onset: Int,
+    at: Int,
+    row: Int,
+    device: Int,
+    value: Int,
+) -> Int:
+    """One more change, at n, where there is room; how many there are now. `device`: -1 for what is about no reading."""
+    place = np.uint64(n)
+    changes[place, 0] = kind
+    changes[place, 1] = rule
+    changes[place, 2] = patient
+    changes[place, 3] = onset
+    changes[place, 4] = at
+    changes[place, 5] = device
+    changes[place, 6] = value
+    changes[place, 7] = NEVER
+    changes[place, 8] = row
+    return n + 1
 
 
-@making_part
+@part
 def difference(
     changes: NDArray[np.int64], n: Int, rule: Int, patient: Int, row: Int, desk: Desk, n_old: Int, n_new: Int
-) -> tuple[NDArray[np.int64], Int]:
-    """Say what makes the told episodes of `new` of those of `old`, both ascending and without overlap."""
+) -> Int:
+    """Say what makes the told episodes of `new` of those of `old`, both ascending and without overlap; how many changes
+    there are now. They are at most n_old + 2 n_new more."""
     old, new = desk.old, desk.new
     i = 0
     for k in range(n_new):
@@ -78,13 +96,9 @@ def difference(
         if known and old[i, END] == end:
             continue
         if not known or end == FOREVER:
-            changes = said(changes, n, OPENED, rule, patient, onset, onset, row)
-            changes[n, 5] = new[k, DEVICE]
-            changes[n, 6] = new[k, VALUE]
-            n += 1
+            n = said(changes, n, OPENED, rule, patient, onset, onset, row, new[k, DEVICE], new[k, VALUE])
         if end != FOREVER:
-            changes = said(changes, n, CLEARED, rule, patient, onset, end, row)
-            n += 1
+            n = said(changes, n, CLEARED, rule, patient, onset, end, row, -1, 0)
     k = 0
     for i in range(n_old):
         if not old[i, TOLD]:
@@ -94,11 +108,10 @@ def difference(
             k += 1
         if k < n_new and new[k, ONSET] == onset:
             continue
-        changes = said(changes, n, RETRACTED, rule, patient, onset, onset, row)
+        n = said(changes, n, RETRACTED, rule, patient, onset, onset, row, -1, 0)
         if k < n_new and new[k, ONSET] < end:
-            changes[n, 7] = new[k, ONSET]
-        n += 1
-    return changes, n
+            changes[n - 1, 7] = new[k, ONSET]
+    return n
 
 
 @inlined

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import Int, inlined, kernel
+from islet.engine.kernel import Int, inlined, kernel, part
 from islet.engine.pool import UNIT, grown, has_room
 from islet.engine.runs import last_of_instant, left_us
-from islet.engine.said import CHANGE_WIDTH, CLEARED, OPENED, Desk, begin_episode, said
+from islet.engine.said import CHANGE_WIDTH, CLEARED, OPENED, Desk, begin_episode, more_room, said
 from islet.engine.series import FOREVER, NEVER, Bounds, Entries, Profiles, Series
 from islet.engine.told import END, MOST_EPISODES, ONSET, RULE, keep, recall
 from islet.engine.told import WIDTH as EPISODE_WIDTH
@@ -53,6 +53,77 @@ def silences_of(
     return n_new
 
 
+@part
+def _look(
+    one: Series,
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    ranks: NDArray[np.uint64],
+    bounds: Bounds,
+    patient: Int,
+    rule: Int,
+    length_us: Int,
+    known: NDArray[np.int64],
+    changes: NDArray[np.int64],
+    n: Int,
+) -> Int:
+    """Turn the silence behind the newest reading on or off, for which there has to be room; how many changes there are
+    now."""
+    bit = np.int64(1) << rule
+    onset = one.newest_us + length_us
+    n_known = recall(one, pool, known)
+    if one.active & bit == 0:
+        _, value, device = last_of_instant(one, pool, one.count - 1, ranks)
+        n_known = begin_episode(known, n_known, rule, onset, 1, device, value)
+        n = said(changes, n, OPENED, rule, patient, onset, onset, -1, device, value)
+        one.active |= bit
+    else:
+        for k in range(n_known):
+            if known[k, RULE] == rule and known[k, END] == FOREVER:
+                onset = known[k, ONSET]
+                known[k, END] = NEVER
+        n = said(changes, n, CLEARED, rule, patient, onset, bounds.now_us, -1, -1, 0)
+        one.active &= ~bit
+    keep(one, pool, heap, known, n_known, one.newest_us - bounds.lateness_us)
+    return n
+
+
+@part
+def _silent(
+    series: NDArray[np.void],
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    ranks: NDArray[np.uint64],
+    profiles: Profiles,
+    bounds: Bounds,
+    start: Int,
+    stop: Int,
+    silence_us: NDArray[np.int64],
+    grace_us: Int,
+    known: NDArray[np.int64],
+    changes: NDArray[np.int64],
+    n: Int,
+) -> tuple[Int, Int]:
+    """Look at the patients from `start` on; (the one to go on with, how many changes there are now). Stops early where a
+    larger pool or more room for changes is needed."""
+    now_us = bounds.now_us
+    for patient in range(start, stop):
+        one = series[np.uint64(patient)]
+        if one.count == 0 or now_us - one.received_us < grace_us:
+            continue
+        for rule in range(len(silence_us)):
+            length_us = silence_us[rule]
+            if length_us == 0 or now_us - one.newest_us < length_us:
+                continue
+            bit = np.int64(1) << rule
+            if (one.active & bit != 0) == (profiles.masks[one.profile] & bit != 0):
+                continue
+            if not has_room(pool, heap) or n == len(changes):
+                return patient, n
+            n = _look(one, pool, heap, ranks, bounds, patient, rule, length_us, known, changes, n)
+    return stop, n
+
+
 @kernel
 def fold_tick(
     series: NDArray[np.void],
@@ -74,41 +145,14 @@ def fold_tick(
     """
     changes = np.empty((256, CHANGE_WIDTH), np.int64)
     known = np.empty((MOST_EPISODES + 1, EPISODE_WIDTH), np.int64)
-    now_us = bounds.now_us
-    n = 0
-    for patient in range(patients):
-        one = series[patient]
-        for rule in range(len(silence_us)):
-            length_us = silence_us[rule]
-            if one.count == 0 or length_us == 0 or now_us - one.newest_us < length_us:
-                continue
-            if now_us - one.received_us < grace_us:
-                continue
-            bit = 1 << rule
-            runs = (one.active & bit) != 0
-            wanted = (profiles.masks[one.profile] & bit) != 0
-            if runs == wanted:
-                continue
-            onset = one.newest_us + length_us
-            if not has_room(pool, heap):
-                pool = grown(pool)
-            n_known = recall(one, pool, known)
-            if n_known == len(known):
-                n_known = recall(one, pool, np.empty((2 * n_known, EPISODE_WIDTH), np.int64))
-            if wanted:
-                _, value, device = last_of_instant(one, pool, one.count - 1, ranks)
-                n_known = begin_episode(known, n_known, rule, onset, 1, device, value)
-                changes = said(changes, n, OPENED, rule, patient, onset, onset, -1)
-                changes[n, 5] = device
-                changes[n, 6] = value
-                one.active |= bit
-            else:
-                for k in range(n_known):
-                    if known[k, RULE] == rule and known[k, END] == FOREVER:
-                        onset = known[k, ONSET]
-                        known[k, END] = NEVER
-                changes = said(changes, n, CLEARED, rule, patient, onset, now_us, -1)
-                one.active &= ~bit
-            n += 1
-            keep(one, pool, heap, known, n_known, one.newest_us - bounds.lateness_us)
+    n: Int = 0
+    patient: Int = 0
+    while patient < patients:
+        patient, n = _silent(
+            series, pool, heap, ranks, profiles, bounds, patient, patients, silence_us, grace_us, known, changes, n
+        )
+        if not has_room(pool, heap):
+            pool = grown(pool)
+        elif patient < patients:
+            changes = more_room(changes, n)
     return pool, changes[:n]

@@ -7,13 +7,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from islet.engine.memory import aligned
 from islet.engine.pool import UNIT
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.series import SERIES
-from islet.engine.state import Ended, EngineState, RuleName, aligned
+from islet.engine.state import Ended, EngineState, RuleName
 from islet.errors import LogDamaged
 
-VERSION: Final = 2
+VERSION: Final = 3
 _SERIES_COLUMNS: Final = tuple(name for name in SERIES.names or () if name not in ("profile", "row", "first"))
 
 

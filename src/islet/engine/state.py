@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from islet.engine.adopt import move_rules, tidy
 from islet.engine.evaluate import Windows, own_window_us, windows_of
 from islet.engine.frontmatter import Rule
 from islet.engine.ids import Ids, Pairs
+from islet.engine.memory import aligned
 from islet.engine.pool import END, GIVEN_BACK, UNIT, new_heap
 from islet.engine.program import Program
 from islet.engine.reference import PatientReference, Reference
@@ -18,9 +19,6 @@ from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bo
 from islet.model.ahead import LOOKS_BACK_US, Foreteller
 from islet.model.alerts import Severity
 
-_T = TypeVar("_T", bound=np.generic)
-
-_CACHE_LINE: Final = 64
 _WORDS_A_PATIENT: Final = 16
 _NOBODY: Final = Reference(otherwise=PatientReference(mask=0))
 
@@ -62,6 +60,7 @@ class EngineState:
         self.lateness_us = lateness_us
         self.grace_us = grace_us
         self.now_us = NEVER  # the last tick
+        self.said = 0  # changes of the last step
         self.window_us = 0  # how far back values and context matter, by the plan
         self.context_us = 0
         self.rules: tuple[RuleName, ...] = ()
@@ -73,7 +72,7 @@ class EngineState:
         self._profile_of: dict[str, int] = {}
         self.profiles = _profiles([_NOBODY.otherwise], _NOBODY, 0)
         self.patients = Ids()
-        self.devices = Ids()
+        self.devices = Ids(hashed=True)
         self.pairs = Pairs(self.patients, self.devices)
         self.series: NDArray[np.void] = aligned(0, SERIES)
         self.pool: NDArray[np.uint32] = aligned(UNIT, np.dtype(np.uint32))
@@ -87,7 +86,7 @@ class EngineState:
     def nbytes(self) -> int:
         """Memory that is used, the ids included."""
         own = SERIES.itemsize * len(self.patients) + 4 * UNIT * int(self.heap[END])
-        return own + self.patients.nbytes + self.devices.nbytes + self.pairs.nbytes
+        return own + self.patients.nbytes + self.devices.nbytes
 
     def adopt(self, plan: Ruled, reference: Reference) -> None:
         """Work by this plan and reference from now on. Bits follow their rule's name; a new rule begins with nothing;
@@ -203,11 +202,3 @@ def _same(one: Reference, other: Reference) -> bool:
     if one.version and other.version:
         return one.version == other.version
     return one == other and np.array_equal(one.zones, other.zones)
-
-
-def aligned(count: int, kind: np.dtype[_T]) -> NDArray[_T]:
-    """Zeros that begin with a cache line, so that no patient's series lies in two."""
-    size = count * kind.itemsize
-    memory = np.zeros(size + _CACHE_LINE, np.uint8)
-    begin = -memory.ctypes.data % _CACHE_LINE
-    return memory[begin : begin + size].view(kind)

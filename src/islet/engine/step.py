@@ -4,7 +4,7 @@
 the lateness bound, no size of batches.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -42,10 +42,9 @@ _CONTEXT: Final = ("time_us", "column", "amount")
 class Output:
     """What a step or a tick gave.
 
-    `history`: rows too old to revise anything; they are in the log and the store, but raise no alert. `history_rows`
-    and `context_history_rows` say which rows of the batches they are, so that the stretch can be evaluated from the
-    store. `conflicts`: a known (device, time) with another value; the first one stays. `overflows`: evaluations that
-    could not see their whole window, and readings beyond what is kept of one series.
+    `history`: rows too old to revise anything; they are in the log and the store, but raise no alert. `conflicts`: a
+    known (device, time) with another value; the first one stays. `overflows`: evaluations that could not see their
+    whole window, and readings beyond what is kept of one series.
     """
 
     said: Changes
@@ -55,8 +54,6 @@ class Output:
     conflicts: int = 0
     history: int = 0
     overflows: int = 0
-    history_rows: NDArray[np.int64] = field(default_factory=lambda: _NO_ROWS)
-    context_history_rows: NDArray[np.int64] = field(default_factory=lambda: _NO_ROWS)
 
     @property
     def changes(self) -> list[AlertChange]:
@@ -97,22 +94,17 @@ def step(
     tally = np.zeros(TALLIES, np.int64)
     if plan.foreteller is not None:
         return _foreseen(state, rows, plan.program, plan.foreteller, tally)
-    history = np.zeros(len(rows.times_us), np.bool_)
-    context_history = np.zeros(len(context_rows.times_us), np.bool_)
     memory = (state.series, state.pool, state.heap, state.devices.hashes, state.profiles, state.bounds)
-    state.pool, changes = advance(
-        *memory, context_rows, rows, plan.program, state.windows, tally, context_history, history
-    )
+    state.pool, changes = advance(*memory, context_rows, rows, plan.program, state.windows, tally, 2 * state.said)
+    state.said = len(changes)
     return Output(
         said=Changes(changes, state.patients, state.devices, state.rules),
-        readings=len(history),
+        readings=len(rows.times_us),
         evaluations=int(tally[EVALUATIONS]),
         duplicates=int(tally[DUPLICATE]),
         conflicts=int(tally[CONFLICT]),
         history=int(tally[HISTORY]),
         overflows=int(tally[OVERFLOW]),
-        history_rows=np.flatnonzero(history) if tally[HISTORY] else _NO_ROWS,
-        context_history_rows=np.flatnonzero(context_history) if tally[HISTORY] else _NO_ROWS,
     )
 
 
