@@ -1,5 +1,7 @@
 """The bridge through bleak's own client, over a platform of ours in place of BlueZ."""
 
+# ruff: noqa: E402 - what follows `require` needs it
+
 import asyncio
 from pathlib import Path
 from typing import Any

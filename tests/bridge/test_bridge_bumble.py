@@ -1,5 +1,7 @@
 """The bridge over a Bluetooth stack: a virtual controller, and sensors with the services of the profiles."""
 
+# ruff: noqa: E402 - what follows `require` needs it
+
 import asyncio
 from pathlib import Path
 from zoneinfo import ZoneInfo

@@ -1,5 +1,7 @@
 """The whole way: a virtual sensor, `islet bridge ble` in a process of its own that is killed, a platform, its log."""
 
+# ruff: noqa: E402 - what follows `require` needs it
+
 import asyncio
 import os
 import signal

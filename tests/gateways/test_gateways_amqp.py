@@ -172,6 +172,20 @@ async def test_a_message_whose_fields_cannot_be_read_is_rejected(door: Door, amq
         assert await peer.send(EVENTS, reading()) == ACCEPTED
 
 
+async def test_an_address_that_is_no_text_closes_its_connection_only(
+    door: Door, amqp: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Found by fuzzing: Proton raises when it is read."""
+    async with admitted(door, amqp, token(door.add_device())) as steady:
+        peer, writer = await asyncio.open_connection("127.0.0.1", amqp)
+        writer.write(opening_bytes(["$cbs"]).replace(b"$cbs", b"\xff\xfe\xfd\xfc"))
+        async with asyncio.timeout(PATIENCE_S):
+            await peer.read()
+        writer.close()
+        assert await steady.send(EVENTS, reading()) == ACCEPTED
+    assert not [record for record in caplog.records if record.exc_info], "an exception got out"
+
+
 async def test_a_message_in_two_data_sections_is_one(door: Door, amqp: int) -> None:
     body = reading(100)
     halves = b"".join(b"\x00\x53\x75\xa0" + bytes([len(half)]) + half for half in (body[:20], body[20:]))

@@ -102,7 +102,7 @@ class AmqpConnection(asyncio.Protocol):
                 self._engine.feed(data)
         except ProtocolError as error:
             self.close(str(error))
-        except ProtonException as error:
+        except (ProtonException, ValueError, OverflowError) as error:  # of texts and numbers that are none, when read
             self.close(f"AMQP: {type(error).__name__}")
         else:
             self.flush()
