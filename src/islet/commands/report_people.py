@@ -70,4 +70,5 @@ def store_as_of_now(settings: Settings) -> Iterator[Store]:
             follower = Follower(log, store)
             while follower.run_once(0.0):
                 pass
+        held.close()
         yield store
