@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from islet import cli
+from islet.operations.locks import only_one
 
 HEAD = "time,glucose mg/dL,carbs g\n"
 
@@ -72,6 +73,16 @@ def test_a_patient_of_the_data_directory_has_both_reports_at_once_after_an_impor
     assert "1 files in" in everybody.output and "1 patients have no readings" in everybody.output
     assert [path.name for path in (tmp_path / "all").iterdir()] == ["p-1_seven-day_2026-03-03.html"]
     assert "entered HbA1c" in islet(tmp_path, "audit", "list").output
+
+
+def test_while_a_platform_runs_its_store_is_read_and_not_written(tmp_path: Path, export: Path) -> None:
+    islet(tmp_path, "patients", "add", "p-1")
+    islet(tmp_path, "import", str(export), "--patient", "p-1")
+    with only_one(tmp_path / "data", ["store"]):
+        result = islet(tmp_path, "report", "seven-day", "--patient", "p-1", "--out", "-", "--to", "2026-03-03")
+    assert "No readings in this period." in result.stdout  # the platform has not followed the log yet
+    later = islet(tmp_path, "report", "seven-day", "--patient", "p-1", "--out", "-")
+    assert "No readings in this period." not in later.stdout
 
 
 def test_somebody_without_readings_has_a_report_that_says_so(tmp_path: Path) -> None:

@@ -10,7 +10,19 @@ from hypothesis import strategies as st
 from islet.errors import BadInput
 from islet.model.alerts import Alert, AlertChange, Severity, fold
 from islet.model.codec import decode_change, decode_event, encode_change, encode_event, json_schema
-from islet.model.events import AnyEvent, DeviceStatus, Exercise, Insulin, Meal, Medication, Note, Prompt, Reading, Vital
+from islet.model.events import (
+    AnyEvent,
+    DeviceStatus,
+    Exercise,
+    Hba1c,
+    Insulin,
+    Meal,
+    Medication,
+    Note,
+    Prompt,
+    Reading,
+    Vital,
+)
 from islet.model.time import from_us, iso, to_us
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -25,6 +37,7 @@ EVENTS: list[AnyEvent] = [
     DeviceStatus(time=NOON, status="warm_up", battery_percent=80.0),
     Prompt(time=NOON, id="2026-11-21T08:00", state="missed"),
     Note(time=NOON, text="felt dizzy"),
+    Hba1c(time=NOON, value=53.0, unit="mmol/mol"),
 ]
 
 
