@@ -8,15 +8,18 @@ import time
 import traceback
 import warnings
 
+from benchmarks.fuzz.doors import DOORS
 from benchmarks.fuzz.files import FILES
 from benchmarks.fuzz.protocols import PROTOCOLS
 from benchmarks.fuzz.run import fuzz, keep
+from islet.operations import logs
 
-TARGETS = [*PROTOCOLS, *FILES]
+TARGETS = [*PROTOCOLS, *DOORS, *FILES]
 
 
 def main() -> int:
     warnings.simplefilter("ignore")  # of certificates that will be refused one day
+    logs.configure("critical", "json")
     names = sys.argv[1:] or [target.name for target in TARGETS]
     seconds = float(os.environ.get("ISLET_FUZZ_SECONDS", "600"))
     seed = int(os.environ.get("ISLET_FUZZ_SEED", str(time.time_ns())))

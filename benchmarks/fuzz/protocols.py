@@ -38,7 +38,7 @@ from tests.gateways.issued import issue
 
 _KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 _TOKEN = sas.make_token("hub/devices/cgm-1", _KEY, 2_000_000_000)
-_SMALL = (b"\x00", b"\x01", b"\xff\xff", b"\x80\x80\x80\x80\x01", b"\x7f", b"\x00\x00")
+SMALL = (b"\x00", b"\x01", b"\xff\xff", b"\x80\x80\x80\x80\x01", b"\x7f", b"\x00\x00")
 
 
 def _mqtt(data: bytes, rng: Random) -> None:
@@ -219,8 +219,8 @@ _WORDS = tuple(
 _CERTIFICATE = issue("cgm-1", authority=True)
 
 PROTOCOLS = [
-    Target("mqtt", _mqtt, [*map(encode, _PACKETS), b"".join(map(encode, _PACKETS))], _SMALL),
-    Target("sasl", _sasl, [_SASL_INIT, b"AMQP\x03\x01\x00\x00", b"AMQP\x00\x01\x00\x00more"], _SMALL),
+    Target("mqtt", _mqtt, [*map(encode, _PACKETS), b"".join(map(encode, _PACKETS))], SMALL),
+    Target("sasl", _sasl, [_SASL_INIT, b"AMQP\x03\x01\x00\x00", b"AMQP\x00\x01\x00\x00more"], SMALL),
     Target(
         "amqp-frames",
         _amqp_frames,
@@ -229,9 +229,9 @@ PROTOCOLS = [
             opening_bytes(["/devices/cgm-1/twin"]) + transfer_bytes(1, 5),
             opening_bytes(["a", "b"]) + transfer_bytes(2, 10),
         ],
-        _SMALL,
+        SMALL,
     ),
-    Target("amqp-message", _amqp_message, [_MESSAGE.encode(), _OTHER.encode(), batch(_MESSAGE, _OTHER)], _SMALL),
+    Target("amqp-message", _amqp_message, [_MESSAGE.encode(), _OTHER.encode(), batch(_MESSAGE, _OTHER)], SMALL),
     Target(
         "iothub-names",
         _texts(
@@ -297,6 +297,6 @@ PROTOCOLS = [
         "certificates",
         _certificates,
         [_CERTIFICATE.der, _CERTIFICATE.pem, _tls_message(_CERTIFICATE.der)],
-        (b"-----BEGIN CERTIFICATE-----", b"\x30\x82", b"\x06\x03\x55\x04\x03", *_SMALL),
+        (b"-----BEGIN CERTIFICATE-----", b"\x30\x82", b"\x06\x03\x55\x04\x03", *SMALL),
     ),
 ]

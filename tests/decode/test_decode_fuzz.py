@@ -24,8 +24,9 @@ def test_spoiled_input_is_understood_or_refused(target: Target) -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_good_input_passes_as_it_is(target: Target) -> None:
-    for seed in target.seeds:
-        target.check(seed, Random(1))
+    with target.ready() as check:
+        for seed in target.seeds:
+            check(seed, Random(1))
 
 
 def test_a_decoder_with_a_fault_is_found_out() -> None:

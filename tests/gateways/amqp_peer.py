@@ -115,3 +115,10 @@ def transfer_bytes(links: int, messages: int, first: int = 0) -> bytes:
         frame = b"\x02\x00\x00\x00" + b"\x00\x53\x14\xc0" + bytes((len(fields) + 1, 5)) + fields + body
         data += (len(frame) + 4).to_bytes(4, "big") + frame
     return data
+
+
+def sasl_plain(response: bytes) -> bytes:
+    """What a client writes first that comes with a name and a token."""
+    fields = b"\xa3\x05PLAIN" + b"\xb0" + len(response).to_bytes(4, "big") + response
+    body = b"\x00\x53\x41\xd0" + (len(fields) + 4).to_bytes(4, "big") + (2).to_bytes(4, "big") + fields
+    return b"AMQP\x03\x01\x00\x00" + (len(body) + 8).to_bytes(4, "big") + b"\x02\x01\x00\x00" + body

@@ -25,6 +25,7 @@ from tests.gateways.amqp_peer import (
     AmqpPeer,
     batch,
     opening_bytes,
+    sasl_plain,
     threaded,
     transfer_bytes,
 )
@@ -334,7 +335,7 @@ async def test_a_flood_is_held_back_while_the_log_is_slow() -> None:
         door.log.gate.clear()
         plain = b"\0cgm-1@sas.hub\0" + token(door.add_device()).encode()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(b"AMQP\x03\x01\x00\x00" + _init(plain) + opening_bytes([EVENTS]))
+        writer.write(sasl_plain(plain) + opening_bytes([EVENTS]))
         await _quiet(reader)
         for first in (0, 8):
             writer.write(transfer_bytes(1, 8, first))
@@ -355,8 +356,7 @@ async def test_bytes_that_are_spoiled_cost_nobody_else_anything(
     own = "/devices/cgm-bad"
     addresses = [f"{own}/messages/events", f"{own}/twin", f"{own}/methods/devicebound", "$cbs"]
     plain = b"\0cgm-bad@sas.hub\0" + token(bad).encode()
-    sasl = b"AMQP\x03\x01\x00\x00" + _init(plain)
-    opening, transfers = sasl + opening_bytes(addresses), transfer_bytes(len(addresses), 8)
+    opening, transfers = sasl_plain(plain) + opening_bytes(addresses), transfer_bytes(len(addresses), 8)
     async with admitted(door, amqp, token(good)) as steady:
         sender = await steady.sender(EVENTS)
         for number in range(ROUNDS):
@@ -380,9 +380,3 @@ async def _quiet(reader: asyncio.StreamReader) -> None:
         async with asyncio.timeout(0.02):
             while await reader.read(65_536):
                 pass
-
-
-def _init(response: bytes) -> bytes:
-    fields = b"\xa3\x05PLAIN" + b"\xb0" + len(response).to_bytes(4, "big") + response
-    body = b"\x00\x53\x41\xd0" + (len(fields) + 4).to_bytes(4, "big") + (2).to_bytes(4, "big") + fields
-    return (len(body) + 8).to_bytes(4, "big") + b"\x02\x01\x00\x00" + body
