@@ -54,8 +54,7 @@ from islet.web.app import middleware as web_middleware
 from islet.web.app import routes as web_routes
 from islet.web.context import WebAlarms, WebContext
 from islet.web.live import LiveHub
-from islet.web.oidc import Provider
-from islet.web.oidc import Settings as ProviderSettings
+from islet.web.oidc import provider_of
 
 _log = structlog.get_logger("islet.app")
 _CLOCK_WARNING_US = 5 * MINUTE_US  # data of a demonstration served at life's speed, or the machine's clock is wrong
@@ -341,22 +340,10 @@ class Platform:
             rules=self.rules,
             alarms=self._web_alarms(),
             wall=wall_us,
-            provider=self._provider(),
+            provider=provider_of(self.settings, wall_us),
             public_url=self.settings.public_url,
             proxies=parse_networks(self.settings.trusted_proxies),
         )
-
-    def _provider(self) -> Provider | None:
-        settings = self.settings
-        if not settings.oidc_issuer:
-            return None
-        known = ProviderSettings(
-            issuer=settings.oidc_issuer,
-            client_id=settings.oidc_client_id,
-            client_secret=settings.oidc_client_secret,
-            name=settings.oidc_name,
-        )
-        return Provider(known, wall_us)
 
     def _web_alarms(self) -> WebAlarms | None:
         alarms = self.alarms

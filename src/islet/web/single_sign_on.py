@@ -86,7 +86,7 @@ async def _back(context: WebContext, provider: Provider, request: Request) -> Re
 
 def _enter(context: WebContext, provider: Provider, request: Request, begun: Begun, subject: str) -> Response:
     """Raises AccessDenied, NotLoggedIn."""
-    issuer, registry = provider.settings.issuer, context.registry
+    issuer, registry = provider.known.issuer, context.registry
     if begun.link:
         viewer = viewer_of(context, request)
         own_viewer(viewer)
