@@ -257,3 +257,9 @@ async def test_an_answer_that_does_not_fit_is_refused_before_the_code_is_shown_t
     with pytest.raises(AccessDenied) as refused:
         await provider.finish(BEGUN, answer, BACK)
     assert refused.value.reason == reason
+
+
+async def test_a_provider_that_is_not_there_is_told_and_the_password_still_lets_in(site: Site) -> None:
+    async with browser(site, "http://127.0.0.1:9") as client:
+        assert (await client.get("/login/provider")).status_code == 503
+        assert (await client.get("/login")).status_code == 200
