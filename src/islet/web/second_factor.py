@@ -83,7 +83,7 @@ def _page(
         "codes": codes or [],
         "wrong": wrong,
         "wait_s": wait_s,
-        "provider": "" if context.provider is None else context.provider.settings.name,
+        "provider": "" if context.provider is None else context.provider.known.name,
         "qr": _qr(provisioning_uri(factor, viewer.user.name, ISSUER)) if factor is not None and making else "",
     }
     return render(context, request, viewer, "second_factor.html", values, data={}, status=status)

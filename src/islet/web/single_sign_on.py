@@ -22,6 +22,10 @@ _LASTS_S: Final = 600
 BACK: Final = "/login/provider/back"
 
 
+class Unreachable(IsletError):
+    """The provider did not answer, or not as one."""
+
+
 def routes(context: WebContext) -> list[BaseRoute]:
     """None where no provider is set up."""
     provider = context.provider
@@ -86,7 +90,7 @@ async def _back(context: WebContext, provider: Provider, request: Request) -> Re
 
 def _enter(context: WebContext, provider: Provider, request: Request, begun: Begun, subject: str) -> Response:
     """Raises AccessDenied, NotLoggedIn."""
-    issuer, registry = provider.settings.issuer, context.registry
+    issuer, registry = provider.known.issuer, context.registry
     if begun.link:
         viewer = viewer_of(context, request)
         own_viewer(viewer)
@@ -102,8 +106,7 @@ def _enter(context: WebContext, provider: Provider, request: Request, begun: Beg
 
 
 async def _unreachable(context: WebContext, request: Request) -> Response:
-    error = AccessDenied("the provider cannot be reached")
-    return await run_in_threadpool(error_page, context, request, None, error)
+    return await run_in_threadpool(error_page, context, request, None, Unreachable("the provider cannot be reached"))
 
 
 def _begun(cookie: str) -> Begun:

@@ -54,7 +54,6 @@ REASONS: Final = {
     "the provider did not take the code": _("The provider did not take the code. Begin again."),
     "the provider's token is not good": _("What the provider says cannot be trusted. Tell the administrator."),
     "the provider's token is for another application": _("What the provider says is for another application."),
-    "the provider cannot be reached": _("The provider cannot be reached. Log in with your password."),
     "the account at the provider is linked to nobody here": _(
         "This account is linked to nobody here. Log in with your password and link it under Second factor."
     ),
