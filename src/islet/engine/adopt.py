@@ -7,12 +7,13 @@ from islet.engine.context import EVENT
 from islet.engine.context import HEADER as CONTEXT_HEADER
 from islet.engine.kernel import Int, kernel, part
 from islet.engine.pool import UNIT, UNITS, allocate, grown, has_room, long_at, size_for
-from islet.engine.runs import device_number, leave, let_go, pack, unpack
+from islet.engine.runs import device_number, leave, let_go, new_entries, pack, unpack
 from islet.engine.series import (
     FOREVER,
     MOST_DEVICES,
     MOST_READINGS,
     NEVER,
+    RUN_HEADER,
     SEVERAL,
     UNTOLD,
     WIDE,
@@ -20,7 +21,8 @@ from islet.engine.series import (
     Entries,
     Series,
 )
-from islet.engine.told import END, MOST_EPISODES, ONSET, RULE, TOLD, keep, recall
+from islet.engine.told import END, EPISODE, MOST_EPISODES, ONSET, RULE, TOLD, keep, recall
+from islet.engine.told import HEADER as EPISODES_HEADER
 from islet.engine.told import WIDTH as EPISODE_WIDTH
 
 
@@ -125,6 +127,92 @@ def _number_devices(
     return devices
 
 
+@part
+def _zeros(pool: NDArray[np.uint32], begin: Int, end: Int) -> None:
+    """Zeros in the words that are not used, so that the same state is the same bytes."""
+    for k in range(begin, end):
+        pool[k] = 0
+
+
+@part
+def _tidy_run(
+    one: Series,
+    pool: NDArray[np.uint32],
+    bounds: Bounds,
+    ranks: NDArray[np.uint64],
+    entries: Entries,
+    numbers: NDArray[np.int64],
+    places: NDArray[np.int64],
+    into: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+) -> None:
+    let_go(one, pool, one.newest_us - bounds.horizon_us, ranks)
+    unpack(one, pool, 0, entries)
+    devices = _number_devices(one, pool, entries, numbers, places)
+    if devices > 1:
+        size = size_for(1 + devices)
+        unit = allocate(into, heap, size)
+        into[unit * UNIT] = devices | size << 16
+        for k in range(devices):
+            into[unit * UNIT + 1 + k] = numbers[k]
+        _zeros(into, unit * UNIT + 1 + devices, (unit + UNITS[size]) * UNIT)
+        one.device = unit
+        one.flags |= SEVERAL
+    elif devices == 1:
+        one.device = numbers[0]
+        one.flags &= ~SEVERAL
+    begin = int(one.run) * UNIT
+    left_us, value, device = long_at(pool, begin), np.int64(pool[begin + 2]), np.int64(pool[begin + 3])
+    one.run = 0
+    pack(one, into, heap, entries, int(one.count))
+    leave(one, into, left_us, value, device)
+    used = RUN_HEADER + (int(one.count) << (int(one.flags) & WIDE))
+    _zeros(into, int(one.run) * UNIT + used, (int(one.run) + UNITS[one.size]) * UNIT)
+
+
+@part
+def _tidy_episodes(
+    one: Series,
+    pool: NDArray[np.uint32],
+    old_us: Int,
+    known: NDArray[np.int64],
+    into: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+) -> None:
+    count = recall(one, pool, known)
+    _sort(known, count)
+    one.episodes = 0
+    keep(one, into, heap, known, count, old_us)
+    if one.episodes:
+        begin = int(one.episodes) * UNIT
+        used = EPISODES_HEADER + EPISODE * np.int64(into[begin])
+        _zeros(into, begin + used, begin + UNITS[np.int64(into[begin + 1])] * UNIT)
+
+
+@part
+def _tidy_context(
+    one: Series, pool: NDArray[np.uint32], old_us: Int, into: NDArray[np.uint32], heap: NDArray[np.int64]
+) -> None:
+    begin = int(one.context) * UNIT
+    count = np.int64(pool[begin])
+    gone = 0
+    while gone < count and long_at(pool, begin + CONTEXT_HEADER + EVENT * gone) < old_us:
+        gone += 1
+    one.context = 0
+    if count == gone:
+        return
+    words = CONTEXT_HEADER + EVENT * (count - gone)
+    size = size_for(words)
+    unit = allocate(into, heap, size)
+    one.context = unit
+    at = unit * UNIT
+    into[at] = count - gone
+    into[at + 1] = size
+    for k in range(EVENT * (count - gone)):
+        into[at + CONTEXT_HEADER + k] = pool[begin + CONTEXT_HEADER + EVENT * gone + k]
+    _zeros(into, at + words, at + UNITS[size] * UNIT)
+
+
 @kernel
 def tidy(
     series: NDArray[np.void],
@@ -137,65 +225,18 @@ def tidy(
 ) -> NDArray[np.uint32]:
     """Everything that is still needed, in the order of the patients, in another pool (`into` with an empty heap, or a
     larger one): blocks no larger than they have to be, devices in the order of the run."""
-    size = MOST_READINGS + 1
-    entries = Entries(np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64))
+    entries = new_entries()
     known = np.empty((MOST_EPISODES, EPISODE_WIDTH), np.int64)
-    numbers = np.empty(MOST_DEVICES, np.int64)
-    places = np.empty(size, np.int64)
+    numbers, places = np.empty(MOST_DEVICES, np.int64), np.empty(MOST_READINGS + 1, np.int64)
     for patient in range(patients):
         if not has_room(into, heap):
             into = grown(into)
         one = series[patient]
         old_us = one.newest_us - bounds.lateness_us
         if one.run:
-            let_go(one, pool, one.newest_us - bounds.horizon_us, ranks)
-            unpack(one, pool, 0, entries)
-            devices = _number_devices(one, pool, entries, numbers, places)
-            if devices > 1:
-                unit = allocate(into, heap, size_for(1 + devices))
-                for k in range(UNIT * UNITS[size_for(1 + devices)]):
-                    into[unit * UNIT + k] = 0
-                into[unit * UNIT] = devices | size_for(1 + devices) << 16
-                for k in range(devices):
-                    into[unit * UNIT + 1 + k] = numbers[k]
-                one.device = unit
-                one.flags |= SEVERAL
-            elif devices == 1:
-                one.device = numbers[0]
-                one.flags &= ~SEVERAL
-            begin = int(one.run) * UNIT
-            left_us, value, device = long_at(pool, begin), np.int64(pool[begin + 2]), np.int64(pool[begin + 3])
-            one.run = 0
-            pack(one, into, heap, entries, int(one.count))
-            leave(one, into, left_us, value, device)
-            begin = int(one.run) * UNIT + 4 + (one.count << (one.flags & WIDE))
-            for k in range(begin, int(one.run) * UNIT + UNITS[one.size] * UNIT):
-                into[k] = 0
+            _tidy_run(one, pool, bounds, ranks, entries, numbers, places, into, heap)
         if one.episodes:
-            count = recall(one, pool, known)
-            _sort(known, count)
-            one.episodes = 0
-            keep(one, into, heap, known, count, old_us)
-            if one.episodes:
-                begin = int(one.episodes) * UNIT
-                for k in range(2 + 4 * np.int64(into[begin]), UNITS[into[begin + 1]] * UNIT):
-                    into[begin + k] = 0
+            _tidy_episodes(one, pool, old_us, known, into, heap)
         if one.context:
-            begin = int(one.context) * UNIT
-            count = np.int64(pool[begin])
-            gone = 0
-            while gone < count and long_at(pool, begin + CONTEXT_HEADER + EVENT * gone) < old_us - bounds.context_us:
-                gone += 1
-            one.context = 0
-            if count > gone:
-                words = CONTEXT_HEADER + EVENT * (count - gone)
-                unit = allocate(into, heap, size_for(words))
-                one.context = unit
-                at = unit * UNIT
-                into[at] = count - gone
-                into[at + 1] = size_for(words)
-                for k in range(EVENT * (count - gone)):
-                    into[at + CONTEXT_HEADER + k] = pool[begin + CONTEXT_HEADER + EVENT * gone + k]
-                for k in range(words, UNITS[size_for(words)] * UNIT):
-                    into[at + k] = 0
+            _tidy_context(one, pool, old_us - bounds.context_us, into, heap)
     return into

@@ -18,7 +18,7 @@ from islet.engine.said import CHANGE_WIDTH, more_room, new_desk
 from islet.engine.series import EVALUATIONS, MOST_READINGS, Bounds, ContextRows, Profiles, Rows
 from islet.engine.told import WIDTH as EPISODE_WIDTH
 
-_BLOCK_ROWS: Final = 2048
+_BLOCK_ROWS: Final = 768
 """Rows taken at once: what they touch stays in the cache between the stages."""
 FEWEST_CHANGES: Final = 256
 """That there is room for: more than the rules that one reading can turn on or off."""

@@ -12,17 +12,31 @@ What is said is the difference to what was said before. So the sum of all change
 on their order.
 """
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import Int, inlined, lowest_bit, part
-from islet.engine.pool import has_room
+from islet.engine.kernel import Int, inlined, lowest_bit, part, prefetch
+from islet.engine.pool import UNIT, has_room
 from islet.engine.program import MOST_RULES, Program
 from islet.engine.revise import Kinds, kinds_of, revise
 from islet.engine.runs import entry_us, value_and_device
 from islet.engine.said import CLEARED, OPENED, Desk, said
 from islet.engine.series import FOREVER, NEVER, UNTOLD, UNTOUCHED, Bounds, Entries, Profiles, Series
 from islet.engine.told import add, end
+
+AHEAD: Final = 16
+
+
+@inlined
+def _announce(one: Series, pool: NDArray[np.uint32], profiles: Profiles, breach: NDArray[np.int64], done: Int) -> None:
+    """Have the episodes brought into the cache of a patient who will probably need them: whose alerts differ from what
+    is breached, or of whom more than the newest reading is new."""
+    enabled = profiles.masks[np.uint64(one.profile)]
+    likely = np.uint64(min(done, len(breach) - 1))  # where each patient before had one evaluation
+    if (breach[likely] ^ one.active) & enabled or one.first + 1 != one.count:
+        prefetch(pool, (int(one.episodes) * UNIT,))  # of nobody, where there are none: to ask would cost more
 
 
 @inlined
@@ -91,6 +105,8 @@ def fold(
     there are now). Stops early where a larger pool or more room for changes is needed. Nothing is touched after."""
     kinds = kinds_of(program)
     for k in range(start, stop):
+        if k + AHEAD < stop:
+            _announce(series[np.uint64(touched[np.uint64(k + AHEAD)])], pool, profiles, breach, done + AHEAD)
         patient = touched[np.uint64(k)]
         one = series[np.uint64(patient)]
         enabled = profiles.masks[np.uint64(one.profile)]

@@ -119,7 +119,8 @@ def _hash_of(table: Table, number: Int) -> np.uint64:
     start = np.int64(table.records[number, 0])
     for k in range((length + WORD - 1) // WORD):
         word = table.records[number, k] if length <= SHORT else word_at(table.text, start + k * WORD)
-        value = (value ^ (word & _BITS_OF_BYTES[np.uint64(min(length - k * WORD, WORD))])) * _MIX_1
+        left: Int = length - k * WORD
+        value = (value ^ (word & _BITS_OF_BYTES[np.uint64(min(left, WORD))])) * _MIX_1
         value = (value ^ (value >> _SHIFT)) * _MIX_2
     return value ^ (value >> _SHIFT)
 

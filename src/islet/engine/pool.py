@@ -79,6 +79,8 @@ def allocate(pool: NDArray[np.uint32], heap: NDArray[np.int64], size: Int) -> In
     unit = heap[END]
     if unit & 1 and size:
         heap[END] += 1
+        for k in range(unit * UNIT, (unit + 1) * UNIT):  # the same state is the same bytes
+            pool[k] = 0
         give_back(pool, heap, unit, 0)
         unit += 1
     heap[END] += UNITS[size]
