@@ -40,11 +40,12 @@ async def test_a_report_opens_from_the_patients_page_and_leaves_a_line_in_the_tr
 @pytest.mark.parametrize(
     "path", ["/patients/p-2/reports", "/patients/p-2/reports/seven-day.html", "/patients/none/reports"]
 )
-async def test_nobody_sees_a_report_of_a_stranger_and_nothing_is_noted(worn: Site, path: str) -> None:
+async def test_nobody_sees_a_report_of_a_stranger_and_only_the_refusal_is_noted(worn: Site, path: str) -> None:
     assert (await worn.client("nurse").get(path)).status_code == 403
     assert (await worn.client().get(path)).status_code == 303
     assert (await worn.client("nurse").get("/api/patients/p-2/reports/seven-day")).status_code == 403
-    assert trail(worn) == []
+    said = [action for _, action, _ in trail(worn)]
+    assert said == ["refused: this patient is not assigned to the one who asks"] * 2
 
 
 async def test_numbers_are_for_programs_and_have_no_label(worn: Site) -> None:

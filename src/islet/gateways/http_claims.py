@@ -9,7 +9,7 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from islet.access.decide import Action, decide
+from islet.access.actions import Action
 from islet.errors import AccessDenied, BadInput
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.claims import USUAL_LIFE_US, make_claim, redeem
@@ -65,8 +65,9 @@ class ClaimEndpoints:
 
     async def create(self, request: Request) -> Response:
         """200 with a code, shown only here."""
-        admission = self._authenticator.admit_service("claims", request.headers.get("authorization", ""))
-        decision = decide(admission.principal, Action.WRITE_REGISTRY)
+        token = request.headers.get("authorization", "")
+        admission = self._authenticator.admit_service("claims", token)
+        decision = self._authenticator.decide("claims", token, Action.WRITE_REGISTRY)
         if not decision.allowed:
             raise AccessDenied(decision.reason)
         wanted = _decoded(await read_body(request), _Wanted)
