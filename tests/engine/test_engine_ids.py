@@ -90,3 +90,10 @@ def test_pairs_grow_far_beyond_their_first_size_and_a_device_may_change_hands() 
         pairs.numbers(some, some)
     patients, devices = pairs.numbers(pa.array(texts), pa.array(texts[::-1]))
     assert patients.tolist() == devices[::-1].tolist() == list(range(20_000))
+
+
+@pytest.mark.parametrize("length", [1, 8, 9, 24, 25, 40])
+def test_a_patients_two_devices_whose_ids_differ_in_the_last_byte_only_are_two(length: int) -> None:
+    devices = ["d" * (length - 1) + end for end in "abba"]
+    found = Pairs(Ids(), Ids()).numbers(pa.array(["p"] * 4), pa.array(devices))
+    assert [numbers.tolist() for numbers in found] == [[0, 0, 0, 0], [0, 1, 1, 0]]
