@@ -6,6 +6,7 @@ a follower of the log sees its alert, so it holds two syncs, and all waiting. Tw
 million people at 3 minutes; a million patients are known) and 555,000 (a hundred times that; 100,000 patients).
 """
 
+import gc
 import os
 import resource
 import tempfile
@@ -24,11 +25,13 @@ from islet.engine.embedded import EmbeddedEngine
 from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rulebook import Rules
 from islet.engine.rules import load_rules, plan
+from islet.engine.shard import Shard
 from islet.gateways.intake import Intake
 from islet.log.base import Log
 from islet.log.group_commit import GroupCommit
+from islet.log.partitioning import with_received
 from islet.log.sqlite import SqliteLog
-from islet.model.batch import int64_column
+from islet.model.batch import ReadingRow, int64_column, readings_batch
 from islet.model.time import MINUTE_US, SECOND_US, iso
 from islet.model.topics import Topic
 from islet.settings import Settings
@@ -93,6 +96,17 @@ def arrivals(rate: int, patients: int, begin_us: int, seconds: float) -> list[li
     return slices
 
 
+def acquaint(shard: Shard, patients: int) -> None:
+    """Have the shard know everybody: a reading of each, three minutes ago."""
+    at_us = wall_us() - 3 * MINUTE_US
+    for first in range(0, patients, 100_000):
+        rows = [
+            ReadingRow(f"patient-{number:07d}", f"device-{number:07d}", at_us, 1100, 110.0, 0, 0, 0)
+            for number in range(first, min(patients, first + 100_000))
+        ]
+        shard.take_in({Topic.GLUCOSE_READINGS: with_received(readings_batch(rows), at_us)})
+
+
 @contextmanager
 def engine_running(engine: EmbeddedEngine) -> Iterator[None]:
     stop = threading.Event()
@@ -123,11 +137,13 @@ def measure(rate: int, patients: int) -> tuple[float, float, float, int, int]:
         intake = Intake(commit, lambda call, *given: call(*given), future_us=5 * MINUTE_US)
         engine = EmbeddedEngine(log, commit, lambda: rules, settings, wall_us)
         engine.recover()
+        acquaint(engine._shard, patients)
         follower = AlertFollower(log)
         follower.start()
         preparing_s = 5 + (LASTS_S + WARM_S) * rate / 200_000
         begin_us = wall_us() + round(preparing_s * SECOND_US)
         slices = arrivals(rate, patients, begin_us, WARM_S + LASTS_S)
+        gc.freeze()  # these are not the engine's to look through
         with engine_running(engine):
             used = send(intake, slices, begin_us, follower)
             time.sleep(1)

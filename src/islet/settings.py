@@ -108,7 +108,7 @@ class Settings:
     partitions: int = _setting(4, "partitions", "Partitions of each topic; fixed when the log is made.")
     retention_days: float = _setting(30.0, "days", "How long the log keeps entries.")
     commit_wait_ms: float = _setting(
-        10.0,
+        9.0,
         "ms",
         "When much comes, how long the log's writer waits for more after each group; an entry after a quiet time is "
         "committed at once.",

@@ -51,7 +51,6 @@ WHERE topic = ?1 AND partition = ?2 AND base >= coalesce(
     (SELECT max(base) FROM segment WHERE topic = ?1 AND partition = ?2 AND base <= ?3), 0)
 ORDER BY base
 """
-_END: Final = "SELECT next FROM extent WHERE topic = ? AND partition = ?"
 _BLOB: Final = "SELECT blob FROM segment WHERE topic = ? AND partition = ? AND base = ?"
 _MOVE: Final = 'INSERT OR REPLACE INTO cursor (consumer, topic, partition, "offset") VALUES (?, ?, ?, ?)'
 _CACHED_SEGMENTS: Final = 8
@@ -149,7 +148,9 @@ class SqliteLog:
 
     def read(self, topic: Topic, partition: int, offset: int, max_rows: int = 50_000) -> Slice | None:
         wanted = max(1, max_rows)
-        batches = self._tail.read(topic, partition, offset, wanted) or self._stored(topic, partition, offset, wanted)
+        batches = self._tail.read(topic, partition, offset, wanted)
+        if not batches and offset < self.end(topic)[partition]:  # most reads of who follows closely end before that
+            batches = self._stored(topic, partition, offset, wanted)
         return Slice(topic=topic, partition=partition, offset=offset, batch=joined(batches)) if batches else None
 
     def _stored(self, topic: Topic, partition: int, offset: int, wanted: int) -> list[pa.RecordBatch]:
@@ -177,8 +178,6 @@ class SqliteLog:
     def _segments(self, topic: Topic, partition: int, offset: int) -> Generator[tuple[int, Rows], None, None]:
         """Base and rows of the segments from the one with `offset` on, all of one moment."""
         with self._readers.one() as reader:
-            if offset >= (reader.execute(_END, (topic, partition)).get or 0):
-                return  # most reads of who follows closely end here
             with closing(reader.execute(_FROM, (topic, partition, offset))) as segments:
                 for base, count, received_us, format, blob in segments:  # a sorted one's blob only if need be
                     try:
