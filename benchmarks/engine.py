@@ -186,9 +186,9 @@ def flat() -> None:
     costs = {patients: _cost_ns(ready, patients, 0) for patients in (10_000, 100_000, MANY)}
     for patients, cost in costs.items():
         figure(f"engine, a reading among {patients:,} patients", cost, "CPU ns")
-    spread = max(costs.values()) / min(costs.values()) - 1
-    figure("engine, of that the spread from 10,000 to 1,000,000", spread * 100, "%", bar="at most 20 %",
-           holds=spread <= 0.2)  # fmt: skip
+    farthest = max(abs(cost / costs[100_000] - 1) for cost in costs.values())
+    figure("engine, of that the farthest from the one among 100,000", farthest * 100, "%", bar="within 20 %",
+           holds=farthest <= 0.2)  # fmt: skip
     short, long = (_cost_ns(ready, 2_000, days) for days in (1, 30))
     figure("engine, a reading after 30 days of history", long, "CPU ns", peer="after one day", peer_value=short,
            bar="within 20 %", holds=abs(long / short - 1) <= 0.2)  # fmt: skip

@@ -17,6 +17,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from benchmarks.record import figure
 from islet.clock import wall_us
@@ -31,7 +32,7 @@ from islet.log.base import Log
 from islet.log.group_commit import GroupCommit
 from islet.log.partitioning import with_received
 from islet.log.sqlite import SqliteLog
-from islet.model.batch import ReadingRow, int64_column, readings_batch
+from islet.model.batch import READINGS_SCHEMA, ReadingRow, int64_column, readings_batch
 from islet.model.time import MINUTE_US, SECOND_US, iso
 from islet.model.topics import Topic
 from islet.settings import Settings
@@ -39,6 +40,8 @@ from islet.settings import Settings
 LASTS_S = float(os.environ.get("ISLET_BENCH_SECONDS", "10"))
 WARM_S = 2.0
 LOW_EVERY = 100
+KNOWN = 20
+"""Readings of each patient that the engine has before."""
 SLICE_S = 0.002
 """The arrivals of so long come in one go, as from an event loop."""
 
@@ -97,14 +100,17 @@ def arrivals(rate: int, patients: int, begin_us: int, seconds: float) -> list[li
 
 
 def acquaint(shard: Shard, patients: int) -> None:
-    """Have the shard know everybody: a reading of each, three minutes ago."""
-    at_us = wall_us() - 3 * MINUTE_US
+    """Have the shard know everybody: readings of an hour of each, the last one three minutes ago."""
+    now_us = wall_us()
     for first in range(0, patients, 100_000):
-        rows = [
-            ReadingRow(f"patient-{number:07d}", f"device-{number:07d}", at_us, 1100, 110.0, 0, 0, 0)
-            for number in range(first, min(patients, first + 100_000))
-        ]
-        shard.take_in({Topic.GLUCOSE_READINGS: with_received(readings_batch(rows), at_us)})
+        some = range(first, min(patients, first + 100_000))
+        names = [pa.array([f"{kind}-{number:07d}" for number in some]) for kind in ("patient", "device")]
+        still = readings_batch([ReadingRow("", "", 0, 1100, 110.0, 0, 0, 0)] * len(some))
+        for ago in range(KNOWN, 0, -1):
+            at_us = now_us - ago * 3 * MINUTE_US
+            columns = [*names, pa.array(np.full(len(some), at_us)), *still.columns[3:]]
+            batch = pa.RecordBatch.from_arrays(columns, schema=READINGS_SCHEMA)
+            shard.take_in({Topic.GLUCOSE_READINGS: with_received(batch, at_us)})
 
 
 @contextmanager
