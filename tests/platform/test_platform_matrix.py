@@ -105,7 +105,7 @@ def path_of(one: Inside, door: Door, patient: str) -> str:
     if door.method == "DELETE" and door.address == "/devices/{id}":
         fields["id"] = "none"  # the device is needed by those who come later
     path = re.sub(r"\{([^}]+)\}", lambda found: fields.get(found[1], "none"), door.address)
-    return f"{path}/islet.css" if path == "/static" else path
+    return f"{path}/css/base.css" if path == "/static" else path
 
 
 async def ask(one: Inside, client: httpx.AsyncClient, method: str, path: str, patient: str) -> tuple[int, str]:

@@ -234,7 +234,7 @@ def test_the_log_in_leads_back_to_the_page_that_was_asked_for() -> None:
 
 
 async def test_every_answer_carries_the_strict_policies(site: Site) -> None:
-    for path in ("/login", "/", "/static/islet.css", "/api/clock", "/nothing-here"):
+    for path in ("/login", "/", "/static/css/base.css", "/api/clock", "/nothing-here"):
         headers = (await site.client("nurse").get(path)).headers
         assert "default-src 'none'; script-src 'self'; style-src 'self'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
