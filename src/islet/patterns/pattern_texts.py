@@ -245,7 +245,7 @@ PATTERNS: Final[dict[str, Text]] = {
         ),
     ),
 }
-NOT_ENOUGH: Final = _("Not enough data: {n} occasions so far, at least 5 are needed.")
+NOT_ENOUGH: Final = _("Not enough data: {n} occasions so far; at least 5 are needed, on at least 5 full days.")
 
 CONFOUNDERS: Final[dict[str, str]] = {
     "breakfast_assumed": _("On some days no breakfast was written down; 7 o'clock was taken."),
