@@ -22,6 +22,7 @@ from islet.errors import SettingError
 from islet.log.base import Commit, Log
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
+from islet.model.ahead import Foreteller
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.people import Patient
 from islet.model.topics import Topic
@@ -55,9 +56,9 @@ def embedded(crowd: pa.RecordBatch) -> Log:
     return log
 
 
-def run_embedded(log: Log, arriving: Sequence[Commit] = ()) -> None:
+def run_embedded(log: Log, arriving: Sequence[Commit] = (), foreteller: Foreteller | None = None) -> None:
     """Everything that is in the log, then what arrives, each when it does."""
-    planned = plan(load_rules())
+    planned = plan(load_rules(), foreteller=foreteller)
     rules = Rules(plan=planned, references=references(planned, NO_LAYERS, []))
     now_us = START_US
     writer = GroupCommit(log, lambda: now_us, wait_s=0.0)

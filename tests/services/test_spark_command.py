@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from islet.forecast.serving import SHIPPED, served
 from islet.log.memory import MemoryLog
 from tests.engine.test_engine_spark import run_embedded
 from tests.services.crowd import commits, readings
@@ -36,7 +37,7 @@ def test_the_submitted_job_says_what_the_embedded_engine_says(
     log, embedded = kafka_logs(prefix), MemoryLog(partitions=4)
     for each in (log, embedded):
         each.commit(list(commits(crowd)))
-    run_embedded(embedded)
+    run_embedded(embedded, foreteller=served(SHIPPED))  # as an installation does
     settings = {"ISLET_LOG": "kafka", "ISLET_KAFKA_BOOTSTRAP": kafka.bootstrap, "ISLET_KAFKA_PREFIX": prefix}
     options = ["--jars", ",".join(map(str, of_spark())), "--conf", "spark.sql.shuffle.partitions=2"]
     words = [word for option in options for word in ("--spark-option", option)]
