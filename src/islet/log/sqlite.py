@@ -177,18 +177,17 @@ class SqliteLog:
 
     def _segments(self, topic: Topic, partition: int, offset: int) -> Generator[tuple[int, Rows], None, None]:
         """Base and rows of the segments from the one with `offset` on, all of one moment."""
-        with self._readers.one() as reader:
-            with closing(reader.execute(_FROM, (topic, partition, offset))) as segments:
-                for base, count, received_us, format, blob in segments:  # a sorted one's blob only if need be
-                    try:
-                        if blob is None:
-                            rows = self._sorted(reader, topic, partition, base, count)
-                        else:
-                            rows = decode(topic, format, blob, received_us, count)
-                    except ValueError as error:
-                        where = f"{topic}/{partition}: the segment at offset {base}"
-                        raise LogDamaged(f"{where} does not decode") from error
-                    yield base, rows
+        with self._readers.one() as reader, closing(reader.execute(_FROM, (topic, partition, offset))) as segments:
+            for base, count, received_us, format, blob in segments:  # a sorted one's blob only if need be
+                try:
+                    if blob is None:
+                        rows = self._sorted(reader, topic, partition, base, count)
+                    else:
+                        rows = decode(topic, format, blob, received_us, count)
+                except ValueError as error:
+                    where = f"{topic}/{partition}: the segment at offset {base}"
+                    raise LogDamaged(f"{where} does not decode") from error
+                yield base, rows
 
     def _sorted(self, reader: apsw.Connection, topic: Topic, partition: int, base: int, count: int) -> Rows:
         """A large segment; the last few stay decoded, because each is read in many slices."""
