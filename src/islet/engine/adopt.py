@@ -42,7 +42,7 @@ def move_rules(
     for patient in range(patients):
         one = series[patient]
         if not has_room(pool, heap):
-            pool = grown(pool)
+            pool = grown(pool, heap)
         count = recall(one, pool, known)
         active, untold, stay = 0, False, 0
         for k in range(count):
@@ -217,20 +217,22 @@ def _tidy_context(
 def tidy(
     series: NDArray[np.void],
     pool: NDArray[np.uint32],
-    patients: Int,
+    first: Int,
+    last: Int,
     bounds: Bounds,
     ranks: NDArray[np.uint64],
     into: NDArray[np.uint32],
     heap: NDArray[np.int64],
 ) -> NDArray[np.uint32]:
-    """Everything that is still needed, in the order of the patients, in another pool (`into` with an empty heap, or a
-    larger one): blocks no larger than they have to be, devices in the order of the run."""
+    """Everything of the patients from `first` to before `last` that is still needed, in their order, in new blocks of
+    `into` by its heap (or of a larger one): no larger than they have to be, devices in the order of the run. The old
+    blocks are as they were; `into` may be the same pool."""
     entries = new_entries()
     known = np.empty((MOST_EPISODES, EPISODE_WIDTH), np.int64)
     numbers, places = np.empty(MOST_DEVICES, np.int64), np.empty(MOST_READINGS + 1, np.int64)
-    for patient in range(patients):
+    for patient in range(first, last):
         if not has_room(into, heap):
-            into = grown(into)
+            into = grown(into, heap)
         one = series[patient]
         old_us = one.newest_us - bounds.lateness_us
         if one.run:

@@ -56,7 +56,7 @@ def advance(
     context_row: Int = 0
     while context_row < len(context.times_us) or row < len(rows.times_us):
         if not has_room(pool, heap):
-            pool = grown(pool)
+            pool = grown(pool, heap)
         if context_row < len(context.times_us):
             stop = min(context_row + _BLOCK_ROWS, len(context.times_us))
             context_row, count = insert_context(series, pool, heap, context, context_row, stop, bounds, touched, tally)
@@ -78,7 +78,7 @@ def advance(
                 known, entries, changes, n,
             )  # fmt: skip
             if not has_room(pool, heap):
-                pool = grown(pool)
+                pool = grown(pool, heap)
             elif place < count:
                 changes = more_room(changes, n)
     return pool, changes[:n]

@@ -121,7 +121,7 @@ def _take_in(
 ) -> tuple[NDArray[np.uint32], Int, Int]:
     """`insert`, called by Python: the pool, the row it came to, and how many patients it touched."""
     if not has_room(pool, heap):
-        pool = grown(pool)
+        pool = grown(pool, heap)
     row, count = insert(series, pool, heap, ranks, rows, start, stop, bounds, touched, tally, entries)
     return pool, row, count
 
@@ -162,7 +162,7 @@ def _judge(
             known, entries, changes, n,
         )  # fmt: skip
         if not has_room(pool, heap):
-            pool = grown(pool)
+            pool = grown(pool, heap)
         elif place < count:
             changes = more_room(changes, n)
     return pool, changes[:n]

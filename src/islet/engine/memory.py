@@ -1,18 +1,38 @@
-"""Memory for the kernels."""
+"""Memory for the kernels: mapped, so that what is not touched costs nothing and what is done with can be given back."""
 
-from typing import Final, TypeVar
+import mmap
+import sys
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 _T = TypeVar("_T", bound=np.generic)
 
-_CACHE_LINE: Final = 64
+_HUGE_PAGE: Final = 1 << 21
+_NO_RESERVE: Final = 0x4000 if sys.platform == "linux" else 0  # MAP_NORESERVE, which Python 3.11 has no name for
+_KIND: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
 
 
 def aligned(count: int, kind: np.dtype[_T]) -> NDArray[_T]:
-    """Zeros that begin with a cache line, so that no record of a line, or of half a one, lies in two."""
+    """Zeros that begin with a page, so that no record of a cache line, or of half a one, lies in two. On large pages
+    where the system has them: the kernels jump from patient to patient."""
     size = count * kind.itemsize
-    memory = np.zeros(size + _CACHE_LINE, np.uint8)
-    begin = -memory.ctypes.data % _CACHE_LINE
-    return memory[begin : begin + size].view(kind)
+    mapped = mmap.mmap(-1, max(size, 1), flags=_KIND)
+    if size >= _HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
+        mapped.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(mapped, np.uint8, size).view(kind)
+
+
+def forget(memory: NDArray[Any], begin: int, end: int) -> None:
+    """Give the elements from `begin` to before `end` of an `aligned` array back to the system, as far as they fill
+    pages; they are zeros, or as they were."""
+    owner: Any = memory
+    while isinstance(owner, np.ndarray | memoryview):
+        owner = owner.base if isinstance(owner, np.ndarray) else owner.obj
+    if not isinstance(owner, mmap.mmap):
+        return
+    first = -(-begin * memory.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
+    last = end * memory.itemsize // mmap.PAGESIZE * mmap.PAGESIZE
+    if first < last and hasattr(mmap, "MADV_DONTNEED"):
+        owner.madvise(mmap.MADV_DONTNEED, first, last - first)

@@ -1,8 +1,11 @@
 """A pool of 32-bit words from which blocks of a few sizes are taken and given back.
 
-The heap beside it (HEAP,) says where the free rest begins, how much lies in blocks given back, and for each size
+The heap beside it (HEAP,) says which units are in use and how many of them lie in blocks given back, and for each size
 where the first of those is; a free block's first word names the next one. Places count in units of eight words; unit
 0 is never given, so that 0 can mean nothing.
+
+A pool is tidied a few series at a time: new blocks come from elsewhere (BEGIN to END) until nothing that is needed is
+left in what was used before (FROM to UPTO), which then is free as a whole.
 """
 
 from typing import Final
@@ -18,18 +21,24 @@ UNITS: Final[NDArray[np.int64]] = np.array(
 )
 """Units of each size class, all but the first even; the last one holds the longest run."""
 
-END: Final = 0
-GIVEN_BACK: Final = 1
-FREE: Final = 2
-_ROOM: Final = 2_200
+BEGIN: Final = 0
+END: Final = 1
+LIMIT: Final = 2
+FROM: Final = 3
+UPTO: Final = 4
+GIVEN_BACK: Final = 5
+FREE: Final = 6
+ROOM: Final = 2_200
 """Units: two of the largest blocks, and some."""
 _ONE: Final = np.uint64(1)
 HEAP: Final = FREE + len(UNITS)
 
 
-def new_heap() -> NDArray[np.int64]:
+def new_heap(words: int, begin: int = 1) -> NDArray[np.int64]:
+    """Of a pool of that many words; the first block begins at that unit."""
     heap = np.zeros(HEAP, np.int64)
-    heap[END] = 1
+    heap[BEGIN] = heap[END] = begin
+    heap[LIMIT] = words // UNIT
     return heap
 
 
@@ -45,20 +54,30 @@ def size_for(words: Int) -> Int:
 @inlined
 def has_room(pool: NDArray[np.uint32], heap: NDArray[np.int64]) -> bool:
     """Whether what a row or a series may need at once is there: a block of each kind."""
-    return bool((heap[END] + _ROOM) * UNIT <= len(pool))
+    return bool(heap[END] + ROOM <= heap[LIMIT])
 
 
 @making_part
-def grown(pool: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """The pool with more room."""
-    more = np.empty(len(pool) + len(pool) // 8 + 2 * _ROOM * UNIT, np.uint32)
-    for k in range(len(pool)):
+def grown(pool: NDArray[np.uint32], heap: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """The pool with more room: behind what is being moved, where that is in the way, or a larger one."""
+    if heap[END] <= heap[FROM]:
+        heap[END] = heap[UPTO]
+        heap[LIMIT] = len(pool) // UNIT
+        if has_room(pool, heap):
+            return pool
+    used = max(heap[END], heap[UPTO]) * UNIT
+    more = np.empty(used + used // 2 + 2 * ROOM * UNIT, np.uint32)
+    for k in range(used):
         more[k] = pool[k]
+    heap[LIMIT] = len(more) // UNIT
     return more
 
 
 @part
 def give_back(pool: NDArray[np.uint32], heap: NDArray[np.int64], unit: Int, size: Int) -> None:
+    """The block may be had again; not one where nothing is to stay."""
+    if heap[FROM] <= unit < heap[UPTO]:
+        return
     pool[unit * UNIT] = heap[FREE + size]
     heap[FREE + size] = unit
     heap[GIVEN_BACK] += UNITS[size]

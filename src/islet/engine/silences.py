@@ -152,7 +152,7 @@ def fold_tick(
             series, pool, heap, ranks, profiles, bounds, patient, patients, silence_us, grace_us, known, changes, n
         )
         if not has_room(pool, heap):
-            pool = grown(pool)
+            pool = grown(pool, heap)
         elif patient < patients:
             changes = more_room(changes, n)
     return pool, changes[:n]

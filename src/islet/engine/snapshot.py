@@ -8,13 +8,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from islet.engine.memory import aligned
-from islet.engine.pool import UNIT
+from islet.engine.pool import END, LIMIT, UNIT
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.series import SERIES
 from islet.engine.state import Ended, EngineState, RuleName
 from islet.errors import LogDamaged
 
-VERSION: Final = 3
+VERSION: Final = 4
 _SERIES_COLUMNS: Final = tuple(name for name in SERIES.names or () if name not in ("profile", "row", "first"))
 
 
@@ -48,7 +48,7 @@ def dump(state: EngineState) -> bytes:
     """The state between two steps. The state is tidied, which changes nothing that it will ever say."""
     state.tidy()
     series = state.series[: len(state.patients)]
-    used = int(state.heap[0]) * UNIT
+    used = int(state.heap[END]) * UNIT
     columns: dict[str, NDArray[Any]] = {name: series[name] for name in _SERIES_COLUMNS}
     columns["pool"] = state.pool[:used]
     columns["zones"] = state.reference.zones
@@ -67,7 +67,7 @@ def dump(state: EngineState) -> bytes:
             otherwise=state.reference.otherwise,
             patients=dict(state.reference.patients),
             zones=state.reference.zones.shape,
-            heap=tuple(state.heap.tolist()),
+            heap=tuple(_anywhere(state.heap).tolist()),
             columns={name: _packed(column) for name, column in columns.items()},
         )
     )
@@ -103,7 +103,15 @@ def load(data: bytes, *, lateness_us: int, grace_us: int = 0) -> EngineState:
     state.pool = aligned(len(columns["pool"]) + len(columns["pool"]) // 16, np.dtype(np.uint32))
     state.pool[: len(columns["pool"])] = columns["pool"]
     state.heap[:] = saved.heap
+    state.heap[LIMIT] = len(state.pool) // UNIT
     return state
+
+
+def _anywhere(heap: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The heap without what only tells how much room there is."""
+    heap = heap.copy()
+    heap[LIMIT] = 0
+    return heap
 
 
 def _ends(lengths: NDArray[np.int64]) -> NDArray[np.int64]:

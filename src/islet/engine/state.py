@@ -11,15 +11,21 @@ from islet.engine.adopt import move_rules, tidy
 from islet.engine.evaluate import Windows, own_window_us, windows_of
 from islet.engine.frontmatter import Rule
 from islet.engine.ids import Ids, Pairs
-from islet.engine.memory import aligned
-from islet.engine.pool import END, GIVEN_BACK, UNIT, new_heap
+from islet.engine.memory import aligned, forget
+from islet.engine.pool import BEGIN, END, FROM, GIVEN_BACK, LIMIT, ROOM, UNIT, UPTO, new_heap
 from islet.engine.program import Program
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Profiles
 from islet.model.ahead import LOOKS_BACK_US, Foreteller
 from islet.model.alerts import Severity
 
-_WORDS_A_PATIENT: Final = 16
+_UNITS_A_PATIENT: Final = 2
+_SPARE: Final = 4
+"""Times what is in use is what a pool reserves: room to tidy into, twice over. What is not touched costs nothing."""
+_WORTH_IT: Final = 4
+"""A pool is tidied when one block in so many lies given back."""
+_AT_ONCE: Final = 512
+"""Series that a step tidies, and one for each of its rows."""
 _NOBODY: Final = Reference(otherwise=PatientReference(mask=0))
 
 
@@ -75,8 +81,9 @@ class EngineState:
         self.devices = Ids(hashed=True)
         self.pairs = Pairs(self.patients, self.devices)
         self.series: NDArray[np.void] = aligned(0, SERIES)
-        self.pool: NDArray[np.uint32] = aligned(UNIT, np.dtype(np.uint32))
-        self.heap = new_heap()
+        self.pool = _words(UNIT)
+        self.heap = new_heap(UNIT)
+        self._tidied = range(0)  # series that this round of tidying has to move yet
 
     @property
     def bounds(self) -> Bounds:
@@ -85,7 +92,8 @@ class EngineState:
     @property
     def nbytes(self) -> int:
         """Memory that is used, the ids included."""
-        own = SERIES.itemsize * len(self.patients) + 4 * UNIT * int(self.heap[END])
+        heap = self.heap
+        own = SERIES.itemsize * len(self.patients) + 4 * UNIT * int(heap[END] - heap[BEGIN] + heap[UPTO] - heap[FROM])
         return own + self.patients.nbytes + self.devices.nbytes
 
     def adopt(self, plan: Ruled, reference: Reference) -> None:
@@ -132,33 +140,64 @@ class EngineState:
         fresh["first"] = UNTOUCHED
         series.view(np.uint8)[: known * SERIES.itemsize] = self.series.view(np.uint8)  # NumPy copies records by field
         self.series = series
-        self._make_room(_WORDS_A_PATIENT * (patients - len(self.patients)))
+        self._make_room(_UNITS_A_PATIENT * (patients - len(self.patients)))
 
     def make_room(self, rows: int) -> None:
         """Room in the pool for what that many rows usually need; a kernel makes more when it has to."""
-        if self.heap[END] * UNIT + UNIT * rows > len(self.pool):
-            self._make_room(UNIT * rows)
+        self._make_room(rows)
+        heap = self.heap
+        if not self._tidied and heap[GIVEN_BACK] * _WORTH_IT > max(heap[END] - heap[BEGIN], ROOM):
+            self._begin_to_tidy()
+        if self._tidied:
+            self._go_on_tidying(_AT_ONCE + rows)
 
     def tidy(self) -> None:
-        """Forget what is not needed any more, and put what stays side by side."""
-        live = int(self.heap[END] - self.heap[GIVEN_BACK]) * UNIT
-        self._tidy(live + live // 8)
-
-    def _make_room(self, words: int) -> None:
-        used = int(self.heap[END]) * UNIT
-        if self.heap[GIVEN_BACK] * UNIT >= used // 8:
-            self._tidy(used + 2 * words - int(self.heap[GIVEN_BACK]) * UNIT)
-        else:
-            pool = aligned(used + max(2 * words, used // 8), np.dtype(np.uint32))  # twice: not again at the next step
-            pool[:used] = self.pool[:used]
-            self.pool = pool
-
-    def _tidy(self, words: int) -> None:
-        heap = new_heap()
-        into: NDArray[np.uint32] = aligned(words, np.dtype(np.uint32))
+        """Forget what is not needed any more, and put what stays side by side, at the pool's begin."""
+        words = _SPARE * UNIT * (self._live() + ROOM)
+        heap, into = new_heap(words), _words(words)
         ranks = self.devices.hashes
-        self.pool = tidy(self.series, self.pool, len(self.patients), self.bounds, ranks, into, heap)
-        self.heap = heap
+        self.pool = tidy(self.series, self.pool, 0, len(self.patients), self.bounds, ranks, into, heap)
+        self.heap, self._tidied = heap, range(0)
+
+    def _live(self) -> int:
+        """Units that are in use, at most."""
+        heap = self.heap
+        return int(heap[END] - heap[BEGIN] - heap[GIVEN_BACK] + heap[UPTO] - heap[FROM])
+
+    def _make_room(self, units: int) -> None:
+        heap, end = self.heap, int(self.heap[END]) + units
+        if end <= heap[LIMIT] or heap[END] <= heap[FROM]:  # a kernel goes on behind what is being moved
+            return
+        begin, used = int(min(heap[BEGIN], heap[FROM] or heap[BEGIN])) * UNIT, int(heap[END]) * UNIT
+        pool = _words(UNIT * max(_SPARE * (self._live() + units), end + units))
+        pool[begin:used] = self.pool[begin:used]
+        self.pool = pool
+        heap[LIMIT] = len(pool) // UNIT
+
+    def _begin_to_tidy(self) -> None:
+        """Have new blocks come from elsewhere: from the pool's begin where that is free."""
+        begin, need = int(self.heap[BEGIN]), self._live() * 5 // 4 + ROOM
+        if begin > need:
+            heap = new_heap(UNIT * begin)
+        else:
+            self._make_room(need)
+            heap = new_heap(len(self.pool), int(self.heap[END]))
+        heap[FROM], heap[UPTO] = begin, self.heap[END]
+        self.heap, self._tidied = heap, range(len(self.patients))
+
+    def _go_on_tidying(self, count: int) -> None:
+        heap, some = self.heap, self._tidied[:count]
+        ranks = self.devices.hashes
+        self.pool = tidy(self.series, self.pool, some.start, some.stop, self.bounds, ranks, self.pool, heap)
+        self._tidied = self._tidied[count:]
+        if self._tidied:
+            return
+        begin, end = int(heap[FROM]), int(heap[UPTO])
+        forget(self.pool, UNIT * begin, UNIT * end)
+        if heap[BEGIN] < begin < heap[END]:  # the new blocks lie on both sides
+            heap[GIVEN_BACK] += end - begin
+        heap[FROM] = heap[UPTO] = 0
+        heap[LIMIT] = len(self.pool) // UNIT
 
     def _move_rules(self, rules: tuple[RuleName, ...]) -> None:
         place_of = {rule.name: place for place, rule in enumerate(rules)}
@@ -181,6 +220,10 @@ class EngineState:
             return
         texts = self.patients.texts(np.arange(begin, len(self.patients)))
         mine[:] = [self._profile_of.get(text, 0) for text in texts]
+
+
+def _words(count: int) -> NDArray[np.uint32]:
+    return aligned(count, np.dtype(np.uint32))
 
 
 def _profiles(rows: Sequence[PatientReference], reference: Reference, parameters: int) -> Profiles:
