@@ -39,7 +39,7 @@ def test_ids_of_every_length_around_that_of_a_record_are_told_apart_and_given_ba
     for start in (0, 0, 40, 100):
         assert ids.numbers(pa.array(texts[start:])).tolist() == list(range(start, len(texts)))
     assert ids.texts(np.arange(len(texts))[::-1]) == texts[::-1]
-    ends, text = ids.columns()
+    ends, text = ids.known.columns()
     again = Ids()
     assert again.numbers_of_text(ends, text).tolist() == list(range(len(texts)))
     assert [again[number] for number in range(len(texts))] == texts

@@ -2,6 +2,7 @@
 
 from random import Random
 
+import numpy as np
 import pytest
 
 from islet.engine import state as module
@@ -94,7 +95,7 @@ def test_the_pool_stays_within_a_multiple_of_what_is_needed() -> None:
 
 
 def test_memory_that_is_given_back_reads_as_zeros_or_as_it_was_and_what_lies_beside_it_stays() -> None:
-    words = aligned(100_000, module.np.dtype(module.np.uint32))
+    words = aligned(100_000, np.dtype(np.uint32))
     words[:] = 7
     forget(words, 10, 90_000)
     assert set(words.tolist()) <= {0, 7}

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from islet.engine.embedded import Commits
+from islet.engine.saving import Commits
 from islet.engine.titles import WITHOUT_FILE
 from islet.errors import OffsetExpired
 from islet.log.base import Append, CursorMove, Log, Slice

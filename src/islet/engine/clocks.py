@@ -8,7 +8,7 @@ an hour. The alert is dated by our clock, as the device's cannot be believed.
 from dataclasses import dataclass
 from typing import Final
 
-from islet.engine.embedded import Commits
+from islet.engine.saving import Commits
 from islet.errors import OffsetExpired
 from islet.log.base import Append, CursorMove, Log, Slice
 from islet.model.alerts import AlertChange, Severity

@@ -13,8 +13,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from islet.engine.embedded import Commits
 from islet.engine.rulebook import forecast_by, forecasting
+from islet.engine.saving import Commits
 from islet.errors import OffsetExpired
 from islet.forecast.drift import AHEAD_MIN, STATE, errors_in, interval_of, missed, rolled, verdict
 from islet.forecast.gather import histories

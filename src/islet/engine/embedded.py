@@ -21,6 +21,7 @@ import structlog
 from islet.engine.reference import Reference
 from islet.engine.rules import Plan
 from islet.engine.said import KINDS
+from islet.engine.saving import Commits, Saving
 from islet.engine.shard import TOPICS, Shard, Taken
 from islet.errors import LogDamaged, OffsetExpired
 from islet.log.base import Append, CursorMove, Log
@@ -32,8 +33,6 @@ from islet.settings import Settings
 _log = structlog.get_logger("islet.engine")
 
 CONSUMER: Final = "engine"
-SNAPSHOT: Final = "engine"
-"""State blob: offsets, then the engine's state."""
 LAST_TICK: Final = "engine_tick"
 """State blob: the instant that the last thing said was based on."""
 
@@ -41,20 +40,6 @@ _INSTANT: Final = struct.Struct("<q")
 
 ObserveLatency = Callable[[float], None]
 """Told, for each change that an entry caused, the seconds from the entry's receipt until the change was durable."""
-
-
-class Commits(Protocol):
-    """What the engine needs of `islet.log.group_commit.GroupCommit`."""
-
-    def commit(
-        self,
-        appends: Sequence[Append] = (),
-        cursors: Sequence[CursorMove] = (),
-        states: Mapping[str, bytes | None] | None = None,
-        *,
-        urgent: bool = False,
-    ) -> None:
-        """Block until all of it is durable, which is to be at once when it is urgent."""
 
 
 class InForce(Protocol):
@@ -94,13 +79,6 @@ class Counters:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-class _Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """A snapshot: up to where the entries of each topic are in the state, by partition."""
-
-    offsets: dict[Topic, list[int]]
-    shard: bytes
-
-
 class EmbeddedEngine:
     """One engine over all partitions. One thread calls it; `counters` may be read from others.
 
@@ -125,6 +103,7 @@ class EmbeddedEngine:
         }
         self._tick_us = int(settings.engine_tick_s * SECOND_US)
         self._snapshot_us = int(settings.engine_snapshot_s * SECOND_US)
+        self._saving = Saving(log, commit)
         self._seen = 0
         self._recovered = False
         self._more = True  # entries were there at the last reading that are not read yet
@@ -160,24 +139,29 @@ class EmbeddedEngine:
             self._adopt()  # what changed during the wait holds for the entries that ended it
             rows = self._take_in()
         self._tick()
-        if self._now() - self._last_snapshot_us >= self._snapshot_us:
-            self.snapshot()
+        if self._now() - self._last_snapshot_us >= self._snapshot_us and not self._saving.running:
+            self._begin_snapshot()
         self._recovered = True
         return rows
 
     def snapshot(self) -> None:
         """Make the state durable, so that a restart has little to replay."""
-        blob = msgspec.msgpack.encode(_Saved(offsets=self._offsets, shard=self._shard.dump()))
-        self._commit.commit(states={SNAPSHOT: blob})
+        self._begin_snapshot()
+        self.counters.snapshot_bytes = self._saving.finish()
+
+    def _begin_snapshot(self) -> None:
+        """The same while the engine goes on; what became of it is asked at the next one."""
+        self.counters.snapshot_bytes = self._saving.finish() or self.counters.snapshot_bytes
+        self._saving.begin(self._offsets, self._shard)
         self._last_snapshot_us = self._now()
         self.counters.snapshots += 1
-        self.counters.snapshot_bytes = len(blob)
 
     def close(self) -> None:
         """A last snapshot. The log and the writer stay open; they belong to others."""
         if self._recovered:
             self.snapshot()
             self._recovered = False
+        self._saving.close()
 
     def lag(self) -> int:
         """How many entries in the log the engine has not taken in."""
@@ -190,17 +174,17 @@ class EmbeddedEngine:
     def _load_snapshot(self) -> bool:
         """State and offsets as saved; without a snapshot that can be read, the log's begin stays: then everything that
         the log still has is taken in again. Whether it was made by the rules of now."""
-        blob = self._log.state(SNAPSHOT)
-        if blob is None:
-            return True
         try:
-            saved = msgspec.msgpack.decode(blob, type=_Saved)
-            same_rules = self._shard.load(saved.shard)
+            saved = self._saving.load()
+            if saved is None:
+                return True
+            offsets, pieces = saved
+            same_rules = self._shard.load(pieces)
         except (LogDamaged, msgspec.MsgspecError) as error:
             _log.error("snapshot_unreadable", error=str(error))
             self._shard = Shard(self._in_force.plan, self._in_force.references, **self._limits)
             return True
-        self._offsets |= {topic: offsets for topic, offsets in saved.offsets.items() if topic in TOPICS}
+        self._offsets |= {topic: of for topic, of in offsets.items() if topic in TOPICS}
         if same_rules:
             self._in_force = _Then(self._in_force.plan, self._shard.references)
         return same_rules

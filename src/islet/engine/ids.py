@@ -4,7 +4,7 @@ Readings name a patient and a device. A device is hardly ever another than the p
 compared first, and the index of devices is asked only when it is not the same.
 """
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -48,7 +48,7 @@ class Ids:
 
     def texts(self, numbers: NDArray[np.int64]) -> list[str]:
         """The ids (n,) with these numbers."""
-        ends, text = self._written(numbers)
+        ends, text = _written(self._table(), numbers)
         column = pa.LargeStringArray.from_buffers(len(numbers), pa.py_buffer(ends.data), pa.py_buffer(text.data))
         found: list[str] = column.to_numpy(zero_copy_only=False).tolist()
         return found
@@ -64,16 +64,10 @@ class Ids:
         each = WORD * (RECORD + self._hashed)
         return each * self._count + int(self._used[0]) + self._slots.nbytes
 
-    def columns(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        """All ids in the order of their numbers: where each begins and the last ends (n + 1,), and the UTF-8 text."""
-        return self._written(np.arange(self._count))
-
-    def _written(self, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-        ends = np.zeros(len(numbers) + 1, np.int64)
-        np.cumsum((self._records[numbers, -1] >> 32).astype(np.int64), out=ends[1:])
-        text = np.empty(int(ends[-1]) + WORD, np.uint8)
-        write_texts(self._table(), np.ascontiguousarray(numbers), ends, text)
-        return ends, text[: ends[-1]]
+    @property
+    def known(self) -> "Known":
+        """The ids of now, which others are added to."""
+        return Known(self._table(), self._count)
 
     def numbers(self, ids: "pa.Array[Any]") -> NDArray[np.int64]:
         """The number (n,) of each id in an Arrow text column without nulls; ids not seen before get new ones."""
@@ -116,6 +110,17 @@ class Ids:
         self._count = int(look_up(table, self._count, texts, found))
 
 
+class Known(NamedTuple):
+    """The first `many` ids of an index. What it says of them never changes; any thread may read it."""
+
+    table: Table
+    many: int
+
+    def columns(self) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+        """All of them in the order of their numbers: where each begins and the last ends (n + 1,), and the UTF-8 text."""
+        return _written(self.table, np.arange(self.many))
+
+
 class Pairs:
     """The numbers of patients and devices that occur together. Which device a patient had last stands in the patient's
     record: there can be one `Pairs` of some patients."""
@@ -147,6 +152,14 @@ class Pairs:
             known_patients, known_devices, *counts, patients, devices, patients_found, devices_found
         )
         self._patients._count, self._devices._count = int(n_patients), int(n_devices)
+
+
+def _written(table: Table, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    ends = np.zeros(len(numbers) + 1, np.int64)
+    np.cumsum((table.records[numbers, -1] >> 32).astype(np.int64), out=ends[1:])
+    text = np.empty(int(ends[-1]) + WORD, np.uint8)
+    write_texts(table, np.ascontiguousarray(numbers), ends, text)
+    return ends, text[: ends[-1]]
 
 
 def texts_of(ids: "pa.Array[Any]") -> Texts:

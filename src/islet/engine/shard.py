@@ -4,9 +4,9 @@ A stream (glucose, pulse, battery …) is a state, a plan and a reference of its
 a driver (embedded, Spark) has one thing to feed, to save and to load. Pure, like `step`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from islet.engine.quantities import GLUCOSE, QUANTITIES, context, values
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.rules import Plan
-from islet.engine.snapshot import dump, load
+from islet.engine.snapshot import StateCopy, copied, load
 from islet.engine.state import EngineState
 from islet.engine.step import Output, step, tick, warm_up
 from islet.engine.tables import FORECASTS
@@ -113,23 +113,29 @@ class Shard:
         """Memory that the streams use."""
         return sum(state.nbytes for state in self._states.values())
 
-    def dump(self) -> bytes:
-        """The streams between two steps."""
-        streams = {quantity: dump(state) for quantity, state in self._states.items()}
-        return msgspec.msgpack.encode(_Saved(rules=_digest(self.plan), streams=streams))
+    def copied(self) -> "ShardCopy":
+        """The streams between two steps, to be saved while the shard goes on."""
+        return ShardCopy(_digest(self.plan), {name: copied(state) for name, state in self._states.items()})
 
-    def load(self, data: bytes) -> bool:
-        """Go on from what was dumped; streams that it does not have begin with nothing. Whether the rules are still
+    def dump(self) -> list[bytes]:
+        """The streams between two steps, tidied: the same for the same entries."""
+        for state in self._states.values():
+            state.tidy()
+        return list(self.copied().pieces())
+
+    def load(self, pieces: Iterable[bytes]) -> bool:
+        """Go on from what was saved; streams that it does not have begin with nothing. Whether the rules are still
         the same: then the references are those of then, until `adopt`.
 
-        Raises LogDamaged for bytes that are not a dump of this version.
+        Raises LogDamaged for bytes that are not of this version.
         """
+        pieces = iter(pieces)
         try:
-            saved = msgspec.msgpack.decode(data, type=_Saved)
-        except msgspec.MsgspecError as error:
+            head = msgspec.msgpack.decode(next(pieces), type=_Head)
+        except (msgspec.MsgspecError, StopIteration) as error:
             raise LogDamaged(f"the engine's snapshot does not decode: {type(error).__name__}") from None
-        self._states |= {quantity: load(blob, **self._limits) for quantity, blob in saved.streams.items()}
-        same = saved.rules == _digest(self.plan)
+        self._states |= {name: load(pieces, **self._limits) for name in head.streams}
+        same = head.rules == _digest(self.plan)
         if same:
             self.references = {quantity: state.reference for quantity, state in self._states.items()}
         self.adopt(self.plan, self.references)
@@ -142,9 +148,27 @@ class Shard:
                 warm_up(self.plan.streams[stream])
 
 
-class _Saved(msgspec.Struct, frozen=True, kw_only=True):
+class ShardCopy(NamedTuple):
+    """A shard as it was between two steps."""
+
     rules: str
-    streams: dict[str, bytes]
+    streams: Mapping[str, StateCopy]
+
+    @property
+    def nbytes(self) -> int:
+        """Of memory that was copied."""
+        return sum(state.nbytes for state in self.streams.values())
+
+    def pieces(self) -> Iterator[bytes]:
+        """The copy as bytes."""
+        yield msgspec.msgpack.encode(_Head(rules=self.rules, streams=list(self.streams)))
+        for state in self.streams.values():
+            yield from state.pieces()
+
+
+class _Head(msgspec.Struct, frozen=True, kw_only=True):
+    rules: str
+    streams: list[str]
 
 
 def _digest(plan: Plan) -> str:

@@ -97,7 +97,7 @@ class Frozen:
         """A shard that goes on from what it saved. Raises LogDamaged."""
         shard = Shard(self.plan, self.references, lateness_us=self.lateness_us, grace_us=self.grace_us)
         if saved is not None:
-            shard.load(saved)
+            shard.load(msgspec.msgpack.decode(saved, type=list[bytes]))
             shard.adopt(self.plan, self.references)
         return shard
 
@@ -175,7 +175,7 @@ class EngineProcessor(StatefulProcessor):  # type: ignore[misc]
         clock_ms = given.loc[given["topic"] == CLOCK, "clock_ms"]
         if len(clock_ms):
             said.append(shard.tick(int(clock_ms.max()) * 1000))
-        self._saved.update((shard.dump(),))
+        self._saved.update((msgspec.msgpack.encode(shard.dump()),))
         for taken in said:
             if not taken.says_nothing:
                 yield taken.documents().to_pandas()

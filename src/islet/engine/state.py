@@ -20,12 +20,15 @@ from islet.model.ahead import LOOKS_BACK_US, Foreteller
 from islet.model.alerts import Severity
 
 _UNITS_A_PATIENT: Final = 2
-_SPARE: Final = 4
-"""Times what is in use is what a pool reserves: room to tidy into, twice over. What is not touched costs nothing."""
+_SPARE: Final = 16
+_LEAST: Final = 1 << 21
+"""A pool reserves so many times what is in use, and this many units: room to tidy into, and hardly ever to be copied
+because it grew. What is not touched costs nothing."""
 _WORTH_IT: Final = 4
 """A pool is tidied when one block in so many lies given back."""
 _AT_ONCE: Final = 512
-"""Series that a step tidies, and one for each of its rows."""
+_ROWS: Final = 4
+"""A step tidies that many series, and one for so many of its rows."""
 _NOBODY: Final = Reference(otherwise=PatientReference(mask=0))
 
 
@@ -149,11 +152,19 @@ class EngineState:
         if not self._tidied and heap[GIVEN_BACK] * _WORTH_IT > max(heap[END] - heap[BEGIN], ROOM):
             self._begin_to_tidy()
         if self._tidied:
-            self._go_on_tidying(_AT_ONCE + rows)
+            self._go_on_tidying(_AT_ONCE + rows // _ROWS)
+
+    def fill_pool(self, heap: NDArray[np.int64], words: NDArray[np.uint32]) -> None:
+        """What another pool had from the first to the last unit in use (of `heap`, which is not being tidied)."""
+        begin, end = int(heap[BEGIN]), int(heap[END])
+        self.pool = _words(UNIT * max(_LEAST, _SPARE * (end - begin), end))
+        self.pool[UNIT * begin : UNIT * end] = words
+        self.heap, self._tidied = heap, range(0)
+        heap[LIMIT] = len(self.pool) // UNIT
 
     def tidy(self) -> None:
         """Forget what is not needed any more, and put what stays side by side, at the pool's begin."""
-        words = _SPARE * UNIT * (self._live() + ROOM)
+        words = UNIT * max(_LEAST, _SPARE * self._live())
         heap, into = new_heap(words), _words(words)
         ranks = self.devices.hashes
         self.pool = tidy(self.series, self.pool, 0, len(self.patients), self.bounds, ranks, into, heap)
@@ -169,7 +180,7 @@ class EngineState:
         if end <= heap[LIMIT] or heap[END] <= heap[FROM]:  # a kernel goes on behind what is being moved
             return
         begin, used = int(min(heap[BEGIN], heap[FROM] or heap[BEGIN])) * UNIT, int(heap[END]) * UNIT
-        pool = _words(UNIT * max(_SPARE * (self._live() + units), end + units))
+        pool = _words(UNIT * max(_LEAST, _SPARE * (self._live() + units), end + units))
         pool[begin:used] = self.pool[begin:used]
         self.pool = pool
         heap[LIMIT] = len(pool) // UNIT
