@@ -63,7 +63,7 @@ $(VENV)/.services: $(VENV)/.dev requirements/services.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/services.lock
 	touch $@
 
-$(VENV)/.kernels: $(wildcard src/islet/model/compiled.py src/islet/log/rows.py src/islet/decode/*.py src/islet/engine/*.py src/islet/forecast/*.py src/islet/metrics/*.py src/islet/simulate/*.py) | $(VENV)/.dev
+$(VENV)/.kernels: $(wildcard src/islet/model/compiled.py src/islet/log/partitioning.py src/islet/decode/*.py src/islet/engine/*.py src/islet/forecast/*.py src/islet/metrics/*.py src/islet/simulate/*.py) | $(VENV)/.dev
 	$(BIN)/python -m tools.kernels
 	touch $@
 

@@ -15,7 +15,7 @@ from islet.engine.quantities import GLUCOSE
 from islet.engine.rules import load_rules, plan
 from islet.engine.step import warm_up
 from islet.forecast.gather import histories
-from islet.log.rows import warm_up as warm_up_log
+from islet.log.partitioning import warm_up as warm_up_log
 from islet.metrics.people import every
 from islet.metrics.table import Material, measured
 from islet.simulate import make_population, tick

@@ -26,7 +26,7 @@ from islet.gateways.mqtt import MqttServer
 from islet.gateways.websocket import AMQP, MQTT, websocket_routes
 from islet.log.base import Log
 from islet.log.group_commit import GroupCommit
-from islet.log.rows import warm_up as log_warm_up
+from islet.log.partitioning import warm_up as log_warm_up
 from islet.menu import plug
 from islet.model.time import MINUTE_US, Now
 from islet.operations.http_server import HttpListener

@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from islet.log.rows import order_by_partition
+from islet.log.partitioning import order_by_partition
 from islet.model.topics import partition_of
 
 

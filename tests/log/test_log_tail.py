@@ -1,14 +1,9 @@
 """The newest entries in memory are those of the file, or not there."""
 
-import pyarrow as pa
-
+from islet.log.partitioning import Piece, pieces
 from islet.log.tail import Tail
-from islet.model.batch import int64_column, readings_batch
-from tests.log.rows import GLUCOSE, reading
-
-
-def _batch(first: int, rows: int) -> pa.RecordBatch:
-    return readings_batch([reading("anna", minute) for minute in range(first, first + rows)])
+from islet.model.batch import int64_column
+from tests.log.rows import GLUCOSE, append, commit, reading
 
 
 def _minutes(tail: Tail, offset: int, max_rows: int = 100) -> list[int]:
@@ -16,10 +11,19 @@ def _minutes(tail: Tail, offset: int, max_rows: int = 100) -> list[int]:
     return [minute for batch in batches for minute in (int64_column(batch, "time_us") // 60_000_000).tolist()]
 
 
+def _piece(base: int, rows: int) -> Piece:
+    (piece,) = pieces([commit(0, append(*(reading("anna", minute) for minute in range(base, base + rows))))], 1)
+    return piece
+
+
+def _add(tail: Tail, base: int, rows: int) -> None:
+    tail.add(_piece(base, rows), base)
+
+
 def _of_three_pieces(most_bytes: int = 1_000_000) -> Tail:
     tail = Tail(most_bytes)
     for base in (10, 13, 16):
-        tail.add(GLUCOSE, 0, base, _batch(base, 3))
+        _add(tail, base, 3)
     return tail
 
 
@@ -38,13 +42,13 @@ def test_what_is_older_newer_or_of_another_partition_is_not_here() -> None:
 
 def test_after_a_gap_only_what_follows_it_is_here() -> None:
     tail = _of_three_pieces()
-    tail.add(GLUCOSE, 0, 20, _batch(20, 2))
+    _add(tail, 20, 2)
     assert _minutes(tail, 16) == _minutes(tail, 19) == []
     assert _minutes(tail, 20) == [20, 21]
 
 
 def test_the_oldest_go_when_there_are_too_many_bytes() -> None:
-    room = 2 * _batch(10, 3).get_total_buffer_size()
+    room = 2 * _piece(10, 3).size
     tail = _of_three_pieces(room)
     assert _minutes(tail, 12) == []
     assert _minutes(tail, 13) == [13, 14, 15, 16, 17, 18]
@@ -59,6 +63,6 @@ def test_what_was_forgotten_is_not_here_and_the_next_pieces_are() -> None:
     tail = _of_three_pieces()
     tail.forget(GLUCOSE, 0)
     assert _minutes(tail, 16) == []
-    tail.add(GLUCOSE, 0, 19, _batch(19, 1))
+    _add(tail, 19, 1)
     assert _minutes(tail, 19) == [19]
     assert _minutes(tail, 18) == []

@@ -4,6 +4,8 @@ Crash anywhere: the log holds either both the alert changes and the offsets they
 restart the state is the last snapshot plus the readings up to the committed offsets, whose changes are known already
 and are not said again; the instant of the tick they were based on is kept beside them, so what ticks said is known too.
 
+The offsets of entries of which nothing was to be said may wait: taken in again, they say nothing again.
+
 Nothing is said about silence before every reading that the log held when the tick was due has been read: after an
 outage the backlog comes first, and an engine that cannot keep up says nothing rather than paging the whole clinic.
 Nor in the first moments after a start (`silence_grace_s`): devices have to find the way back.
@@ -37,6 +39,7 @@ LAST_TICK: Final = "engine_tick"
 """State blob: the instant that the last thing said was based on."""
 
 _INSTANT: Final = struct.Struct("<q")
+_CURSORS_WAIT_US: Final = SECOND_US
 
 ObserveLatency = Callable[[float], None]
 """Told, for each change that an entry caused, the seconds from the entry's receipt until the change was durable."""
@@ -107,6 +110,9 @@ class EmbeddedEngine:
         self._seen = 0
         self._recovered = False
         self._more = True  # entries were there at the last reading that are not read yet
+        self._offsets: dict[Topic, list[int]] = {}
+        self._durable: dict[Topic, list[int]] = {}  # the cursors
+        self._durable_us = self._durable_tick_us = 0  # when they were moved; the tick beside them
         self._tick_due: tuple[int, dict[Topic, tuple[int, ...]]] | None = None
         self._last_tick_us = self._last_snapshot_us = 0
         self.counters = Counters()
@@ -119,9 +125,11 @@ class EmbeddedEngine:
         self._offsets = {topic: list(self._log.begin(topic)) for topic in TOPICS}
         same_rules = self._load_snapshot()
         self._replay(silent=same_rules)
+        self._durable = {topic: list(self._log.cursor(CONSUMER, topic)) for topic in TOPICS}
         blob = self._log.state(LAST_TICK)
         if blob is not None:
-            self._shard.tick(_INSTANT.unpack(blob)[0])
+            self._durable_tick_us = _INSTANT.unpack(blob)[0]
+            self._shard.tick(self._durable_tick_us)
         self._tick_due = None
         self._last_tick_us = self._now() + self._limits["grace_us"] - self._tick_us  # devices have to find us first
         self._last_snapshot_us = self._now()
@@ -165,10 +173,11 @@ class EmbeddedEngine:
 
     def lag(self) -> int:
         """How many entries in the log the engine has not taken in."""
+        reached = {topic: self._offsets.get(topic) or self._log.cursor(CONSUMER, topic) for topic in TOPICS}
         return sum(
-            end - cursor
-            for topic in TOPICS
-            for end, cursor in zip(self._log.end(topic), self._log.cursor(CONSUMER, topic), strict=True)
+            end - offset
+            for topic, offsets in reached.items()
+            for end, offset in zip(self._log.end(topic), offsets, strict=True)
         )
 
     def _load_snapshot(self) -> bool:
@@ -213,21 +222,17 @@ class EmbeddedEngine:
 
     def _take_in(self) -> int:
         """One slice of each partition of each topic, in one step; outputs and offsets in one commit."""
-        before = {topic: list(offsets) for topic, offsets in self._offsets.items()}
         entries = self._read()
         if not entries:
+            self._commit_cursors()
             return 0
         taken = self._shard.take_in(entries)
         self.counters.add(taken)
-        moves = [
-            CursorMove(consumer=CONSUMER, topic=topic, partition=partition, offset=offset)
-            for topic in entries
-            for partition, offset in enumerate(self._offsets[topic])
-            if offset != before[topic][partition]
-        ]
-        appends, states = self._spoken(taken)
-        self._commit.commit(appends=appends, cursors=moves, states=states, urgent=bool(appends))
-        self._observed(taken)
+        if not taken.says_nothing:
+            self._say(taken)
+            self._observed(taken)
+        elif self._now() - self._durable_us >= _CURSORS_WAIT_US:
+            self._commit_cursors()
         return sum(batch.num_rows for batch in entries.values())
 
     def _read(self, ends: Mapping[Topic, Sequence[int]] | None = None) -> dict[Topic, pa.RecordBatch]:
@@ -265,13 +270,34 @@ class EmbeddedEngine:
         offsets[partition] = piece.offset + batch.num_rows
         return batch
 
-    def _spoken(self, taken: Taken) -> tuple[list[Append], dict[str, bytes]]:
-        """What was said, as documents, and with it the instant of the last tick: what is said depends on the entries
-        and on that instant alone."""
-        if taken.says_nothing:
-            return [], {}
+    def _say(self, taken: Taken) -> None:
+        """What was said, as documents, and with it the offsets and the instant of the last tick: what is said depends
+        on the entries and on that instant alone."""
         append = Append(topic=Topic.ALERTS, batch=taken.documents())
-        return [append], {LAST_TICK: _INSTANT.pack(self._shard.now_us)}
+        now_us = self._shard.now_us
+        states = {} if now_us == self._durable_tick_us else {LAST_TICK: _INSTANT.pack(now_us)}
+        self._commit.commit(appends=[append], cursors=self._moves(), states=states, urgent=True)
+        self._durable_tick_us = now_us
+        self._moved()
+
+    def _commit_cursors(self) -> None:
+        moves = self._moves()
+        if moves:
+            self._commit.commit(cursors=moves)
+            self._moved()
+
+    def _moves(self) -> list[CursorMove]:
+        """Of the cursors that are behind."""
+        return [
+            CursorMove(consumer=CONSUMER, topic=topic, partition=partition, offset=offset)
+            for topic, offsets in self._offsets.items()
+            for partition, offset in enumerate(offsets)
+            if offset != self._durable[topic][partition]
+        ]
+
+    def _moved(self) -> None:
+        self._durable = {topic: list(offsets) for topic, offsets in self._offsets.items()}
+        self._durable_us = self._now()
 
     def _observed(self, taken: Taken) -> None:
         if self._observe is not None:
@@ -291,8 +317,7 @@ class EmbeddedEngine:
         taken = self._shard.tick(self._last_tick_us)
         if not taken.says_nothing:
             self.counters.add(taken)
-            appends, states = self._spoken(taken)
-            self._commit.commit(appends=appends, states=states, urgent=True)
+            self._say(taken)
 
     def _is_behind(self, ends: Mapping[Topic, Sequence[int]]) -> bool:
         return any(

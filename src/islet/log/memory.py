@@ -5,12 +5,11 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import numpy as np
 import pyarrow as pa
 
 from islet.errors import OffsetExpired
 from islet.log.base import Commit, CursorMove, Slice
-from islet.log.partitioning import Piece, joined, pieces, with_received
+from islet.log.partitioning import Piece, joined, pieces
 from islet.model.topics import Topic
 
 
@@ -63,8 +62,7 @@ class MemoryLog:
     def _append(self, piece: Piece) -> None:
         part = self._parts[piece.topic, piece.partition]
         rows = piece.batch.num_rows
-        batch = with_received(piece.batch, np.full(rows, piece.received_at_us, np.int64))
-        part.segments.append(_Segment(part.end, batch, piece.received_at_us))
+        part.segments.append(_Segment(part.end, piece.entries, piece.received_at_us))
         part.end += rows
         self._newest_received_us = max(self._newest_received_us, piece.received_at_us)
 

@@ -109,7 +109,6 @@ class SqliteLog:
     def commit(self, commits: Sequence[Commit]) -> None:
         appended = list(pieces(commits, self._partitions))
         blobs = [encode(piece.batch) for piece in appended]
-        received = [with_received(piece.batch, piece.received_at_us) for piece in appended]
         moves = [
             (move.consumer, move.topic, move.partition, move.offset) for commit in commits for move in commit.cursors
         ]
@@ -120,8 +119,8 @@ class SqliteLog:
                 for commit in commits:
                     for name, blob in commit.states.items():
                         self._put_state(name, blob)
-            for piece, base, batch in zip(appended, bases, received, strict=True):
-                self._tail.add(piece.topic, piece.partition, base, batch)
+            for piece, base in zip(appended, bases, strict=True):
+                self._tail.add(piece, base)
             self._watch.grown_to(version)
 
     def _append(self, appended: Sequence[Piece], blobs: Sequence[tuple[Format, bytes]]) -> tuple[list[int], int]:
