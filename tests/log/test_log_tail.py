@@ -17,7 +17,8 @@ def _piece(base: int, rows: int) -> Piece:
 
 
 def _add(tail: Tail, base: int, rows: int) -> None:
-    tail.add(_piece(base, rows), base)
+    piece = _piece(base, rows)
+    tail.add(GLUCOSE, 0, base, piece.entries, piece.size)
 
 
 def _of_three_pieces(most_bytes: int = 1_000_000) -> Tail:

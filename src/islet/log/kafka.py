@@ -203,7 +203,7 @@ class KafkaLog:
 
     def _took(self, piece: Slice) -> None:
         place = (piece.topic, piece.partition)
-        self._tail.add(*place, piece.offset, piece.batch)
+        self._tail.add(*place, piece.offset, piece.batch, piece.batch.get_total_buffer_size())
         with self._grown:
             before = self._followed[place]
             if piece.offset > before:

@@ -120,7 +120,7 @@ class SqliteLog:
                     for name, blob in commit.states.items():
                         self._put_state(name, blob)
             for piece, base in zip(appended, bases, strict=True):
-                self._tail.add(piece, base)
+                self._tail.add(piece.topic, piece.partition, base, piece.entries, piece.size)
             self._watch.grown_to(version)
 
     def _append(self, appended: Sequence[Piece], blobs: Sequence[tuple[Format, bytes]]) -> tuple[list[int], int]:

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from islet.log.partitioning import Piece
 from islet.model.topics import Topic
 
 MOST_BYTES = 2 * 1024 * 1024
@@ -36,17 +35,17 @@ class Tail:
         self._parts: dict[tuple[Topic, int], _Part] = {}
         self._lock = threading.Lock()
 
-    def add(self, piece: Piece, base: int) -> None:
-        """Entries that are durable, in the log's order, and the offset of the first; after a gap (another process
-        appended) it begins anew."""
+    def add(self, topic: Topic, partition: int, base: int, batch: pa.RecordBatch, size: int) -> None:
+        """Entries that are durable, in the log's order, of that size in bytes; after a gap (another process appended) it
+        begins anew."""
         with self._lock:
-            part = self._parts.setdefault((piece.topic, piece.partition), _Part())
+            part = self._parts.setdefault((topic, partition), _Part())
             if base != part.end:
                 part.pieces.clear()
                 part.size = 0
-            part.pieces.append(_Piece(base, piece.entries, piece.size))
-            part.size += piece.size
-            part.end = base + piece.batch.num_rows
+            part.pieces.append(_Piece(base, batch, size))
+            part.size += size
+            part.end = base + batch.num_rows
             while part.size > self._most_bytes:
                 part.size -= part.pieces.popleft().size
 
