@@ -6,7 +6,6 @@ import random
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
@@ -20,6 +19,7 @@ from islet.clock import wall_us
 from islet.decode import ble_cgm, ble_glucose
 from islet.errors import BadInput, IsletError
 from islet.gateways.certificates import client_ssl_context
+from islet.model.time_zones import named_zone
 from islet.operations import logs
 from islet.settings import Settings
 
@@ -85,7 +85,7 @@ def ble(
     Goes on where it ended; what was not acknowledged is sent again."""
     directory = _directory(settings, state)
     places = Places(directory, address)
-    given = Given(address=address, zone=_zone(zone), pair=pair)
+    given = Given(address=address, zone=None if zone is None else named_zone(zone, "--zone"), pair=pair)
     credentials = _credentials(device)
     door = Address(host=credentials.host, port=port, tls=client_ssl_context(authority))
 
@@ -148,12 +148,3 @@ def _credentials(file: Path) -> ConnectionString:
     if not credentials.device:
         raise BadInput(f"{file}: expected a device's connection string, with DeviceId", reason="connection_string")
     return credentials
-
-
-def _zone(name: str | None) -> ZoneInfo | None:
-    if name is None:
-        return None
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadInput(f"--zone: expected a name such as Asia/Shanghai; got {name[:40]!r}", reason="zone") from None

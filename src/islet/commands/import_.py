@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
@@ -20,6 +19,7 @@ from islet.decode.imports.local_times import written
 from islet.decode.imports.preview import Preview
 from islet.errors import BadInput, NotFound
 from islet.model.people import Patient
+from islet.model.time_zones import named_zone
 from islet.opened import opened_log, opened_registry
 from islet.settings import Settings
 
@@ -58,7 +58,7 @@ def import_(
 
     Each file is checked first; of one with an error nothing is imported."""
     choices = Choices(
-        zone=_zone(zone or _patient(settings, patient).time_zone),
+        zone=named_zone(zone or _patient(settings, patient).time_zone, "--zone"),
         unit=unit,
         date_order=date_order,
         mapping=_pairs(mapping, "--mapping", known=HEADINGS),
@@ -154,13 +154,6 @@ def _patient(settings: Settings, id: str) -> Patient:
     if patient is None:
         raise NotFound(f"there is no patient {id!r}; add them first with `islet patients add`")
     return patient
-
-
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadInput(f"--zone: expected a name such as Asia/Shanghai; got {name[:40]!r}", reason="zone") from None
 
 
 def _pairs(given: tuple[str, ...], option: str, known: object = None) -> dict[str, str]:

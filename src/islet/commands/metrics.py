@@ -4,7 +4,6 @@ import json
 import math
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 import numpy as np
@@ -17,6 +16,7 @@ from islet.metrics.profile import percentile_profile
 from islet.metrics.profile_picture import profile_svg
 from islet.metrics.ranges import PRESETS, Goals, above_percent, below_percent, in_range_percent
 from islet.metrics.table import MAGE_ALGORITHM, METRICS, WITHHELD, Material, measured
+from islet.model.time_zones import named_zone
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _PICTURE: Final = click.Path(dir_okay=False, path_type=Path)
@@ -44,10 +44,7 @@ def metrics(
     tell_all: bool,
 ) -> None:
     """Measures of glucose of everybody in FILE: a CSV with the columns id, time, gl, or a Shanghai workbook."""
-    try:
-        where = ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        raise BadInput(f"--zone: expected a name such as Asia/Shanghai; got {zone[:40]!r}", reason="zone") from None
+    where = named_zone(zone, "--zone")
     people = _people([read_rows(file, zone=where, unit=unit) for file in files])
     if person is not None:
         people = _only(people, person)

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 import msgspec
 
 from islet.commands.patterns_files import days_in
 from islet.decode.imports.found import Choices
-from islet.errors import BadInput, NotFound
+from islet.errors import NotFound
 from islet.metrics.ranges import PRESETS
 from islet.model.time import DAY_US
+from islet.model.time_zones import named_zone
 from islet.opened import opened_registry, opened_store
 from islet.patterns.advise import advise
 from islet.patterns.find import find
@@ -64,11 +64,7 @@ def _person(settings: Settings, given: dict[str, Any]) -> PersonDays:
     if bool(given["patient"]) == bool(given["files"]):
         raise click.UsageError("say whose: either --patient ID or --file FILE")
     if given["files"]:
-        try:
-            zone = ZoneInfo(given["zone"])
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise BadInput("--zone: expected a name such as Asia/Shanghai", reason="zone") from None
-        return days_in(given["files"], Choices(zone=zone, unit=given["file_unit"]))
+        return days_in(given["files"], Choices(zone=named_zone(given["zone"], "--zone"), unit=given["file_unit"]))
     with opened_registry(settings) as registry, opened_store(settings) as store:
         patient = registry.patient(given["patient"])
         if patient is None:

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from islet.clock import wall_us
 from islet.commands.import_files import DAMAGED, parts
@@ -14,6 +12,7 @@ from islet.decode.imports.found import Choices, DateOrder
 from islet.decode.imports.preview import Preview, tallied
 from islet.errors import BadInput, IsletError
 from islet.model.events import AnyEvent
+from islet.model.time_zones import named_zone
 from islet.opened import opened_log, opened_store
 from islet.operations.locks import only_one
 from islet.reports.recorded import Recorded, recorded_of
@@ -27,7 +26,7 @@ def of_file(
 ) -> Recorded:
     """The one person whose export this is (`islet import` knows the formats); days begin at midnight in `zone`, or in
     the zone that the file's times are in. Raises BadInput, with the file's name, for what cannot be understood."""
-    where = None if zone is None else _zone(zone)
+    where = None if zone is None else named_zone(zone, "--zone")
     choices = Choices(zone=where, unit=unit, date_order=date_order)
     events: list[AnyEvent] = []
     try:
@@ -47,14 +46,6 @@ def of_file(
         raise BadInput(
             f"{file.name}: expected a zip archive that is whole and without a password", reason="archive"
         ) from None
-
-
-def _zone(name: str) -> tzinfo:
-    """Raises BadInput for a zone that does not exist."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadInput(f"--zone: expected a name such as Asia/Shanghai; got {name[:40]!r}", reason="zone") from None
 
 
 @contextmanager

@@ -6,7 +6,6 @@ from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from islet.errors import BadInput
 from islet.model.batch import int64_column
 from islet.model.people import Patient
 from islet.model.time import DAY_US, MINUTE_US, from_us
+from islet.model.time_zones import zone_or_utc
 from islet.opened import opened_store
 from islet.settings import Settings
 
@@ -81,7 +81,7 @@ def _found(
 def _scene(
     rule: Rule, stream: StreamPlan, patient: Patient, seen: Past, found: Sequence[Found], from_us: int, to_us: int
 ) -> Scene:
-    zone = ZoneInfo(patient.time_zone)
+    zone = zone_or_utc(patient.time_zone)
     shown = seen.values.get(stream.quantity)
     times_us = np.empty(0, np.int64) if shown is None else int64_column(shown, "time_us")
     levels = np.empty(0) if shown is None else int64_column(shown, "glucose_tenths") / stream.scale

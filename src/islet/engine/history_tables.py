@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +20,7 @@ from islet.engine.zones import transitions
 from islet.model.batch import int64_column
 from islet.model.people import Patient
 from islet.model.time import from_us, to_us
+from islet.model.time_zones import zone_or_utc
 from islet.store.base import Store
 
 LOOK_BACK_DAYS: Final = 92
@@ -45,7 +45,7 @@ class Person:
 
     @classmethod
     def at(cls, now_us: int, patient: Patient, resolved: Resolved) -> "Person":
-        zone = ZoneInfo(patient.time_zone)
+        zone = zone_or_utc(patient.time_zone)
         tomorrow = from_us(now_us).astimezone(zone).date()
         midnight = datetime.combine(tomorrow, time(), tzinfo=zone)
         return cls(
@@ -59,7 +59,7 @@ class Person:
     def from_us(self) -> int:
         """From when on a rule sees something of them."""
         begin = self.today - timedelta(days=LOOK_BACK_DAYS - 1)
-        return to_us(datetime.combine(begin, time(), tzinfo=ZoneInfo(self.patient.time_zone)))
+        return to_us(datetime.combine(begin, time(), tzinfo=zone_or_utc(self.patient.time_zone)))
 
 
 def history_tables(

@@ -8,9 +8,10 @@ import msgspec
 from msgspec import structs
 
 from islet.jobs.base import Finding, Progress
-from islet.jobs.people import local_hours, looked_at, yesterday, zone_of
+from islet.jobs.people import local_hours, looked_at, yesterday
 from islet.model.alerts import PATTERN_CHANGE, AlertChange, Severity
 from islet.model.people import Patient
+from islet.model.time_zones import zone_or_utc
 from islet.patterns.changes import LOOK_BACK_DAYS
 from islet.patterns.days import daily
 from islet.patterns.local_time import clock_us
@@ -47,7 +48,7 @@ class ChangesJob:
         )
 
     def _look_at(self, patient: Patient, known: PatternChange | None, now_us: int) -> PatternChange | None:
-        zone = zone_of(patient)
+        zone = zone_or_utc(patient.time_zone)
         last = yesterday(zone, now_us)
         days = daily(local_hours(self._store, patient.id, zone, last, LOOK_BACK_DAYS), last)
         change = watched(known, days)

@@ -5,7 +5,8 @@ from typing import Final
 import msgspec
 
 from islet.jobs.base import Finding, Progress
-from islet.jobs.people import local_hours, looked_at, yesterday, zone_of
+from islet.jobs.people import local_hours, looked_at, yesterday
+from islet.model.time_zones import zone_or_utc
 from islet.patterns.cohorts import Cohorts, find_cohorts
 from islet.patterns.day_shapes import SHAPE_DAYS, day_shape
 from islet.store.base import Registry, Store
@@ -27,7 +28,7 @@ class CohortsJob:
         shapes = {}
         for done, patient in enumerate(people):
             progress(done, len(people))
-            zone = zone_of(patient)
+            zone = zone_or_utc(patient.time_zone)
             last = yesterday(zone, now_us)
             shape = day_shape(local_hours(self._store, patient.id, zone, last, SHAPE_DAYS), last)
             if shape is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 from zlib import crc32
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from islet.model.hours import Hours, joined_hours
 from islet.model.people import Patient
@@ -18,14 +18,6 @@ def looked_at(patients: Sequence[Patient]) -> list[Patient]:
     """All patients, or the MOST_PEOPLE with the least hash of their id; by id."""
     chosen = sorted(patients, key=lambda patient: (crc32(patient.id.encode()), patient.id))[:MOST_PEOPLE]
     return sorted(chosen, key=lambda patient: patient.id)
-
-
-def zone_of(patient: Patient) -> ZoneInfo:
-    """Their time zone; UTC where this machine does not know it."""
-    try:
-        return ZoneInfo(patient.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        return ZoneInfo("UTC")
 
 
 def yesterday(zone: ZoneInfo, now_us: int) -> int:

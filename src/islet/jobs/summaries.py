@@ -3,7 +3,8 @@
 import msgspec
 
 from islet.jobs.base import Finding, Progress
-from islet.jobs.people import local_hours, looked_at, yesterday, zone_of
+from islet.jobs.people import local_hours, looked_at, yesterday
+from islet.model.time_zones import zone_or_utc
 from islet.patterns.summaries import SUMMARY_DAYS, Summaries, summary
 from islet.store.base import Registry, Store
 
@@ -22,7 +23,7 @@ class SummariesJob:
         found = {}
         for done, patient in enumerate(people):
             progress(done, len(people))
-            zone = zone_of(patient)
+            zone = zone_or_utc(patient.time_zone)
             last = yesterday(zone, now_us)
             one = summary(local_hours(self._store, patient.id, zone, last, SUMMARY_DAYS), last)
             if one is not None:

@@ -3,12 +3,12 @@
 import re
 from enum import StrEnum
 from typing import Final, Literal
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from islet.errors import BadInput
 from islet.model.permissions import Permission
+from islet.model.time_zones import named_zone
 
 _PATIENT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # stands in addresses, topics and file names as it is
 
@@ -52,10 +52,7 @@ def check_patient(patient: Patient) -> None:
     """Raises BadInput for an id that could not stand in an address, or a time zone that does not exist."""
     if not _PATIENT_ID.fullmatch(patient.id):
         raise BadInput("patient id: expected 1 to 64 of A-Z a-z 0-9 _ -", reason="patient_id")
-    try:
-        ZoneInfo(patient.time_zone)
-    except (KeyError, ValueError, OSError):
-        raise BadInput("time zone: expected a name as Europe/Vienna (IANA time zones)", reason="time_zone") from None
+    named_zone(patient.time_zone)
 
 
 AuthenticationKind = Literal["sas", "selfSigned", "certificateAuthority"]

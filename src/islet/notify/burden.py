@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from islet.model.alerts import Alert, Severity
 from islet.model.time import DAY_US, MINUTE_US, from_us
+from islet.model.time_zones import zone_or_utc
 
 PAGING: Final = (Severity.URGENT, Severity.WARNING)
 NIGHT: Final = range(6)  # hours 0 to 6 of the patient's clock, as in the reports on CGM (doi:10.2337/dci19-0028)
@@ -67,7 +67,7 @@ def burden(
 
 
 def _at_night(alert: Alert, zone: str) -> bool:
-    return from_us(alert.onset_us).astimezone(ZoneInfo(zone)).hour in NIGHT
+    return from_us(alert.onset_us).astimezone(zone_or_utc(zone)).hour in NIGHT
 
 
 def _percent(part: int, whole: int) -> float | None:

@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 from islet.model.time import DAY_US, from_us
+from islet.model.time_zones import zone_or_utc
 from islet.notify.base import Delivered, Outcome
 from islet.notify.recipients import Lane
 from islet.notify.tables import Tables
@@ -33,7 +33,7 @@ class Health(NamedTuple):
 def is_test_due(first_seen_us: int, tested_us: int | None, zone: str, now_us: int) -> bool:
     """Whether a recipient should get a test now: each 30 days, the first 30 days after they were first seen, by day."""
     last_us = first_seen_us if tested_us is None else tested_us
-    return now_us - last_us >= _EVERY_US and from_us(now_us).astimezone(ZoneInfo(zone)).hour in _DAYTIME
+    return now_us - last_us >= _EVERY_US and from_us(now_us).astimezone(zone_or_utc(zone)).hour in _DAYTIME
 
 
 class Healths:

@@ -3,13 +3,13 @@
 import re
 from datetime import datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
 from islet.errors import BadInput
 from islet.model.alerts import Severity
 from islet.model.time import from_us, to_us
+from islet.model.time_zones import zone_or_utc
 
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
@@ -51,7 +51,7 @@ def quiet_until_us(quiet: QuietHours, zone: str, now_us: int) -> int | None:
     >>> quiet_until_us(night, "UTC", 0) == 7 * 3_600_000_000, quiet_until_us(night, "UTC", 8 * 3_600_000_000)
     (True, None)
     """
-    local = from_us(now_us).astimezone(ZoneInfo(zone))
+    local = from_us(now_us).astimezone(zone_or_utc(zone))
     begin, end, shown = clock(quiet.begin), clock(quiet.end), local.time()
     inside = begin <= shown < end if begin < end else shown >= begin or shown < end
     if not inside:

@@ -1,12 +1,12 @@
 """What is stored of one person, as patterns take it."""
 
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from islet.model.codec import decode_event
+from islet.model.codec import events_in
 from islet.model.people import Patient
+from islet.model.time_zones import zone_or_utc
 from islet.model.topics import Topic
 from islet.patterns.findings import NO_WISHES, PersonDays, Wishes
 from islet.store.base import EntryKind, Registry, Store
@@ -20,15 +20,11 @@ def stored_days(store: Store, patient: Patient, from_us: int, to_us: int, *, wis
     """The patient's readings and care events with from_us <= time < to_us, on the clock of their zone (UTC where this
     machine does not know it)."""
     documents = store.documents(Topic.CARE_EVENTS, patient.id, from_us, to_us, limit=_MOST_EVENTS)
-    try:
-        zone = ZoneInfo(patient.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        zone = ZoneInfo("UTC")
     return PersonDays(
         id=patient.id,
         series=store.series(patient.id, from_us, to_us, sensor_only=True),
-        events=tuple(decode_event(one.body.encode()) for one in reversed(documents)),
-        zone=zone,
+        events=tuple(events_in(one.body for one in reversed(documents))),
+        zone=zone_or_utc(patient.time_zone),
         diabetes=wishes.diabetes,
         preferences=wishes.preferences,
         advised=wishes.advised,

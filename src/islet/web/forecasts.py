@@ -1,7 +1,6 @@
 """What one patient's glucose will do in the next hour, by the model that serves, from the readings in the store."""
 
 from typing import Final
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from msgspec import Struct
@@ -16,10 +15,11 @@ from islet.forecast.serving import Served, shipped
 from islet.model.ahead import LOOKS_BACK_US, STEP_MIN
 from islet.model.series import Series
 from islet.model.time import MINUTE_US, from_us
+from islet.model.time_zones import zone_or_utc
 from islet.store.base import Store
 from islet.web.answers import api, json_response
 from islet.web.context import WebContext
-from islet.web.pages import known_zone, visible_patient
+from islet.web.pages import visible_patient
 from islet.web.sessions import Viewer
 
 NOT_FOR_DOSING: Final = "Dosing decisions are not to be made from a forecast."
@@ -77,7 +77,7 @@ def forecast_snapshot(context: WebContext, patient: str, time_zone: str) -> Fore
         return ForecastSnapshot(now_us=now_us, model=model.name, reason="out_of_range", time_us=newest_us)
     glucose = (series.glucose_tenths / 10).astype(np.float32)
     history = histories(series.time_us[None], glucose[None], np.array([len(series)]))
-    at = from_us(newest_us).astimezone(ZoneInfo(known_zone(time_zone)))
+    at = from_us(newest_us).astimezone(zone_or_utc(time_zone))
     minute = np.array([60 * at.hour + at.minute], np.float32)
     found = model.forecast(history, minute, np.array([(now_us - newest_us) / MINUTE_US], np.float32))
     reason = _REASONS[Reason(int(found.reason[0]))]

@@ -1,7 +1,6 @@
 """The pages for people: patients, one patient, alerts, operations."""
 
 from datetime import UTC
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from starlette.requests import Request
@@ -13,6 +12,7 @@ from islet.engine.standing import Place
 from islet.errors import NotFound
 from islet.model.people import Patient
 from islet.model.time import DAY_US, from_us
+from islet.model.time_zones import zone_or_utc
 from islet.model.topics import Topic
 from islet.store.base import Document
 from islet.web.alarm_figures import alarms_shown
@@ -114,11 +114,7 @@ def visible_patient(context: WebContext, viewer: Viewer, id: str) -> Patient:
 
 def known_zone(name: str) -> str:
     """The zone, or UTC where this machine does not know it; the page says which."""
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
-        return "UTC"
-    return name
+    return zone_or_utc(name).key
 
 
 def _shown(letter: Document) -> dict[str, str]:
