@@ -16,6 +16,8 @@ from islet.engine.memory import aligned
 _AT_ONCE: Final = 65_536
 """Rows of a look-up: there is room for as many new ids, which is not worth more memory than that."""
 _FIRST_SLOTS: Final = 1_024
+_SPARE: Final = 16
+"""Times what is needed is what is reserved, hardly ever to be copied because it grew."""
 _FULLEST: Final = 5 / 8
 """Of the slots; more would make the probing long."""
 _MOST_SLOTS: Final = 1 << 31
@@ -86,14 +88,13 @@ class Ids:
         """The index with room for that many new ids, so that a kernel never has to grow anything."""
         need = self._count + more_ids
         if need > len(self._records):
-            size = max(need, len(self._records) + len(self._records) // 2)
             if self._hashed:
-                self._hashes = _grown(self._hashes, size)
-            known, self._records = self._records, aligned(RECORD * size, _WORDS).reshape(-1, RECORD)
+                self._hashes = _grown(self._hashes, _SPARE * need)
+            known, self._records = self._records, aligned(RECORD * _SPARE * need, _WORDS).reshape(-1, RECORD)
             self._records[: len(known)] = known
         need_bytes = int(self._used[0]) + more_bytes + WORD
         if need_bytes > len(self._text):  # of which nothing is touched unless there are long ids
-            self._text = _grown(self._text, max(need_bytes, len(self._text) + len(self._text) // 2))
+            self._text = _grown(self._text, _SPARE * need_bytes)
         if need > len(self._slots) * _FULLEST:
             size = 1 << int(need / _FULLEST).bit_length()
             if size > _MOST_SLOTS:
@@ -187,6 +188,6 @@ def _readable(ends: NDArray[np.int32], text: NDArray[np.uint8]) -> Texts:
 
 
 def _grown(array: NDArray[_T], size: int) -> NDArray[_T]:
-    larger = np.zeros(size, array.dtype)
+    larger = aligned(size, array.dtype)
     larger[: len(array)] = array
     return larger

@@ -22,7 +22,7 @@ from islet.model.alerts import Severity
 _UNITS_A_PATIENT: Final = 2
 _SPARE: Final = 16
 _LEAST: Final = 1 << 21
-"""A pool reserves so many times what is in use, and this many units: room to tidy into, and hardly ever to be copied
+"""Memory reserves so many times what is in use, a pool this many units: room to tidy into, and hardly ever to be copied
 because it grew. What is not touched costs nothing."""
 _WORTH_IT: Final = 4
 """A pool is tidied when one block in so many lies given back."""
@@ -129,19 +129,19 @@ class EngineState:
         """A series for each patient that is new; there were `before`."""
         count = len(self.patients)
         if count > len(self.series):
-            self.reserve(max(count, len(self.series) + len(self.series) // 4))
+            self.reserve(count)
         if count > before:
+            fresh = self.series[before:count]
+            for name in ("newest_us", "received_us"):
+                fresh[name] = NEVER
+            fresh["first"] = UNTOUCHED
             self._look_up_profiles(before)
 
     def reserve(self, patients: int) -> None:
         """Room for that many patients."""
-        known = len(self.series)
-        series = aligned(patients, SERIES)
-        fresh = series[known:]
-        for name in ("newest_us", "received_us"):
-            fresh[name] = NEVER
-        fresh["first"] = UNTOUCHED
-        series.view(np.uint8)[: known * SERIES.itemsize] = self.series.view(np.uint8)  # NumPy copies records by field
+        series = aligned(_SPARE * patients, SERIES)
+        known = self.series.view(np.uint8)  # NumPy copies records by field
+        series.view(np.uint8)[: len(known)] = known
         self.series = series
         self._make_room(_UNITS_A_PATIENT * (patients - len(self.patients)))
 
