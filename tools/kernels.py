@@ -14,7 +14,9 @@ from islet.decode.telemetry import warm_up as warm_up_decoder
 from islet.engine.quantities import GLUCOSE
 from islet.engine.rules import load_rules, plan
 from islet.engine.step import warm_up
+from islet.engine.tables import FORECASTS
 from islet.forecast.gather import histories
+from islet.forecast.serving import shipped
 from islet.log.partitioning import warm_up as warm_up_log
 from islet.metrics.people import every
 from islet.metrics.table import Material, measured
@@ -31,8 +33,13 @@ def engine() -> None:
     warm_up(plan(load_rules()).streams[GLUCOSE])
 
 
+def foresee() -> None:
+    """Of the engine's stream of forecasts."""
+    warm_up(plan(load_rules(), foreteller=shipped()).streams[FORECASTS])
+
+
 def forecast() -> None:
-    """Of the forecasts."""
+    """Of the forecasts of stored readings."""
     histories(np.zeros((1, 1), np.int64), np.full((1, 1), 110, np.float32), np.ones(1, np.int64))
 
 
@@ -56,6 +63,7 @@ def simulate() -> None:
 ROOMS: Final[dict[str, Callable[[], None]]] = {
     "decode": decode,
     "engine": engine,
+    "foresee": foresee,
     "forecast": forecast,
     "log": log,
     "metrics": metrics,
