@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from islet.access.decide import Action, decide, seen
 from islet.access.keys import is_valid, key_id
-from islet.access.passwords import hash_password, new_token, token_hash, verify_password
+from islet.access.passwords import new_token, nobodys_hash, token_hash, verify_password
 from islet.access.second_factor import taken
 from islet.errors import AccessDenied, IsletError
 from islet.model.people import Principal, User
@@ -21,7 +21,7 @@ from islet.web.context import WebContext
 from islet.web.hashing import RETRY_S, Hashing
 from islet.web.updates import Audience
 
-_NOBODY: Final = hash_password(new_token())
+_NOBODY: Final = nobodys_hash()
 """An unknown name is checked against this, so that it takes as long as a known one."""
 _KEY: Final = "key:"
 _WAITS: Final = "second factor"
