@@ -15,7 +15,7 @@ from islet.model.codec import encode_change
 
 _IDS = st.text(max_size=40) | st.text(st.characters(max_codepoint=127), max_size=40)
 _NAMES = st.text(st.characters(categories=["L", "N"], include_characters="_-"), min_size=1, max_size=30)
-_TIMES = st.integers(-(2**53), 2**53)
+_TIMES = st.integers(1 - 2**62, 2**62)
 _ROWS = st.tuples(
     st.integers(0, len(KINDS) - 1), st.integers(0, 2), st.integers(0, 5), _TIMES, _TIMES, st.integers(-1, 5),
     st.integers(0, 0xFFFF), _TIMES | st.just(NEVER), st.integers(-1, 9),

@@ -72,7 +72,9 @@ class Changes:
         """The changes as rows of DOCUMENTS_SCHEMA, for the alerts topic."""
         columns: list[pa.Array[Any]] = [
             self._patients.column(self._numbers[:, PATIENT]).cast(pa.utf8()),
-            pa.array([""] * len(self), pa.utf8()),
+            pa.StringArray.from_buffers(
+                len(self), pa.py_buffer(np.zeros(len(self) + 1, np.int32).data), pa.py_buffer(b"")
+            ),
             pa.array(self._numbers[:, AT]),
             _KIND_NAMES.take(self._numbers[:, KIND]),
             documents(self._numbers, self._patients, self._devices, self._rules),
