@@ -36,7 +36,7 @@ def flags(plan: Plan, ready: StreamPlan, stream: Stream) -> tuple[NDArray[np.int
     breach, clear = (np.zeros(len(stream.values) + _WIDE, np.int64) for _ in range(2))
     for begin in range(0, len(stream.values), _WIDE):
         some = stream.values[begin : begin + _WIDE]
-        work = np.zeros((ready.program.registers, _WIDE), np.int64)
+        work = np.zeros((ready.program.registers + 1, _WIDE), np.int64)
         for register, number in ready.program.constants.tolist():
             work[register] = number
         for column, value in enumerate(some):

@@ -11,15 +11,13 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from islet.engine.documents import AT, DEVICE, KIND, ONSET, PATIENT, REPLACED_BY, ROW, RULE, VALUE, documents
 from islet.engine.ids import Ids
 from islet.engine.said import KINDS
 from islet.engine.series import NEVER
 from islet.engine.state import RuleName
 from islet.model.alerts import AlertChange, alert_id
 from islet.model.batch import DOCUMENTS_SCHEMA
-from islet.model.codec import encode_change
-
-KIND, RULE, PATIENT, ONSET, AT, DEVICE, VALUE, REPLACED_BY, ROW = range(9)
 
 _OF_A_RECORD: Final = [KIND, RULE, ONSET, AT, DEVICE, VALUE, REPLACED_BY]
 _KIND_NAMES: Final = pa.array(KINDS)
@@ -72,12 +70,13 @@ class Changes:
 
     def documents(self) -> pa.RecordBatch:
         """The changes as rows of DOCUMENTS_SCHEMA, for the alerts topic."""
-        records = self.records
         columns: list[pa.Array[Any]] = [
-            pa.array([record.patient for record in records], pa.utf8()),
-            pa.array([""] * len(records), pa.utf8()),
+            self._patients.column(self._numbers[:, PATIENT]).cast(pa.utf8()),
+            pa.StringArray.from_buffers(
+                len(self), pa.py_buffer(np.zeros(len(self) + 1, np.int32).data), pa.py_buffer(b"")
+            ),
             pa.array(self._numbers[:, AT]),
             _KIND_NAMES.take(self._numbers[:, KIND]),
-            pa.array([encode_change(record) for record in records], pa.binary()).cast(pa.utf8()),
+            documents(self._numbers, self._patients, self._devices, self._rules),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=DOCUMENTS_SCHEMA)

@@ -36,7 +36,9 @@ def _announce(one: Series, pool: NDArray[np.uint32], profiles: Profiles, breach:
     enabled = profiles.masks[np.uint64(one.profile)]
     likely = np.uint64(min(done, len(breach) - 1))  # where each patient before had one evaluation
     if (breach[likely] ^ one.active) & enabled or one.first + 1 != one.count:
-        prefetch(pool, (int(one.episodes) * UNIT,))  # of nobody, where there are none: to ask would cost more
+        begin = int(one.episodes) * UNIT  # of nobody, where there are none: to ask would cost more
+        prefetch(pool, (begin,))
+        prefetch(pool, (begin + 2 * UNIT,))
 
 
 @inlined

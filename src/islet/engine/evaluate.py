@@ -59,7 +59,8 @@ class Windows(NamedTuple):
     the one behind the last; `asking` (w,): the rules that need one of them. `wanted` (2, f): the aggregate and the
     register of each feature. `weighed`: some need squares or ages. `plain`: all are those of values that need neither
     them nor what was before the window; then `seconds` (w,) is how long each is, and `places` (w, PLAIN) the register
-    of each of its aggregates, a spare one where nobody asks. Indices have no sign, so that it need not be looked at
+    of each of its aggregates, a spare one where nobody asks. `sums` (w, 2): where there are sums and counts only, the cells
+    (of `Work`) in which those of column 0 stand, else without rows. Indices have no sign, so that it need not be looked at
     whether they count from the end. `ahead` (n, columns): what a model foretells at each of the entries to be
     evaluated; without rows, the damped slope foretells."""
 
@@ -70,6 +71,7 @@ class Windows(NamedTuple):
     plain: bool
     seconds: NDArray[np.int64]
     places: NDArray[np.uint64]
+    sums: NDArray[np.uint64]
     ahead: NDArray[np.int32]
 
 
@@ -94,7 +96,9 @@ def windows_of(program: Program) -> Windows:
         for aggregate, register in wanted[:, first:last].T.tolist():
             places[row, _PLAIN.index(aggregate)] = register
     seconds, nothing = rows[:, 1] // NARROW_UNIT_US, np.empty((0, 0), np.int32)
-    return Windows(rows, np.array(asking, np.int64), wanted, weighed, bool(plain), seconds, places, nothing)
+    only = bool(plain and np.isin(own, (SUM, COUNT)).all())
+    sums = np.ascontiguousarray(places[: len(places) * only, (SUM, COUNT)] * np.uint64(_WIDE))
+    return Windows(rows, np.array(asking, np.int64), wanted, weighed, bool(plain), seconds, places, sums, nothing)
 
 
 def own_window_us(program: Program) -> int:
@@ -105,9 +109,10 @@ def own_window_us(program: Program) -> int:
 
 class Work(NamedTuple):
     """Room to work in: registers of numbers and of flags (registers, _WIDE), whose parameters a column holds (_WIDE,),
-    and what was found in a window (AGGREGATES,)."""
+    and what was found in a window (AGGREGATES,). `cells`: the registers of numbers one behind the other."""
 
     registers: NDArray[np.int64]
+    cells: NDArray[np.int64]
     flags: NDArray[np.int8]
     filled: NDArray[np.int64]
     found: NDArray[np.int64]
@@ -121,7 +126,7 @@ def new_work(program: Program) -> Work:
         for column in range(_WIDE):
             registers[program.constants[k, 0], column] = program.constants[k, 1]
     flags = np.zeros((program.flag_registers + BYTES, _WIDE), np.int8)
-    return Work(registers, flags, np.full(_WIDE, -1, np.int64), np.zeros(AGGREGATES, np.int64))
+    return Work(registers, registers.reshape(-1), flags, np.full(_WIDE, -1, np.int64), np.zeros(AGGREGATES, np.int64))
 
 
 @part
@@ -284,6 +289,32 @@ def _gather_plain(
 
 
 @inlined
+def _gather_sums(
+    one: Series, pool: NDArray[np.uint32], place: Int, end: Int, enabled: Int, windows: Windows, room: Work, column: Int
+) -> Int:
+    """The same for `sums`, which are what most rules about averages need."""
+    at = np.uint64(int(one.run) * UNIT + RUN_HEADER)
+    into = np.uint64(column)
+    begin = end
+    now = np.int64(pool[at + np.uint64(end - 1)]) >> NARROW_TIME_SHIFT
+    room.cells[into] = (np.int64(pool[at + np.uint64(place)]) >> NARROW_VALUE_SHIFT) & (NARROW_VALUES - 1)
+    total: Int = 0
+    for w in range(np.uint64(len(windows.asking))):
+        if not enabled & windows.asking[w]:
+            continue
+        least = max(now - windows.seconds[w], np.int64(0)) << NARROW_TIME_SHIFT
+        while begin > 0:
+            word = np.int64(pool[at + np.uint64(begin - 1)])
+            if word < least:
+                break
+            begin -= 1
+            total += (word >> NARROW_VALUE_SHIFT) & (NARROW_VALUES - 1)
+        room.cells[windows.sums[w, 0] + into] = total
+        room.cells[windows.sums[w, 1] + into] = end - begin
+    return begin
+
+
+@inlined
 def _behind(one: Series, pool: NDArray[np.uint32], end: Int) -> Int:
     """The place behind the last entry of the instant of the one before `end`, in a narrow run."""
     at = int(one.run) * UNIT + RUN_HEADER
@@ -347,7 +378,10 @@ def evaluate(
             if plain:
                 t_us = entry_us(one, pool, place)
                 end = _behind(one, pool, end)
-                begin = _gather_plain(one, pool, place, end, enabled, windows, work, column)
+                if len(windows.sums) > 0:
+                    begin = _gather_sums(one, pool, place, end, enabled, windows, room, column)
+                else:
+                    begin = _gather_plain(one, pool, place, end, enabled, windows, work, column)
             else:
                 t_us = entries.times_us[np.uint64(place)]
                 work[0, np.uint64(column)] = entries.values[np.uint64(place)]

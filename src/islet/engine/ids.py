@@ -50,10 +50,13 @@ class Ids:
 
     def texts(self, numbers: NDArray[np.int64]) -> list[str]:
         """The ids (n,) with these numbers."""
-        ends, text = _written(self._table(), numbers)
-        column = pa.LargeStringArray.from_buffers(len(numbers), pa.py_buffer(ends.data), pa.py_buffer(text.data))
-        found: list[str] = column.to_numpy(zero_copy_only=False).tolist()
+        found: list[str] = self.column(numbers).to_numpy(zero_copy_only=False).tolist()
         return found
+
+    def column(self, numbers: NDArray[np.int64]) -> "pa.Array[Any]":
+        """The same as an Arrow column."""
+        ends, text = _written(self._table(), numbers)
+        return pa.LargeStringArray.from_buffers(len(numbers), pa.py_buffer(ends.data), pa.py_buffer(text.data))
 
     @property
     def hashes(self) -> NDArray[np.uint64]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.engine.kernel import Int, part
-from islet.engine.program import BYTES, Program
+from islet.engine.program import BYTES, Ladders, Program
 
 # left and right are registers
 ADD: Final = 0
@@ -116,10 +116,12 @@ def run(
         else:
             _seldom(kind, a, b, number, to, work, flags, columns)
     breached, cleared = breach[n : n + columns], clear[n : n + columns]
-    opposite = _gather(program, 0, flags, breached)
+    _gather(program, 0, flags, breached)
     _gather(program, 1, flags, cleared)
+    for k in range(len(program.ladders.table)):
+        _look_up(program.ladders, k, work, cleared if program.ladders.table[k, 0] else breached)
     for c in range(columns):
-        cleared[c] |= ~breached[c] & opposite
+        cleared[c] |= ~breached[c] & program.opposite
 
 
 @part
@@ -145,10 +147,28 @@ def _seldom(
 
 
 @part
-def _gather(program: Program, side: Int, flags: NDArray[np.int8], masks: NDArray[np.int64]) -> Int:
-    """Write the masks (columns,) of one side of the rules' flags; the rules that have a breach and nothing on the other
-    side. Eight rules are gathered in a byte a column first, in the last rows of the flags."""
-    alone = np.int64(0)
+def _look_up(ladders: Ladders, k: Int, work: NDArray[np.int64], masks: NDArray[np.int64]) -> None:
+    """Add to the masks (columns,) what one ladder sets in them; the last register is spare."""
+    left, right, up = ladders.table[k, 1], ladders.table[k, 2], ladders.table[k, 3]
+    low, width = ladders.table[k, 4], ladders.table[k, 5]
+    spare = len(work) - 1
+    if right < 0:
+        for c in range(len(masks)):
+            work[spare, c] = min(max(work[left, c] - low, 0), width)
+    else:
+        for c in range(len(masks)):
+            divisor = max(work[right, c], 1)  # where nobody asks for the quotient, anything may stand there
+            quotient = np.int64(np.float64(work[left, c] + up * (divisor - 1)) / np.float64(divisor))
+            work[spare, c] = min(max(quotient - low, 0), width)
+    first_part, first_mask = np.uint64(ladders.table[k, 6]), np.uint64(ladders.table[k, 7])
+    for c in range(np.uint64(len(masks))):
+        masks[c] |= ladders.masks[first_mask + ladders.parts[first_part + np.uint64(work[np.uint64(spare), c])]]
+
+
+@part
+def _gather(program: Program, side: Int, flags: NDArray[np.int8], masks: NDArray[np.int64]) -> None:
+    """Write the masks (columns,) of one side of the rules' flags. Eight rules are gathered in a byte a column first, in
+    the last rows of the flags."""
     first = len(flags) - BYTES
     rules = len(program.flags)
     masks[:] = 0
@@ -167,9 +187,6 @@ def _gather(program: Program, side: Int, flags: NDArray[np.int8], masks: NDArray
                 for c in range(len(masks)):
                     flags[into, c] |= flags[a, c] & bit
             some = np.int64(1)
-            if program.flags[rule, 1 - side] < 0:
-                alone |= np.int64(1) << rule
         if some:
             for c in range(len(masks)):
                 masks[c] |= (np.int64(flags[into, c]) & 0xFF) << start
-    return alone

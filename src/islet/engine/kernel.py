@@ -1,15 +1,15 @@
-"""How a function becomes machine code: one decorator, so that types survive and every kernel has the same options."""
+"""What the engine's kernels are made of beside `islet.model.compiled`: their kinds of parts, and single instructions."""
 
 from collections.abc import Callable
-from hashlib import sha256
-from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 import numba.core.cgutils
 import numpy as np
 from numba.extending import intrinsic
 from numpy.typing import NDArray
+
+from islet.model.compiled import making_kernel
 
 # Numba's own tools for code have no types.
 _cgutils: Any = numba.core.cgutils
@@ -23,23 +23,8 @@ Int = int | np.int64
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-
-_SOURCES: Final = sha256(b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
-
-
-def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """`function` compiled by Numba at its first call, kept on disk, and run without the interpreter's lock.
-
-    For the few functions that Python calls; what these call is a `part`. Code on the disk is used as long as no file
-    of the engine has changed.
-    """
-    try:
-        compiled: Any = _njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # no folder can be written to: compile at each start
-        compiled = _njit(nogil=True)(function)
-    else:  # Numba itself looks at the function's own file only: an upgrade could go on with parts of before
-        compiled._cache._cache_file._source_stamp = _SOURCES
-    return cast(Callable[_P, _R], compiled)
+kernel = making_kernel
+"""What Python calls; what these call is a `part`."""
 
 
 def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -65,7 +50,9 @@ def making_part(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 def _part(function: Callable[_P, _R], **options: bool) -> Callable[_P, _R]:
-    compiled: Any = _njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+    compiled: Any = _njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, error_model="numpy", **options)(
+        function
+    )
     template = compiled.get_call_template
     compiled.get_call_template = lambda args, kws: template(
         tuple(_wide(one) for one in args), {name: _wide(one) for name, one in kws.items()}

@@ -48,6 +48,19 @@ BYTES: Final = (MOST_RULES + 7) // 8
 """Of a mask: so many rows of flags there are beside the registers, to gather masks in."""
 
 
+class Ladders(NamedTuple):
+    """Quantities that many comparisons with numbers are about (`islet.engine.ladders`).
+
+    `table` (l, 8): the side whose masks it adds to (0 breach, 1 clear), the registers left and right of a quotient
+    (right -1: left alone is the quantity), whether it is rounded up, the least number compared with, how far above it
+    the quantity makes a difference, and where its parts and its masks begin. `parts`: for each quantity from the least
+    number on, in which part of the range it is; `masks`: what is set there."""
+
+    table: NDArray[np.int64]
+    parts: NDArray[np.uint16]
+    masks: NDArray[np.int64]
+
+
 class Program(NamedTuple):
     """All rules of one stream; rule i is bit i of every mask (int64, never negative).
 
@@ -55,8 +68,9 @@ class Program(NamedTuple):
     the rules that need the feature. `parameters` (p, 2): column of the patients' parameters, register. `local_minute`:
     the register of the minute of the local day (0 to 1439), -1 where no rule asks. `instructions` (k, 5):
     instruction, left, right, number, result. `constants` (c, 2): register, value. `registers`: how many hold numbers;
-    `flag_registers`: how many hold flags. `flags` (r, 2): the registers of breach and clear, -1 for a silence; -1 for
-    clear alone: wherever there is no breach. `silence_us` (r,): its length, 0 for the others.
+    `flag_registers`: how many hold flags. `ladders`: what is looked up instead. `flags` (r, 2): the registers
+    of what else breaches and clears, -1 where nothing does. `opposite`: the rules that are clear wherever there is no
+    breach. `silence_us` (r,): its length, 0 for the others.
     `sustained_us` (r,): how long an episode has to last before anybody is told. `reading_bits`: the rules that look at
     values (all but the silences). The value itself is register 0.
     """
@@ -69,7 +83,9 @@ class Program(NamedTuple):
     constants: NDArray[np.int64]
     registers: int
     flag_registers: int
+    ladders: Ladders
     flags: NDArray[np.int64]
+    opposite: int
     silence_us: NDArray[np.int64]
     sustained_us: NDArray[np.int64]
     reading_bits: int

@@ -27,6 +27,7 @@ from islet.engine.interpret import (
     TIMES_GREATER,
     TIMES_NUMBER,
 )
+from islet.engine.ladders import take_out, write_ladders
 from islet.engine.program import Program
 
 Flags = tuple[int, ...]
@@ -64,13 +65,17 @@ def write_program(
     code: Code, flags: Sequence[Flags], silence_us: Sequence[int], sustained_us: Sequence[int]
 ) -> tuple[Program, tuple[str, ...]]:
     """The program of these rules, and the names of its columns of parameters."""
-    needs = [_needed(code, values) for values in flags]
+    taken = take_out(code, flags)
+    needs = [
+        _needed(code, [value for value in rest if value is not None]) | looked_at
+        for rest, looked_at in zip(taken.rest, taken.looked_at, strict=True)
+    ]
     live = set().union(*needs)
     steps = _Steps(code, live)
-    told = [tuple(steps.as_flag(value) for value in values) for values in flags]
+    told = [[None if value is None else steps.as_flag(value) for value in rest] for rest in taken.rest]
     placed = _places(code, live)
     numbers, of_flags = placed.registers, dict[int, int]()
-    kept = {value for values in told for value in values}
+    kept = {value for values in told for value in values if value is not None}
     registers, flag_registers = _allocate(steps.steps, kept, numbers, of_flags)
     program = Program(
         features=_table([(*feature, numbers[value]) for feature, value in placed.features], 4),
@@ -81,7 +86,9 @@ def write_program(
         constants=_table([(numbers[value], number) for number, value in placed.constants], 2),
         registers=registers,
         flag_registers=flag_registers,
-        flags=_table([_pair([of_flags[value] for value in values]) for values in told], 2),
+        ladders=write_ladders(taken.rungs, numbers),
+        flags=_table([tuple(_NOTHING if v is None else of_flags[v] for v in values) for values in told], 2),
+        opposite=sum(1 << bit for bit, values in enumerate(flags) if len(values) == 1),
         silence_us=np.array(silence_us, np.int64),
         sustained_us=np.array(sustained_us, np.int64),
         reading_bits=sum(1 << bit for bit, values in enumerate(flags) if values),
@@ -217,11 +224,6 @@ def _instructions(steps: Sequence[_Step], numbers: dict[int, int], flags: dict[i
     return _table(
         [(one.kind, registers[one.left], registers[one.right], one.number, registers[one.value]) for one in steps], 5
     )
-
-
-def _pair(registers: Sequence[int]) -> tuple[int, int]:
-    breach, clear, *_ = [*registers, -1, -1]
-    return breach, clear
 
 
 def _mask(needs: Sequence[set[int]], value: int) -> int:

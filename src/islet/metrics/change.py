@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from islet.metrics.columns import Floats, ratio
 from islet.metrics.grid import Grid
-from islet.metrics.kernel import kernel
+from islet.model.compiled import kernel
 
 _DAY_MIN = 1440
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from islet.metrics.columns import Floats
 from islet.metrics.grid import Grid
-from islet.metrics.kernel import kernel
+from islet.model.compiled import making_kernel
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +70,7 @@ def auc_mg_dl(grid: Grid) -> Floats:
     return out
 
 
-@kernel
+@making_kernel
 def _mean_and_sd(values: Floats) -> tuple[float, float]:
     """Of those that are not NaN; NaN where there are too few."""
     number, total = 0, 0.0
@@ -87,7 +87,7 @@ def _mean_and_sd(values: Floats) -> tuple[float, float]:
     return mean, np.sqrt(squares / (number - 1)) if number > 1 else np.nan
 
 
-@kernel
+@making_kernel
 def _spreads(
     values: Floats, offsets: NDArray[np.int64], steps_min: NDArray[np.int64], out: NDArray[np.float64]
 ) -> None:
@@ -119,7 +119,7 @@ def _spreads(
         out[6, person], out[7, person] = _mean_and_sd(day_cvs)
 
 
-@kernel
+@making_kernel
 def _areas(values: Floats, offsets: NDArray[np.int64], steps_min: NDArray[np.int64], out: Floats) -> None:
     for person in range(len(steps_min)):
         if steps_min[person] == 0:

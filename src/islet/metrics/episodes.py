@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from islet.metrics.columns import Floats, ratio, sums
 from islet.metrics.grid import Grid
-from islet.metrics.kernel import kernel
 from islet.metrics.people import MINUTE_US
+from islet.model.compiled import making_kernel
 
 EPISODE_MIN: Final = 15
 EXTENDED_MIN: Final = 120
@@ -149,7 +149,7 @@ def _touched(outer: Episodes, inner: Episodes) -> NDArray[np.bool_]:
     return (following < len(inner)) & (begins <= outer.last)
 
 
-@kernel
+@making_kernel
 def _found(
     values: Floats,
     offsets: NDArray[np.int64],
@@ -185,7 +185,7 @@ def _found(
     return persons[:number].copy(), firsts[:number].copy(), lasts[:number].copy()
 
 
-@kernel
+@making_kernel
 def _levels(values: Floats, firsts: NDArray[np.int64], lasts: NDArray[np.int64], sign: float) -> tuple[Floats, Floats]:
     """Mean and extreme of each episode."""
     means, extremes = np.empty(len(firsts)), np.empty(len(firsts))

@@ -13,8 +13,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.metrics.kernel import kernel
 from islet.metrics.people import DAY_US, MINUTE_US, People
+from islet.model.compiled import kernel
 
 LONGEST_GAP_MIN: Final = 45
 """Over a longer gap nothing is interpolated."""

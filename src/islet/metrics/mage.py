@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from islet.metrics.columns import Floats, ratio, sums
 from islet.metrics.grid import day_grid
-from islet.metrics.kernel import kernel
 from islet.metrics.people import People
+from islet.model.compiled import making_kernel
 
 STEP_MIN: Final = 5
 SHORT_POINTS: Final = 5
@@ -100,7 +100,7 @@ def _weighted(values: Floats, weight: Floats, offsets: NDArray[np.int64], *, sha
     return ratio(sums(counted, offsets), sums(weight * shares, offsets))
 
 
-@kernel
+@making_kernel
 def _segments(
     values: Floats, offsets: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -122,7 +122,7 @@ def _segments(
     return begins[:number].copy(), ends[:number].copy(), owners[:number].copy()
 
 
-@kernel
+@making_kernel
 def _trailing_mean(values: Floats, end: int, points: int) -> float:
     """The mean of those of the last `points` before `end` that have a value, in two passes; NaN where none has."""
     number, total = 0, 0.0
@@ -139,7 +139,7 @@ def _trailing_mean(values: Floats, end: int, points: int) -> float:
     return mean + rest / number
 
 
-@kernel
+@making_kernel
 def _lead(values: Floats) -> Floats:
     """The short minus the long trailing mean at each point (n,); n is at least LONG_POINTS."""
     lead = np.empty(len(values))
@@ -149,7 +149,7 @@ def _lead(values: Floats) -> Floats:
     return lead
 
 
-@kernel
+@making_kernel
 def _turns(values: Floats) -> Floats:
     """The heights of the turning points (t,) of one segment, in order of time."""
     lead = _lead(values)
@@ -179,7 +179,7 @@ def _turns(values: Floats) -> Floats:
     return heights
 
 
-@kernel
+@making_kernel
 def _climbs(heights: Floats, deviation: float) -> tuple[float, int, int]:
     """Mean height of the climbs (NaN without one), and the turning points at which the first begins and ends."""
     total, number, first_begin, first_end = 0.0, 0, -1, -1
@@ -205,7 +205,7 @@ def _climbs(heights: Floats, deviation: float) -> tuple[float, int, int]:
     return total / number if number else np.nan, first_begin, first_end
 
 
-@kernel
+@making_kernel
 def _excursions(
     values: Floats,
     begins: NDArray[np.int64],

@@ -20,20 +20,30 @@ def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
     For the few functions that Python calls; what these call is a `part`. Code on the disk is used as long as no file
     of the function's room has changed. Neither may make an array: they count no references to those they are given,
-    which took two thirds of the time. Floating point stays strict (no fast-math).
+    which took two thirds of the time. Floating point stays strict (no fast-math): NaN means "no value", and the last
+    bit of a number does not depend on how many others there are.
     """
-    try:
-        compiled: Any = _njit(cache=True, nogil=True, _nrt=False)(function)
-    except RuntimeError:  # no folder can be written to: compile at each start
-        compiled = _njit(nogil=True, _nrt=False)(function)
-    else:  # Numba itself looks at the function's own file only: an upgrade could go on with parts of before
-        compiled._cache._cache_file._source_stamp = _sources(Path(function.__code__.co_filename).parent)
-    return cast(Callable[_P, _R], compiled)
+    return _kept(function, _nrt=False)
+
+
+def making_kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """A `kernel` that makes arrays or gives some back."""
+    return _kept(function)
 
 
 def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
     """`function` as a part of kernels; Python cannot call it."""
     return cast(Callable[_P, _R], _njit(**_PART)(function))
+
+
+def _kept(function: Callable[_P, _R], **options: bool) -> Callable[_P, _R]:
+    try:
+        compiled: Any = _njit(cache=True, nogil=True, **options)(function)
+    except RuntimeError:  # no folder can be written to: compile at each start
+        compiled = _njit(nogil=True, **options)(function)
+    else:  # Numba itself looks at the function's own file only: an upgrade could go on with parts of before
+        compiled._cache._cache_file._source_stamp = _sources(Path(function.__code__.co_filename).parent)
+    return cast(Callable[_P, _R], compiled)
 
 
 @cache

@@ -8,7 +8,7 @@ sequence is jumped into instead of walked.
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.simulate.compiled import compiled
+from islet.model.compiled import kernel, making_kernel
 
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
@@ -33,7 +33,7 @@ PRESSED, PRESSED_LENGTH, PRESSED_START, PRESSED_DEPTH = 54, 55, 56, 57
 _SUBJECTS = 64
 
 
-@compiled
+@kernel
 def bits(key: np.uint64, subject: int, moment: int) -> np.uint64:
     """64 random bits for a person's key (uint64), a subject and a moment (a minute, a day, a count)."""
     z = key + np.uint64(moment * _SUBJECTS + subject) * _STEP
@@ -42,13 +42,13 @@ def bits(key: np.uint64, subject: int, moment: int) -> np.uint64:
     return z ^ (z >> _S31)
 
 
-@compiled
+@kernel
 def uniform(key: np.uint64, subject: int, moment: int) -> float:
     """A number in [0, 1), a multiple of 2**-24."""
     return float(bits(key, subject, moment) >> _S40) * _OF_24_BITS
 
 
-@compiled
+@kernel
 def normal(key: np.uint64, subject: int, moment: int) -> float:
     """About standard normal: the sum of four uniform numbers, so never beyond ±3.5, which no day and no sensor needs.
 
@@ -59,7 +59,7 @@ def normal(key: np.uint64, subject: int, moment: int) -> float:
     return (float(total) - _MEAN) / _SD
 
 
-@compiled
+@making_kernel
 def keys(seed: int, subject: int, n: int) -> NDArray[np.uint64]:
     """A key for each of n persons or sensors, (n,); the i-th depends on the seed, the subject and i alone."""
     root = bits(np.uint64(seed), subject, 0)
@@ -69,7 +69,7 @@ def keys(seed: int, subject: int, n: int) -> NDArray[np.uint64]:
     return out
 
 
-@compiled
+@making_kernel
 def traits(persons: NDArray[np.uint64], count: int) -> NDArray[np.float64]:
     """Standard normal numbers that stay with a person, (n, count)."""
     out = np.empty((len(persons), count))

@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from islet.model.compiled import kernel
 from islet.model.units import MG_DL_PER_MMOL_L
 from islet.simulate import chance
-from islet.simulate.compiled import compiled
 from islet.simulate.profiles import MEALS, MealPlan
 
 DAY: Final = np.dtype(
@@ -82,7 +82,7 @@ def make_days(
     return days
 
 
-@compiled
+@kernel
 def _pass_over(days: NDArray[np.void], plans: NDArray[np.void], minute: int) -> None:
     """Leave undone what lies before a minute."""
     for i in range(len(days)):
@@ -101,7 +101,7 @@ def acts_buffer(n: int) -> NDArray[np.void]:
     return np.empty(n * _MOST_ACTS, ACTS)
 
 
-@compiled
+@kernel
 def live(
     days: NDArray[np.void],
     plans: NDArray[np.void],
@@ -127,7 +127,7 @@ def live(
     return count
 
 
-@compiled
+@kernel
 def _follow_plan(
     day: Any, plan: Any, body: Any, minute: int, end: int, acts: NDArray[np.void], count: int, person: int
 ) -> int:
@@ -143,7 +143,7 @@ def _follow_plan(
     return count
 
 
-@compiled
+@kernel
 def _look_at_sensor(
     day: Any, plan: Any, body: Any, minute: int, minutes: int, acts: NDArray[np.void], count: int, person: int
 ) -> int:
@@ -156,7 +156,7 @@ def _look_at_sensor(
     return count
 
 
-@compiled
+@kernel
 def _note(acts: NDArray[np.void], count: int, person: int, act: int, amount: float) -> int:
     """Write down an act if there was one; the number of acts so far."""
     if amount <= 0.0:
@@ -167,7 +167,7 @@ def _note(acts: NDArray[np.void], count: int, person: int, act: int, amount: flo
     return count + 1
 
 
-@compiled
+@kernel
 def _eat(day: Any, plan: Any, body: Any, minute: int) -> float:
     """The carbs of the meal that is due, 0 if it is left out; then on to the next meal."""
     carbs_g = 0.0
@@ -185,7 +185,7 @@ def _eat(day: Any, plan: Any, body: Any, minute: int) -> float:
     return carbs_g
 
 
-@compiled
+@kernel
 def _next_meal(day: Any, plan: Any) -> None:
     before = day.meal_minute
     day.meal += 1
@@ -197,7 +197,7 @@ def _next_meal(day: Any, plan: Any) -> None:
     day.meal_minute = max(planned, before + _MEAL_APART_MIN)
 
 
-@compiled
+@kernel
 def _plan_bolus(day: Any, plan: Any, body: Any, minute: int, carbs_g: float) -> None:
     """Decide on a bolus for a meal, as a person does: by counting, by the sensor, sometimes late or not at all."""
     if body.basal_mu_min == 0.0 or chance.uniform(day.key, chance.BOLUS_FORGOTTEN, minute) < plan.forgotten_share:
@@ -212,12 +212,12 @@ def _plan_bolus(day: Any, plan: Any, body: Any, minute: int, carbs_g: float) -> 
         day.bolus_minute = minute + int(delay)
 
 
-@compiled
+@kernel
 def _in_pen_steps(dose_u: float) -> float:
     return float(np.round(dose_u / _BOLUS_STEP_U)) * _BOLUS_STEP_U
 
 
-@compiled
+@kernel
 def _inject(day: Any, body: Any, minute: int) -> float:
     """The dose in U of the bolus that is due."""
     body.bolus_u += day.bolus_u
@@ -226,7 +226,7 @@ def _inject(day: Any, body: Any, minute: int) -> float:
     return float(body.bolus_u)
 
 
-@compiled
+@kernel
 def _train(day: Any, plan: Any, body: Any, minute: int, end: int) -> float:
     """The minutes of sport that begin now, 0 if none; holds the effort while it lasts."""
     length = 0.0
@@ -241,19 +241,19 @@ def _train(day: Any, plan: Any, body: Any, minute: int, end: int) -> float:
     return length
 
 
-@compiled
+@kernel
 def _next_sport(day: Any, plan: Any) -> None:
     day.sport_date += 1
     late = plan.meal_time_sd_min * chance.normal(day.key, chance.SPORT_TIME, day.sport_date)
     day.sport_minute = day.sport_date * _DAY_MIN + int(plan.sport_hour * 60.0 + late)
 
 
-@compiled
+@kernel
 def _goes_out(day: Any, plan: Any, date: int) -> bool:
     return bool(chance.uniform(day.key, chance.NIGHT_OUT, date) < plan.night_out_share)
 
 
-@compiled
+@kernel
 def _drink(day: Any, plan: Any, body: Any, minute: int) -> float:
     """The alcohol in g of the drink that is due, 0 if there is none; then on to the next."""
     wanted = 0
@@ -271,7 +271,7 @@ def _drink(day: Any, plan: Any, body: Any, minute: int) -> float:
     return _DRINK_G
 
 
-@compiled
+@kernel
 def _next_evening(day: Any, plan: Any) -> None:
     day.night += 1
     day.drinks_taken = 0
@@ -279,7 +279,7 @@ def _next_evening(day: Any, plan: Any) -> None:
     day.drink_minute = day.night * _DAY_MIN + int(plan.drink_hour * 60.0 + late)
 
 
-@compiled
+@kernel
 def _rescue(day: Any, plan: Any, body: Any, minute: int, minutes: int) -> float:
     """The carbs in g that a person takes against a low, once it is noticed; 0 before."""
     if minute < day.rescue_minute or chance.uniform(day.key, chance.RESCUE, minute) * plan.reaction_min > minutes:
@@ -290,7 +290,7 @@ def _rescue(day: Any, plan: Any, body: Any, minute: int, minutes: int) -> float:
     return float(carbs_g)
 
 
-@compiled
+@kernel
 def _correct(day: Any, plan: Any, body: Any, minute: int, minutes: int) -> float:
     """The insulin in U that a person takes against a high, once it is noticed; 0 before."""
     if (

@@ -14,8 +14,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from islet.model.compiled import kernel
 from islet.model.units import MG_DL_PER_MMOL_L
-from islet.simulate.compiled import compiled
 
 _TRAITS = (
     "weight_kg",
@@ -173,7 +173,7 @@ def dawn_at(minute_of_day: float) -> float:
     return float(np.exp(-0.5 * ((minute_of_day - _DAWN_MINUTE) / _DAWN_WIDTH_MIN) ** 2))
 
 
-@compiled
+@kernel
 def advance(
     bodies: NDArray[np.void], dawn: float, minutes: int, steps_per_min: int, glucose_mg_dl: NDArray[np.float32]
 ) -> None:
@@ -190,7 +190,7 @@ def advance(
         glucose_mg_dl[i] = body.q1_mmol / body.distribution_l * MG_DL_PER_MMOL_L
 
 
-@compiled
+@kernel
 def _take_inputs(body: Any) -> None:
     body.d1_mmol += _ABSORBED_SHARE * _MMOL_PER_G * body.meal_g
     body.d2_mmol += _ABSORBED_SHARE * _MMOL_PER_G * body.rescue_g
@@ -199,7 +199,7 @@ def _take_inputs(body: Any) -> None:
     body.meal_g = body.rescue_g = body.bolus_u = body.drink_g = 0.0
 
 
-@compiled
+@kernel
 def _step(body: Any, dawn: float, dt: float) -> None:
     """One Euler step of Hovorka's equations (and ours)."""
     q1, q2, x1, x2, x3, insulin = body.q1_mmol, body.q2_mmol, body.x1, body.x2, body.x3, body.insulin_mu_l
@@ -233,7 +233,7 @@ def _step(body: Any, dawn: float, dt: float) -> None:
     _step_alcohol(body, dt)
 
 
-@compiled
+@kernel
 def _step_sport(body: Any, dt: float) -> None:
     effort, after = body.effort_now_bpm, body.after_sport
     hold = effort**4 / (effort**4 + _EFFORT_HALF_BPM**4)
@@ -241,7 +241,7 @@ def _step_sport(body: Any, dt: float) -> None:
     body.after_sport = after + dt * (hold * (1.0 - after) / _AFTER_SPORT_RISE_MIN - after / _AFTER_SPORT_FALL_MIN)
 
 
-@compiled
+@kernel
 def _step_alcohol(body: Any, dt: float) -> None:
     stomach, blood = body.stomach_alcohol_g, body.alcohol_g
     cleared = _ALCOHOL_CLEARED_G_MIN * blood / (blood + _ALCOHOL_HALF_G)

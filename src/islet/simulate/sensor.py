@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from islet.model.compiled import kernel
 from islet.model.units import MG_DL_PER_MMOL_L, SENSOR_RANGE_MG_DL
 from islet.simulate import chance
-from islet.simulate.compiled import compiled
 
 SENSOR: Final = np.dtype(
     [
@@ -60,7 +60,7 @@ def make_sensors(keys: NDArray[np.uint64], minute: int) -> NDArray[np.void]:
     return sensors
 
 
-@compiled
+@kernel
 def measure(
     sensors: NDArray[np.void],
     bodies: NDArray[np.void],
@@ -92,7 +92,7 @@ def measure(
             cgm_mg_dl[i] = np.round(shown)
 
 
-@compiled
+@kernel
 def _gain(sensor: Any, minute: int) -> float:
     """What share of the true glucose is shown: calibration, its drift over the wear, and lying on the sensor."""
     worn = (minute - sensor.worn_since) // _WEAR_MIN
@@ -102,7 +102,7 @@ def _gain(sensor: Any, minute: int) -> float:
     return calibration * (1.0 - _pressed(sensor, minute))
 
 
-@compiled
+@kernel
 def _pressed(sensor: Any, minute: int) -> float:
     """The share of the glucose that is not seen because the person lies on the sensor (a compression low)."""
     night = (minute - _NIGHT_FROM_MIN) // _DAY_MIN
@@ -116,7 +116,7 @@ def _pressed(sensor: Any, minute: int) -> float:
     return depth * min(1.0, max(0.0, inside / _PRESSED_RAMP_MIN))
 
 
-@compiled
+@kernel
 def _is_silent(sensor: Any, minute: int) -> bool:
     """Whether the sensor warms up, or its signal is lost."""
     if (minute - sensor.worn_since) % _WEAR_MIN < _WARM_UP_MIN:

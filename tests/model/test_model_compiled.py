@@ -1,16 +1,14 @@
-"""Machine code on the disk is used again, but never after a change of the engine."""
+"""Machine code on the disk is used again, but never after a change of any file of its room."""
 
 import importlib.util
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import pytest
-
-from islet.engine import kernel
+from islet.model import compiled
 
 _SOURCE = """
-from islet.engine.kernel import kernel
+from islet.model.compiled import kernel
 
 @kernel
 def double(value):
@@ -28,12 +26,11 @@ def _fresh(file: Path) -> Any:
     return module.double
 
 
-def test_a_kernel_is_compiled_again_when_any_file_of_the_engine_has_changed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file = tmp_path / "kernel_of_a_test.py"
+def test_a_kernel_is_compiled_again_when_any_file_of_its_room_has_changed(tmp_path: Path) -> None:
+    file, beside = tmp_path / "kernel_of_a_test.py", tmp_path / "part_of_a_test.py"
     file.write_text(_SOURCE)
     hits = [sum(_fresh(file).stats.cache_hits.values()) for _ in range(2)]
-    monkeypatch.setattr(kernel, "_SOURCES", "another version")
+    beside.write_text("THREE = 3\n")
+    compiled._sources.cache_clear()  # as in a new process
     hits += [sum(_fresh(file).stats.cache_hits.values()) for _ in range(2)]
     assert hits == [0, 1, 0, 1]
