@@ -1,6 +1,7 @@
 """Forecasts in the engine: the same whatever the order, the cuts and the restarts; none with a reason."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +26,7 @@ NAMES = ("low_soon", "urgent_low_soon", "low", "urgent_low")
 PLAN = plan([rule for rule in load_rules() if rule.name in NAMES], foreteller=shipped())
 EVERYBODY = references(PLAN, NO_LAYERS, [])
 LATENESS_US = 2 * HOUR_US
+LOW, HIGH = 390, 4010
 
 
 class Kept:
@@ -47,7 +49,8 @@ def shard(planned: Plan = PLAN) -> Shard:
 
 
 def batch(rows: list[tuple[str, int, int]], received_after_us: int = 0) -> pa.RecordBatch:
-    """patient, minute, tenths."""
+    """patient, minute, tenths; of a sensor that says LOW below 40 mg/dL and HIGH above 400."""
+    ranges = [-1 if tenths <= LOW else 1 if tenths >= HIGH else 0 for _, _, tenths in rows]
     return pa.record_batch(
         {
             "patient": pa.array([row[0] for row in rows], pa.utf8()),
@@ -55,6 +58,7 @@ def batch(rows: list[tuple[str, int, int]], received_after_us: int = 0) -> pa.Re
             "time_us": pa.array([row[1] * MINUTE_US for row in rows], pa.int64()),
             "glucose_tenths": pa.array([row[2] for row in rows], pa.int32()),
             "received_at_us": pa.array([row[1] * MINUTE_US + received_after_us for row in rows], pa.int64()),
+            "range": pa.array(ranges, pa.int8()),
         }
     )
 
@@ -96,14 +100,10 @@ def test_the_engine_asks_with_the_same_history_as_the_page() -> None:
     rows = [row for row in falling() if row[1] not in (60, 65, 100)]
     take(one, rows)
     times = np.array([[row[1] * MINUTE_US for row in rows]])
-    glucose = np.array([[row[2] / 10 for row in rows]], np.float32)
-    newest = histories(times, glucose, np.array([len(rows)]))[0]
+    tenths = np.array([[row[2] for row in rows]], np.int32)
+    newest = histories(times, tenths, np.array([len(rows)]))[0]
     minute = np.float32(rows[-1][1])
-    close = [
-        key for key in asked.said if np.allclose(np.frombuffer(key[:-4], np.float32), newest, atol=1e-3, equal_nan=True)
-    ]
-    assert len(close) == 1
-    assert np.frombuffer(close[0][-4:], np.float32)[0] == minute
+    assert newest.tobytes() + minute.tobytes() in asked.said
 
 
 @settings(max_examples=15, deadline=None)
@@ -111,7 +111,7 @@ def test_the_engine_asks_with_the_same_history_as_the_page() -> None:
 def test_order_cuts_and_restarts_change_nothing(data: st.DataObject) -> None:
     kept = data.draw(st.lists(st.booleans(), min_size=56, max_size=56))
     rows = [row for row, stays in zip(falling("p"), kept, strict=True) if stays or row[1] % 25]
-    rows += [("q", minute + 2, tenths - 90) for _, minute, tenths in falling()]
+    rows += [("q", minute + 2, max(tenths - 90, LOW) if minute < 225 else LOW) for _, minute, tenths in falling()]
     rows.sort(key=lambda row: row[1])
     straight, said = Kept(), Kept()
     expected = standing(take(Shard(plan(PLAN.rules, foreteller=straight), EVERYBODY, lateness_us=LATENESS_US), rows))
@@ -145,6 +145,26 @@ def test_an_alarm_about_what_comes_ends_where_nothing_is_foretold_any_more() -> 
         opened += take(one, [row])
     after = take(one, [("p", row[1] + 120, 1200)])
     assert [(change.rule, change.change) for change in after if change.rule == "low_soon"] == [("low_soon", "cleared")]
+
+
+@pytest.mark.parametrize(("limit", "rule"), [(LOW, "urgent_low_soon"), (HIGH, "high_soon")])
+def test_nothing_is_foretold_from_low_or_high_and_what_was_is_over(limit: int, rule: str) -> None:
+    asked = Kept()
+    rules = plan([one for one in load_rules() if one.name in (rule, rule.removesuffix("_soon"))], foreteller=asked)
+    everybody = references(rules, NO_LAYERS, [])
+    everybody = {name: replace(one, otherwise=replace(one.otherwise, mask=1)) for name, one in everybody.items()}
+    one = Shard(rules, everybody, lateness_us=LATENESS_US)
+    slope, start = (-60, 470) if limit == LOW else (120, 2_450)
+    rows = [("p", 5 * k, start - slope * (35 - k) if k > 20 else start - slope * 15) for k in range(36)]
+    assert [c.change for c in take(one, rows) if c.rule == rule] == ["opened"]
+    assert [c.change for c in take(one, [("p", 180, limit)]) if c.rule == rule] == ["cleared"]
+    newest = np.frombuffer(list(asked.said)[-1][:-4], np.float32)
+    assert newest[-1] == (-np.inf if limit == LOW else np.inf) and newest[-2] == start / 10
+    assert set(np.frombuffer(list(asked.said.values())[-1], np.int32).tolist()) == {UNKNOWN}
+    take(one, [("p", 185, start)])  # back in its range: what the sensor told stands in the past
+    newest = np.frombuffer(list(asked.said)[-1][:-4], np.float32)
+    assert newest[-2:].tolist() == pytest.approx([limit / 10, start / 10])
+    assert UNKNOWN not in np.frombuffer(list(asked.said.values())[-1], np.int32)[:30]
 
 
 def test_readings_that_came_a_day_late_raise_no_alarm_about_what_comes() -> None:

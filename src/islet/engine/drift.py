@@ -104,8 +104,7 @@ class DriftWatch:
         series = self._store.series(patient, base_us - LOOKS_BACK_US, base_us + _APART_US)
         if not len(series) or abs(int(series.time_us[-1]) - base_us) > _APART_US or series.range[-1]:
             return None
-        glucose = (series.glucose_tenths / 10).astype(np.float32)
-        history = histories(series.time_us[None], glucose[None], np.array([len(series)]))[0]
+        history = histories(series.time_us[None], series.glucose_tenths[None], np.array([len(series)]))[0]
         minute = self._minute(patient, int(series.time_us[-1]))
         return _Case(history, minute, latest[0].glucose_tenths / 10, interval_of(series.time_us))
 
