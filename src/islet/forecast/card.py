@@ -45,12 +45,10 @@ def as_markdown(card: Mapping[str, Any]) -> str:
     """The card as a page. A card without figures (a model made by hand) is a title and its limits."""
     parts = [f"# Model card: {card.get('title', 'untitled')}", card.get("use", _USE)]
     people = card.get("people", {})
-    rows = [
-        (name, *(str(counts[k]) for k in ("learn", "calibrate", "judge", "points"))) for name, counts in people.items()
-    ]
+    rows = [(name, *(str(counts[k]) for k in ("learn", "judge", "points"))) for name, counts in people.items()]
     parts += ["## Data", *(f"- {name}: {said}" for name, said in card.get("sources", {}).items())]
     if rows:
-        parts.append(_table(("source", "people learnt from", "calibrated on", "judged by", "points of 5 min"), rows))
+        parts.append(_table(("source", "people learnt from", "judged by", "points of 5 min"), rows))
     figures = card.get("figures", {})
     if figures:
         parts += ["## On people it has not seen", figures_markdown(figures)]
