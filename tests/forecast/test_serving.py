@@ -14,9 +14,12 @@ from islet.engine.foresee import FRESH_US
 from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rules import Plan, load_rules, plan
 from islet.engine.shard import Shard
+from islet.forecast.baselines import apply_lines
+from islet.forecast.features import features
 from islet.forecast.forecaster import Forecaster
 from islet.forecast.gather import histories
-from islet.forecast.serving import DampedSlope, columns, shipped
+from islet.forecast.network import MEDIAN
+from islet.forecast.serving import PERSISTENCE, RIDGE, SHADOWS, columns, served, shipped
 from islet.model.ahead import COLUMNS, UNKNOWN
 from islet.model.alerts import AlertChange
 from islet.model.time import HOUR_US, MINUTE_US
@@ -172,13 +175,25 @@ def test_readings_that_came_a_day_late_raise_no_alarm_about_what_comes() -> None
     assert {c.rule for c in take(shard(), falling(), FRESH_US)} == set(NAMES)
 
 
-def test_the_damped_slope_serves_the_same_columns_without_quantiles_and_risks() -> None:
+@pytest.mark.parametrize("name", SHADOWS)
+def test_a_simple_calculation_serves_the_same_columns_without_quantiles_and_risks(name: str) -> None:
     history = np.linspace(150, 100, 144, dtype=np.float32)[None]
-    slope, network = DampedSlope()(history, np.zeros(1, np.float32)), shipped()(history, np.zeros(1, np.float32))
-    assert slope.shape == network.shape == (1, len(COLUMNS))
-    assert (slope[0, :30].reshape(5, 6) == slope[0, :6]).all()
-    assert (slope[0, 30:] == UNKNOWN).all()
+    shadow, network = served(name)(history, np.zeros(1, np.float32)), shipped()(history, np.zeros(1, np.float32))
+    assert served(name).name == name
+    assert shadow.shape == network.shape == (1, len(COLUMNS))
+    assert (shadow[0, :30].reshape(5, 6) == shadow[0, :6]).all()
+    assert (shadow[0, 30:] == UNKNOWN).all()
+    assert (shadow[0, :6] < 1000).all() == (name != PERSISTENCE)
     assert (network[0, :30] > 0).all()
+
+
+def test_the_ridge_that_serves_is_the_line_that_was_fitted() -> None:
+    rng = np.random.default_rng(8)
+    history = (120 + rng.normal(0, 3, (5, 144)).cumsum(axis=1)).astype(np.float32)
+    minute = rng.uniform(0, 1440, 5).astype(np.float32)
+    line = history[:, -1:] + apply_lines(shipped().forecaster.model.ridge, features(history, minute))
+    told = served(RIDGE).forecast(history, minute).quantiles[:, :, MEDIAN]
+    assert np.allclose(told, line, atol=0.01)
 
 
 def test_columns_say_what_the_forecast_says() -> None:

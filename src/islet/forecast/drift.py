@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from islet.forecast.forecaster import Reason
 from islet.forecast.grid import LOOKS_BACK, STEP_MIN
 from islet.forecast.network import MEDIAN, Array
-from islet.forecast.serving import PERSISTENCE, SHADOWS, SHIPPED, Choice, Shadow, shipped
+from islet.forecast.serving import PERSISTENCE, SHADOWS, SHIPPED, Choice, Served, Shadow, shipped
 from islet.model.time import HOUR_US, MINUTE_US
 
 STATE: Final = "forecast_errors"
@@ -79,7 +79,8 @@ def errors_in(blob: bytes | None) -> Errors:
 def missed(history: Array, minute: Array, came: Array) -> dict[str, Array]:
     """By how much (n,) mg/dL each model missed what came 30 minutes after history (n, points); NaN without a forecast."""
     found = {}
-    for model in (shipped(), *(Shadow(name=name) for name in SHADOWS)):
+    models: list[Served] = [shipped(), *(Shadow(name=name) for name in SHADOWS)]
+    for model in models:
         said = model.forecast(history[:, -LOOKS_BACK:], minute)
         path = said.quantiles[:, _STEP, MEDIAN]
         found[model.name] = np.abs(np.where(said.reason == Reason.FORECAST, path, np.nan) - came)
