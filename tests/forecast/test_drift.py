@@ -46,7 +46,7 @@ def test_a_model_worse_than_no_change_gives_way_to_the_best_simple_one_until_it_
     found = verdict(now, seen)
     assert (None if found is None else found.model) == wanted
     if found is not None:
-        assert found.since_us == 7 and "persistence 12.0 mg/dL" in found.why and not found.by_hand
+        assert found.since_us == 7 and "persistence 12.0, ridge" in found.why and not found.by_hand
 
 
 FIVE, FIFTEEN = Sensor("", 5), Sensor("", 15)
@@ -73,12 +73,12 @@ def test_sensors_are_told_apart_by_type_where_it_is_known() -> None:
 
 
 def test_on_a_steady_rise_the_model_misses_by_less_than_no_change() -> None:
-    history = np.linspace(100, 244, 144, dtype=np.float32)[None]  # 1 mg/dL in 5 min: 250 after half an hour
-    found = missed(history, np.array([600], np.float32), np.array([250], np.float32))
-    assert found[PERSISTENCE][0] == pytest.approx(6, abs=0.01)
-    assert found[SHIPPED][0] < 6
+    history = np.concatenate([np.full(136, 100), 100 + 6 * np.arange(1, 9)]).astype(np.float32)[None]
+    found = missed(history, np.array([600], np.float32), np.array([148 + 24], np.float32))
+    assert found[PERSISTENCE][0] == pytest.approx(24, abs=0.01)
+    assert found[SHIPPED][0] < 24
     assert set(found) == {SHIPPED, *SHADOWS}
-    assert all(found[name][0] < 6 for name in SHADOWS if name != PERSISTENCE)
+    assert all(found[name][0] < 24 for name in SHADOWS if name != PERSISTENCE)
 
 
 def test_where_there_is_no_forecast_nothing_is_scored() -> None:

@@ -183,7 +183,7 @@ def test_a_simple_calculation_serves_the_same_columns_without_quantiles_and_risk
     assert shadow.shape == network.shape == (1, len(COLUMNS))
     assert (shadow[0, :30].reshape(5, 6) == shadow[0, :6]).all()
     assert (shadow[0, 30:] == UNKNOWN).all()
-    assert (shadow[0, :6] < 1000).all() == (name != PERSISTENCE)
+    assert (shadow[0, :6] == 1000).all() == (name == PERSISTENCE)
     assert (network[0, :30] > 0).all()
 
 

@@ -50,7 +50,7 @@ async def test_a_model_that_does_worse_than_no_change_is_demoted_says_so_and_com
         assert watch.run_once()
     assert watch.errors.of(PERSISTENCE)[0] == pytest.approx(0, abs=0.01)
     demoted = forecasting(site.registry)
-    assert demoted.model == "persistence" and "persistence 0.0 mg/dL" in demoted.why
+    assert demoted.model == "persistence" and "persistence 0.0, ridge" in demoted.why
     assert site.context.rules is not None
     assert site.context.rules.current().plan.foreteller.name == "persistence"  # type: ignore[union-attr]
     async with site.client("admin") as client:
