@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from islet.forecast.network import MEDIAN, Array
 from islet.forecast.windows import HORIZON
@@ -88,7 +89,7 @@ def learn(state: Personal, known: Array, missed: Array) -> Personal:
 
     The lines are judged as they were before they learn from the same hour, so they cannot flatter themselves.
     """
-    taught = ~np.isnan(missed).any(axis=1)
+    taught: NDArray[np.bool_] = np.all(~np.isnan(missed), axis=1)
     missed = np.where(taught[:, None], missed, 0)
     rate = np.where(taught, np.maximum(_MEMORY, 1 / (state.seen + 1)), 0)[:, None]
     left = missed - _said(state, known)
@@ -113,7 +114,8 @@ def learn(state: Personal, known: Array, missed: Array) -> Personal:
 
 
 def _said(state: Personal, known: Array) -> Array:
-    return np.clip(np.einsum("ni,nih->nh", known, state.lines), -BOUND_MG_DL, BOUND_MG_DL)
+    said: Array = np.clip(np.einsum("ni,nih->nh", known, state.lines), -BOUND_MG_DL, BOUND_MG_DL)
+    return said
 
 
 def to_floats(state: Personal) -> Array:
