@@ -16,6 +16,7 @@ from islet.forecast.model import Model
 from islet.forecast.network import QUANTILES, Array
 from islet.forecast.risk import INPUTS, chances, fit_lines
 from islet.forecast.train import Recipe, Rows
+from tests.forecast.conftest import recording
 
 
 def test_margins_make_true_the_intervals_of_a_model_that_is_too_sure(model: Model) -> None:
@@ -56,6 +57,12 @@ def test_nobody_is_calibrated_on_by_what_a_network_says_that_has_learnt_from_the
     unseen = [everybody - some for some in learnt[:-1]]
     assert len(unseen) == fit.FOLDS and sorted(p for some in unseen for p in some) == sorted(everybody)
     assert given == [len(fit.live_windows([s for s in people.learn if s.person in some], 3)) for some in unseen]
+
+
+def test_sources_of_one_person_each_are_divided_like_one_source() -> None:
+    groups = fit.divide([recording(f"table {k}/1", 0.2, k) for k in range(10)], 1)
+    assert (len(groups.learn), len(groups.judge)) == (8, 2)
+    assert sorted(fit._folds(groups.learn, 1).values()) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_margins_leave_the_median_alone(model: Model) -> None:

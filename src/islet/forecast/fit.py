@@ -3,6 +3,7 @@
 Nobody is in both groups, so what the card says was found on people whom the model has never seen.
 """
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -23,6 +24,7 @@ from islet.forecast.windows import HORIZON, Part, Windows, windows
 
 LEAST_PEOPLE: Final = 10
 FOLDS: Final = 4
+_FEWEST: Final = 5  # people of a source of whom one judges
 _LEARNT_SHARE: Final = 0.8  # of the people of each source; the others judge
 _SHORTEST: Final = 12  # points of a window's past
 _EVALUATION_STRIDE: Final = 3
@@ -52,10 +54,15 @@ def divide(found: Sequence[Segment], seed: int) -> People:
 
 
 def _places(people: Collection[str], seed: int) -> dict[str, float]:
-    """Person -> a place between 0 and 1, drawn by the seed, those of each source evenly apart."""
+    """Person -> a place between 0 and 1, drawn by the seed, those of each source evenly apart.
+
+    Sources of fewer than _FEWEST people count as one.
+    """
+    sizes = Counter(person.rpartition("/")[0] for person in people)
     sources: dict[str, list[str]] = {}
     for person in sorted(people):
-        sources.setdefault(person.rpartition("/")[0], []).append(person)
+        source = person.rpartition("/")[0]
+        sources.setdefault(source if sizes[source] >= _FEWEST else "", []).append(person)
     rng = np.random.default_rng(seed)
     found: dict[str, float] = {}
     for own in sources.values():
