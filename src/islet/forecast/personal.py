@@ -8,7 +8,7 @@ forecast by more than BOUND_MG_DL.
 
 An hour is learnt from LATE_POINTS after it was over: by then no reading of it can come any more that still counts, so that
 the order in which readings came is forgotten. Memory, hold and margin were chosen on the people whom the first shipped
-model was calibrated on; there a bias for each horizon instead of a line gained nothing.
+model was calibrated on; there a bias for each horizon instead of a line gained a fifth as much.
 
 The state of a person is STATE_FLOATS float32: 820 bytes. The correction is measured, not served
 (docs/decisions/0061-risks-and-the-personal-correction.md).
