@@ -47,22 +47,33 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     seeds = options.seeds or [s for group in GROUPS.values() for s in group]
-    folder = options.keep
-    shares = _choose(sets, _fitted(sets, CHOOSING_SEED, folder))
+    shares = _choose(sets, _fitted(sets, CHOOSING_SEED, options.keep))
     found: list[Found] = []
     cases: list[Case] = []
     for number, seed in enumerate(seeds, start=1):
         print(f"seed {seed} ({number} of {len(seeds)})", flush=True)
-        fitted = _fitted(sets, seed, folder)
-        for name, (config, segments) in sets.items():
-            parts = split(segments, config, seed)
-            print(
-                f"  {name}: points train {{}}, validation {{}}, test {{}}, out {{}}".format(*parts.sizes()), flush=True
-            )
-            found.extend(measure(name, config, parts, seed, fitted[name], shares[name]))
-            if parts.validation and parts.out:
-                cases.append(case_of(name, config, parts, fitted[name], shares[name]["pooled"]))
-    text, won, cells = tables(found, {name: config for name, (config, _) in sets.items()})
+        some, more = _seed(sets, seed, _fitted(sets, seed, options.keep), shares)
+        found += some
+        cases += more
+    return _told(options.out, {name: config for name, (config, _) in sets.items()}, shares, found, cases)
+
+
+def _seed(sets: Sets, seed: int, fitted: Mapping[str, Fitted], shares: Shares) -> tuple[list[Found], list[Case]]:
+    """What one seed's split gives: the errors of every row, and how true the pooled one is."""
+    found: list[Found] = []
+    cases: list[Case] = []
+    for name, (config, segments) in sets.items():
+        parts = split(segments, config, seed)
+        print(f"  {name}: points train {{}}, validation {{}}, test {{}}, out {{}}".format(*parts.sizes()), flush=True)
+        found.extend(measure(name, config, parts, seed, fitted[name], shares[name]))
+        if parts.validation and parts.out:
+            cases.append(case_of(name, config, parts, fitted[name], shares[name]["pooled"]))
+    return found, cases
+
+
+def _told(out: Path, configs: Mapping[str, Config], shares: Shares, found: list[Found], cases: list[Case]) -> int:
+    """Print and write what was found; 0 if every cell is ahead of the best published row, else 1."""
+    text, won, cells = tables(found, configs)
     print(text)
     print(f"\nahead of the best published row in {won} of {cells} cells (each on each published row's windows)")
     honest = figures_of(cases)
@@ -70,7 +81,7 @@ def main() -> int:
         "\nHow true it is, and how it warns: the pooled row with causal filling, on people out of distribution, all seeds together"
     )
     print(figures_markdown(honest))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
     result = {
         "chosen_on": "validation parts of seed 0",
         "shares": shares,
@@ -79,8 +90,8 @@ def main() -> int:
         "honest": honest,
         "found": [asdict(f) for f in found],
     }
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"all figures: {options.out}")
+    out.write_text(json.dumps(result, indent=1) + "\n")
+    print(f"all figures: {out}")
     return 0 if won == cells else 1
 
 

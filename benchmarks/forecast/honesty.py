@@ -31,20 +31,22 @@ def as_model(fitted: Fitted, shares: Mapping[str, float]) -> Model:
         (np.float32(share) * fitted.lines[name] for name, share in shares.items() if name in fitted.lines),
         start=np.float32(0),
     )
-    some = next(iter(fitted.lines.values()))
+    some = fitted.lines["ridge"]
     return Model(
         networks=(*fitted.networks["network"], *fitted.networks["tuned"]),
         share=sum(share for name, share in shares.items() if name in fitted.networks),
         lines=np.broadcast_to(lines, some.shape).astype(np.float32),
         margins=plain_margins(),
         risk_lines=plain_lines(),
+        ridge=some,
     )
 
 
 def case_of(name: str, config: Config, parts: Split, fitted: Fitted, shares: Mapping[str, float]) -> Case:
     """Calibrated on the validation parts, then judged, causally, on the people out of distribution."""
     held = windows(parts.validation, start=config.most_input, stride=1, causal=True)
-    model = calibrated(as_model(fitted, shares), rows(held), held.target - held.history[:, -1:])
+    model = as_model(fitted, shares)
+    model = calibrated(model, [(model, rows(held), held.target - held.history[:, -1:])])
     segments = [replace(p.segment, person=f"{name}/{p.segment.person}") for p in parts.out]
     return Case(judged=judged(Forecaster(model=model), segments, 1), segments=segments)
 

@@ -2,8 +2,8 @@
 
 With `--judge` the model stays, and only the figures of its card are made anew.
 
-Colas and Hall (CC BY 4.0), T1D-UOM (CC BY 4.0), BIG IDEAs (ODC-By 1.0). Not used: Broll (package data under the GPL),
-Dubosson (CC BY-SA 4.0), Weinstock (its own agreement).
+Colas and Hall (CC BY 4.0), T1D-UOM (CC BY 4.0), Zhao (CC BY 4.0), BIG IDEAs (ODC-By 1.0). Not used: Broll (package data
+under the GPL), Dubosson (CC BY-SA 4.0), Weinstock (its own agreement).
 """
 
 import csv
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.forecast.progress import bar
+from islet.decode.shanghai import decode_workbook
 from islet.forecast.card import with_card
 from islet.forecast.fit import counted, divide, fit_model
 from islet.forecast.forecaster import Forecaster
@@ -22,6 +23,7 @@ from islet.forecast.judge import card_figures, judged
 from islet.forecast.model import from_bytes, to_bytes
 from islet.forecast.recordings import Columns, Rows, read_table, recordings
 from islet.forecast.train import Recipe
+from islet.model.events import Reading
 from islet.model.units import MG_DL_PER_MMOL_L
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -33,6 +35,7 @@ SOURCES: Final = {
     "Colas": "Colas et al. 2019, people at risk of type 2, doi:10.1371/journal.pone.0225817, CC BY 4.0",
     "Hall": "Hall et al. 2018, healthy and pre-diabetic, Dexcom G4, doi:10.1371/journal.pbio.2005143, CC BY 4.0",
     "T1D-UOM": "T1D-UOM, type 1, readings every 5 or 15 min, doi:10.5281/zenodo.15169263, CC BY 4.0",
+    "Zhao": "Zhao et al. 2023, Shanghai, type 1 and 2, every 15 min, doi:10.1038/s41597-023-01940-7, CC BY 4.0",
     "BIG IDEAs": "BIG IDEAs, pre-diabetic, Dexcom G6, doi:10.13026/zthx-5212, ODC-By 1.0",
 }
 
@@ -48,7 +51,7 @@ def main() -> int:
         model = from_bytes(to_bytes(model))  # judged as it is shipped, in half precision
     figures = card_figures(judged(Forecaster(model=model), people.judge, 1), people.judge)
     model = with_card(
-        model, title="Islet pooled 1", sources=SOURCES, people=counted(people), figures=figures, seed=SEED
+        model, title="Islet pooled 2", sources=SOURCES, people=counted(people), figures=figures, seed=SEED
     )
     OUT.write_bytes(to_bytes(model))
     print(f"\n{OUT.name}: {OUT.stat().st_size:,} bytes; share of the network {model.share:.2f}")
@@ -69,6 +72,8 @@ def _recordings(shared: Path) -> list[Segment]:
         people[f"BIG IDEAs/{path.stem[-3:]}"] = [
             (_minute(datetime.fromisoformat(row["timestamp"])), float(row["glucose"])) for row in table
         ]
+    for path in sorted((shared / "shanghai").glob("Shanghai_T?DM/*.xls*")):
+        people.setdefault(f"Zhao/{path.stem.partition('_')[0]}", []).extend(_zhao(path))
     return recordings(people, gap_min=LONGEST_GAP_MIN, least=LEAST_READINGS)
 
 
@@ -80,6 +85,15 @@ def _uom(path: Path) -> Rows:
             for row in csv.DictReader(file)
             if row["value"]
         ]
+
+
+def _zhao(path: Path) -> Rows:
+    """One wearing of a sensor; a person may have several."""
+    return [
+        (_minute(event.time.replace(tzinfo=None)), event.value)
+        for event in decode_workbook(path.read_bytes()).events
+        if isinstance(event, Reading) and event.method == "cgm"
+    ]
 
 
 def _minute(at: datetime) -> int:

@@ -43,8 +43,9 @@ def main() -> None:
     figure("forecast, of that the features", spent / _PEOPLE * 1e6, "us/person")
     times = np.tile(np.arange(144) * np.int64(STEP_US), (_PEOPLE, 1))
     count = np.full(_PEOPLE, 144)
-    histories(times[:9], history[:9], count[:9])
-    spent = min(_spent(lambda: histories(times, history, count)) for _ in range(_ROUNDS))
+    tenths = np.rint(history * 10).astype(np.int32)
+    histories(times[:9], tenths[:9], count[:9])
+    spent = min(_spent(lambda: histories(times, tenths, count)) for _ in range(_ROUNDS))
     figure("forecast, before that the histories from readings", spent / _PEOPLE * 1e6, "us/person")
     one = _spent(lambda: [forecaster.forecast(history[k : k + 1], minute[k : k + 1]) for k in range(500)]) / 500
     figure("forecast, one person alone", one * 1e6, "us")

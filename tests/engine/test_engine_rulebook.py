@@ -14,7 +14,7 @@ from islet.engine.rulebook import RuleBook, Rules, forecast_by
 from islet.engine.rules import load_rules
 from islet.engine.standing import Place, standings
 from islet.errors import AlreadyExists, BadInput, IsletError, NotFound, RuleRefused
-from islet.forecast.serving import Choice, DampedSlope
+from islet.forecast.serving import Choice, Shadow
 from islet.model.people import Patient, Role
 from islet.store.base import EntryKind
 from islet.store.registry import SqliteRegistry
@@ -331,5 +331,5 @@ def test_the_model_that_forecasts_can_be_changed_and_the_rules_that_foretell_are
     forecast_by(registry, Choice(model="damped_slope", why="worse than nothing", since_us=1), by="drift")
     after = book.current()
     assert after.plan is not before.plan
-    assert after.plan.foreteller == DampedSlope()
+    assert after.plan.foreteller == Shadow(name="damped_slope")
     assert book.current() is after

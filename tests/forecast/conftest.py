@@ -27,7 +27,7 @@ def recording(person: str, days: float, seed: int) -> Segment:
 
 @pytest.fixture(scope="session")
 def people() -> People:
-    """Twenty people of whom fourteen teach, three calibrate and three judge."""
+    """Twenty people of whom sixteen teach and four judge."""
     return divide([recording(f"made up/{k:02}", 1.5, k) for k in range(20)], 1)
 
 

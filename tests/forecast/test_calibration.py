@@ -1,14 +1,22 @@
 """Margins and lines of risks on noise of which the truth is known; blends; reliability."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pytest
 
+from islet.forecast import fit
 from islet.forecast.blend import blend, errors, figures
 from islet.forecast.calibration import calibration_error, coverage, margins, reliability
+from islet.forecast.fit import People
+from islet.forecast.grid import Segment
 from islet.forecast.model import Model
-from islet.forecast.network import QUANTILES
+from islet.forecast.network import QUANTILES, Array
 from islet.forecast.risk import INPUTS, chances, fit_lines
+from islet.forecast.train import Recipe, Rows
+from tests.forecast.conftest import recording
 
 
 def test_margins_make_true_the_intervals_of_a_model_that_is_too_sure(model: Model) -> None:
@@ -18,16 +26,48 @@ def test_margins_make_true_the_intervals_of_a_model_that_is_too_sure(model: Mode
     plain, _ = model.moves(x, plain=True)
     moves = plain[:, :, 2] + rng.normal(0, 30, (6000, 12)).astype(np.float32)
     before = coverage(plain[3000:], moves[3000:])
-    sure = replace(model, margins=margins(model, x[:3000], moves[:3000]))
+    sure = replace(model, margins=margins(plain[:3000], x[:3000], moves[:3000]))
     after = coverage(sure.moves(x[3000:])[0], moves[3000:])
     assert before[90] < 0.8
     assert abs(after[90] - 0.9) < 0.01
     assert abs(after[50] - 0.5) < 0.015
 
 
+def test_nobody_is_calibrated_on_by_what_a_network_says_that_has_learnt_from_them(
+    people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt: list[set[str]] = []
+    given: list[int] = []
+    members, calibrate = fit._members, fit.calibrated
+
+    def members_of(some: Sequence[Segment], *more: Any) -> fit.Members:
+        learnt.append({s.person for s in some})
+        return members(some, *more)
+
+    def calibrated(model: Model, unseen: Sequence[tuple[Model, Rows, Array]]) -> Model:
+        given.extend(len(own) for _, own, _ in unseen)
+        assert all(not np.array_equal(one.ridge, model.ridge) for one, _, _ in unseen)
+        return calibrate(model, unseen)
+
+    monkeypatch.setattr(fit, "_members", members_of)
+    monkeypatch.setattr(fit, "calibrated", calibrated)
+    fit.fit_model(people, Recipe(hidden=(4, 4), epochs=0.1, batch=64), 3, stride=40)
+    everybody = {s.person for s in people.learn}
+    assert learnt[-1] == everybody and not everybody & {s.person for s in people.judge}
+    unseen = [everybody - some for some in learnt[:-1]]
+    assert len(unseen) == fit.FOLDS and sorted(p for some in unseen for p in some) == sorted(everybody)
+    assert given == [len(fit.live_windows([s for s in people.learn if s.person in some], 3)) for some in unseen]
+
+
+def test_sources_of_one_person_each_are_divided_like_one_source() -> None:
+    groups = fit.divide([recording(f"table {k}/1", 0.2, k) for k in range(10)], 1)
+    assert (len(groups.learn), len(groups.judge)) == (8, 2)
+    assert sorted(fit._folds(groups.learn, 1).values()) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
 def test_margins_leave_the_median_alone(model: Model) -> None:
     x = np.random.default_rng(6).normal(0, 12, (300, model.lines.shape[0] - 1)).astype(np.float32)
-    found = margins(model, x, np.full((300, 12), 50, np.float32))
+    found = margins(model.moves(x, plain=True)[0], x, np.full((300, 12), 50, np.float32))
     assert (found[:, QUANTILES.index(0.5)] == 0).all()
 
 

@@ -73,6 +73,7 @@ def test_the_shipped_card_holds_what_was_promised_of_coverage_and_risks() -> Non
     assert isinstance(figures, dict)
     for share, found in figures["coverage"].items():
         assert abs(found - int(share) / 100) <= 0.02
+    assert all(one["calibration_error"] <= 0.01 for one in figures["risks"].values())
     assert figures["errors"]["model"]["rmse"] < 0.9 * figures["errors"]["persistence"]["rmse"]
 
 

@@ -98,10 +98,10 @@ def test_histories_of_many_are_those_of_each(gaps: list[list[int]], seed: int) -
     rng = np.random.default_rng(seed)
     count = np.array([len(own) for own in gaps], np.int64)
     times = np.zeros((len(gaps), 40), np.int64)
-    glucose = rng.uniform(40, 400, times.shape).astype(np.float32)
+    tenths = rng.integers(400, 4000, times.shape).astype(np.int32)
     for row, own in enumerate(gaps):
         times[row, : len(own)] = np.cumsum(np.array(own, np.int64)) * MINUTE_US
-    found = histories(times, glucose, count, 30)
+    found = histories(times, tenths, count, 30)
     for row, n in enumerate(count.tolist()):
-        expected = history(times[row, :n], glucose[row, :n].astype(np.float64), 30) if n else np.full(30, np.nan)
+        expected = history(times[row, :n], tenths[row, :n] / 10, 30) if n else np.full(30, np.nan)
         assert np.allclose(found[row], expected, atol=1e-3, equal_nan=True)

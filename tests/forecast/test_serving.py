@@ -1,6 +1,7 @@
 """Forecasts in the engine: the same whatever the order, the cuts and the restarts; none with a reason."""
 
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,9 +14,12 @@ from islet.engine.foresee import FRESH_US
 from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rules import Plan, load_rules, plan
 from islet.engine.shard import Shard
+from islet.forecast.baselines import apply_lines
+from islet.forecast.features import features
 from islet.forecast.forecaster import Forecaster
 from islet.forecast.gather import histories
-from islet.forecast.serving import DampedSlope, columns, shipped
+from islet.forecast.network import MEDIAN
+from islet.forecast.serving import PERSISTENCE, RIDGE, SHADOWS, columns, served, shipped
 from islet.model.ahead import COLUMNS, UNKNOWN
 from islet.model.alerts import AlertChange
 from islet.model.time import HOUR_US, MINUTE_US
@@ -25,6 +29,7 @@ NAMES = ("low_soon", "urgent_low_soon", "low", "urgent_low")
 PLAN = plan([rule for rule in load_rules() if rule.name in NAMES], foreteller=shipped())
 EVERYBODY = references(PLAN, NO_LAYERS, [])
 LATENESS_US = 2 * HOUR_US
+LOW, HIGH = 390, 4010
 
 
 class Kept:
@@ -47,7 +52,8 @@ def shard(planned: Plan = PLAN) -> Shard:
 
 
 def batch(rows: list[tuple[str, int, int]], received_after_us: int = 0) -> pa.RecordBatch:
-    """patient, minute, tenths."""
+    """patient, minute, tenths; of a sensor that says LOW below 40 mg/dL and HIGH above 400."""
+    ranges = [-1 if tenths <= LOW else 1 if tenths >= HIGH else 0 for _, _, tenths in rows]
     return pa.record_batch(
         {
             "patient": pa.array([row[0] for row in rows], pa.utf8()),
@@ -55,6 +61,7 @@ def batch(rows: list[tuple[str, int, int]], received_after_us: int = 0) -> pa.Re
             "time_us": pa.array([row[1] * MINUTE_US for row in rows], pa.int64()),
             "glucose_tenths": pa.array([row[2] for row in rows], pa.int32()),
             "received_at_us": pa.array([row[1] * MINUTE_US + received_after_us for row in rows], pa.int64()),
+            "range": pa.array(ranges, pa.int8()),
         }
     )
 
@@ -96,14 +103,10 @@ def test_the_engine_asks_with_the_same_history_as_the_page() -> None:
     rows = [row for row in falling() if row[1] not in (60, 65, 100)]
     take(one, rows)
     times = np.array([[row[1] * MINUTE_US for row in rows]])
-    glucose = np.array([[row[2] / 10 for row in rows]], np.float32)
-    newest = histories(times, glucose, np.array([len(rows)]))[0]
+    tenths = np.array([[row[2] for row in rows]], np.int32)
+    newest = histories(times, tenths, np.array([len(rows)]))[0]
     minute = np.float32(rows[-1][1])
-    close = [
-        key for key in asked.said if np.allclose(np.frombuffer(key[:-4], np.float32), newest, atol=1e-3, equal_nan=True)
-    ]
-    assert len(close) == 1
-    assert np.frombuffer(close[0][-4:], np.float32)[0] == minute
+    assert newest.tobytes() + minute.tobytes() in asked.said
 
 
 @settings(max_examples=15, deadline=None)
@@ -111,7 +114,7 @@ def test_the_engine_asks_with_the_same_history_as_the_page() -> None:
 def test_order_cuts_and_restarts_change_nothing(data: st.DataObject) -> None:
     kept = data.draw(st.lists(st.booleans(), min_size=56, max_size=56))
     rows = [row for row, stays in zip(falling("p"), kept, strict=True) if stays or row[1] % 25]
-    rows += [("q", minute + 2, tenths - 90) for _, minute, tenths in falling()]
+    rows += [("q", minute + 2, max(tenths - 90, LOW) if minute < 225 else LOW) for _, minute, tenths in falling()]
     rows.sort(key=lambda row: row[1])
     straight, said = Kept(), Kept()
     expected = standing(take(Shard(plan(PLAN.rules, foreteller=straight), EVERYBODY, lateness_us=LATENESS_US), rows))
@@ -147,18 +150,50 @@ def test_an_alarm_about_what_comes_ends_where_nothing_is_foretold_any_more() -> 
     assert [(change.rule, change.change) for change in after if change.rule == "low_soon"] == [("low_soon", "cleared")]
 
 
+@pytest.mark.parametrize(("limit", "rule"), [(LOW, "urgent_low_soon"), (HIGH, "high_soon")])
+def test_nothing_is_foretold_from_low_or_high_and_what_was_is_over(limit: int, rule: str) -> None:
+    asked = Kept()
+    rules = plan([one for one in load_rules() if one.name in (rule, rule.removesuffix("_soon"))], foreteller=asked)
+    everybody = references(rules, NO_LAYERS, [])
+    everybody = {name: replace(one, otherwise=replace(one.otherwise, mask=1)) for name, one in everybody.items()}
+    one = Shard(rules, everybody, lateness_us=LATENESS_US)
+    slope, start = (-60, 470) if limit == LOW else (120, 2_450)
+    rows = [("p", 5 * k, start - slope * (35 - k) if k > 20 else start - slope * 15) for k in range(36)]
+    assert [c.change for c in take(one, rows) if c.rule == rule] == ["opened"]
+    assert [c.change for c in take(one, [("p", 180, limit)]) if c.rule == rule] == ["cleared"]
+    newest = np.frombuffer(list(asked.said)[-1][:-4], np.float32)
+    assert newest[-1] == (-np.inf if limit == LOW else np.inf) and newest[-2] == start / 10
+    assert set(np.frombuffer(list(asked.said.values())[-1], np.int32).tolist()) == {UNKNOWN}
+    take(one, [("p", 185, start)])  # back in its range: what the sensor told stands in the past
+    newest = np.frombuffer(list(asked.said)[-1][:-4], np.float32)
+    assert newest[-2:].tolist() == pytest.approx([limit / 10, start / 10])
+    assert UNKNOWN not in np.frombuffer(list(asked.said.values())[-1], np.int32)[:30]
+
+
 def test_readings_that_came_a_day_late_raise_no_alarm_about_what_comes() -> None:
     assert {c.rule for c in take(shard(), falling(), FRESH_US + 1)} == {"low", "urgent_low"}
     assert {c.rule for c in take(shard(), falling(), FRESH_US)} == set(NAMES)
 
 
-def test_the_damped_slope_serves_the_same_columns_without_quantiles_and_risks() -> None:
+@pytest.mark.parametrize("name", SHADOWS)
+def test_a_simple_calculation_serves_the_same_columns_without_quantiles_and_risks(name: str) -> None:
     history = np.linspace(150, 100, 144, dtype=np.float32)[None]
-    slope, network = DampedSlope()(history, np.zeros(1, np.float32)), shipped()(history, np.zeros(1, np.float32))
-    assert slope.shape == network.shape == (1, len(COLUMNS))
-    assert (slope[0, :30].reshape(5, 6) == slope[0, :6]).all()
-    assert (slope[0, 30:] == UNKNOWN).all()
+    shadow, network = served(name)(history, np.zeros(1, np.float32)), shipped()(history, np.zeros(1, np.float32))
+    assert served(name).name == name
+    assert shadow.shape == network.shape == (1, len(COLUMNS))
+    assert (shadow[0, :30].reshape(5, 6) == shadow[0, :6]).all()
+    assert (shadow[0, 30:] == UNKNOWN).all()
+    assert (shadow[0, :6] == 1000).all() == (name == PERSISTENCE)
     assert (network[0, :30] > 0).all()
+
+
+def test_the_ridge_that_serves_is_the_line_that_was_fitted() -> None:
+    rng = np.random.default_rng(8)
+    history = (120 + rng.normal(0, 3, (5, 144)).cumsum(axis=1)).astype(np.float32)
+    minute = rng.uniform(0, 1440, 5).astype(np.float32)
+    line = history[:, -1:] + apply_lines(shipped().forecaster.model.ridge, features(history, minute))
+    told = served(RIDGE).forecast(history, minute).quantiles[:, :, MEDIAN]
+    assert np.allclose(told, line, atol=0.01)
 
 
 def test_columns_say_what_the_forecast_says() -> None:

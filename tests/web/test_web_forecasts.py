@@ -4,12 +4,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rulebook import forecast_by
+from islet.engine.rules import load_rules, plan
+from islet.engine.shard import Shard
 from islet.forecast.serving import Choice, shipped
-from islet.model.ahead import AHEAD_MIN
+from islet.model.ahead import COLUMNS, UNKNOWN
+from islet.model.batch import ReadingRow, readings_batch
 from islet.model.people import Patient
-from islet.model.time import MINUTE_US
+from islet.model.time import HOUR_US, MINUTE_US
+from islet.model.topics import Topic
 from tests.web.portal import Site
 
 DAY = [120 + (i % 40) for i in range(200)]
@@ -38,14 +44,50 @@ async def test_the_forecast_has_its_quantiles_its_risks_its_model_and_the_warnin
     assert found["note"] == "Dosing decisions are not to be made from a forecast."
 
 
-async def test_it_is_what_the_engine_foretells(site: Site) -> None:
+def made_up(seed: int, now_us: int) -> list[ReadingRow]:
+    """Six hours of a sensor that reads every 1 to 14 minutes and knows 40 to 400 mg/dL, the newest now."""
+    rng = np.random.default_rng(seed)
+    times_us = now_us - np.cumsum(rng.integers(1, 15, 60))[::-1] * MINUTE_US
+    times_us += now_us - times_us[-1]
+    level = rng.uniform(60, 380) + 25 * np.cumsum(rng.normal(0, 1, 60))
+    return [
+        ReadingRow("p-1", "cgm", int(at), round(10 * shown), shown, 0, int(value > 400) - int(value < 40), 0)
+        for at, value in zip(times_us, level, strict=True)
+        for shown in [round(float(np.clip(value, 40, 400)), 1)]
+    ]
+
+
+async def test_page_and_engine_foretell_the_same_of_the_same_readings(site: Site) -> None:
     site.registry.put_patient(Patient(id="p-1", label="Ada", time_zone="Asia/Shanghai"))
-    site.add_readings("p-1", DAY)
-    found = await asked(site)
-    history = np.array([DAY[-144:]], np.float32)
-    told = shipped()(history, np.array([16 * 60], np.float32))[0]  # 8:00 UTC
-    middle = dict(zip(found["minutes"], (row[2] for row in found["glucose_tenths"]), strict=True))
-    assert [middle[minutes] for minutes in AHEAD_MIN] == pytest.approx(told[: len(AHEAD_MIN)].tolist(), abs=1)
+    said: list[NDArray[np.int32]] = []
+
+    class Kept:
+        name = "kept"
+
+        def __call__(self, history: NDArray[np.float32], minute: NDArray[np.float32]) -> NDArray[np.int32]:
+            said.append(shipped()(history, minute))
+            return said[-1]
+
+    planned = plan(load_rules(), foreteller=Kept())
+    reasons = set()
+    for seed in range(12):
+        site.now_us += 24 * HOUR_US
+        rows = readings_batch(made_up(seed, site.now_us))
+        site.append(Topic.GLUCOSE_READINGS, rows)
+        found = await asked(site)
+        engine = Shard(planned, references(planned, NO_LAYERS, site.registry.patients()), lateness_us=2 * HOUR_US)
+        engine.take_in({Topic.GLUCOSE_READINGS: rows.append_column("received_at_us", rows.column("time_us"))})
+        newest = dict(zip(COLUMNS, said[-1][-1].tolist(), strict=True))
+        reasons.add(found["reason"])
+        assert (found["reason"] == "") == (newest["glucose_in_30_min_mg_dl"] != UNKNOWN)
+        for minutes, row in zip(found["minutes"], found["glucose_tenths"], strict=True):
+            for percent, tenths in zip(found["quantiles_percent"], row, strict=True):
+                name = f"glucose_in_{minutes}_min{'' if percent == 50 else f'_p{percent}'}_mg_dl"
+                assert newest.get(name, tenths) == tenths
+        risks = {(r["side"], r["mg_dl"], r["within_min"]): 10 * r["percent"] for r in found["risks"]}
+        for (side, line, within), permille in risks.items():
+            assert newest[f"risk_{side}_{line}_in_{within}_min_percent"] == pytest.approx(permille, abs=1)
+    assert reasons == {"", "out_of_range"}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from islet.forecast.grid import LONGEST_GAP_MIN, Segment
 from islet.forecast.judge import card_figures, judged
 from islet.forecast.model import Model, from_bytes, to_bytes
 from islet.forecast.recordings import Columns, Rows, read_table, recordings
-from islet.forecast.serving import DAMPED_SLOPE, SHIPPED, Choice
+from islet.forecast.serving import SHADOWS, SHIPPED, Choice
 from islet.forecast.shipped import shipped_model
 from islet.forecast.train import Recipe
 from islet.opened import opened_registry
@@ -52,7 +52,7 @@ def forecast() -> None:
 def train(tables: Sequence[Path], out: Path, title: str, sources: Sequence[str], seed: int, epochs: float) -> None:
     """Train on TABLES: CSV files with the columns id, time (ISO 8601, the person's own clock) and gl (mg/dL).
 
-    Of the people, three fifths teach, a fifth calibrates, and a fifth judges: the card holds what was found on those.
+    Of the people, four fifths teach, and a fifth judges: the card holds what was found on those.
     """
     if sources and len(sources) != len(tables):
         raise BadInput(
@@ -93,7 +93,7 @@ def card(file: Path | None) -> None:
 
 
 @forecast.command()
-@click.argument("model", type=click.Choice([SHIPPED, DAMPED_SLOPE, "auto"]))
+@click.argument("model", type=click.Choice([SHIPPED, *SHADOWS, "auto"]))
 def use(model: str) -> None:
     """Have MODEL forecast from now on, whatever its errors; `auto` leaves it to the watch over them again."""
     settings: Settings = click.get_current_context().obj

@@ -3,6 +3,8 @@
 Every few minutes it looks at some of those who had a reading lately: what would each model have said half an hour
 before? Models that do not serve are watched alike, so that one that has recovered is seen. What it knows lies in the
 log's states; who serves, in the registry, from where the rule book gives it to the engine.
+
+The type of a sensor is the tag `sensorType` of its device's twin, which services write and devices cannot.
 """
 
 from typing import Final, NamedTuple
@@ -16,13 +18,24 @@ from numpy.typing import NDArray
 from islet.engine.rulebook import forecast_by, forecasting
 from islet.engine.saving import Commits
 from islet.errors import OffsetExpired
-from islet.forecast.drift import AHEAD_MIN, STATE, errors_in, interval_of, missed, rolled, verdict
+from islet.forecast.drift import (
+    AHEAD_MIN,
+    MOST_TYPES,
+    STATE,
+    Sensor,
+    errors_in,
+    interval_of,
+    missed,
+    rolled,
+    verdict,
+)
 from islet.forecast.gather import histories
 from islet.log.base import Log
 from islet.model.ahead import LOOKS_BACK_US
 from islet.model.time import MINUTE_US, Now, from_us
 from islet.model.topics import Topic
 from islet.store.base import Registry, Store
+from islet.store.devices_base import Address, Twins
 
 _log = structlog.get_logger("islet.engine")
 
@@ -33,6 +46,8 @@ _ENTRIES: Final = 2_000
 _APART_US: Final = 2 * MINUTE_US
 """A reading this near to half an hour before is one that was half an hour before."""
 _BY: Final = "drift watch"
+_TYPE_TAG: Final = "sensorType"
+_LONGEST_TYPE: Final = 40
 
 
 class _Case(NamedTuple):
@@ -41,14 +56,15 @@ class _Case(NamedTuple):
     history: NDArray[np.float32]
     minute: float
     came_mg_dl: float
-    interval_min: int
+    sensor: Sensor
 
 
 class DriftWatch:
     """Belongs to one thread; `errors` may be read from others."""
 
-    def __init__(self, log: Log, store: Store, registry: Registry, commit: Commits, now: Now) -> None:
+    def __init__(self, log: Log, store: Store, registry: Registry, twins: Twins, commit: Commits, now: Now) -> None:
         self._log, self._store, self._registry, self._commit, self._now = log, store, registry, commit, now
+        self._twins = twins
         self.errors = errors_in(log.state(STATE))
         self._looked_us = now() - _LOOK_EVERY_US
         self._scored: dict[str, int] = {}  # newest reading that was looked at
@@ -68,7 +84,7 @@ class DriftWatch:
                 np.array([case.minute for case in cases], np.float32),
                 np.array([case.came_mg_dl for case in cases], np.float32),
             )
-            self.errors = rolled(self.errors, found, [case.interval_min for case in cases], now_us)
+            self.errors = rolled(self.errors, found, [case.sensor for case in cases], now_us)
             self._commit.commit(states={STATE: msgspec.json.encode(self.errors)})
             self._decide()
         return len(cases)
@@ -104,10 +120,21 @@ class DriftWatch:
         series = self._store.series(patient, base_us - LOOKS_BACK_US, base_us + _APART_US)
         if not len(series) or abs(int(series.time_us[-1]) - base_us) > _APART_US or series.range[-1]:
             return None
-        glucose = (series.glucose_tenths / 10).astype(np.float32)
-        history = histories(series.time_us[None], glucose[None], np.array([len(series)]))[0]
+        history = histories(series.time_us[None], series.glucose_tenths[None], np.array([len(series)]))[0]
         minute = self._minute(patient, int(series.time_us[-1]))
-        return _Case(history, minute, latest[0].glucose_tenths / 10, interval_of(series.time_us))
+        type = self._type(latest[0].device)
+        sensor = Sensor(type, 0 if type else interval_of(series.time_us))
+        return _Case(history, minute, latest[0].glucose_tenths / 10, sensor)
+
+    def _type(self, id: str) -> str:
+        """Of the device; "" where nobody has said it, or where there are too many to tell them all apart."""
+        device = self._registry.device(id)
+        if device is None:
+            return ""
+        tag = self._twins.twin(Address(device.id, device.generation_id)).tags.get(_TYPE_TAG)
+        type = tag.strip()[:_LONGEST_TYPE] if isinstance(tag, str) else ""
+        known = {one.type for one in self.errors.errors if one.type}
+        return type if type in known or len(known) < MOST_TYPES else ""
 
     def _minute(self, patient: str, at_us: int) -> float:
         """Of the patient's day; NaN where that is not known."""

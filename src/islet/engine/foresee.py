@@ -4,6 +4,9 @@ The stream is glucose with a longer memory, in a state of its own, so that the r
 those about what comes. It takes in readings that came within FRESH_US of being measured; older ones raise no alarm
 about what comes and are no past to foretell from. Each reading is judged by what is known of it and of those before it:
 so a late one has those after it judged again, and the order in which they come does not matter.
+
+Where the sensor could only tell LOW or HIGH nothing is foretold; later, what it told is a part of the past. Which
+readings those were is kept as context: the stream has no other.
 """
 
 from typing import Final, TypeVar
@@ -12,16 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.engine.advance import FEWEST_CHANGES
+from islet.engine.context import gather_context, insert_context
 from islet.engine.episodes import fold
 from islet.engine.evaluate import Windows, evaluate, local_minute, new_work, waiting
 from islet.engine.insert import insert
-from islet.engine.kernel import Int, inlined, kernel
+from islet.engine.kernel import Int, inlined, kernel, part
 from islet.engine.pool import grown, has_room
-from islet.engine.program import Program
+from islet.engine.program import AGGREGATES, COUNT, MIN, Program
 from islet.engine.revise import MOST_WORKED_ON
 from islet.engine.runs import entry_us, unpack_since
 from islet.engine.said import CHANGE_WIDTH, more_room, new_desk
-from islet.engine.series import EVALUATIONS, MOST_READINGS, Bounds, Entries, Profiles, Rows
+from islet.engine.series import (
+    EVALUATIONS,
+    MOST_READINGS,
+    Bounds,
+    ContextRows,
+    Entries,
+    Profiles,
+    Rows,
+    Series,
+)
 from islet.engine.told import WIDTH as EPISODE_WIDTH
 from islet.model.ahead import COLUMNS, LOOKS_BACK_US, POINTS, STEP_MIN, Foreteller
 from islet.model.time import HOUR_US, MINUTE_US
@@ -36,18 +49,22 @@ _BLOCK_ROWS: Final = 2048
 _MOST_AT_ONCE: Final = MOST_READINGS
 """Histories that are made at once; a patient never has more to be judged."""
 _TENTH: Final = np.float64(0.1)
+_BEYOND: Final = 0
+"""The context column of LOW and HIGH; the amount is 1 or 2."""
 _Number = TypeVar("_Number", np.int64, np.int32)
 
 
 def foresee(
     memory: tuple[NDArray[np.void], NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint64], Profiles, Bounds],
     rows: Rows,
+    ranges: NDArray[np.int8],
     program: Program,
     windows: Windows,
     foreteller: Foreteller,
     tally: NDArray[np.int64],
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """The pool, and the changes (n, CHANGE_WIDTH) that follow from the rows. `memory`: as `advance` takes it."""
+    """The pool, and the changes (n, CHANGE_WIDTH) that follow from the rows. `memory`: as `advance` takes it; `ranges`
+    (n,): -1 where the sensor said LOW, 1 HIGH, 0 a value."""
     series, pool, heap, ranks, profiles, bounds = memory
     kept = np.flatnonzero(rows.received_us - rows.times_us <= FRESH_US)  # NEVER received: not from a log
     if len(kept) < len(rows.times_us):
@@ -58,13 +75,21 @@ def foresee(
             _column(rows.values[kept]),
             _column(rows.received_us[kept]),
         )
+        ranges = ranges[kept]
+    beyond = _beyond(rows, ranges)
     found = [np.empty((0, CHANGE_WIDTH), np.int64)]
     entries = Entries(*(np.empty(MOST_READINGS + 1, np.int64) for _ in range(3)))
     touched = np.empty(_BLOCK_ROWS, np.int64)
     row: Int = 0
-    while row < len(rows.times_us):
-        stop = min(row + _BLOCK_ROWS, len(rows.times_us))
-        pool, row, count = _take_in(series, pool, heap, ranks, rows, row, stop, bounds, touched, tally, entries)
+    marked: Int = 0
+    while marked < len(beyond.times_us) or row < len(rows.times_us):
+        if marked < len(beyond.times_us):
+            pool, marked, count = _mark(series, pool, heap, beyond, marked, bounds, touched, tally)
+        else:
+            stop = min(row + _BLOCK_ROWS, len(rows.times_us))
+            pool, row, count = _take_in(series, pool, heap, ranks, rows, row, stop, bounds, touched, tally, entries)
+        if not count:
+            continue
         mine = touched[:count]
         ahead = _foretold(series, pool, mine, profiles, entries, foreteller)
         pool, changes = _judge(
@@ -80,6 +105,13 @@ def foresee(
 def _column(column: NDArray[_Number]) -> NDArray[_Number]:
     column.flags.writeable = False  # as those of a whole batch: a kernel is compiled for each type that it meets
     return column
+
+
+def _beyond(rows: Rows, ranges: NDArray[np.int8]) -> ContextRows:
+    """The rows at which the sensor could only tell LOW or HIGH."""
+    some = np.flatnonzero(ranges)
+    columns, amounts = np.full(len(some), _BEYOND, np.int64), np.where(ranges[some] < 0, 1, 2)
+    return ContextRows(rows.patients[some], rows.devices[some], rows.times_us[some], columns, amounts)
 
 
 def _foretold(
@@ -103,6 +135,25 @@ def _foretold(
         pieces.append(foreteller(history, minute))
         begin, done = end, done + count
     return np.concatenate(pieces)
+
+
+@kernel
+def _mark(
+    series: NDArray[np.void],
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    beyond: ContextRows,
+    start: Int,
+    bounds: Bounds,
+    touched: NDArray[np.int64],
+    tally: NDArray[np.int64],
+) -> tuple[NDArray[np.uint32], Int, Int]:
+    """`insert_context`, called by Python: the pool, the row it came to, and how many patients it touched."""
+    if not has_room(pool, heap):
+        pool = grown(pool)
+    stop = min(start + _BLOCK_ROWS, len(beyond.times_us))
+    row, count = insert_context(series, pool, heap, beyond, start, stop, bounds, touched, tally)
+    return pool, row, count
 
 
 @kernel
@@ -179,6 +230,7 @@ def _histories(
     minute: NDArray[np.float32],
 ) -> None:
     """Fill in what lies behind each entry to be evaluated (n,); nothing of a patient at whom no rule looks."""
+    found = np.empty(AGGREGATES, np.int64)
     n: Int = 0
     for patient in touched:
         one = series[np.uint64(patient)]
@@ -192,7 +244,24 @@ def _histories(
                 while end < count and entries.times_us[np.uint64(end)] == t_us:
                     end += 1
                 _fill_in(entries, end, history, n + k - first)
+                if one.context:
+                    _blank(one, pool, t_us, found, history, n + k - first)
         n += count - first
+
+
+@part
+def _blank(
+    one: Series,
+    pool: NDArray[np.uint32],
+    t_us: Int,
+    found: NDArray[np.int64],
+    history: NDArray[np.float32],
+    row: Int,
+) -> None:
+    """Endless, down or up, is the newest point where the sensor said LOW or HIGH at that instant."""
+    gather_context(one, pool, _BEYOND, t_us, t_us, found)
+    if found[COUNT]:
+        history[np.uint64(row), np.uint64(POINTS - 1)] = -np.inf if found[MIN] == 1 else np.inf
 
 
 @inlined

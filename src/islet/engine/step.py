@@ -93,7 +93,7 @@ def step(
     state.make_room(len(rows.times_us) + len(context_rows.times_us))
     tally = np.zeros(TALLIES, np.int64)
     if plan.foreteller is not None:
-        return _foreseen(state, rows, plan.program, plan.foreteller, tally)
+        return _foreseen(state, rows, _ranges(readings), plan.program, plan.foreteller, tally)
     memory = (state.series, state.pool, state.heap, state.devices.hashes, state.profiles, state.bounds)
     state.pool, changes = advance(*memory, context_rows, rows, plan.program, state.windows, tally, 2 * state.said)
     state.said = len(changes)
@@ -109,10 +109,15 @@ def step(
 
 
 def _foreseen(
-    state: EngineState, rows: Rows, program: Program, foreteller: Foreteller, tally: NDArray[np.int64]
+    state: EngineState,
+    rows: Rows,
+    ranges: NDArray[np.int8],
+    program: Program,
+    foreteller: Foreteller,
+    tally: NDArray[np.int64],
 ) -> Output:
     memory = (state.series, state.pool, state.heap, state.devices.hashes, state.profiles, state.bounds)
-    state.pool, changes = foresee(memory, rows, program, state.windows, foreteller, tally)
+    state.pool, changes = foresee(memory, rows, ranges, program, state.windows, foreteller, tally)
     said = Changes(changes, state.patients, state.devices, state.rules)
     return Output(said=said, evaluations=int(tally[EVALUATIONS]), overflows=int(tally[OVERFLOW]))
 
@@ -147,6 +152,13 @@ def _rows(state: EngineState, readings: pa.RecordBatch | None) -> Rows:
         received_us = _column(np.full(readings.num_rows, NEVER, np.int64))
     times_us, values = _numbers(readings, "time_us", np.int64), _numbers(readings, "glucose_tenths", np.int32)
     return Rows(patients, devices, times_us, values, received_us)
+
+
+def _ranges(readings: pa.RecordBatch | None) -> NDArray[np.int8]:
+    """RANGE_CODES (n,) of the readings; all within where the batch does not say."""
+    if readings is None or "range" not in readings.schema.names:
+        return np.zeros(0 if readings is None else readings.num_rows, np.int8)
+    return _numbers(readings, "range", np.int8)
 
 
 def _context_rows(state: EngineState, context: pa.RecordBatch | None) -> ContextRows:
@@ -184,6 +196,7 @@ def warm_up(plan: Ruled) -> None:
 
 
 def _made_up(time_us: int) -> pa.RecordBatch:
+    tenths, low = pa.array([500], pa.int32()), pa.array([-1], pa.int8())
     return pa.record_batch(
-        {"patient": ["-"], "device": ["-"], "time_us": [time_us], "glucose_tenths": pa.array([500], pa.int32())}
+        {"patient": ["-"], "device": ["-"], "time_us": [time_us], "glucose_tenths": tenths, "range": low}
     )

@@ -5,20 +5,19 @@ from typing import Final
 import numpy as np
 
 from islet.forecast.features import unit
-from islet.forecast.model import Model
 from islet.forecast.network import MEDIAN, QUANTILES, Array
 from islet.forecast.windows import HORIZON
 
 _BINS: Final = 10
 
 
-def margins(model: Model, x: Array, moves_mg_dl: Array) -> Array:
+def margins(plain: Array, x: Array, moves_mg_dl: Array) -> Array:
     """(12, 5) in the row's unit: what has to be added to each quantile but the median so that its share lies below it.
 
     Split conformal, one side and one horizon at a time (doi:10.48550/arXiv.1905.03222, asymmetric): on rows that the
-    model was not fitted to, the (n + 1) tau / n quantile of what is left. moves (n, 12) are from the newest value.
+    model was not fitted to, the (n + 1) tau / n quantile of what is left. plain (n, 12, 5) is what it says of the rows
+    without margins, moves (n, 12) what came, both from the newest value.
     """
-    plain, _ = model.moves(x, plain=True)
     left = (moves_mg_dl[:, :, None] - plain) / unit(x)[:, :, None]
     n = len(x)
     out = np.zeros((HORIZON, len(QUANTILES)), np.float32)

@@ -1,11 +1,12 @@
 """How far the forecasts miss at present, model by model and sensor by sensor, and which model should serve.
 
 The error is that of the middle quantile 30 minutes ahead, in mg/dL, in a mean that forgets half of what it knows in
-twelve hours. Sensors are told apart by how often they read, which is what their traces differ by most.
+twelve hours. Sensors are told apart by their type where somebody has said it, else by how often they read, which is what
+their traces differ by most.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,21 +16,31 @@ from numpy.typing import NDArray
 from islet.forecast.forecaster import Reason
 from islet.forecast.grid import LOOKS_BACK, STEP_MIN
 from islet.forecast.network import MEDIAN, Array
-from islet.forecast.serving import DAMPED_SLOPE, SHIPPED, Choice, DampedSlope, Served, shipped
+from islet.forecast.serving import PERSISTENCE, SHADOWS, SHIPPED, Choice, Served, Shadow, shipped
 from islet.model.time import HOUR_US, MINUTE_US
 
 STATE: Final = "forecast_errors"
 """Under which name `Errors` are kept, among the log's states."""
-PERSISTENCE: Final = "persistence"
-"""Nothing moves: what every forecast has to beat."""
 AHEAD_MIN: Final = 30
 INTERVALS_MIN: Final = (1, 5, 15)
 LEAST: Final = 200.0
 """Forecasts that have come due before anything is concluded."""
 _HALF_LIFE_US: Final = 12 * HOUR_US
-_BETTER: Final = 0.97  # of persistence's error, before a model serves again: else it would come and go
+MOST_TYPES: Final = 20
+"""Of sensors that are told apart by type; those of another are told apart by how often they read."""
+_BETTER: Final = 0.97  # of the other's error, before another model serves again: else they would come and go
+_LEAST_WEIGHT: Final = 0.01
 _STEP: Final = AHEAD_MIN // STEP_MIN - 1
-_MODELS: Final[tuple[Served, ...]] = (DampedSlope(),)
+
+
+class Sensor(NamedTuple):
+    """Its type; "" where that is not known, and then one of INTERVALS_MIN, else 0."""
+
+    type: str
+    interval_min: int
+
+    def __str__(self) -> str:
+        return self.type or f"{self.interval_min} min"
 
 
 class Error(Struct, frozen=True, kw_only=True):
@@ -39,6 +50,12 @@ class Error(Struct, frozen=True, kw_only=True):
     interval_min: int
     weight: float
     mean_mg_dl: float
+    type: str = ""
+
+    @property
+    def sensor(self) -> Sensor:
+        """Whose error it is."""
+        return Sensor(self.type, self.interval_min)
 
 
 class Errors(Struct, frozen=True, kw_only=True):
@@ -62,46 +79,58 @@ def errors_in(blob: bytes | None) -> Errors:
 def missed(history: Array, minute: Array, came: Array) -> dict[str, Array]:
     """By how much (n,) mg/dL each model missed what came 30 minutes after history (n, points); NaN without a forecast."""
     found = {}
-    for model in (shipped(), *_MODELS):
+    models: list[Served] = [shipped(), *(Shadow(name=name) for name in SHADOWS)]
+    for model in models:
         said = model.forecast(history[:, -LOOKS_BACK:], minute)
         path = said.quantiles[:, _STEP, MEDIAN]
         found[model.name] = np.abs(np.where(said.reason == Reason.FORECAST, path, np.nan) - came)
-    found[PERSISTENCE] = np.abs(np.where(np.isnan(found[SHIPPED]), np.nan, history[:, -1]) - came)
     return found
 
 
-def rolled(before: Errors, found: dict[str, Array], intervals_min: Sequence[int], at_us: int) -> Errors:
-    """The errors with what was found (n,) by model, of sensors that read every so many minutes (n,)."""
+def rolled(before: Errors, found: dict[str, Array], sensors: Sequence[Sensor], at_us: int) -> Errors:
+    """The errors with what was found (n,) by model, of these sensors (n,); what hardly counts any more is left out."""
     left = 0.5 ** (max(at_us - before.at_us, 0) / _HALF_LIFE_US)
-    sums = {(one.model, one.interval_min): (left * one.weight, one.mean_mg_dl) for one in before.errors}
-    sensors = np.array(intervals_min, np.int64)
-    for model, errors in found.items():
-        for interval in INTERVALS_MIN:
-            own = errors[(sensors == interval) & ~np.isnan(errors)]
+    sums = {(one.model, one.sensor): (left * one.weight, one.mean_mg_dl) for one in before.errors}
+    for sensor in set(sensors):
+        mine = np.array([one == sensor for one in sensors])
+        for model, errors in found.items():
+            own = errors[mine & ~np.isnan(errors)]
             if len(own):
-                weight, mean = sums.get((model, interval), (0.0, 0.0))
+                weight, mean = sums.get((model, sensor), (0.0, 0.0))
                 total = weight + len(own)
-                sums[model, interval] = total, (weight * mean + float(own.sum())) / total
+                sums[model, sensor] = total, (weight * mean + float(own.sum())) / total
     return Errors(
         at_us=at_us,
         errors=tuple(
-            Error(model=model, interval_min=interval, weight=weight, mean_mg_dl=mean)
-            for (model, interval), (weight, mean) in sorted(sums.items())
+            Error(model=model, type=sensor.type, interval_min=sensor.interval_min, weight=weight, mean_mg_dl=mean)
+            for (model, sensor), (weight, mean) in sorted(sums.items())
+            if weight >= _LEAST_WEIGHT
         ),
     )
 
 
 def verdict(now: Choice, errors: Errors) -> Choice | None:
-    """Who should serve instead of who does now; None: it may stay. What an administrator chose stays."""
-    (model, weight), (persistence, _) = errors.of(SHIPPED), errors.of(PERSISTENCE)
-    if now.by_hand or weight < LEAST:
+    """Who should serve instead of who does now; None: it may stay. What an administrator chose stays.
+
+    The best of the SHADOWS serves instead of a network that does worse than no change, until the network does clearly
+    better than that, or another of them than the one that serves.
+    """
+    found = {name: errors.of(name) for name in (SHIPPED, *SHADOWS)}
+    if now.by_hand or any(weight < LEAST for _, weight in found.values()):
         return None
-    said = f"mean error at {AHEAD_MIN} min: {SHIPPED} {model:.1f}, {PERSISTENCE} {persistence:.1f} mg/dL"
-    if now.model == SHIPPED and model > persistence:
-        return Choice(model=DAMPED_SLOPE, why=said, since_us=errors.at_us)
-    if now.model == DAMPED_SLOPE and model < _BETTER * persistence:
-        return Choice(model=SHIPPED, why=said, since_us=errors.at_us)
-    return None
+    means = {name: mean for name, (mean, _) in found.items()}
+    best = min(SHADOWS, key=lambda name: means[name])
+    instead = now.model
+    if now.model == SHIPPED and means[SHIPPED] > means[PERSISTENCE]:
+        instead = best
+    elif now.model != SHIPPED and means[SHIPPED] < _BETTER * means[PERSISTENCE]:
+        instead = SHIPPED
+    elif now.model != SHIPPED and means[best] < _BETTER * means[now.model]:
+        instead = best
+    if instead == now.model:
+        return None
+    said = ", ".join(f"{name} {mean:.1f}" for name, mean in means.items())
+    return Choice(model=instead, why=f"mean error at {AHEAD_MIN} min: {said} mg/dL", since_us=errors.at_us)
 
 
 def interval_of(time_us: NDArray[np.int64]) -> int:

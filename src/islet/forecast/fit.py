@@ -1,9 +1,10 @@
-"""A model from recordings: people are divided into those it learns from, those it is calibrated on, and those it is judged by.
+"""A model from recordings: people are divided into those it learns from and those it is judged by.
 
-Nobody is in two of these groups, so what the card says was found on people whom the model has never seen.
+Nobody is in both groups, so what the card says was found on people whom the model has never seen.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,24 +17,24 @@ from islet.forecast.calibration import margins
 from islet.forecast.features import filled, unit
 from islet.forecast.grid import Segment
 from islet.forecast.model import Model, plain_margins
-from islet.forecast.network import MEDIAN, PATH, QUANTILES, Array
+from islet.forecast.network import MEDIAN, PATH, QUANTILES, Array, Network
 from islet.forecast.risk import fit_lines, plain_lines
 from islet.forecast.train import Progress, Recipe, Rows, fit_least_absolute, predict, rows, shortened, train
 from islet.forecast.windows import HORIZON, Part, Windows, windows
 
 LEAST_PEOPLE: Final = 10
-_SHARES: Final = (0.6, 0.2)  # learnt from, calibrated on; the rest judges
-_LEARNT_SHARE: Final = 0.8  # of the time of those it learns from; the rest of it calibrates too
+FOLDS: Final = 4
+_FEWEST: Final = 5  # people of a source of whom one judges
+_LEARNT_SHARE: Final = 0.8  # of the people of each source; the others judge
 _SHORTEST: Final = 12  # points of a window's past
 _EVALUATION_STRIDE: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class People:
-    """Recordings of the three groups."""
+    """Recordings of the two groups."""
 
     learn: list[Segment]
-    calibrate: list[Segment]
     judge: list[Segment]
 
 
@@ -42,36 +43,31 @@ def divide(found: Sequence[Segment], seed: int) -> People:
 
     Raises BadInput with fewer than ten people.
     """
-    people = sorted({s.person for s in found})
+    people = {s.person for s in found}
     if len(people) < LEAST_PEOPLE:
         raise BadInput(f"training needs recordings of at least {LEAST_PEOPLE} people, got {len(people)}", reason="data")
+    place = _places(people, seed)
+    return People(
+        learn=[s for s in found if place[s.person] <= _LEARNT_SHARE],
+        judge=[s for s in found if place[s.person] > _LEARNT_SHARE],
+    )
+
+
+def _places(people: Collection[str], seed: int) -> dict[str, float]:
+    """Person -> a place between 0 and 1, drawn by the seed, those of each source evenly apart.
+
+    Sources of fewer than _FEWEST people count as one.
+    """
+    sizes = Counter(person.rpartition("/")[0] for person in people)
     sources: dict[str, list[str]] = {}
-    for person in people:
-        sources.setdefault(person.rpartition("/")[0], []).append(person)
+    for person in sorted(people):
+        source = person.rpartition("/")[0]
+        sources.setdefault(source if sizes[source] >= _FEWEST else "", []).append(person)
     rng = np.random.default_rng(seed)
-    group: dict[str, int] = {}
+    found: dict[str, float] = {}
     for own in sources.values():
-        places = (np.arange(len(own)) + 0.5) / len(own)
-        for person, place in zip(rng.permutation(own).tolist(), places, strict=True):
-            group[person] = int(np.searchsorted(np.cumsum(_SHARES), place))
-    learn, calibrate, judge = ([s for s in found if group[s.person] == k] for k in range(3))
-    return People(learn=learn, calibrate=calibrate, judge=judge)
-
-
-def by_time(found: Sequence[Segment]) -> tuple[list[Segment], list[Segment]]:
-    """The first four fifths of each person's points, and the rest."""
-    early: list[Segment] = []
-    late: list[Segment] = []
-    points: dict[str, int] = {}
-    for segment in found:
-        points[segment.person] = points.get(segment.person, 0) + len(segment)
-    passed = dict.fromkeys(points, 0)
-    for segment in found:
-        cut = min(max(int(_LEARNT_SHARE * points[segment.person]) - passed[segment.person], 0), len(segment))
-        passed[segment.person] += len(segment)
-        early += [segment.between(0, cut)] if cut else []
-        late += [segment.between(cut, len(segment))] if cut < len(segment) else []
-    return early, late
+        found |= zip(rng.permutation(own).tolist(), ((np.arange(len(own)) + 0.5) / len(own)).tolist(), strict=True)
+    return found
 
 
 def live_windows(found: Sequence[Segment], stride: int) -> Windows:
@@ -86,48 +82,108 @@ def live_windows(found: Sequence[Segment], stride: int) -> Windows:
 
 
 def fit_model(people: People, recipe: Recipe, seed: int, *, stride: int = 1, progress: Progress | None = None) -> Model:
-    """A model without its card.
+    """A model without its card, of all who are learnt from.
 
-    The blend, the margins and the lines of the risks come from those calibrated on and from the last fifth of the time
-    of those learnt from, which it has not learnt: how often a risk comes differs between people more than anything
-    else, so that it takes as many of them as there are.
+    The blend, the margins and the lines of the risks are found on the same people, each as foretold by members that
+    have not learnt from them (cross-fitting, in FOLDS parts): how often a risk comes differs between people more than
+    anything else, so that it takes as many of them as there are.
     """
-    early, late = by_time(people.learn)
-    learnt = rows(shortened(live_windows(early, stride), recipe.cut_share, seed))
+    fold = _folds(people.learn, seed)
+    unseen: list[Unseen] = []
+    for k in range(FOLDS + 1):
+        some = [s for s in people.learn if fold[s.person] != k]
+        found = _members(some, recipe, seed + 1 + k, stride, _share_of(progress, k))
+        if k < FOLDS:
+            own = live_windows([s for s in people.learn if fold[s.person] == k], _EVALUATION_STRIDE)
+            unseen.append(Unseen(members=found, seen=own, rows=rows(own)))
+    shares = _shares(unseen)
+    pairs = [(_blended(one.members, shares), one.rows, one.moves) for one in unseen]
+    return calibrated(_blended(found, shares), pairs)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Members:
+    """What is blended: a network, and lines (f + 1, 12) in mg/dL."""
+
+    network: Network
+    ridge: Array
+    lad: Array
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unseen:
+    """Windows of people, and members that have not learnt from them."""
+
+    members: Members
+    seen: Windows
+    rows: Rows
+
+    @property
+    def moves(self) -> Array:
+        """What came (n, 12), mg/dL from the newest value."""
+        return self.seen.target - self.seen.history[:, -1:]
+
+
+def _folds(found: Sequence[Segment], seed: int) -> dict[str, int]:
+    """Person -> which of FOLDS parts, as many of every source in each as can be."""
+    return {person: int(place * FOLDS) for person, place in _places({s.person for s in found}, seed + FOLDS).items()}
+
+
+def _share_of(progress: Progress | None, k: int) -> Progress | None:
+    return None if progress is None else lambda done: progress((k + done) / (FOLDS + 1))
+
+
+def _members(some: Sequence[Segment], recipe: Recipe, seed: int, stride: int, progress: Progress | None) -> Members:
+    learnt = rows(shortened(live_windows(some, stride), recipe.cut_share, seed))
     network = train(learnt, recipe, seed, progress=progress)
-    target = learnt.moves * unit(learnt.x)
-    ridge = fit_ridge(learnt.x, target, 100.0)
-    lad = fit_least_absolute(learnt, ridge, seed=seed)
-    seen = live_windows([*people.calibrate, *late], _EVALUATION_STRIDE)
-    held = rows(seen)
-    moves = seen.target - seen.history[:, -1:]
-    path = predict(network, held.x)[:, :PATH].reshape(len(held), HORIZON, len(QUANTILES))[:, :, MEDIAN] * unit(held.x)
-    members = {"network": path, "ridge": apply_lines(ridge, held.x), "lad": apply_lines(lad, held.x)}
-    shares = blend(members, moves, persistence(filled(seen.history)) - seen.history[:, -1:])
-    model = Model(
-        networks=(network,),
+    ridge = fit_ridge(learnt.x, learnt.moves * unit(learnt.x), 100.0)
+    return Members(network=network, ridge=ridge, lad=fit_least_absolute(learnt, ridge, seed=seed))
+
+
+def _shares(unseen: Sequence[Unseen]) -> dict[str, float]:
+    """How much of each member goes into the blend."""
+    paths: dict[str, list[Array]] = {"network": [], "ridge": [], "lad": []}
+    for one in unseen:
+        x = one.rows.x
+        quantiles = predict(one.members.network, x)[:, :PATH].reshape(len(x), HORIZON, len(QUANTILES))
+        paths["network"].append(quantiles[:, :, MEDIAN] * unit(x))
+        paths["ridge"].append(apply_lines(one.members.ridge, x))
+        paths["lad"].append(apply_lines(one.members.lad, x))
+    still = np.concatenate([persistence(filled(one.seen.history)) - one.seen.history[:, -1:] for one in unseen])
+    return blend(
+        {name: np.concatenate(own) for name, own in paths.items()}, np.concatenate([one.moves for one in unseen]), still
+    )
+
+
+def _blended(members: Members, shares: Mapping[str, float]) -> Model:
+    return Model(
+        networks=(members.network,),
         share=shares["network"],
-        lines=(np.float32(shares["ridge"]) * ridge + np.float32(shares["lad"]) * lad).astype(np.float32),
+        lines=(np.float32(shares["ridge"]) * members.ridge + np.float32(shares["lad"]) * members.lad).astype(
+            np.float32
+        ),
         margins=plain_margins(),
         risk_lines=plain_lines(),
+        ridge=members.ridge,
     )
-    return calibrated(model, held, moves)
 
 
-def calibrated(model: Model, held: Rows, moves_mg_dl: Array) -> Model:
-    """The model with margins and lines of the risks from rows that it has not learnt from."""
-    sure = replace(model, margins=margins(model, held.x, moves_mg_dl))
-    return replace(sure, risk_lines=fit_lines(sure.risk_inputs(held.x), held.happened))
+def calibrated(model: Model, unseen: Sequence[tuple[Model, Rows, Array]]) -> Model:
+    """The model with margins and lines of the risks from rows, and what came of them (n, 12) in mg/dL, each with a
+    model that has not learnt from them."""
+    plain = np.concatenate([one.moves(own.x, plain=True)[0] for one, own, _ in unseen])
+    found = margins(plain, np.concatenate([own.x for _, own, _ in unseen]), np.concatenate([m for _, _, m in unseen]))
+    asked = np.concatenate([replace(one, margins=found).risk_inputs(own.x) for one, own, _ in unseen])
+    lines = fit_lines(asked, np.concatenate([own.happened for _, own, _ in unseen]))
+    return replace(model, margins=found, risk_lines=lines)
 
 
 def counted(people: People) -> Mapping[str, dict[str, int]]:
-    """Source -> how many people learn, calibrate, judge, and how many points there are."""
+    """Source -> how many people learn, judge, and how many points there are."""
     out: dict[str, dict[str, int]] = {}
-    for group, some in (("learn", people.learn), ("calibrate", people.calibrate), ("judge", people.judge)):
+    for group, some in (("learn", people.learn), ("judge", people.judge)):
         for person in sorted({s.person for s in some}):
-            source = out.setdefault(
-                person.rpartition("/")[0] or "all", {"learn": 0, "calibrate": 0, "judge": 0, "points": 0}
-            )
+            source = out.setdefault(person.rpartition("/")[0] or "all", {"learn": 0, "judge": 0, "points": 0})
             source[group] += 1
             source["points"] += sum(len(s) for s in some if s.person == person)
     return out

@@ -17,7 +17,7 @@ from islet.forecast.network import MEDIAN, OUTPUTS, PATH, QUANTILES, Array, Netw
 from islet.forecast.risk import chances, inputs, plain_lines
 from islet.forecast.windows import HORIZON
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +25,7 @@ class Model:
     """The path is the networks' mean medians times `share`, plus `lines` (f + 1, 12) in mg/dL.
 
     margins (12, 5) in the row's unit are added to the quantiles; risk_lines (8, 6) make probabilities of risk.inputs.
+    ridge (f + 1, 12) in mg/dL is what forecasts alone where the rest does worse than if nothing moved.
     card: what it was trained on, how it did, under which licence; plain JSON.
     """
 
@@ -33,6 +34,7 @@ class Model:
     lines: Array
     margins: Array
     risk_lines: Array
+    ridge: Array
     card: dict[str, object] = field(default_factory=dict)
 
     def outputs(self, x: Array) -> Array:
@@ -82,6 +84,7 @@ def to_bytes(model: Model) -> bytes:
         "lines": model.lines,
         "margins": model.margins,
         "risk_lines": model.risk_lines,
+        "ridge": model.ridge,
         "card": np.frombuffer(json.dumps(model.card, sort_keys=True).encode(), np.uint8),
     }
     for k, network in enumerate(model.networks):
@@ -125,10 +128,15 @@ def _model(arrays: dict[str, np.ndarray]) -> Model:
         lines=arrays["lines"].astype(np.float32),
         margins=arrays["margins"].astype(np.float32),
         risk_lines=arrays["risk_lines"].astype(np.float32),
+        ridge=arrays["ridge"].astype(np.float32),
         card=json.loads(arrays["card"].tobytes()),
     )
     shapes = [n.weights[-1].shape for n in networks]
-    if not networks or shapes != [(WIDTH, OUTPUTS)] * count or model.lines.shape != (WIDTH + 1, HORIZON):
+    if (
+        not networks
+        or shapes != [(WIDTH, OUTPUTS)] * count
+        or {model.lines.shape, model.ridge.shape} != {(WIDTH + 1, HORIZON)}
+    ):
         raise BadInput(f"forecast model: made for other features ({shapes}); train it anew", reason="model")
     return model
 

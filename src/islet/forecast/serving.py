@@ -1,6 +1,7 @@
 """Forecasts as the engine's rules look at them: a model's quantiles and risks as whole numbers, column by column."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final
 
@@ -8,7 +9,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from islet.forecast.baselines import damped_slope
+from islet.forecast.baselines import ar2, damped_slope, persistence
 from islet.forecast.features import filled
 from islet.forecast.forecaster import Forecaster, Forecasts, Reason, reasons
 from islet.forecast.grid import STEP_MIN
@@ -19,8 +20,17 @@ from islet.model.ahead import AHEAD_MIN, COLUMNS, GLUCOSE_COLUMNS, QUANTILES_PER
 
 SHIPPED: Final = "pooled"
 """The network that comes with the package."""
-DAMPED_SLOPE: Final = "damped_slope"
-"""What serves where the model does worse than if nothing moved."""
+PERSISTENCE: Final = "persistence"
+"""Nothing moves: what every forecast has to beat."""
+RIDGE: Final = "ridge"
+"""The line through the network's features that was fitted beside it."""
+PATHS: Final[dict[str, Callable[[Array], Array]]] = {
+    "damped_slope": damped_slope,
+    "ar2": ar2,
+    PERSISTENCE: persistence,
+}
+SHADOWS: Final = (*PATHS, RIDGE)
+"""Simple calculations, of which the best serves where the network does worse than if nothing moved."""
 
 _TENTHS: Final = np.float32(10)
 _PERMILLE: Final = np.float32(1000)
@@ -45,13 +55,13 @@ class Network:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class DampedSlope:
-    """Serves the slope of the last 20 minutes, ever less of it; it knows no quantiles but the middle one, and no risks.
+class Shadow:
+    """Serves one of SHADOWS, by name; it knows no quantiles but the middle one, and no risks.
 
     To rules it says the middle one for each of the others, so that those that look at another still warn.
     """
 
-    name: str = DAMPED_SLOPE
+    name: str
 
     def forecast(self, history: Array, minute: Array, age_min: Array | None = None) -> Forecasts:
         """As `Forecaster.forecast`; the other quantiles and the risks are NaN."""
@@ -59,8 +69,10 @@ class DampedSlope:
         reason = reasons(history, np.zeros(n, np.float32) if age_min is None else age_min)
         quantiles = np.full((n, HORIZON, len(QUANTILES)), np.nan, np.float32)
         able = reason == Reason.FORECAST
-        if able.any():
-            quantiles[able, :, MEDIAN] = np.maximum(damped_slope(filled(history[able])), 0)
+        if able.any() and self.name == RIDGE:
+            quantiles[able, :, MEDIAN] = _ridge().forecast(history[able], minute[able]).quantiles[:, :, MEDIAN]
+        elif able.any():
+            quantiles[able, :, MEDIAN] = np.maximum(PATHS[self.name](filled(history[able])), 0)
         return Forecasts(
             quantiles=quantiles, risks=np.full((n, len(RISKS), len(RISK_STEPS)), np.nan, np.float32), reason=reason
         )
@@ -70,7 +82,7 @@ class DampedSlope:
         return columns(self.forecast(history, minute))
 
 
-Served = Network | DampedSlope
+Served = Network | Shadow
 
 
 class Choice(Struct, frozen=True, kw_only=True):
@@ -84,13 +96,20 @@ class Choice(Struct, frozen=True, kw_only=True):
 
 def served(model: str) -> Served:
     """The model of that name; the shipped one for a name that this version does not know."""
-    return DampedSlope() if model == DAMPED_SLOPE else shipped()
+    return Shadow(name=model) if model in SHADOWS else shipped()
 
 
 @cache
 def shipped() -> Network:
     """The model in the package, ready to serve."""
     return Network(name=SHIPPED, forecaster=Forecaster(model=shipped_model()))
+
+
+@cache
+def _ridge() -> Forecaster:
+    """The shipped model with its ridge alone for a path: row by row, as the network is worked out."""
+    model = shipped_model()
+    return Forecaster(model=replace(model, share=0.0, lines=model.ridge))
 
 
 def columns(found: Forecasts) -> NDArray[np.int32]:

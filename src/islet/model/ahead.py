@@ -45,5 +45,6 @@ class Foreteller(Protocol):
     def __call__(self, history: NDArray[np.float32], minute: NDArray[np.float32]) -> NDArray[np.int32]:
         """Tenths (n, len(COLUMNS)), UNKNOWN where nothing is foretold.
 
-        history (n, POINTS) mg/dL every STEP_MIN, the newest reading last, NaN unknown; minute (n,) of the local day.
+        history (n, POINTS) mg/dL every STEP_MIN, the newest reading last, NaN unknown; the newest is -inf or inf where
+        the sensor could only tell LOW or HIGH, from which nothing is foretold. minute (n,) of the local day.
         """

@@ -7,7 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from islet.forecast.drift import AHEAD_MIN, Errors
-from islet.forecast.serving import DAMPED_SLOPE, SHIPPED
+from islet.forecast.serving import SHADOWS, SHIPPED
 from islet.log.base import CursorMove, Log
 from islet.model.topics import Topic
 from islet.operations.workers import Worker
@@ -97,21 +97,21 @@ class WorkerCollector(Collector):
 
 
 class ForecastCollector(Collector):
-    """How far forecasts miss, by model and by how often sensors read, and which model serves."""
+    """How far forecasts miss, by model and sensor (its type, else how often it reads), and which model serves."""
 
     def __init__(self, errors: Callable[[], Errors], served: Callable[[], str]) -> None:
         self._errors, self._served = errors, served
 
     def collect(self) -> Iterator[Metric]:
-        labels = ["model", "interval_min"]
+        labels = ["model", "sensor"]
         sentence = f"Rolling mean absolute error {AHEAD_MIN} minutes ahead."
         error = GaugeMetricFamily("islet_forecast_error_mg_dl", sentence, labels=labels)
         weight = GaugeMetricFamily("islet_forecast_error_weight", "How many forecasts the error is of.", labels=labels)
         for one in self._errors().errors:
-            error.add_metric([one.model, str(one.interval_min)], one.mean_mg_dl)
-            weight.add_metric([one.model, str(one.interval_min)], one.weight)
+            error.add_metric([one.model, str(one.sensor)], one.mean_mg_dl)
+            weight.add_metric([one.model, str(one.sensor)], one.weight)
         served = GaugeMetricFamily("islet_forecast_served", "1 for the model that forecasts now.", labels=["model"])
-        for model in (SHIPPED, DAMPED_SLOPE):
+        for model in (SHIPPED, *SHADOWS):
             served.add_metric([model], float(model == self._served()))
         yield error
         yield weight

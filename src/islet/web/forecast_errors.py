@@ -20,15 +20,17 @@ def _(message: str) -> str:
 MODELS: Final = {
     "pooled": _("Pooled network"),
     "damped_slope": _("Damped slope"),
+    "ar2": _("Autoregression (AR2)"),
+    "ridge": _("Line through the last hours (ridge)"),
     "persistence": _("No change"),
 }
 
 
 class ErrorRow(Struct, frozen=True, kw_only=True):
-    """`error`: mean absolute error half an hour ahead, in the viewer's unit."""
+    """`error`: mean absolute error half an hour ahead, in the viewer's unit. `sensor`: its type, else how often it reads."""
 
     model: str
-    interval_min: int
+    sensor: str
     error: str
     count: int
 
@@ -55,7 +57,7 @@ def errors_shown(context: WebContext, unit: str) -> ShownErrors:
         rows=tuple(
             ErrorRow(
                 model=one.model,
-                interval_min=one.interval_min,
+                sensor=str(one.sensor),
                 error=f"{one.mean_mg_dl / per:.{decimals}f}",
                 count=round(one.weight),
             )

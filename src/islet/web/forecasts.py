@@ -73,10 +73,9 @@ def forecast_snapshot(context: WebContext, patient: str, time_zone: str) -> Fore
     if not len(series):
         return ForecastSnapshot(now_us=now_us, model=model.name, reason="no_reading")
     newest_us = int(series.time_us[-1])
+    history = histories(series.time_us[None], series.glucose_tenths[None], np.array([len(series)]))
     if series.range[-1]:
-        return ForecastSnapshot(now_us=now_us, model=model.name, reason="out_of_range", time_us=newest_us)
-    glucose = (series.glucose_tenths / 10).astype(np.float32)
-    history = histories(series.time_us[None], glucose[None], np.array([len(series)]))
+        history[0, -1] = np.inf * series.range[-1]  # as the engine says LOW and HIGH: nothing is foretold from them
     at = from_us(newest_us).astimezone(zone_or_utc(time_zone))
     minute = np.array([60 * at.hour + at.minute], np.float32)
     found = model.forecast(history, minute, np.array([(now_us - newest_us) / MINUTE_US], np.float32))

@@ -194,7 +194,7 @@ SCRIPTS: Final = {
     "forecast.risk_below": _("Chance of going below {line} {unit} within an hour: {percent} %."),
     "forecast.risk_above": _("Chance of going above {line} {unit} within an hour: {percent} %."),
     "forecast.not_for_dosing": _("Dosing decisions are not to be made from a forecast."),
-    "forecast.damped_slope": _("A simple calculation forecasts at present: the model has done worse than no forecast."),
+    "forecast.simple": _("A simple calculation forecasts at present: the model has done worse than no forecast."),
     "forecast.no_reading": _("No forecast: there is no reading yet."),
     "forecast.too_old": _("No forecast: the last reading is more than 10 minutes old."),
     "forecast.too_little_history": _("No forecast: half an hour of readings within the last hour is needed."),

@@ -63,7 +63,7 @@ export class Forecast {
       const risk = risks.find((one) => one.side === side && one.mg_dl === line && one.within_min === 60);
       if (risk) words.push(text(`forecast.risk_${side}`, { line: glucoseText(line * 10), unit, percent: percent(risk.percent) }));
     }
-    if (model === "damped_slope") words.push(text("forecast.damped_slope"));
+    if (model !== "pooled") words.push(text("forecast.simple"));
     return [...words, text("forecast.not_for_dosing")];
   }
 
