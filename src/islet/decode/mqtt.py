@@ -3,7 +3,7 @@
 Serves both ends: the front door and the agent that speaks as a device.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from islet.decode.mqtt_packets import (
     Connack,
@@ -28,6 +28,8 @@ MAX_PAYLOAD = 256 * 1024
 MAX_PACKET = MAX_PAYLOAD + 8 * 1024
 """A message with its topic and property bag."""
 
+_QOS_1 = 0x32  # the first byte of a PUBLISH with QoS 1, neither a duplicate nor to be retained
+
 
 class UnacceptableLevel(ProtocolError):
     """CONNECT asks for another version of MQTT; it is answered with CONNACK code 1 [MQTT-3.1.2-2]."""
@@ -41,19 +43,31 @@ class Parser:
     ([], [Pingreq()])
     """
 
+    __slots__ = ("_begins", "_limit", "_needed", "_rest", "_size", "_topic", "_topic_bytes")
+
     def __init__(self, limit: int = MAX_PACKET) -> None:
         self._limit = limit
         self._rest = bytearray()
         self._needed = 2
         self._topic = "/"
         self._topic_bytes = b"\x00\x01/"
+        self._begins = b""  # how the last packet that came alone began, up to its identifier,
+        self._size = -1  # and how long it was
 
-    def feed(self, data: bytes) -> Iterator[Packet]:
+    def feed(self, data: bytes) -> Iterable[Packet]:
         """The packets that `data` completes, in order; what is left over waits for the next call.
 
         Raises ProtocolError at the first malformed packet, after those before it were given; the connection must then
-        be closed. The iterator must be run to its end.
+        be closed. The packets must be gone through to the end.
         """
+        if len(data) == self._size and data.startswith(self._begins) and not self._rest:
+            at = len(self._begins)  # a device sends one reading after the other, mostly of one length
+            packet_id = data[at] << 8 | data[at + 1]
+            if packet_id:
+                return (Publish(self._topic, data[at + 2 :], 1, packet_id),)
+        return self._packets(data)
+
+    def _packets(self, data: bytes) -> Iterator[Packet]:
         if self._rest:
             self._rest += data
             if len(self._rest) < self._needed:
@@ -72,7 +86,10 @@ class Parser:
             if stop > size:
                 break
             if first >> 4 == 3:
-                yield self._publish(first, data, body, stop)
+                packet = self._publish(first, data, body, stop)
+                if first == _QOS_1 and stop - start == size:
+                    self._begins, self._size = data[: body + len(self._topic_bytes)], size
+                yield packet
             else:
                 yield _packet(first, data[body:stop])
             start = stop
@@ -114,6 +131,7 @@ class Parser:
             raise ProtocolError("MQTT: expected a topic name without wildcards")
         self._topic = topic
         self._topic_bytes = data[body : body + fields.at]
+        self._size = -1
 
 
 def _long_length(data: bytes | bytearray, start: int) -> tuple[int, int]:
