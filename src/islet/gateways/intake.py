@@ -66,7 +66,9 @@ class Intake:
 
     def offer_all(self, arrivals: Sequence[Arrival], done: Done) -> bool:
         """Take arrivals that came together, of which one is told once: all of them are durable, or none is."""
-        size = sum([len(arrival.payload) for arrival in arrivals]) + _BYTES_PER_ARRIVAL * len(arrivals)
+        size = _BYTES_PER_ARRIVAL * len(arrivals)
+        for arrival in arrivals:  # mostly one
+            size += len(arrival.payload)
         self._pending.append((arrivals, size, done))
         self.outstanding += len(arrivals)
         self._bytes += size
