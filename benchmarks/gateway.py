@@ -36,6 +36,7 @@ from islet.log.sqlite import SqliteLog
 from islet.model.people import Device
 from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
+from islet.operations import garbage
 from islet.operations.logs import configure
 from islet.settings import Settings
 from islet.store.registry import SqliteRegistry
@@ -189,6 +190,7 @@ async def _serve(directory: Path) -> None:
     writer = GroupCommit(log, _now, wait_s=Settings().commit_wait_ms / 1000)
     intake = Intake(writer, asyncio.get_running_loop().call_soon_threadsafe, future_us=5 * MINUTE_US)
     server = MqttServer(intake, Authenticator(registry, HUB, _now))
+    garbage.rarely()
     print(await server.listen("127.0.0.1", 0), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     await server.stop()
