@@ -22,6 +22,7 @@ from islet.decode.mqtt_packets import (
     ACCEPTED,
     IDENTIFIER_REJECTED,
     NOT_AUTHORISED,
+    PUBACK,
     UNACCEPTABLE_LEVEL,
     UNAVAILABLE,
     Connack,
@@ -88,6 +89,7 @@ class Connection(asyncio.Protocol):
         self._topic = ""
         self._telemetry_topic = _NO_TOPIC
         self._properties = NO_PROPERTIES
+        self._is_telemetry = False  # the last PUBLISH was
         self._arrived: list[Arrival] = []  # in what was received last, not yet offered
         self._acks = b""  # to go out with the next commit
         self._in_flight = 0
@@ -118,6 +120,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard_s = self._loop.time()
+        if self._is_telemetry and (at := self._parser.again(data)):
+            device = self.device
+            self._arrived.append(Arrival(device.id, device.patient, data[at + 2 :], self._properties))
+            self._acks += PUBACK + data[at : at + 2]
+            self._offer()
+            return
         try:
             for packet in self._parser.feed(data):
                 if type(packet) is Publish and self._identity is not None:
@@ -217,6 +225,7 @@ class Connection(asyncio.Protocol):
     def _take_publish(self, packet: Publish) -> None:
         """The parser gives the very same text again while the topic stays, so most messages need no look at it."""
         if packet.topic is not self._topic:
+            self._is_telemetry = False
             if packet.topic.startswith(("$iothub/", "$dps/")):
                 self._session.take_request(packet)
                 if packet.packet_id:
@@ -224,6 +233,7 @@ class Connection(asyncio.Protocol):
                 return
             self._properties = _properties(packet.topic, self._telemetry_topic)
             self._topic = packet.topic
+        self._is_telemetry = True
         device = self.device
         self._arrived.append(Arrival(device.id, device.patient, packet.payload, self._properties))
         if packet.packet_id:
