@@ -93,6 +93,24 @@ def test_when_much_comes_what_comes_in_the_pause_is_one_group() -> None:
     assert told == [None] * 20
 
 
+@pytest.mark.parametrize(("rows", "waits"), [(31, False), (32, True)])
+def test_the_pause_after_a_group_of_few_rows_is_a_third_shorter(
+    monkeypatch: pytest.MonkeyPatch, rows: int, waits: bool
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr("islet.log.group_commit.monotonic", lambda: now_s)
+    writer, told = GroupCommit(MemoryLog(), lambda: 1, wait_s=3600.0), list[Exception | None]()
+    for minute in range(2):
+        writer.commit([append(reading("anna", minute))])
+    writer.commit([append(*(reading("anna", minute) for minute in range(rows)))])
+    now_s = 2400.0
+    writer.submit([append(reading("bert", 1))], done=told.append)
+    writer.commit([append(reading("carl", 1))], urgent=True)
+    assert told == ([] if waits else [None])
+    writer.close()
+    assert told == [None]
+
+
 def test_what_is_urgent_does_not_wait_for_the_end_of_the_pause_nor_take_the_rest_along() -> None:
     log = HeldLog()
     log.go.release(100)
