@@ -146,6 +146,31 @@ def test_a_source_is_asked_when_it_wakes_the_writer_and_told_afterwards() -> Non
     writer.close()
 
 
+def test_plenty_ends_the_pause_once() -> None:
+    log = MemoryLog()
+    writer = GroupCommit(log, lambda: 1, wait_s=3600.0)
+    for minute in range(3):
+        writer.commit([append(reading("anna", minute))])
+    told, pending = threading.Semaphore(0), list[Append]()
+
+    def source(now_us: int) -> tuple[Commit, Done] | None:
+        return (commit(now_us, pending.pop()), lambda error: told.release()) if pending else None
+
+    writer.add_source(source)
+    pending.append(append(reading("bert", 1)))
+    writer.wake()
+    writer.commit([append(reading("carl", 1))], urgent=True)
+    assert not told.acquire(blocking=False)
+    writer.wake(plenty=True)
+    assert told.acquire(timeout=30.0)
+    pending.append(append(reading("bert", 2)))
+    writer.wake()
+    writer.commit([append(reading("carl", 2))], urgent=True)
+    assert not told.acquire(blocking=False)
+    writer.close()
+    assert told.acquire(blocking=False)
+
+
 def test_what_comes_just_after_its_source_was_asked_is_in_the_next_round() -> None:
     log = MemoryLog()
     writer = GroupCommit(log, lambda: 1, wait_s=0.0)

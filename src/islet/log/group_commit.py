@@ -54,7 +54,7 @@ class GroupCommit:
         self._submitted: list[_Submitted] = []
         self._urgent: list[_Submitted] = []
         self._woken = threading.Condition()
-        self._has_work = False
+        self._has_work = self._has_plenty = False
         self._due_at = -math.inf  # the earliest start of the next group, by the monotonic clock
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
@@ -64,11 +64,15 @@ class GroupCommit:
         """Ask `source` in each round from now on."""
         self._sources.append(source)
 
-    def wake(self) -> None:
-        """A source has something. Cheap; from any thread, after the thing was put there."""
-        if not self._has_work:  # if it has, the coming round asks the sources later than this
+    def wake(self, *, plenty: bool = False) -> None:
+        """A source has something; `plenty`: so much that waiting for more saves nothing.
+
+        Cheap; from any thread, after the thing was put there.
+        """
+        if plenty or not self._has_work:  # if it has, the coming round asks the sources later than this
             with self._woken:
                 self._has_work = True
+                self._has_plenty = self._has_plenty or plenty
                 self._woken.notify()
 
     def commit(
@@ -130,16 +134,20 @@ class GroupCommit:
     def _wait_for_work(self) -> bool:
         with self._woken:
             self._woken.wait_for(lambda: self._has_work)
-            self._woken.wait_for(lambda: self._urgent or self._closing.is_set(), max(0.0, self._due_at - monotonic()))
+            self._woken.wait_for(self._must_go_on, max(0.0, self._due_at - monotonic()))
         return not self._closing.is_set()
+
+    def _must_go_on(self) -> bool:
+        """Whether the pause ends now, or something in it cannot wait."""
+        return bool(self._urgent) or self._has_plenty or self._closing.is_set()
 
     def _round(self) -> bool:
         """Commit what is pending now, in the pause only what is urgent; whether there was anything."""
-        in_pause = monotonic() < self._due_at and not self._closing.is_set()
         with self._woken:
+            in_pause = monotonic() < self._due_at and not self._has_plenty and not self._closing.is_set()
             submitted, self._urgent = self._urgent, []
             if not in_pause:
-                self._has_work = False
+                self._has_work = self._has_plenty = False
                 submitted, self._submitted = self._submitted + submitted, []
         now_us = self._now()
         sources = [] if in_pause else self._sources
@@ -155,7 +163,7 @@ class GroupCommit:
         self.last_duration_s = ended - started
         if not in_pause:
             pause_s = self._wait_s * (_AFTER_FEW if self.rows - rows < _FEW_ROWS else 1)
-            paused_until = max(self._due_at + self.last_duration_s, ended - (_AT_ONCE - 1) * pause_s)
+            paused_until = max(min(self._due_at, started) + self.last_duration_s, ended - (_AT_ONCE - 1) * pause_s)
             self._due_at = paused_until + pause_s
         for (_, done), error in zip(group, errors, strict=True):
             _tell(done, error)
