@@ -4,6 +4,7 @@ What services send to the device is its session's (`mqtt_session`).
 """
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Protocol, cast
 
@@ -122,9 +123,8 @@ class Connection(asyncio.Protocol):
         self._heard_s = self._loop.time()
         if self._is_telemetry and (at := self._parser.again(data)):
             device = self.device
-            self._arrived.append(Arrival(device.id, device.patient, data[at + 2 :], self._properties))
             self._acks += PUBACK + data[at : at + 2]
-            self._offer()
+            self._offer((Arrival(device.id, device.patient, data[at + 2 :], self._properties),))
             return
         try:
             for packet in self._parser.feed(data):
@@ -139,8 +139,7 @@ class Connection(asyncio.Protocol):
         except ProtocolError as error:
             self.close(str(error))
         finally:
-            if self._arrived:
-                self._offer()
+            self._offer_arrived()
 
     # --- packets ---
 
@@ -239,10 +238,14 @@ class Connection(asyncio.Protocol):
         if packet.packet_id:
             self._acks += encode_puback(packet.packet_id)
 
-    def _offer(self) -> None:
+    def _offer_arrived(self) -> None:
+        if self._arrived:
+            arrived, self._arrived = self._arrived, []
+            self._offer(arrived)
+
+    def _offer(self, arrived: Sequence[Arrival]) -> None:
         """What came together is offered together, and acknowledged by one write."""
-        arrived, acks, count = self._arrived, self._acks, len(self._arrived)
-        self._arrived, self._acks = [], b""
+        count, acks, self._acks = len(arrived), self._acks, b""
         self._in_flight += count
         crowded = self._intake.offer_all(arrived, partial(self._committed, count, acks))
         if crowded or self._in_flight >= WINDOW:
@@ -308,8 +311,7 @@ class Connection(asyncio.Protocol):
         if self._is_closed:
             return
         self._is_closed = True
-        if self._arrived:  # came before the last will
-            self._offer()
+        self._offer_arrived()  # what came before the last will
         self._cancel(self._silence)
         self._cancel(self._expiry)
         self._session.end()
