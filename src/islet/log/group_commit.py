@@ -36,8 +36,8 @@ class GroupCommit:
 
     After a quiet time an entry is committed at once. When much comes, the writer pauses for `wait_s` after each group
     (a third less while groups are small) and takes together what came meanwhile: each group costs a sync, and wakes
-    everybody who follows the log. What is
-    urgent (the engine's alerts) does not wait for the end of the pause: it becomes a group without the rest.
+    everybody who follows the log. The pause ends when a source has plenty. What is urgent (the engine's alerts) does not
+    wait for its end: it becomes a group without the rest.
 
     Counters for the metrics: `groups` and `rows` that became durable, `failures` (commits that did not), and
     `last_duration_s`, the length of the last transaction. `failing`: whether the last one did not become durable.
