@@ -1,7 +1,9 @@
-"""How many readings a second the MQTT front door makes durable, beside a broker that keeps nothing on disk.
+"""How many readings a second the MQTT front door makes durable, beside a broker that keeps nothing on disk; and how
+long a PUBACK takes at a steady rate.
 
 `python -m benchmarks.gateway`: 1,000 devices, each waits for its PUBACK before it sends again. The server has one core,
-the load the other, in processes of their own; the same load then goes to mosquitto without persistence, in turns.
+the load the other, in processes of their own; the same load then goes to mosquitto without persistence, in turns. The
+processor time of each server stands beside its rate: it means the same on a machine that others use too.
 """
 
 import asyncio
@@ -13,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import uvloop
 
@@ -34,35 +37,71 @@ from islet.log.sqlite import SqliteLog
 from islet.model.people import Device
 from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
+from islet.operations import garbage
 from islet.operations.logs import configure
 from islet.settings import Settings
 from islet.store.registry import SqliteRegistry
 
 DEVICES = 1000
-SECONDS = 4.0
+SECONDS = float(os.environ.get("ISLET_BENCH_SECONDS", "4"))
 ROUNDS = 3
+PACE_PER_S = 2000
+MOST_P99_MS = 10.0
+_TICK_S = 0.001
+_PEER = "mosquitto, nothing on disk"
 HUB = "hub.example"
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="  # of this run's devices only; opens nothing else
 SERVER_CORE, LOAD_CORE = 0, 1
 
 
+class Listening(NamedTuple):
+    """A server that is ready."""
+
+    port: int
+    pid: int
+
+
+class Pushed(NamedTuple):
+    """What a server did while each device waited for its PUBACK only."""
+
+    per_s: float
+    server_us: float  # of processor time for each message
+
+
 def main() -> None:
-    rates: list[tuple[float, float]] = []
+    rounds: list[tuple[Pushed, Pushed]] = []
     with contextlib.ExitStack() as stack:
-        port = stack.enter_context(_front_door())
-        peer_port = stack.enter_context(_mosquitto())
+        door = stack.enter_context(_front_door())
+        peer = stack.enter_context(_mosquitto())
         for _ in range(ROUNDS):
-            rates.append((_load(port), _load(peer_port) if peer_port else 0.0))
-    rates.sort(key=lambda pair: pair[0] / pair[1] if pair[1] else pair[0])
-    rate, peer_rate = rates[len(rates) // 2]  # the round of the median ratio: both under the same conditions
+            rounds.append((_push(door), _push(peer) if peer else Pushed(0.0, 0.0)))
+        paced_ms = sorted((_pace(door) for _ in range(ROUNDS)), key=lambda pair: pair[1])[ROUNDS // 2]
+    rounds.sort(key=lambda pair: pair[0].per_s / pair[1].per_s if peer else pair[0].per_s)
+    own, other = rounds[len(rounds) // 2]  # the round of the median ratio: both under the same conditions
     figure(
         "durable MQTT readings, 1,000 connections, window 1",
-        rate,
+        own.per_s,
         "readings/s",
-        peer="mosquitto, nothing on disk" if peer_rate else None,
-        peer_value=peer_rate or None,
-        bar="at least 0.7 of mosquitto's rate" if peer_rate else None,
-        holds=rate >= 0.7 * peer_rate if peer_rate else None,
+        peer=_PEER if peer else None,
+        peer_value=other.per_s or None,
+        bar="at least 0.7 of mosquitto's rate" if peer else None,
+        holds=own.per_s >= 0.7 * other.per_s if peer else None,
+    )
+    figure(
+        "the server's processor time for each of them",
+        own.server_us,
+        "µs",
+        peer=_PEER if peer else None,
+        peer_value=other.server_us or None,
+    )
+    median_ms, p99_ms = paced_ms
+    figure(f"PUBACK at {PACE_PER_S:,} readings/s, half of all within", median_ms, "ms")
+    figure(
+        f"PUBACK at {PACE_PER_S:,} readings/s, p99",
+        p99_ms,
+        "ms",
+        bar=f"at most {MOST_P99_MS:g} ms",
+        holds=p99_ms <= MOST_P99_MS,
     )
     decoded = _decode_rate()
     figure(
@@ -88,15 +127,15 @@ def _timed_decode(arrivals: list[Arrival], now_us: int) -> float:
 
 
 @contextlib.contextmanager
-def _front_door() -> Iterator[int]:
-    """Its port. Afterwards checks that each reading that was acknowledged is in the log."""
+def _front_door() -> Iterator[Listening]:
+    """Where it listens. Afterwards checks that each reading that was acknowledged is in the log."""
     build = Path(__file__).resolve().parent.parent / "build"
     build.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=build) as directory:
         command = [sys.executable, "-m", "benchmarks.gateway", "server", directory]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdin is not None and server.stdout is not None
-            yield int(server.stdout.readline())
+            yield Listening(int(server.stdout.readline()), server.pid)
             server.stdin.close()
             accepted, in_log = map(int, server.stdout.readline().split())
     if in_log != accepted:
@@ -104,11 +143,11 @@ def _front_door() -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _mosquitto() -> Iterator[int]:
-    """Its port; 0 where it is not installed."""
+def _mosquitto() -> Iterator[Listening | None]:
+    """Where it listens; None where it is not installed."""
     program = shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin")
     if program is None:
-        yield 0
+        yield None
         return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -119,15 +158,24 @@ def _mosquitto() -> Iterator[int]:
         with subprocess.Popen([program, "-c", str(config)], stderr=subprocess.DEVNULL) as broker:
             os.sched_setaffinity(broker.pid, {SERVER_CORE})
             try:
-                yield port
+                yield Listening(port, broker.pid)
             finally:
                 broker.terminate()
 
 
-def _load(port: int) -> float:
-    """Acknowledged readings a second."""
-    command = [sys.executable, "-m", "benchmarks.gateway", "load", str(port)]
-    return float(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+def _push(server: Listening) -> Pushed:
+    return Pushed(*_load("push", server))
+
+
+def _pace(server: Listening) -> tuple[float, float]:
+    """How long a PUBACK takes, in ms: the median and p99."""
+    median_ms, p99_ms = _load("pace", server)
+    return median_ms, p99_ms
+
+
+def _load(kind: str, server: Listening) -> list[float]:
+    command = [sys.executable, "-m", "benchmarks.gateway", kind, str(server.port), str(server.pid)]
+    return [*map(float, subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split())]
 
 
 # --- the server's process ---
@@ -143,6 +191,7 @@ async def _serve(directory: Path) -> None:
     writer = GroupCommit(log, _now, wait_s=Settings().commit_wait_ms / 1000)
     intake = Intake(writer, asyncio.get_running_loop().call_soon_threadsafe, future_us=5 * MINUTE_US)
     server = MqttServer(intake, Authenticator(registry, HUB, _now))
+    garbage.rarely()
     print(await server.listen("127.0.0.1", 0), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     await server.stop()
@@ -183,25 +232,24 @@ class _Device(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         for packet in self._parser.feed(data):
             if isinstance(packet, Puback):
-                self._load.acknowledged += 1
-                self.send()
+                self._load.acknowledged(self)
             else:
                 assert packet == Connack(0)
                 self._load.connected_one()
 
     def send(self) -> None:
-        if not self._load.over:
-            self._next = self._next % 60_000 + 1
-            self._transport.write(self._head + self._next.to_bytes(2, "big") + self._load.payloads[self._next])
+        self._next = self._next % 60_000 + 1
+        self._transport.write(self._head + self._next.to_bytes(2, "big") + self._load.payloads[self._next])
 
 
 class _Load:
-    """All devices of the run."""
+    """All devices of a run: each sends again when it is told of the last one."""
 
     def __init__(self) -> None:
         self.payloads = [_payload(number) for number in range(60_001)]
-        self.acknowledged = 0
+        self.devices: list[_Device] = []
         self.over = False
+        self._count = 0
         self._connected = 0
         self._all_connected = asyncio.Event()
 
@@ -210,23 +258,66 @@ class _Load:
         if self._connected == DEVICES:
             self._all_connected.set()
 
-    async def run(self, port: int) -> None:
-        """Print how many are acknowledged in a second, once it has been running for a moment."""
+    def acknowledged(self, device: _Device) -> None:
+        self._count += 1
+        if not self.over:
+            device.send()
+
+    async def connect(self, port: int) -> None:
         os.sched_setaffinity(0, {LOAD_CORE})
         loop = asyncio.get_running_loop()
-        devices = []
         for number in range(DEVICES):
             _, device = await loop.create_connection(lambda number=number: _Device(self, number), "127.0.0.1", port)  # type: ignore[misc]
-            devices.append(device)
+            self.devices.append(device)
         await self._all_connected.wait()
-        for device in devices:
+
+    async def run(self, server: Listening) -> None:
+        """Print how many are acknowledged in a second, once it has been running for a moment, and what each costs."""
+        await self.connect(server.port)
+        for device in self.devices:
             device.send()
         await asyncio.sleep(0.5)
-        before, began = self.acknowledged, time.perf_counter()
+        before, used_s, began = self._count, _used_s(server.pid), time.perf_counter()
         await asyncio.sleep(SECONDS)
-        rate = (self.acknowledged - before) / (time.perf_counter() - began)
+        count, used_s, lasted_s = self._count - before, _used_s(server.pid) - used_s, time.perf_counter() - began
         self.over = True
-        print(rate)
+        print(count / lasted_s, 1e6 * used_s / count)
+
+
+class _PacedLoad(_Load):
+    """Devices that send in turn, at a steady rate; a PUBACK's time runs from the instant its reading was sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._idle: deque[_Device] = deque()
+        self._sent_s: dict[_Device, float] = {}
+        self._took_s: list[float] = []
+
+    def acknowledged(self, device: _Device) -> None:
+        self._took_s.append(time.perf_counter() - self._sent_s.pop(device))
+        self._idle.append(device)
+
+    async def run(self, server: Listening) -> None:
+        """Print the median and p99, in ms, after a moment."""
+        await self.connect(server.port)
+        self._idle.extend(self.devices)
+        began, warm = time.perf_counter(), PACE_PER_S // 2
+        for number in range(warm + round(SECONDS * PACE_PER_S)):
+            while (left_s := began + number / PACE_PER_S - time.perf_counter()) > 0:
+                await asyncio.sleep(max(left_s, _TICK_S))
+            device = self._idle.popleft()
+            self._sent_s[device] = time.perf_counter()
+            device.send()
+        while self._sent_s:
+            await asyncio.sleep(_TICK_S)
+        took_ms = [1000 * took_s for took_s in sorted(self._took_s[warm:])]
+        print(took_ms[len(took_ms) // 2], took_ms[len(took_ms) * 99 // 100])
+
+
+def _used_s(pid: int) -> float:
+    """Processor time of a process, all its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 _BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(days=5)
@@ -244,7 +335,9 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["server", directory]:
             uvloop.run(_serve(Path(directory)))
-        case ["load", port]:
-            uvloop.run(_Load().run(int(port)))
+        case ["push", port, pid]:
+            uvloop.run(_Load().run(Listening(int(port), int(pid))))
+        case ["pace", port, pid]:
+            uvloop.run(_PacedLoad().run(Listening(int(port), int(pid))))
         case _:
             main()

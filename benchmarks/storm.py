@@ -35,6 +35,7 @@ from islet.model.events import Reading
 from islet.model.people import Device
 from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
+from islet.operations import garbage
 from islet.operations.logs import configure
 from islet.settings import Settings
 from islet.store.devices import SqliteDevices
@@ -89,6 +90,7 @@ async def _serve(directory: Path) -> None:
     server = MqttServer(intake, authenticator, exchange)
     tls = server_ssl_context(certificates)
     take_client_certificates(tls, authenticator)
+    garbage.rarely()
     print(await server.listen("127.0.0.1", 0, tls), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     await server.stop()

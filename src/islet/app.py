@@ -31,7 +31,7 @@ from islet.log.keys import data_key
 from islet.model.time import DAY_US, MINUTE_US
 from islet.model.topics import Topic
 from islet.opened import opened_devices, opened_log, opened_registry, opened_store
-from islet.operations import logs
+from islet.operations import garbage, logs
 from islet.operations.locks import only_one
 from islet.operations.metrics import CountsCollector, ForecastCollector, LogCollector, Metrics, WorkerCollector
 from islet.operations.routes import routes as operations_routes
@@ -304,4 +304,5 @@ def run_until_signal(platform: Platform, beside: Callable[[], Coroutine[None, No
             loop.add_signal_handler(number, platform.stop)
         await platform.run(beside)
 
+    garbage.rarely()
     uvloop.run(run())

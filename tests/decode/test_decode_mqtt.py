@@ -1,5 +1,7 @@
 """The MQTT codec: expected bytes are from the OASIS MQTT 3.1.1 specification's own figures, or written out by hand."""
 
+from itertools import accumulate
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,12 +63,16 @@ def parse(data: bytes) -> list[Packet]:
 
 def parse_in_pieces(data: bytes, cuts: list[int]) -> tuple[list[Packet], bool]:
     """The packets, and whether it ended with a ProtocolError."""
-    parser, packets, start = Parser(), [], 0
+    parser, packets, topic, start = Parser(), list[Packet](), "", 0
     try:
         for stop in [*sorted(cuts), len(data)]:
-            for packet in parser.feed(data[start:stop]):
+            piece, start = data[start:stop], stop
+            if at := parser.again(piece):
+                packets.append(Publish(topic, piece[at + 2 :], 1, int.from_bytes(piece[at : at + 2], "big")))
+                continue
+            for packet in parser.feed(piece):
                 packets.append(packet)
-            start = stop
+                topic = packet.topic if isinstance(packet, Publish) else topic
     except ProtocolError:
         return packets, True
     return packets, False
@@ -126,6 +132,32 @@ def test_packets_before_a_malformed_one_are_given_first() -> None:
 def test_a_device_may_change_its_topic_between_messages() -> None:
     packets: list[Packet] = [Publish(topic, b"x") for topic in ("a", "ab", "a", "b", "b")]
     assert parse(b"".join(map(encode, packets))) == packets
+
+
+PUBLISHES = st.builds(
+    Publish,
+    topic=st.sampled_from(["a", "b", "ab"]),
+    payload=st.binary(max_size=2),
+    qos=st.just(1),
+    packet_id=st.integers(1, 3),
+    retain=st.booleans(),
+    dup=st.booleans(),
+)
+
+
+@given(packets=st.lists(PUBLISHES, max_size=12), cuts=st.lists(st.integers(0, 120), max_size=3))
+@settings(deadline=None, max_examples=200)
+def test_packets_that_come_alone_are_read_as_all_others(packets: list[Publish], cuts: list[int]) -> None:
+    """Those that begin as the one before are known by that."""
+    parts = list(map(encode, packets))
+    ends = list(accumulate(map(len, parts), initial=0))
+    stream = b"".join(parts)
+    assert parse_in_pieces(stream, sorted({*ends, *(cut % (len(stream) + 1) for cut in cuts)})) == (packets, False)
+
+
+def test_a_packet_identifier_of_0_is_refused_behind_a_packet_that_began_alike() -> None:
+    good = encode(Publish("a", b"x", 1, 1))
+    assert parse_in_pieces(good + good[:-3] + b"\x00\x00x", [len(good)]) == ([Publish("a", b"x", 1, 1)], True)
 
 
 @pytest.mark.parametrize(

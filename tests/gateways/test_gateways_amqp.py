@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from random import Random
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -126,22 +127,25 @@ async def test_a_batch_of_which_the_log_could_not_take_one_is_released(door: Doo
         assert await peer.send_raw(EVENTS, batch(event(100), event(110))) == RELEASED
 
 
-@pytest.mark.parametrize(("second", "outcome"), [(None, ACCEPTED), (OSError("disk full"), RELEASED)])
-def test_a_batch_that_is_committed_in_parts_ends_with_the_last(second: Exception | None, outcome: int) -> None:
-    told, ended = list[Done](), list[int]()
+@pytest.mark.parametrize(("error", "outcome"), [(None, ACCEPTED), (OSError("disk full"), RELEASED)])
+def test_a_batch_is_offered_as_one_and_holds_its_link_while_the_log_is_crowded(
+    error: Exception | None, outcome: int
+) -> None:
+    offered, happened = list[tuple[int, Done]](), list[object]()
 
-    class Parts:
-        def offer(self, _: Arrival, done: Done) -> bool:
-            told.append(done)
-            return False
+    class Crowded:
+        def offer_all(self, arrivals: Sequence[Arrival], done: Done) -> bool:
+            offered.append((len(arrivals), done))
+            return True
 
-    telemetry = Telemetry(*(cast(Any, one) for one in (None, None, None, Parts())))
-    telemetry.end = lambda _, state, __=None: ended.append(int(state))  # type: ignore[method-assign, assignment]
+    line = SimpleNamespace(hold=lambda: happened.append("held"), let_go=lambda: happened.append("let go"))
+    telemetry = Telemetry(*(cast(Any, one) for one in (None, line, None, Crowded())))
+    telemetry.end = lambda _, state, __=None: happened.append(int(state))  # type: ignore[method-assign, assignment]
     telemetry.offer([Arrival("cgm-1", "p-1", b"")] * 2, cast(Any, None))
-    told[0](None)
-    assert ended == []
-    told[1](second)
-    assert ended == [outcome]
+    [(together, done)] = offered
+    assert (together, happened) == (2, ["held"])
+    done(error)
+    assert happened == ["held", "let go", outcome]
 
 
 async def test_a_batch_with_a_message_that_is_none_is_rejected_whole(door: Door, amqp: int) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 
 from islet.decode.telemetry import Arrival
+from islet.gateways.intake import Intake
 from islet.model.topics import Topic
 from tests.gateways.door import Door, reading
 
@@ -48,6 +49,23 @@ async def test_crowded_means_that_more_waits_than_should_be_in_memory(door: Door
         small.log.gate.set()
         await small.intake.settled()
         assert not small.intake.crowded
+
+
+def test_the_writer_is_woken_once_for_each_group_and_told_of_plenty() -> None:
+    woken: list[bool] = []
+
+    class Writer:
+        def add_source(self, source: object) -> None: ...
+
+        def wake(self, *, plenty: bool = False) -> None:
+            woken.append(plenty)
+
+    intake = Intake(Writer(), lambda *_: None, future_us=0)
+    for number in range(2):
+        for _ in range(300):
+            intake.offer(Arrival("cgm-1", "p-1", b"?"), lambda error: None)
+        assert woken == [False, True] * (number + 1)
+        assert intake.drain(0) is not None
 
 
 async def test_settled_returns_at_once_when_nothing_is_under_way(door: Door) -> None:

@@ -55,7 +55,7 @@ def test_sorted_segments_give_back_every_bit_in_the_order_of_the_offsets(
 
 
 def test_few_rows_are_stored_without_zstd_and_many_with_it() -> None:
-    for count, expected in ((3, Format.SMALL), (1_000, Format.PLAIN)):
+    for count, expected in ((3, Format.SMALL), (4_000, Format.PLAIN)):
         batch = readings_batch([reading("anna", minute, 40 + minute % 360) for minute in range(count)])
         format, blob = encode(batch)
         assert format == expected

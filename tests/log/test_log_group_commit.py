@@ -93,6 +93,24 @@ def test_when_much_comes_what_comes_in_the_pause_is_one_group() -> None:
     assert told == [None] * 20
 
 
+@pytest.mark.parametrize(("rows", "waits"), [(31, False), (32, True)])
+def test_the_pause_after_a_group_of_few_rows_is_a_third_shorter(
+    monkeypatch: pytest.MonkeyPatch, rows: int, waits: bool
+) -> None:
+    now_s = 0.0
+    monkeypatch.setattr("islet.log.group_commit.monotonic", lambda: now_s)
+    writer, told = GroupCommit(MemoryLog(), lambda: 1, wait_s=3600.0), list[Exception | None]()
+    for minute in range(2):
+        writer.commit([append(reading("anna", minute))])
+    writer.commit([append(*(reading("anna", minute) for minute in range(rows)))])
+    now_s = 2400.0
+    writer.submit([append(reading("bert", 1))], done=told.append)
+    writer.commit([append(reading("carl", 1))], urgent=True)
+    assert told == ([] if waits else [None])
+    writer.close()
+    assert told == [None]
+
+
 def test_what_is_urgent_does_not_wait_for_the_end_of_the_pause_nor_take_the_rest_along() -> None:
     log = HeldLog()
     log.go.release(100)
@@ -126,6 +144,31 @@ def test_a_source_is_asked_when_it_wakes_the_writer_and_told_afterwards() -> Non
     assert told.wait(30.0)
     assert entries(log)[0] == [(*reading("anna", 1), 7)]
     writer.close()
+
+
+def test_plenty_ends_the_pause_once() -> None:
+    log = MemoryLog()
+    writer = GroupCommit(log, lambda: 1, wait_s=3600.0)
+    for minute in range(3):
+        writer.commit([append(reading("anna", minute))])
+    told, pending = threading.Semaphore(0), list[Append]()
+
+    def source(now_us: int) -> tuple[Commit, Done] | None:
+        return (commit(now_us, pending.pop()), lambda error: told.release()) if pending else None
+
+    writer.add_source(source)
+    pending.append(append(reading("bert", 1)))
+    writer.wake()
+    writer.commit([append(reading("carl", 1))], urgent=True)
+    assert not told.acquire(blocking=False)
+    writer.wake(plenty=True)
+    assert told.acquire(timeout=30.0)
+    pending.append(append(reading("bert", 2)))
+    writer.wake()
+    writer.commit([append(reading("carl", 2))], urgent=True)
+    assert not told.acquire(blocking=False)
+    writer.close()
+    assert told.acquire(blocking=False)
 
 
 def test_what_comes_just_after_its_source_was_asked_is_in_the_next_round() -> None:

@@ -100,6 +100,9 @@ class Disconnect(Struct, frozen=True):
     """3.14: the client goes on purpose; its will is forgotten."""
 
 
+PUBACK = b"\x40\x02"
+"""What stands before the two bytes of the packet identifier."""
+
 Packet = (
     Connect | Connack | Publish | Puback | Subscribe | Suback | Unsubscribe | Unsuback | Pingreq | Pingresp | Disconnect
 )
@@ -115,7 +118,7 @@ def encode(packet: Packet) -> bytes:
 
 def encode_puback(packet_id: int) -> bytes:
     """The same as `encode(Puback(packet_id))`, for the hot path."""
-    return b"\x40\x02" + packet_id.to_bytes(2, "big")
+    return PUBACK + packet_id.to_bytes(2, "big")
 
 
 def _packet(first: int, body: bytes) -> bytes:

@@ -58,21 +58,15 @@ class Telemetry(Incoming):
         return Arrival(device.id, device.patient, body, read_properties(message))
 
     def offer(self, arrivals: Sequence[Arrival], delivery: Delivery) -> None:
-        """Accepted when all of them are in the log, released when one could not be put there."""
-        held, left, failed = False, len(arrivals), False
+        """Accepted when all of them are in the log, released when they could not be put there."""
+        held = False
 
         def done(error: Exception | None) -> None:
-            nonlocal left, failed
-            left, failed = left - 1, failed or error is not None
-            if not left:
-                if held:
-                    self.line.let_go()
-                self.end(delivery, Delivery.RELEASED if failed else Delivery.ACCEPTED)
+            if held:
+                self.line.let_go()
+            self.end(delivery, Delivery.ACCEPTED if error is None else Delivery.RELEASED)
 
-        crowded = False
-        for arrival in arrivals:
-            crowded = self._intake.offer(arrival, done) or crowded
-        if crowded and left:
+        if self._intake.offer_all(arrivals, done):
             held = True
             self.line.hold()
 

@@ -25,6 +25,10 @@ CallSoon = Callable[..., Any]
 CROWDED_BYTES = 64 * 1024 * 1024
 _BYTES_PER_ARRIVAL = 200  # what a message costs beside its payload, about
 
+_PLENTY = 256
+"""Offers that are a group without more: what a group costs by itself is little beside what so many cost, and devices
+that wait for it could send meanwhile."""
+
 _Offer = tuple[Sequence[Arrival], int, Done]
 """What came together, how many bytes it holds in memory, who is told."""
 
@@ -36,7 +40,7 @@ class Writer(Protocol):
 
     def add_source(self, source: Callable[[int], tuple[Commit, Done] | None], /) -> None: ...
 
-    def wake(self) -> None: ...
+    def wake(self, *, plenty: bool = False) -> None: ...
 
 
 class Intake:
@@ -56,6 +60,7 @@ class Intake:
         self._future_us = future_us
         self._most_bytes = most_bytes
         self._bytes = 0
+        self._is_announced = False
         self._pending: deque[_Offer] = deque()  # its ends may be used from two threads
         self._waiting: list[asyncio.Future[None]] = []
         writer.add_source(self.drain)
@@ -66,11 +71,17 @@ class Intake:
 
     def offer_all(self, arrivals: Sequence[Arrival], done: Done) -> bool:
         """Take arrivals that came together, of which one is told once: all of them are durable, or none is."""
-        size = sum([len(arrival.payload) for arrival in arrivals]) + _BYTES_PER_ARRIVAL * len(arrivals)
+        size = _BYTES_PER_ARRIVAL * len(arrivals)
+        for arrival in arrivals:  # mostly one
+            size += len(arrival.payload)
         self._pending.append((arrivals, size, done))
         self.outstanding += len(arrivals)
         self._bytes += size
-        self._writer.wake()
+        if not self._is_announced:
+            self._is_announced = True
+            self._writer.wake()
+        elif len(self._pending) == _PLENTY:
+            self._writer.wake(plenty=True)
         return self._bytes > self._most_bytes
 
     @property
@@ -92,6 +103,7 @@ class Intake:
 
     def drain(self, now_us: int) -> tuple[Commit, Done] | None:
         """Everything that is pending, decoded; None when nothing is. Runs in the writer's thread (a `Source`)."""
+        self._is_announced = False  # what comes from here on may be left for the next group
         pending = [self._pending.popleft() for _ in range(len(self._pending))]
         if not pending:
             return None

@@ -4,7 +4,8 @@ What services send to the device is its session's (`mqtt_session`).
 """
 
 import asyncio
-from collections import deque
+from collections.abc import Sequence
+from functools import partial
 from typing import Protocol, cast
 
 import structlog
@@ -22,6 +23,7 @@ from islet.decode.mqtt_packets import (
     ACCEPTED,
     IDENTIFIER_REJECTED,
     NOT_AUTHORISED,
+    PUBACK,
     UNACCEPTABLE_LEVEL,
     UNAVAILABLE,
     Connack,
@@ -88,7 +90,10 @@ class Connection(asyncio.Protocol):
         self._topic = ""
         self._telemetry_topic = _NO_TOPIC
         self._properties = NO_PROPERTIES
-        self._pending: deque[int] = deque()
+        self._is_telemetry = False  # the last PUBLISH was
+        self._arrived: list[Arrival] = []  # in what was received last, not yet offered
+        self._acks = b""  # to go out with the next commit
+        self._in_flight = 0
         self._paused = self._choked = self._held = self._stopping = self._is_closed = False
         self._silence_s = LONGEST_SILENCE_S
         self._heard_s = 0.0
@@ -116,6 +121,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard_s = self._loop.time()
+        if self._is_telemetry and (at := self._parser.again(data)):
+            device = self.device
+            self._acks += PUBACK + data[at : at + 2]
+            self._offer((Arrival(device.id, device.patient, data[at + 2 :], self._properties),))
+            return
         try:
             for packet in self._parser.feed(data):
                 if type(packet) is Publish and self._identity is not None:
@@ -128,6 +138,8 @@ class Connection(asyncio.Protocol):
             self._refuse(UNACCEPTABLE_LEVEL, str(error))
         except ProtocolError as error:
             self.close(str(error))
+        finally:
+            self._offer_arrived()
 
     # --- packets ---
 
@@ -212,6 +224,7 @@ class Connection(asyncio.Protocol):
     def _take_publish(self, packet: Publish) -> None:
         """The parser gives the very same text again while the topic stays, so most messages need no look at it."""
         if packet.topic is not self._topic:
+            self._is_telemetry = False
             if packet.topic.startswith(("$iothub/", "$dps/")):
                 self._session.take_request(packet)
                 if packet.packet_id:
@@ -219,37 +232,48 @@ class Connection(asyncio.Protocol):
                 return
             self._properties = _properties(packet.topic, self._telemetry_topic)
             self._topic = packet.topic
+        self._is_telemetry = True
         device = self.device
-        self._pending.append(packet.packet_id)
-        arrival = Arrival(device.id, device.patient, packet.payload, self._properties)
-        crowded = self._intake.offer(arrival, self._committed)
-        if crowded or len(self._pending) >= WINDOW:
+        self._arrived.append(Arrival(device.id, device.patient, packet.payload, self._properties))
+        if packet.packet_id:
+            self._acks += encode_puback(packet.packet_id)
+
+    def _offer_arrived(self) -> None:
+        if self._arrived:
+            arrived, self._arrived = self._arrived, []
+            self._offer(arrived)
+
+    def _offer(self, arrived: Sequence[Arrival]) -> None:
+        """What came together is offered together, and acknowledged by one write."""
+        count, acks, self._acks = len(arrived), self._acks, b""
+        self._in_flight += count
+        crowded = self._intake.offer_all(arrived, partial(self._committed, count, acks))
+        if crowded or self._in_flight >= WINDOW:
             self._paused = True
             self._set_reading()
 
     # --- acknowledgements ---
 
     def _acknowledge_in_turn(self, packet_id: int) -> None:
-        """PUBACKs go out in the order of the PUBLISHes [MQTT-4.6.0-2]; a negative id is ready but not first."""
-        if self._pending:
-            self._pending.append(-packet_id)
+        """PUBACKs go out in the order of the PUBLISHes [MQTT-4.6.0-2]."""
+        if self._in_flight or self._arrived:
+            self._acks += encode_puback(packet_id)
         else:
             self._transport.write(encode_puback(packet_id))
 
-    def _committed(self, error: Exception | None) -> None:
-        """The oldest of the pending messages is in the log, or could not be put there."""
+    def _committed(self, count: int, acks: bytes, error: Exception | None) -> None:
+        """The oldest `count` messages in flight are in the log, or could not be put there."""
         if self._is_closed:
             return
         if error is not None:
             self.close("the log could not commit")
             return
-        pending = self._pending
-        packet_id = pending.popleft()
-        if packet_id:
-            self._transport.write(encode_puback(packet_id))
-        while pending and pending[0] < 0:
-            self._transport.write(encode_puback(-pending.popleft()))
-        if self._paused and len(pending) <= WINDOW // 2:
+        self._in_flight -= count
+        if not self._in_flight:
+            acks, self._acks = acks + self._acks, b""
+        if acks:
+            self._transport.write(acks)
+        if self._paused and self._in_flight <= WINDOW // 2:
             self._paused = False
             self._set_reading()
 
@@ -287,6 +311,7 @@ class Connection(asyncio.Protocol):
         if self._is_closed:
             return
         self._is_closed = True
+        self._offer_arrived()  # what came before the last will
         self._cancel(self._silence)
         self._cancel(self._expiry)
         self._session.end()
