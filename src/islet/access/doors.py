@@ -119,6 +119,7 @@ PROGRAMS: Final = [
     *_portal(
         Action.VIEW_PATIENT, "GET /api/patients/{id}/reports/{kind}", "GET /api/patients/{id}/forecast", about=True
     ),
+    *_portal(Action.VIEW_PATIENT, "GET /api/patients/{id}/on-board", "GET /api/patients/{id}/hba1c", about=True),
     *_portal(Action.ACKNOWLEDGE, "POST /api/alerts/{id}/acknowledge", "POST /api/alerts/{id}/snooze", about=True),
     *_portal(Action.VIEW_MASKED, "GET /api/research/patients", "GET /api/research/patients/{pseudonym}/series"),
     *_portal(Action.CONSUME_LOG, "GET /api/log/{topic}", "GET /api/log/{topic}/stream"),

@@ -176,8 +176,8 @@ class Found(Struct, frozen=True, kw_only=True):
     clinician: bool = False
 
 
-class SevenDay(Struct, frozen=True, kw_only=True):
-    """A report of a week or two."""
+class Report(Struct, frozen=True, kw_only=True):
+    """What every report says: of whom, by which goals, of which days, how much there is, and the measures of all of it."""
 
     id: str
     label: str
@@ -189,13 +189,18 @@ class SevenDay(Struct, frozen=True, kw_only=True):
     bands: tuple[Band, ...]
     goals: tuple[Goal, ...]
     glucose: Glucose
+    found: tuple[Found, ...] = ()
+
+
+class SevenDay(Report, frozen=True, kw_only=True):
+    """A report of a week or two."""
+
     profile: tuple[Hour, ...]
     parts: tuple[DayPart, ...]
     episodes: tuple[Episode, ...]
     days: tuple[Day, ...]
     before: Before | None
     labs: tuple[Lab, ...]
-    found: tuple[Found, ...] = ()
 
 
 class Window(Struct, frozen=True, kw_only=True):
@@ -225,21 +230,10 @@ class LabGap(Struct, frozen=True, kw_only=True):
     gap: float | None
 
 
-class Programme(Struct, frozen=True, kw_only=True):
+class Programme(Report, frozen=True, kw_only=True):
     """A report of three months. rolling: a window a day; phases: thirty days each, the oldest first."""
 
-    id: str
-    label: str
-    target: str
-    low_mg_dl: float
-    high_mg_dl: float
-    period: Period
-    sufficiency: Sufficiency
-    bands: tuple[Band, ...]
-    goals: tuple[Goal, ...]
-    glucose: Glucose
     rolling: tuple[Window, ...]
     windows: tuple[Window, ...]
     phases: tuple[Window, ...]
     labs: tuple[LabGap, ...]
-    found: tuple[Found, ...] = ()

@@ -3,20 +3,18 @@
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
-
-from babel.support import NullTranslations
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from islet.reports import texts
 from islet.reports.charts.bands import bands_picture, days_picture
 from islet.reports.charts.day import day_picture, days_scale, legend
 from islet.reports.charts.profile import profile_picture
 from islet.reports.charts.trend import trend_picture
-from islet.reports.document import Found, Programme, SevenDay
+from islet.reports.document import Found, Programme, Report, SevenDay
+from islet.reports.jinja import environment
 from islet.reports.voice import Voice
 
 STYLE: Final = (Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
@@ -72,7 +70,7 @@ def programme_html(report: Programme, voice: Voice) -> str:
     return _page("programme.html", report, voice, values)
 
 
-def _page(template: str, report: SevenDay | Programme, voice: Voice, values: dict[str, Any]) -> str:
+def _page(template: str, report: Report, voice: Voice, values: dict[str, Any]) -> str:
     shared = {
         "report": report,
         "v": voice,
@@ -98,17 +96,4 @@ def _of_kind(found: tuple[Found, ...], kind: str) -> list[Found]:
     return [one for one in found if one.kind == kind]
 
 
-@cache
-def _environment(translations: NullTranslations) -> Environment:
-    templates = Environment(
-        loader=PackageLoader("islet.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    templates.policies["ext.i18n.trimmed"] = True
-    install = vars(templates)["install_gettext_callables"]  # added by the extension, unknown to the type
-    install(translations.ugettext, translations.ungettext, newstyle=True)
-    return templates
+_environment = cache(partial(environment, "islet.reports"))

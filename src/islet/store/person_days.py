@@ -1,11 +1,14 @@
 """What is stored of one person, as patterns take it."""
 
+from collections.abc import Iterator
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from islet.errors import BadInput
 from islet.model.codec import decode_event
+from islet.model.events import AnyEvent
 from islet.model.people import Patient
 from islet.model.topics import Topic
 from islet.patterns.findings import NO_WISHES, PersonDays, Wishes
@@ -19,7 +22,6 @@ _encoder = msgspec.json.Encoder()
 def stored_days(store: Store, patient: Patient, from_us: int, to_us: int, *, wishes: Wishes = NO_WISHES) -> PersonDays:
     """The patient's readings and care events with from_us <= time < to_us, on the clock of their zone (UTC where this
     machine does not know it)."""
-    documents = store.documents(Topic.CARE_EVENTS, patient.id, from_us, to_us, limit=_MOST_EVENTS)
     try:
         zone = ZoneInfo(patient.time_zone)
     except (ZoneInfoNotFoundError, ValueError):
@@ -27,12 +29,21 @@ def stored_days(store: Store, patient: Patient, from_us: int, to_us: int, *, wis
     return PersonDays(
         id=patient.id,
         series=store.series(patient.id, from_us, to_us, sensor_only=True),
-        events=tuple(decode_event(one.body.encode()) for one in reversed(documents)),
+        events=tuple(care_events(store, patient.id, from_us, to_us)),
         zone=zone,
         diabetes=wishes.diabetes,
         preferences=wishes.preferences,
         advised=wishes.advised,
     )
+
+
+def care_events(store: Store, patient: str, from_us: int, to_us: int) -> Iterator[AnyEvent]:
+    """What was written down with from_us <= time < to_us, the oldest first; without what cannot be decoded any more."""
+    for one in reversed(store.documents(Topic.CARE_EVENTS, patient, from_us, to_us, limit=_MOST_EVENTS)):
+        try:
+            yield decode_event(one.body.encode())
+        except BadInput:
+            continue
 
 
 def wishes_of(registry: Registry, patient: str) -> Wishes:
