@@ -10,9 +10,9 @@ from islet.patterns.diet.carbs_on_board import carbs_left_share
 from islet.patterns.diet.foods import foods_in
 from islet.patterns.diet.responses import meal_responses
 from islet.patterns.findings import Advised
+from islet.patterns.insulin.action import on_board_u
 from islet.patterns.insulin.curves import CURVES, Curve, InsulinClass, activity_per_min, left_share
 from islet.patterns.insulin.names import drug_class, insulin_parts
-from islet.patterns.insulin.action import on_board_u
 from tests.patterns.person_days import START_US, at, bump, course, flat, found, hill, person
 
 
