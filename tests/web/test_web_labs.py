@@ -54,4 +54,4 @@ async def test_with_few_readings_there_is_no_gmi_and_no_gap(site: Site) -> None:
 
 
 async def test_nobody_entered_anything(site: Site) -> None:
-    assert await asked(site) == {"time_us": None, "labs": []}
+    assert await asked(site) == {"now_us": NOW_US, "time_us": None, "labs": []}

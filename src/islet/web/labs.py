@@ -37,6 +37,7 @@ class LabShown(Struct, frozen=True, kw_only=True):
 class Labs(Struct, frozen=True, kw_only=True):
     """Of somewhat over a year, the newest first. `time_us`: of the newest, None without any."""
 
+    now_us: int
     time_us: int | None
     labs: list[LabShown]
 
@@ -48,11 +49,12 @@ def routes(context: WebContext) -> list[Route]:
 def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """One patient's HbA1c as laboratories said it, with the GMI of the same days and the gap between the two."""
     patient = visible_patient(context, viewer, request.path_params["id"])
-    today = from_us(context.now()).astimezone(zone_of(patient)).date()
+    now_us = context.now()
+    today = from_us(now_us).astimezone(zone_of(patient)).date()
     recorded = gathered(context.store, patient, "programme", 0, today, named=False)
     times = [to_us(one.time) for one in recorded.events if isinstance(one, Hba1c)]
     shown = sorted(_shown(recorded, today), key=lambda one: one.day, reverse=True)
-    return json_response(Labs(time_us=max(times, default=None), labs=shown))
+    return json_response(Labs(now_us=now_us, time_us=max(times, default=None), labs=shown))
 
 
 def _shown(recorded: Recorded, today: date) -> Iterator[LabShown]:
