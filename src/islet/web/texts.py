@@ -209,7 +209,7 @@ SCRIPTS: Final = {
     ),
     "board.longer": _("Longer-acting insulin still to act: {u} U (curves of classes)."),
     "board.carbs": _("Carbs on board now (COB): {g} g (model estimate: a meal's carbs within {hours} h)."),
-    "board.unknown": _("Not counted: {n} entries of unknown insulin or without carbs."),
+    "board.unknown": _("Entries that do not count, of unknown insulin or without carbs: {n}."),
     "board.never_a_dose": _("Only what was written down counts. Not a dose, and not for deciding on one."),
     # laboratory
     "lab.gap": _("GMI of the {days} days before: {gmi} %, gap {gap}"),

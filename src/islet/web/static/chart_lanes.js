@@ -7,8 +7,8 @@ export const LANES = ["alerts", "meals", "insulin", "exercise"];
 export const LANE_PX = 19;
 const LANE_OF = { meal: "meals", insulin: "insulin", exercise: "exercise" };
 export const BOARDS = [
-  { name: "iob", counted: "doses", column: "mealtime_u", colour: "insulin", least: 2, unit: "U" },
-  { name: "cob", counted: "meals", column: "carbs_g", colour: "meal", least: 20, unit: "g" },
+  { name: "iob", counted: "doses", column: "mealtime_u", colour: "insulin", least: 2, unit: "U", decimals: 1 },
+  { name: "cob", counted: "meals", column: "carbs_g", colour: "meal", least: 20, unit: "g", decimals: 0 },
 ]; // `least`: what a band's height is at least
 export const BOARD_PX = 30;
 const LABEL_ROOM_PX = 34;
@@ -66,7 +66,7 @@ function drawBoard(plot, board, onBoard, bottom, ink) {
   ctx.textAlign = "right";
   ctx.fillText(text(`lane.${board.name}`), bbox.left - 7 * unit, bottom - tall / 2);
   ctx.textAlign = "left";
-  ctx.fillText(`${round(shown.at(-1)[1])} ${board.unit}`, last[0] + 5 * unit, bottom - tall / 2);
+  ctx.fillText(`${shown.at(-1)[1].toFixed(board.decimals)} ${board.unit}`, last[0] + 5 * unit, bottom - tall / 2);
   ctx.fillStyle = ink[board.colour];
   ctx.strokeStyle = ink[board.colour];
   ctx.lineWidth = unit;
