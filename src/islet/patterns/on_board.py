@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.model.events import AnyEvent, Insulin, Meal
+from islet.model.time import to_us
 from islet.patterns.course import Floats
 from islet.patterns.diet.carbs_on_board import carbs_on_board_g
 from islet.patterns.insulin.action import LONGER, LONGEST_US, activity_u_per_h, on_board_u
@@ -36,9 +37,10 @@ class OnBoard:
 
 
 def on_board(at_us: NDArray[np.int64], events: Iterable[AnyEvent]) -> OnBoard:
-    """What is on board at instants (n,) in µs, of events in any order; those after an instant do not count at it. They
-    have to reach back by LOOKS_BACK_US."""
-    listed = [one for one in events if isinstance(one, Insulin | Meal)]
+    """What is on board at instants (n,) in µs, ascending, of events in any order; those after an instant do not count at
+    it. They have to reach back by LOOKS_BACK_US; what is older, or after the last instant, is not looked at."""
+    since_us, until_us = int(at_us[0]) - LOOKS_BACK_US, int(at_us[-1])
+    listed = [one for one in events if isinstance(one, Insulin | Meal) and since_us <= to_us(one.time) <= until_us]
     doses = [one for one in listed if isinstance(one, Insulin) and insulin_parts(one)]
     meals = [one for one in listed if isinstance(one, Meal) and one.carbs_g is not None]
     return OnBoard(

@@ -15,6 +15,7 @@ from islet.patterns.pattern_texts import CONFOUNDERS, NOT_ENOUGH, PATTERNS
 Translate = Callable[[str], str]
 """A catalogue: the sentence in the reader's language (`gettext`); an unknown sentence comes back as it is."""
 UNKNOWN: Final = "–"
+_PERCENT: Final = "\u00a0%"
 _CHANGES: Final = ("change", "difference", "impact", "against")
 """Figures with one of these in their names are changes, and show their sign."""
 
@@ -72,7 +73,7 @@ def amount(value: float, unit: str, glucose_unit: str, translate: Translate, *, 
     if value == int(value) and unit in ("", "days", "%", "g"):
         decimals = 0
     text = (f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}").replace("-", "−")
-    joined = "" if unit in ("", "%") else " "
+    joined = "" if unit == "" else "\u00a0" if unit == "%" else " "
     return f"{text}{joined}{translate(UNITS.get(unit, unit)) if unit else ''}"
 
 
@@ -84,7 +85,7 @@ def _fields(figures: Iterable[Figure], translate: Translate, unit: str) -> dict[
         fields[one.name] = amount(one.value, one.unit, unit, translate, signed=signed)
         if one.low is not None and one.high is not None:
             low, high = (amount(value, one.unit, unit, translate, signed=signed) for value in (one.low, one.high))
-            fields[f"{one.name}_interval"] = f"{low.partition(' ')[0].rstrip('%')} … {high}"
+            fields[f"{one.name}_interval"] = f"{low.partition(' ')[0].rstrip(_PERCENT)} … {high}"
     return fields
 
 

@@ -129,9 +129,18 @@ class Point(Struct, frozen=True, array_like=True):
     mg_dl: float
 
 
+class Left(Struct, frozen=True, array_like=True):
+    """What is still to come at a minute of the day: mealtime insulin in U and carbs in g, by the models of
+    `islet.patterns.on_board`."""
+
+    minute: int
+    insulin_u: float
+    carbs_g: float
+
+
 class Day(Struct, frozen=True, kw_only=True):
     """One day. bands: shares of the five bands in percent, very low first; empty without readings. runs: the curve, in
-    pieces without a gap."""
+    pieces without a gap. on_board: from midnight to midnight; empty where nothing was."""
 
     date: date
     readings: int
@@ -140,6 +149,7 @@ class Day(Struct, frozen=True, kw_only=True):
     bands: tuple[float, ...]
     runs: tuple[tuple[Point, ...], ...]
     acts: tuple[Act, ...]
+    on_board: tuple[Left, ...]
     low_episodes: int
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from islet.reports import texts
 from islet.reports.charts.bands import bands_picture, days_picture
-from islet.reports.charts.day import day_picture, days_scale, legend
+from islet.reports.charts.day import day_picture, days_scale, legend, most_on_board
 from islet.reports.charts.profile import profile_picture
 from islet.reports.charts.trend import trend_picture
 from islet.reports.document import Found, Programme, Report, SevenDay
@@ -38,16 +38,17 @@ _SHOWN_ADVICE: Final = 2
 def seven_day_html(report: SevenDay, voice: Voice) -> str:
     """The patient's page, the doctor's page, and a page of what these rest on."""
     low, high = report.low_mg_dl, report.high_mg_dl
-    scale = days_scale(report.days, low, high)
+    scale, most = days_scale(report.days, low, high), most_on_board(report.days)
     lows = [one for one in report.episodes if one.kind.endswith("low")]
     values = {
         "bands": bands_picture(report.bands, voice),
         "week": days_picture(report.days, voice),
         "profile": profile_picture(report.profile, low, high, voice, "profile-zones"),
         "doctors_profile": profile_picture(report.profile, low, high, voice, "doctors-profile-zones"),
-        "days": [day_picture(day, place, scale, voice) for place, day in enumerate(report.days)],
+        "days": [day_picture(day, place, scale, most, voice) for place, day in enumerate(report.days)],
         "legend": legend(voice),
         "acts": any(day.acts for day in report.days),
+        "on_board": any(day.on_board for day in report.days),
         "lows": lows,
         "shown_lows": lows[:_SHOWN_LOWS],
         "night_lows": sum(one.night for one in lows),

@@ -47,7 +47,7 @@ def seven_day(
         profile=profile_of(inside.people),
         parts=parts_of(inside.people, goals),
         episodes=episodes,
-        days=days_of(inside, shared.period, goals, episodes),
+        days=days_of(recorded, shared.period, goals, episodes),
         before=before_of(recorded, first - timedelta(days=days), first - timedelta(days=1), goals),
         labs=labs_of(recorded, last),
     )

@@ -74,12 +74,11 @@ def time_below(course: Course) -> Finding | None:
 
 
 def _share_figure(course: Course, name: str, level: float, *, below: bool) -> Figure | None:
-    """The share of points beyond a level in percent, with the interval over days; None without a full day."""
-    days = course.by_day[course.full_days]
-    if not len(days):
+    """The share of readings beyond a level in percent, with the interval over days; None without a full day."""
+    if not len(course.full_days):
         return None
-    beyond = days < level if below else days > level  # a gap is on neither side
-    table = np.stack([beyond.sum(axis=1), np.isfinite(days).sum(axis=1)], axis=1).astype(np.float64)
+    judged = course.people.judged_mg_dl
+    table = course.sums_by_day(judged < level if below else judged > level, np.ones(len(judged)))
     return days_figure(name, table, lambda sums: 100.0 * sums[..., 0] / sums[..., 1], "%")
 
 

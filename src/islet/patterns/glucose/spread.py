@@ -30,10 +30,9 @@ def variability(course: Course) -> Finding | None:
     days = course.by_day[course.full_days]
     if not len(days):
         return None
-    filled = np.nan_to_num(days)
-    table = np.stack([np.isfinite(days).sum(axis=1), filled.sum(axis=1), (filled**2).sum(axis=1)], axis=1)
-    figure = days_figure("cv_percent", table, _cv, "%")
-    own = _cv(table)
+    values = course.people.glucose_mg_dl
+    figure = days_figure("cv_percent", course.sums_by_day(np.ones(len(values)), values, values**2), _cv, "%")
+    own = 100.0 * np.nanstd(days, axis=1, ddof=1) / np.nanmean(days, axis=1)
     wide = course.full_days[own > CV_OVER_PERCENT]
     over = figure.value > CV_OVER_PERCENT
     starts = course.midnight_us + wide * DAY_US
@@ -85,7 +84,7 @@ def low_risk(course: Course) -> Finding | None:
         figures=(
             Figure(name="lbgi", value=round(index, 2)),
             *(
-                Figure(name=name, value=round(100.0 * chance, 1), unit="%")
+                Figure(name=name, value=round(100.0 * chance), unit="%")
                 for name, chance in chances
                 if isfinite(chance)
             ),
