@@ -11,6 +11,7 @@ from islet.reports.voice import NO_VALUE, Voice
 
 WIDTH: Final = 346.0
 _HEIGHT: Final = 95.0
+_EMPTY_HEIGHT: Final = 68.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 26.0, 342.0, 16.0, 64.0
 _LANES: Final = {"meal": 71.0, "insulin": 79.5, "exercise": 88.0, "medication": 88.0}
 """The place of each kind's lane; exercise and drugs share one."""
@@ -37,7 +38,7 @@ def day_picture(day: Day, number: int, scale: Scale, most: Left, voice: Voice) -
         middle = (_LEFT + _RIGHT) / 2
         parts.append(text(middle, 44, voice.text(_("No readings")), anchor="middle", fill=QUIET))
     parts += [*_on_board(day.on_board, scale, most), *_acts(day.acts, scale)]
-    return picture(WIDTH, _HEIGHT, _told(day, voice), parts)
+    return picture(WIDTH, _HEIGHT if day.runs or day.acts else _EMPTY_HEIGHT, _told(day, voice), parts)
 
 
 def days_scale(days: Sequence[Day], low_mg_dl: float, high_mg_dl: float) -> Scale:
