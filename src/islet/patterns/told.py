@@ -11,6 +11,7 @@ from islet.patterns.advice_texts import ADVICE, DISCUSS, NO_FOODS
 from islet.patterns.findings import Advice, Figure, Finding
 from islet.patterns.label_texts import CONFIDENCE, SUBJECTS, UNITS
 from islet.patterns.pattern_texts import CONFOUNDERS, NOT_ENOUGH, PATTERNS
+from islet.patterns.sources import sources_told
 
 Translate = Callable[[str], str]
 """A catalogue: the sentence in the reader's language (`gettext`); an unknown sentence comes back as it is."""
@@ -21,11 +22,12 @@ _CHANGES: Final = ("change", "difference", "impact", "against")
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """Title, sentence, how sure, and what else may be behind it."""
+    """Title, sentence, how sure, what it rests on, and what else may be behind it."""
 
     title: str
     sentence: str
     confidence: str
+    source: str
     caveats: tuple[str, ...] = ()
 
 
@@ -39,6 +41,7 @@ def told(finding: Finding, translate: Translate, unit: str = "mg/dL") -> Told:
         title=_filled(translate(text.title), fields),
         sentence=_filled(translate(sentence), fields),
         confidence=translate(CONFIDENCE[finding.confidence]),
+        source=sources_told(finding.source, translate),
         caveats=tuple(translate(CONFOUNDERS[name]) for name in finding.confounders),
     )
 
@@ -52,6 +55,7 @@ def advice_told(advice: Advice, translate: Translate, unit: str = "mg/dL") -> To
         title=_filled(translate(PATTERNS[advice.findings[0]].title), fields),
         sentence=_filled(translate(ADVICE[advice.rule]), fields),
         confidence=translate(CONFIDENCE[advice.confidence]),
+        source=sources_told(advice.source, translate),
         caveats=(translate(DISCUSS),) if advice.clinician else (),
     )
 

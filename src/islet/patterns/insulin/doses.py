@@ -13,8 +13,8 @@ from islet.patterns.findings import Finding, Priority, Wheel
 from islet.patterns.insulin.action import on_board_u
 from islet.patterns.insulin.names import is_mealtime
 from islet.patterns.intervals import LEAST, confidence, median_figure, share_figure
+from islet.patterns.sources import BOLUS_TIME, CLASSES, INSULIN, OUR_LIMIT, OURS, both
 
-_SOURCE: Final = "Exponential insulin model of Loop and oref0; curves of classes from labels"
 _STACKED_U: Final = 1.0
 _STACKED_SHARE: Final = 0.25
 _LOW_WITHIN_US: Final = 4 * HOUR_US
@@ -62,7 +62,7 @@ def _stacked(course: Course, doses: Sequence[Noted[Insulin]]) -> Finding | None:
         priority=Priority.LOWS,
         severity="serious" if 4 * len(low) >= len(stacked) and len(low) > 1 else "moderate",
         confidence=confidence(len(stacked)),
-        source=_SOURCE,
+        source=both(INSULIN, CLASSES),
         n=len(low),
         of=len(stacked),
         figures=(
@@ -94,7 +94,7 @@ def _late(course: Course, doses: Sequence[Noted[Insulin]], responses: Sequence[M
         priority=Priority.HIGHS,
         severity="mild",
         confidence=confidence(len(with_dose)),
-        source="Slattery 2018, doi:10.1111/dme.13525; 10 min: our choice",
+        source=both(BOLUS_TIME, OUR_LIMIT),
         n=len(late),
         of=len(with_dose),
         figures=(
@@ -121,7 +121,7 @@ def _missed(course: Course, doses: Sequence[Noted[Insulin]], responses: Sequence
         priority=Priority.HIGHS,
         severity="moderate" if len(high) >= 3 else "mild",
         confidence=confidence(len(proper)),
-        source="Our definition: no dose within an hour of the meal",
+        source=OURS,
         n=len(high),
         of=len(proper),
         figures=(share_figure("meals_percent", len(high), len(proper)),),
@@ -151,7 +151,7 @@ def _corrections(course: Course, doses: Sequence[Noted[Insulin]]) -> Finding | N
         priority=Priority.FACTS,
         severity="none",
         confidence=confidence(len(used)),
-        source=_SOURCE,
+        source=both(INSULIN, CLASSES),
         n=len(used),
         of=len(used),
         figures=(median_figure("change_per_u_mg_dl", np.array(effects), "mg/dL"),) if enough else (),
