@@ -34,4 +34,4 @@ def test_the_page_about_sources_says_what_was_checked(source: str) -> None:
 
 def test_a_source_is_said_in_the_readers_language_and_papers_keep_their_names() -> None:
     told = sources_told(sources.both(sources.DAWN, sources.OUR_LIMIT), words("zh-CN").text)
-    assert told == "Monnier 2013, doi:10.2337/dc12-2127; 界值：我们的选择"
+    assert told == "Monnier 2013, doi:10.2337/dc12-2127；界值：我们的选择"

@@ -6,13 +6,13 @@ A finding's source is one of these or several, joined by `both`. `docs/explanati
 from collections.abc import Callable
 from typing import Final
 
-_JOINT: Final = "; "
-
 
 def _(message: str) -> str:
     """Marks a message for the catalogue; it is translated when it is shown."""
     return message
 
+
+_JOINT: Final = _("; ")
 
 ADA_5: Final = _("ADA Standards of Care 2025, section 5 (health behaviors)")
 ADA_6: Final = _("ADA Standards of Care 2025, section 6 (glycemic goals and hypoglycemia)")
@@ -50,4 +50,4 @@ def both(*sources: str) -> str:
 
 def sources_told(source: str, translate: Callable[[str], str]) -> str:
     """A finding's source in the reader's language; names of papers stay as they are."""
-    return _JOINT.join(translate(one) for one in source.split(_JOINT))
+    return translate(_JOINT).join(translate(one) for one in source.split(_JOINT))

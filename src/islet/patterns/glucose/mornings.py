@@ -13,6 +13,7 @@ from islet.patterns.sources import ADA_6, ADA_13, ADA_15, DAWN, OUR_LIMIT, OURS,
 FASTING_OVER_MG_DL: Final = {"standard": 130.0, "tight": 130.0, "older": 150.0, "pregnancy": 95.0}
 """What fasting glucose should not exceed: ADA Standards of Care, sections 6 (80 to 130), 13 (older people, complex health:
 90 to 150) and 15 (pregnancy: below 95)."""
+_FASTING_SOURCES: Final = {"standard": ADA_6, "tight": ADA_6, "older": ADA_13, "pregnancy": ADA_15}
 DAWN_MG_DL: Final = 20.0
 DAWN_TYPE_1_MG_DL: Final = 10.0
 LEAST_NIGHTS: Final = 3
@@ -71,7 +72,7 @@ def fasting_level(course: Course) -> Finding | None:
         priority=Priority.HIGHS if severity != "none" else Priority.FACTS,
         severity=severity,
         confidence=confidence(len(found), clear=severity == "none" or (level.low or 0.0) > goal),
-        source=both(ADA_6, ADA_13, ADA_15),
+        source=_FASTING_SOURCES[course.goals.name],
         n=len(above),
         of=len(found),
         figures=(level, share_figure("mornings_percent", len(above), len(found))),
