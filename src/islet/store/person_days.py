@@ -1,15 +1,12 @@
 """What is stored of one person, as patterns take it."""
 
-from collections.abc import Iterator
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from islet.errors import BadInput
-from islet.model.codec import decode_event
-from islet.model.events import AnyEvent
+from islet.model.codec import events_in
 from islet.model.people import Patient
+from islet.model.time_zones import zone_or_utc
 from islet.model.topics import Topic
 from islet.patterns.findings import NO_WISHES, PersonDays, Wishes
 from islet.store.base import EntryKind, Registry, Store
@@ -22,28 +19,16 @@ _encoder = msgspec.json.Encoder()
 def stored_days(store: Store, patient: Patient, from_us: int, to_us: int, *, wishes: Wishes = NO_WISHES) -> PersonDays:
     """The patient's readings and care events with from_us <= time < to_us, on the clock of their zone (UTC where this
     machine does not know it)."""
-    try:
-        zone = ZoneInfo(patient.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
-        zone = ZoneInfo("UTC")
+    documents = store.documents(Topic.CARE_EVENTS, patient.id, from_us, to_us, limit=_MOST_EVENTS)
     return PersonDays(
         id=patient.id,
         series=store.series(patient.id, from_us, to_us, sensor_only=True),
-        events=tuple(care_events(store, patient.id, from_us, to_us)),
-        zone=zone,
+        events=tuple(events_in(one.body for one in reversed(documents))),
+        zone=zone_or_utc(patient.time_zone),
         diabetes=wishes.diabetes,
         preferences=wishes.preferences,
         advised=wishes.advised,
     )
-
-
-def care_events(store: Store, patient: str, from_us: int, to_us: int) -> Iterator[AnyEvent]:
-    """What was written down with from_us <= time < to_us, the oldest first; without what cannot be decoded any more."""
-    for one in reversed(store.documents(Topic.CARE_EVENTS, patient, from_us, to_us, limit=_MOST_EVENTS)):
-        try:
-            yield decode_event(one.body.encode())
-        except BadInput:
-            continue
 
 
 def wishes_of(registry: Registry, patient: str) -> Wishes:

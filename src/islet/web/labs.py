@@ -8,9 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from islet.gathered import gathered, zone_of
+from islet.gathered import gathered
 from islet.model.events import Hba1c
 from islet.model.time import from_us, to_us
+from islet.model.time_zones import zone_or_utc
 from islet.model.units import hba1c_mmol_mol
 from islet.reports.document import LabGap
 from islet.reports.labs import FOR_LAB_DAYS, lab_gaps, labs_of
@@ -50,7 +51,7 @@ def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """One patient's HbA1c as laboratories said it, with the GMI of the same days and the gap between the two."""
     patient = visible_patient(context, viewer, request.path_params["id"])
     now_us = context.now()
-    today = from_us(now_us).astimezone(zone_of(patient)).date()
+    today = from_us(now_us).astimezone(zone_or_utc(patient.time_zone)).date()
     recorded = gathered(context.store, patient, "programme", 0, today, named=False)
     times = [to_us(one.time) for one in recorded.events if isinstance(one, Hba1c)]
     shown = sorted(_shown(recorded, today), key=lambda one: one.day, reverse=True)

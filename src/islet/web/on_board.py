@@ -9,13 +9,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from islet.errors import BadInput
+from islet.model.codec import events_in
 from islet.model.events import Insulin, Meal
 from islet.model.time import HOUR_US, MINUTE_US, to_us
+from islet.model.topics import Topic
 from islet.patterns.diet.carbs_on_board import ABSORPTION_MIN, DELAY_MIN
 from islet.patterns.insulin.curves import CURVES
 from islet.patterns.on_board import LOOKS_BACK_US, on_board
 from islet.store.base import Store
-from islet.store.person_days import care_events
 from islet.web.answers import api, json_response
 from islet.web.context import WebContext
 from islet.web.pages import visible_patient
@@ -24,6 +25,7 @@ from islet.web.sessions import Viewer
 NOT_A_DOSE: Final = "An estimate of models, never a dose: no dosing decision is to be made from it."
 STEP_MIN: Final = 5
 _LONGEST_H: Final = 14 * 24
+_MOST_EVENTS: Final = 10_000
 
 
 class InsulinModel(Struct, frozen=True, kw_only=True):
@@ -78,7 +80,9 @@ def on_board_snapshot(store: Store, patient: str, hours: int, now_us: int) -> On
     """Every STEP_MIN of the last `hours`, the last one now."""
     back_us = np.arange(hours * HOUR_US // (STEP_MIN * MINUTE_US), -1, -1, dtype=np.int64) * STEP_MIN * MINUTE_US
     at_us = now_us - back_us
-    events = list(care_events(store, patient, int(at_us[0]) - LOOKS_BACK_US, now_us + 1))
+    since_us = int(at_us[0]) - LOOKS_BACK_US
+    documents = store.documents(Topic.CARE_EVENTS, patient, since_us, now_us + 1, limit=_MOST_EVENTS)
+    events = list(events_in(one.body for one in documents))
     found = on_board(at_us, events)
     newest_us = max((to_us(one.time) for one in events if isinstance(one, Insulin | Meal)), default=None)
     return OnBoardSnapshot(
