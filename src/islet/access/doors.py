@@ -115,11 +115,11 @@ PROGRAMS: Final = [
     *_portal(Open.LOGGED_IN, "GET /api/clock", "GET /api/patients", "GET /api/alerts", "GET /api/troubles"),
     *_portal(Open.LOGGED_IN, "GET /live"),
     *_portal(Open.KEY, "POST /api/token"),
+    *_portal(Action.VIEW_PATIENT, "GET /api/patients/{id}/on-board", "GET /api/patients/{id}/hba1c", about=True),
     *_portal(Action.VIEW_PATIENT, "GET /api/patients/{id}/series", "GET /api/alerts/{id}/deliveries", about=True),
     *_portal(
         Action.VIEW_PATIENT, "GET /api/patients/{id}/reports/{kind}", "GET /api/patients/{id}/forecast", about=True
     ),
-    *_portal(Action.VIEW_PATIENT, "GET /api/patients/{id}/on-board", "GET /api/patients/{id}/hba1c", about=True),
     *_portal(Action.ACKNOWLEDGE, "POST /api/alerts/{id}/acknowledge", "POST /api/alerts/{id}/snooze", about=True),
     *_portal(Action.VIEW_MASKED, "GET /api/research/patients", "GET /api/research/patients/{pseudonym}/series"),
     *_portal(Action.CONSUME_LOG, "GET /api/log/{topic}", "GET /api/log/{topic}/stream"),
