@@ -76,6 +76,6 @@ def _found(kind: Kind, name: str, severity: Severity, said: Told, of: Finding | 
         text=said.sentence,
         evidence=tuple(from_us(one.from_us).astimezone(person.zone) for one in of.evidence),
         confidence=said.confidence,
-        source=of.source,
+        source=said.source,
         clinician=isinstance(of, Advice) and of.clinician,
     )

@@ -10,9 +10,9 @@ from islet.patterns.diet.carbs_on_board import carbs_left_share
 from islet.patterns.diet.foods import foods_in
 from islet.patterns.diet.responses import meal_responses
 from islet.patterns.findings import Advised
+from islet.patterns.insulin.action import on_board_u
 from islet.patterns.insulin.curves import CURVES, Curve, InsulinClass, activity_per_min, left_share
 from islet.patterns.insulin.names import drug_class, insulin_parts
-from islet.patterns.insulin.on_board import on_board_u
 from tests.patterns.person_days import START_US, at, bump, course, flat, found, hill, person
 
 
@@ -102,10 +102,8 @@ def test_insulin_acts_wholly_within_its_duration_and_never_backwards(kind: Insul
 
 
 def test_insulin_on_board_adds_up_over_doses_and_leaves_out_what_comes_later() -> None:
-    doses = course(
-        person(flat(1), [Insulin(time=at(0, 8.0 + hours), dose_u=4, kind="bolus") for hours in (0, 1, 3)])
-    ).insulin
-    now = np.array([float(START_US + 10 * DAY_US // 24)])
+    doses = [Insulin(time=at(0, 8.0 + hours), dose_u=4, kind="bolus") for hours in (0, 1, 3)]
+    now = np.array([START_US + 10 * DAY_US // 24])
     shares = left_share(np.array([120.0, 60.0]), CURVES["rapid"])
     assert on_board_u(now, doses)[0] == pytest.approx(4 * float(shares.sum()))
 

@@ -7,6 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from islet.model.time import from_us
+from islet.patterns.find import find
+from islet.patterns.findings import PersonDays
 from islet.reports.document import SevenDay
 from islet.reports.forms import Wish, document, written
 from islet.reports.recorded import Recorded
@@ -14,6 +16,7 @@ from islet.reports.voice import Voice
 from islet.searched import search
 from islet.web.languages import words
 from tests.patterns.person_days import bump, flat, person
+from tests.reports.people import SUNDAY, simulated
 
 
 def recorded(*low_days: int) -> Recorded:
@@ -56,3 +59,20 @@ def test_every_item_rests_on_days_of_the_report() -> None:
     first = asked.last - timedelta(days=6)
     assert all(first <= at.date() <= asked.last for item in report.found for at in item.evidence)
     assert search()(replace(one, events=()), asked, voice()) == list(report.found)
+
+
+@pytest.mark.parametrize("seed", [3, 7, 12])
+def test_patterns_tell_the_same_shares_as_the_reports_own_tables(seed: int) -> None:
+    one = simulated(7, seed=seed)
+    asked = Wish(kind="seven-day", last=SUNDAY)
+    report = document(one, asked)
+    assert isinstance(report, SevenDay)
+    findings = {
+        finding.pattern: finding.figures[0].value
+        for finding in find(PersonDays(id="p", series=one.series, zone=ZoneInfo("UTC")))
+        if finding.figures
+    }
+    goals = {goal.name: goal.percent for goal in report.goals}
+    assert findings["time_below"] == pytest.approx(goals["below_low"], abs=0.005)
+    assert findings["time_above"] == pytest.approx(goals["above_high"], abs=0.005)
+    assert findings["variability"] == pytest.approx(report.glucose.cv_percent, abs=0.005)

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from dataclasses import replace
+from datetime import timedelta
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -184,17 +185,20 @@ def test_too_many_lows_are_said_before_praise_ends() -> None:
 
 LOWS = [100.0] * 20 + [60.0] * 6
 """Seven lows a day: more than the patient's page lists."""
+HOLED = [120.0] * 100 + [float("nan")] * 50 + [150.0] * 90
+"""A day with a hole in it, and nothing else in the week."""
 
 
 @pytest.mark.parametrize("voice", [ENGLISH, CHINESE], ids=["en", "zh-CN"])
-@pytest.mark.parametrize("whose", ["simulated", "lows"])
+@pytest.mark.parametrize("whose", ["simulated", "lows", "one day"])
 def test_the_patient_and_the_care_team_have_one_sheet_of_paper_each(whose: str, voice: Voice, missing: Missing) -> None:
     """Also with advice, the longest that there are (about 250 letters, 90 in Chinese)."""
     try:
         from weasyprint import HTML
     except (ImportError, OSError):
         missing("WeasyPrint")
-    person = simulated(14) if whose == "simulated" else made(LOWS * 150)
+    meal = Meal(time=MONDAY + timedelta(hours=8), carbs_g=45)
+    people = {"simulated": simulated(14), "lows": made(LOWS * 150), "one day": made(HOLED, events=[meal])}
     long = "请在就寝前查看血糖。" * 9 if voice is CHINESE else "Look at your glucose before you go to bed. " * 6
     found = [
         Found(
@@ -210,7 +214,7 @@ def test_the_patient_and_the_care_team_have_one_sheet_of_paper_each(whose: str, 
         )
         for number in range(5)
     ]
-    report = seven_day(person, STANDARD, last=SUNDAY, found=found)
+    report = seven_day(people[whose], STANDARD, last=SUNDAY, found=found)
     document = HTML(string=seven_day_html(report, voice)).render()
     begins = dict[str, int]()
     for number, page in enumerate(document.pages):

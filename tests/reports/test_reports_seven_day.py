@@ -15,6 +15,7 @@ from islet.errors import BadInput
 from islet.metrics.ranges import OLDER, PREGNANCY, STANDARD
 from islet.model.events import Exercise, Hba1c, Insulin, Meal, Medication, Note, Reading
 from islet.model.series import Series
+from islet.patterns.insulin.curves import CURVES, left_share
 from islet.reports.document import SevenDay
 from islet.reports.html import seven_day_html
 from islet.reports.recorded import Recorded, recorded_of
@@ -238,3 +239,28 @@ def test_a_simulated_week_is_whole_and_its_acts_are_counted() -> None:
     report = seven_day(person, STANDARD, last=SUNDAY)
     assert report.sufficiency.active_percent > 80
     assert sum(len(day.acts) for day in report.days) == sum(event.time >= MONDAY for event in person.events) > 20
+
+
+def test_a_day_says_what_was_on_board_from_midnight_to_midnight() -> None:
+    doses = [Insulin(time=MONDAY + timedelta(hours=hour), dose_u=4, kind="bolus") for hour in (-1, 12)]
+    meal = Meal(time=MONDAY + timedelta(hours=12), carbs_g=60)
+    report = seven_day(made([100.0] * 288, events=[*doses, meal]), STANDARD, last=MONDAY.date())
+    (*empty, monday) = report.days
+    first, last = monday.on_board[0], monday.on_board[-1]
+    assert [len(day.on_board) for day in empty[:-1]] == [0] * 5 and len(monday.on_board) == 97
+    assert first.insulin_u == pytest.approx(4 * left_share(np.array([60.0]), CURVES["rapid"])[0], abs=0.01)
+    noon = monday.on_board[48]
+    assert (noon.minute, noon.insulin_u, noon.carbs_g) == (720, 4.0, 60.0)
+    assert (last.minute, last.insulin_u, last.carbs_g) == (1440, 0.0, 0.0)
+
+
+def test_the_shade_of_what_is_on_board_is_drawn_and_told() -> None:
+    bolus = Insulin(time=MONDAY + timedelta(hours=12), dose_u=4, kind="bolus")
+    with_it, without = (
+        seven_day_html(seven_day(made([100.0] * 288, events=events), STANDARD, last=MONDAY.date()), ENGLISH)
+        for events in ([bolus], [])
+    )
+    assert "on board at most, by a model: insulin 4.0 U, carbs 0 g" in with_it
+    assert "a model's estimate, not for dosing" in with_it.replace("&#39;", "'")
+    assert 'fill-opacity="0.22"' in with_it and 'fill-opacity="0.22"' not in without
+    assert "on board" not in without

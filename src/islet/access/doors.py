@@ -115,6 +115,7 @@ PROGRAMS: Final = [
     *_portal(Open.LOGGED_IN, "GET /api/clock", "GET /api/patients", "GET /api/alerts", "GET /api/troubles"),
     *_portal(Open.LOGGED_IN, "GET /live"),
     *_portal(Open.KEY, "POST /api/token"),
+    *_portal(Action.VIEW_PATIENT, "GET /api/patients/{id}/on-board", "GET /api/patients/{id}/hba1c", about=True),
     *_portal(Action.VIEW_PATIENT, "GET /api/patients/{id}/series", "GET /api/alerts/{id}/deliveries", about=True),
     *_portal(
         Action.VIEW_PATIENT, "GET /api/patients/{id}/reports/{kind}", "GET /api/patients/{id}/forecast", about=True

@@ -101,4 +101,4 @@ def _lines(findings: Sequence[Finding], advice: Sequence[Advice], translate: Tra
     for number, one_advice in enumerate(advice, start=1):
         said = advice_told(one_advice, translate, unit)
         yield f"{number}. {said.sentence} {' '.join(said.caveats)}".rstrip()
-        yield f"   {said.title}; {said.confidence}; {one_advice.source}"
+        yield f"   {said.title}; {said.confidence}; {said.source}"

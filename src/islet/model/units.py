@@ -75,6 +75,9 @@ POSSIBLE_HBA1C_PERCENT: Final = (3.0, 20.0)
 """Outside of this a laboratory's value is a mistake of who wrote it down."""
 
 
+_SLOPE, _SHIFT = 0.09148, 2.152
+
+
 def hba1c_percent(value: float, unit: str) -> float:
     """HbA1c in percent (NGSP) for a value in "%" or "mmol/mol" (IFCC): 0.09148 IFCC + 2.152.
 
@@ -86,8 +89,17 @@ def hba1c_percent(value: float, unit: str) -> float:
     """
     if unit not in ("%", "mmol/mol"):
         raise UnknownUnit(unit, ("%", "mmol/mol"))
-    percent = value if unit == "%" else 0.09148 * value + 2.152
+    percent = value if unit == "%" else _SLOPE * value + _SHIFT
     low, high = POSSIBLE_HBA1C_PERCENT
     if not low <= percent <= high:
         raise BadInput(f"HbA1c: expected {low:g} to {high:g} % or the same in mmol/mol; check the unit", reason="hba1c")
     return percent
+
+
+def hba1c_mmol_mol(percent: float) -> float:
+    """HbA1c in mmol/mol (IFCC) for percent (NGSP): `hba1c_percent` the other way round.
+
+    >>> round(hba1c_mmol_mol(7.0))
+    53
+    """
+    return (percent - _SHIFT) / _SLOPE

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,12 @@ class Course:
     def full_days(self) -> NDArray[np.int64]:
         """Which days have glucose for at least 70 % of their points."""
         return np.flatnonzero(np.isfinite(self.by_day).mean(axis=1) >= _SUFFICIENT)
+
+    def sums_by_day(self, *columns: NDArray[Any]) -> Floats:
+        """Sums over the readings of each day (days with readings, columns), of columns (n,) by reading. What is made of all
+        of them is what metrics make of the readings; the grid fills gaps and so differs a little."""
+        _, day = np.unique(self.people.clock_us // DAY_US, return_inverse=True)
+        return np.stack([np.bincount(day, column) for column in columns], axis=1)
 
     @cached_property
     def meals(self) -> tuple[Noted[Meal], ...]:

@@ -21,8 +21,8 @@ from islet.patterns.glucose.lows import (
 from islet.patterns.glucose.mornings import dawn_rise, fasting_level, night_profile
 from islet.patterns.glucose.spread import between_meal_highs, low_risk, variability
 from islet.patterns.impact.findings import impact_findings
+from islet.patterns.insulin.doses import insulin_findings
 from islet.patterns.insulin.drugs import drug_findings
-from islet.patterns.insulin.on_board import insulin_findings
 from islet.patterns.motivation.habits import logging, meal_regularity, wear
 from islet.patterns.motivation.progress import advice_responses, goal_progress, streak
 

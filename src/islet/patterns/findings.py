@@ -33,7 +33,7 @@ class Wheel(StrEnum):
 
 
 class Priority(IntEnum):
-    """In which order to read: lows before highs (the order of the Chinese guideline and of AACE)."""
+    """In which order to read: lows before highs (AACE 2021)."""
 
     LOWS = 1
     HIGHS = 2

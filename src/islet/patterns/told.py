@@ -11,20 +11,23 @@ from islet.patterns.advice_texts import ADVICE, DISCUSS, NO_FOODS
 from islet.patterns.findings import Advice, Figure, Finding
 from islet.patterns.label_texts import CONFIDENCE, SUBJECTS, UNITS
 from islet.patterns.pattern_texts import CONFOUNDERS, NOT_ENOUGH, PATTERNS
+from islet.patterns.sources import sources_told
 
 Translate = Callable[[str], str]
 """A catalogue: the sentence in the reader's language (`gettext`); an unknown sentence comes back as it is."""
 UNKNOWN: Final = "–"
+_PERCENT: Final = "\u00a0%"
 _CHANGES: Final = ("change", "difference", "impact", "against")
 """Figures with one of these in their names are changes, and show their sign."""
 
 
 class Told(Struct, frozen=True, kw_only=True):
-    """Title, sentence, how sure, and what else may be behind it."""
+    """Title, sentence, how sure, what it rests on, and what else may be behind it."""
 
     title: str
     sentence: str
     confidence: str
+    source: str
     caveats: tuple[str, ...] = ()
 
 
@@ -38,6 +41,7 @@ def told(finding: Finding, translate: Translate, unit: str = "mg/dL") -> Told:
         title=_filled(translate(text.title), fields),
         sentence=_filled(translate(sentence), fields),
         confidence=translate(CONFIDENCE[finding.confidence]),
+        source=sources_told(finding.source, translate),
         caveats=tuple(translate(CONFOUNDERS[name]) for name in finding.confounders),
     )
 
@@ -51,6 +55,7 @@ def advice_told(advice: Advice, translate: Translate, unit: str = "mg/dL") -> To
         title=_filled(translate(PATTERNS[advice.findings[0]].title), fields),
         sentence=_filled(translate(ADVICE[advice.rule]), fields),
         confidence=translate(CONFIDENCE[advice.confidence]),
+        source=sources_told(advice.source, translate),
         caveats=(translate(DISCUSS),) if advice.clinician else (),
     )
 
@@ -72,7 +77,7 @@ def amount(value: float, unit: str, glucose_unit: str, translate: Translate, *, 
     if value == int(value) and unit in ("", "days", "%", "g"):
         decimals = 0
     text = (f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}").replace("-", "−")
-    joined = "" if unit in ("", "%") else " "
+    joined = "" if unit == "" else "\u00a0" if unit == "%" else " "
     return f"{text}{joined}{translate(UNITS.get(unit, unit)) if unit else ''}"
 
 
@@ -84,7 +89,7 @@ def _fields(figures: Iterable[Figure], translate: Translate, unit: str) -> dict[
         fields[one.name] = amount(one.value, one.unit, unit, translate, signed=signed)
         if one.low is not None and one.high is not None:
             low, high = (amount(value, one.unit, unit, translate, signed=signed) for value in (one.low, one.high))
-            fields[f"{one.name}_interval"] = f"{low.partition(' ')[0].rstrip('%')} … {high}"
+            fields[f"{one.name}_interval"] = f"{low.partition(' ')[0].rstrip(_PERCENT)} … {high}"
     return fields
 
 

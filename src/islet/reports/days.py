@@ -1,6 +1,7 @@
 """Each day of a period by itself: its curve, its shares, and what was written down."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Final
 
 import numpy as np
@@ -10,9 +11,10 @@ from islet.metrics.people import DAY_US, MINUTE_US, People
 from islet.metrics.ranges import Goals, shares
 from islet.metrics.summary import mean_mg_dl
 from islet.model.events import AnyEvent, Exercise, Insulin, Meal, Medication, Note
-from islet.reports.document import Act, Day, Episode, Period, Point
+from islet.reports.document import Act, Day, Episode, Left, Period, Point
 from islet.reports.episodes import local
 from islet.reports.measures import active_percent, days_between, kept, told
+from islet.reports.on_board import on_board_of
 from islet.reports.recorded import Recorded, day_us
 
 _LONGEST_GAP_STEPS: Final = 3
@@ -23,16 +25,22 @@ _BANDS: Final = ("very_low", "low", "in_range", "high", "very_high")
 
 
 def days_of(recorded: Recorded, period: Period, goals: Goals, episodes: Sequence[Episode]) -> tuple[Day, ...]:
-    """Every day of the period, also those without readings."""
-    people = recorded.people
-    step = int(steps_min(people)[0])
-    acts = [act for event in recorded.events for act in _act(recorded, event)]
-    return tuple(_days(people, period, goals, episodes, acts, step))
+    """Every day of the period, also those without readings. What was on board comes from the days before as well."""
+    inside = recorded.between(period.first, period.last)
+    acts = [act for event in inside.events for act in _act(recorded, event)]
+    left = on_board_of(recorded, list(days_between(period.first, period.last)))
+    return tuple(_days(inside.people, period, goals, episodes, acts, left))
 
 
 def _days(
-    people: People, period: Period, goals: Goals, episodes: Sequence[Episode], acts: Sequence[Act], step: int
+    people: People,
+    period: Period,
+    goals: Goals,
+    episodes: Sequence[Episode],
+    acts: Sequence[Act],
+    left: Mapping[date, tuple[Left, ...]],
 ) -> Iterator[Day]:
+    step = int(steps_min(people)[0])
     for day in days_between(period.first, period.last):
         begin_us = day_us(day)
         inside = kept(people, (people.clock_us >= begin_us) & (people.clock_us < begin_us + DAY_US))
@@ -46,6 +54,7 @@ def _days(
             bands=tuple(float(getattr(found, name)[0]) for name in _BANDS) if some else (),
             runs=_runs(inside, begin_us, step),
             acts=tuple(act for act in acts if act.at.date() == day),
+            on_board=left.get(day, ()),
             low_episodes=sum(one.kind.endswith("low") and one.begin.date() == day for one in episodes),
         )
 

@@ -129,9 +129,18 @@ class Point(Struct, frozen=True, array_like=True):
     mg_dl: float
 
 
+class Left(Struct, frozen=True, array_like=True):
+    """What is still to come at a minute of the day: mealtime insulin in U and carbs in g, by the models of
+    `islet.patterns.on_board`."""
+
+    minute: int
+    insulin_u: float
+    carbs_g: float
+
+
 class Day(Struct, frozen=True, kw_only=True):
     """One day. bands: shares of the five bands in percent, very low first; empty without readings. runs: the curve, in
-    pieces without a gap."""
+    pieces without a gap. on_board: from midnight to midnight; empty where nothing was."""
 
     date: date
     readings: int
@@ -140,6 +149,7 @@ class Day(Struct, frozen=True, kw_only=True):
     bands: tuple[float, ...]
     runs: tuple[tuple[Point, ...], ...]
     acts: tuple[Act, ...]
+    on_board: tuple[Left, ...]
     low_episodes: int
 
 
@@ -176,8 +186,8 @@ class Found(Struct, frozen=True, kw_only=True):
     clinician: bool = False
 
 
-class SevenDay(Struct, frozen=True, kw_only=True):
-    """A report of a week or two."""
+class Report(Struct, frozen=True, kw_only=True):
+    """What every report says: of whom, by which goals, of which days, how much there is, and the measures of all of it."""
 
     id: str
     label: str
@@ -189,13 +199,18 @@ class SevenDay(Struct, frozen=True, kw_only=True):
     bands: tuple[Band, ...]
     goals: tuple[Goal, ...]
     glucose: Glucose
+    found: tuple[Found, ...] = ()
+
+
+class SevenDay(Report, frozen=True, kw_only=True):
+    """A report of a week or two."""
+
     profile: tuple[Hour, ...]
     parts: tuple[DayPart, ...]
     episodes: tuple[Episode, ...]
     days: tuple[Day, ...]
     before: Before | None
     labs: tuple[Lab, ...]
-    found: tuple[Found, ...] = ()
 
 
 class Window(Struct, frozen=True, kw_only=True):
@@ -225,21 +240,10 @@ class LabGap(Struct, frozen=True, kw_only=True):
     gap: float | None
 
 
-class Programme(Struct, frozen=True, kw_only=True):
+class Programme(Report, frozen=True, kw_only=True):
     """A report of three months. rolling: a window a day; phases: thirty days each, the oldest first."""
 
-    id: str
-    label: str
-    target: str
-    low_mg_dl: float
-    high_mg_dl: float
-    period: Period
-    sufficiency: Sufficiency
-    bands: tuple[Band, ...]
-    goals: tuple[Goal, ...]
-    glucose: Glucose
     rolling: tuple[Window, ...]
     windows: tuple[Window, ...]
     phases: tuple[Window, ...]
     labs: tuple[LabGap, ...]
-    found: tuple[Found, ...] = ()

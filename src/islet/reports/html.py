@@ -3,20 +3,18 @@
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from babel.support import NullTranslations
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from islet.reports import texts
 from islet.reports.charts.bands import bands_picture, days_picture
-from islet.reports.charts.day import day_picture, days_scale, legend
+from islet.reports.charts.day import day_picture, days_scale, legend, most_on_board
 from islet.reports.charts.profile import profile_picture
 from islet.reports.charts.trend import trend_picture
-from islet.reports.document import Found, Programme, SevenDay
+from islet.reports.document import Found, Programme, Report, SevenDay
+from islet.reports.jinja import environment
 from islet.reports.voice import Voice
 
 STYLE: Final = (Path(__file__).parent / "templates" / "report.css").read_text(encoding="utf-8")
@@ -40,16 +38,17 @@ _SHOWN_ADVICE: Final = 2
 def seven_day_html(report: SevenDay, voice: Voice) -> str:
     """The patient's page, the doctor's page, and a page of what these rest on."""
     low, high = report.low_mg_dl, report.high_mg_dl
-    scale = days_scale(report.days, low, high)
+    scale, most = days_scale(report.days, low, high), most_on_board(report.days)
     lows = [one for one in report.episodes if one.kind.endswith("low")]
     values = {
         "bands": bands_picture(report.bands, voice),
         "week": days_picture(report.days, voice),
         "profile": profile_picture(report.profile, low, high, voice, "profile-zones"),
         "doctors_profile": profile_picture(report.profile, low, high, voice, "doctors-profile-zones"),
-        "days": [day_picture(day, place, scale, voice) for place, day in enumerate(report.days)],
+        "days": [day_picture(day, place, scale, most, voice) for place, day in enumerate(report.days)],
         "legend": legend(voice),
         "acts": any(day.acts for day in report.days),
+        "on_board": any(day.on_board for day in report.days),
         "lows": lows,
         "shown_lows": lows[:_SHOWN_LOWS],
         "night_lows": sum(one.night for one in lows),
@@ -72,7 +71,7 @@ def programme_html(report: Programme, voice: Voice) -> str:
     return _page("programme.html", report, voice, values)
 
 
-def _page(template: str, report: SevenDay | Programme, voice: Voice, values: dict[str, Any]) -> str:
+def _page(template: str, report: Report, voice: Voice, values: dict[str, Any]) -> str:
     shared = {
         "report": report,
         "v": voice,
@@ -98,17 +97,4 @@ def _of_kind(found: tuple[Found, ...], kind: str) -> list[Found]:
     return [one for one in found if one.kind == kind]
 
 
-@cache
-def _environment(translations: NullTranslations) -> Environment:
-    templates = Environment(
-        loader=PackageLoader("islet.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    templates.policies["ext.i18n.trimmed"] = True
-    install = vars(templates)["install_gettext_callables"]  # added by the extension, unknown to the type
-    install(translations.ugettext, translations.ungettext, newstyle=True)
-    return templates
+_environment = cache(partial(environment, "islet.reports"))

@@ -1,7 +1,7 @@
 """The numbers of reports, from the metrics: shares with their goals, sufficiency, means, the usual day."""
 
-from collections.abc import Iterator
-from datetime import date
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
 from math import isnan
 from typing import Final
 
@@ -23,6 +23,7 @@ from islet.reports.document import (
     BandName,
     Before,
     DayPart,
+    Found,
     Glucose,
     Goal,
     GoalName,
@@ -30,9 +31,10 @@ from islet.reports.document import (
     Missing,
     PartName,
     Period,
+    Report,
     Sufficiency,
 )
-from islet.reports.recorded import Recorded
+from islet.reports.recorded import Recorded, day_us
 
 DAY_MIN: Final = 1440.0
 _LEAST_FOR_SPREAD: Final = 30
@@ -46,6 +48,27 @@ _PARTS: Final[tuple[tuple[PartName, int, int], ...]] = (
     ("evening", 18, 24),
 )
 _TOO_FEW: Final = 2
+
+
+def report_of(recorded: Recorded, goals: Goals, first: date, last: date, found: Sequence[Found]) -> Report:
+    """What a report of these days begins with; `recorded` holds the day before them as well."""
+    period = Period(first=first, last=last, time_zone=str(recorded.zone))
+    inside = recorded.between(first, last)
+    sufficiency = sufficiency_of(inside, period)
+    enough = is_enough(sufficiency)
+    return Report(
+        id=recorded.id,
+        label=recorded.label,
+        target=goals.name,
+        low_mg_dl=goals.low_mg_dl,
+        high_mg_dl=goals.high_mg_dl,
+        period=period,
+        sufficiency=sufficiency,
+        bands=bands_of(inside.people, goals),
+        goals=goals_of(inside.people, goals, enough=enough),
+        glucose=glucose_of(inside, recorded.between(first - timedelta(days=1), last), period, enough=enough),
+        found=tuple(found),
+    )
 
 
 def told(column: Floats) -> float | None:
@@ -177,6 +200,14 @@ def kept(people: People, rows: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> 
         glucose_mg_dl=people.glucose_mg_dl[rows],
         judged_mg_dl=people.judged_mg_dl[rows],
     )
+
+
+def whole_days(people: People, first: date, last: date) -> tuple[People, float]:
+    """The readings of whole days, and the share of them that is there."""
+    clock_us = people.clock_us
+    inside = kept(people, (clock_us >= day_us(first)) & (clock_us < day_us(last) + DAY_US))
+    step = int(steps_min(inside)[0])
+    return inside, active_percent(len(inside.clock_us), step, (last - first).days + 1)
 
 
 def profile_of(people: People) -> tuple[Hour, ...]:

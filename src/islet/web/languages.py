@@ -10,10 +10,11 @@ from babel import Locale
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from starlette.requests import HTTPConnection
 
 from islet.model.people import User
+from islet.reports.jinja import environment
 
 LANGUAGES: Final = {"en": "English", "zh-CN": "简体中文"}
 """Code as in HTML's `lang`, and what its speakers call it. English is the source; its catalogue may be empty."""
@@ -38,17 +39,7 @@ class Words:
 def words(language: str) -> Words:
     """The words of one of LANGUAGES."""
     translations = _translations(language)
-    templates = Environment(
-        loader=PackageLoader("islet.web"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        extensions=["jinja2.ext.i18n"],
-    )
-    templates.policies["ext.i18n.trimmed"] = True
-    install = vars(templates)["install_gettext_callables"]  # added by the extension, unknown to the type
-    install(translations.ugettext, translations.ungettext, newstyle=True)
+    templates = environment("islet.web", translations)
     return Words(language=language, translations=translations, templates=templates)
 
 

@@ -54,7 +54,6 @@ class Shown:
     name: str
     told: Told
     severity: str
-    source: str
     when: Sequence[str]
     more: int
 
@@ -133,7 +132,6 @@ def _shown(
         name=name,
         told=said,
         severity=severity,
-        source=of.source,
         when=[_occasion(one, person, text, unit) for one in reversed(newest)],
         more=len(of.evidence) - len(newest),
     )

@@ -174,6 +174,8 @@ SCRIPTS: Final = {
     "lane.meals": _("Meals"),
     "lane.insulin": _("Insulin"),
     "lane.exercise": _("Exercise"),
+    "lane.iob": _("IOB"),
+    "lane.cob": _("COB"),
     # chart
     "chart.summary": _(
         "Glucose of the last {hours} hours: {n} readings from {low} to {high} {unit}, in range {share} %, "
@@ -200,6 +202,18 @@ SCRIPTS: Final = {
     "forecast.too_little_history": _("No forecast: half an hour of readings within the last hour is needed."),
     "forecast.out_of_range": _("No forecast: the sensor shows LOW or HIGH, or a value that cannot be."),
     "forecast.unknown": _("The forecast could not be loaded."),
+    # on board
+    "board.insulin": _(
+        "Insulin on board now (IOB): {u} U (model estimate of mealtime insulin: exponential, rapid analogues {hours} h with "
+        "a peak at {peak} min). All insulin together acts at {activity} U/h."
+    ),
+    "board.longer": _("Longer-acting insulin still to act: {u} U (curves of classes)."),
+    "board.carbs": _("Carbs on board now (COB): {g} g (model estimate: a meal's carbs within {hours} h)."),
+    "board.unknown": _("Entries that do not count, of unknown insulin or without carbs: {n}."),
+    "board.never_a_dose": _("Only what was written down counts. Not a dose, and not for deciding on one."),
+    # laboratory
+    "lab.gap": _("GMI of the {days} days before: {gmi} %, gap {gap}"),
+    "lab.few": _("No GMI beside it: needs 14 days with 70 % of their readings."),
     # list and connection
     "list.shown": _("{n} of {total} patients are shown, the most urgent first."),
     "list.summary": _("{n} patients, {alerts} with an active alert"),

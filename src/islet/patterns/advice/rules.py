@@ -1,8 +1,7 @@
 """The table of rules: from a pattern, for whom, by which guideline, to an advice.
 
-Order is the order of guidelines that put lows before highs (AACE; the Chinese guideline on continuous monitoring: night,
-before meals, after meals). `does` says in which direction a rule pushes which part of life; of two rules that push one part
-in different directions only the first is given.
+Lows come before highs (AACE 2021: look at time below range first). `does` says in which direction a rule pushes which part
+of life; of two rules that push one part in different directions only the first is given.
 """
 
 from typing import Final, Literal
@@ -10,20 +9,28 @@ from typing import Final, Literal
 from msgspec import Struct
 
 from islet.patterns.findings import Priority
+from islet.patterns.sources import (
+    AACE,
+    ADA_5,
+    ADA_6,
+    ADA_7,
+    ADA_9,
+    ADA_13,
+    ADA_15,
+    BOLUS_TIME,
+    CHINA,
+    CONSENSUS_2017,
+    CONSENSUS_2019,
+    DAWN,
+    EXERCISE,
+    FOOD_ORDER,
+    INSULIN,
+    OURS,
+    WALK,
+    both,
+)
 
 Direction = Literal[1, -1]
-
-ADA_6: Final = "ADA Standards of Care, section 6 (glycemic goals and hypoglycemia)"
-ADA_5: Final = "ADA Standards of Care, section 5 (nutrition, activity, behaviour)"
-ADA_7: Final = "ADA Standards of Care, section 7 (diabetes technology)"
-ADA_9: Final = "ADA Standards of Care, section 9 (pharmacologic approaches)"
-ADA_13: Final = "ADA Standards of Care, section 13 (older adults)"
-ADA_15: Final = "ADA Standards of Care, section 15 (pregnancy)"
-ATTD: Final = "ATTD consensus: doi:10.2337/dc17-1600, doi:10.2337/dci19-0028"
-EXERCISE: Final = "EASD/ISPAD 2020, doi:10.1007/s00125-020-05263-9"
-CHINA: Final = "Chinese guideline on continuous glucose monitoring (lows first; night, before meals, after meals)"
-FOOD_ORDER: Final = "Shukla 2015, doi:10.2337/dc15-0429; ADA Standards of Care, section 5"
-WALK: Final = "DiPietro 2013, doi:10.2337/dc13-0084; ADA Standards of Care, section 5"
 
 
 class Rule(Struct, frozen=True, kw_only=True):
@@ -46,12 +53,12 @@ class Rule(Struct, frozen=True, kw_only=True):
 _LOW, _HIGH = Priority.LOWS, Priority.HIGHS
 
 RULES: Final = (
-    Rule(name="very_low_plan", patterns=("very_lows",), priority=_LOW, source=f"{ADA_6}; {CHINA}", clinician=True),
+    Rule(name="very_low_plan", patterns=("very_lows",), priority=_LOW, source=both(ADA_6, AACE, CHINA), clinician=True),
     Rule(
         name="night_low_review",
         patterns=("night_lows",),
         priority=_LOW,
-        source=f"{ADA_6}; {CHINA}",
+        source=both(ADA_6, AACE, CHINA),
         does=(("bedtime_check", 1), ("bedtime_carbs", 1)),
         clinician=True,
     ),
@@ -59,14 +66,14 @@ RULES: Final = (
         name="long_low_alarm",
         patterns=("prolonged_lows",),
         priority=_LOW,
-        source=f"{ATTD}; {ADA_7}",
+        source=both(CONSENSUS_2017, CONSENSUS_2019, ADA_7),
         does=(("low_alarm", 1),),
     ),
     Rule(
         name="unnoticed_low_check",
         patterns=("unrecorded_lows",),
         priority=_LOW,
-        source=f"{ADA_6} (hypoglycemia unawareness)",
+        source=ADA_6,
         does=(("low_alarm", 1), ("write_down", 1)),
         clinician=True,
     ),
@@ -74,7 +81,7 @@ RULES: Final = (
         name="low_time_review_older",
         patterns=("time_below", "low_risk"),
         priority=_LOW,
-        source=f"{ADA_13}; {ATTD}",
+        source=both(ADA_13, CONSENSUS_2019),
         does=(("treatment_strength", -1),),
         goals=("older",),
         clinician=True,
@@ -83,7 +90,7 @@ RULES: Final = (
         name="low_time_review",
         patterns=("time_below", "low_risk"),
         priority=_LOW,
-        source=f"{ATTD}; {CHINA}",
+        source=both(CONSENSUS_2019, AACE, CHINA),
         does=(("treatment_strength", -1),),
         goals=("standard", "tight", "pregnancy"),
         clinician=True,
@@ -92,7 +99,7 @@ RULES: Final = (
         name="stacked_insulin_wait",
         patterns=("stacked_insulin",),
         priority=_LOW,
-        source=f"{ADA_9}; insulin action as in Loop and oref0",
+        source=both(ADA_9, INSULIN),
         does=(("correction_doses", -1),),
         clinician=True,
     ),
@@ -115,14 +122,14 @@ RULES: Final = (
         name="low_treat_gently",
         patterns=("rebound_after_low",),
         priority=_LOW,
-        source=f"{ADA_6} (15 g, then look again after 15 min)",
+        source=ADA_6,
         does=(("carbs_in_low", -1),),
     ),
     Rule(
         name="pressed_sensor_check",
         patterns=("compression_lows",),
         priority=_LOW,
-        source="Our choice, after reviews of CGM traces",
+        source=OURS,
         no_concern=True,
     ),
     Rule(
@@ -138,7 +145,7 @@ RULES: Final = (
         name="high_time_review",
         patterns=("time_above",),
         priority=_HIGH,
-        source=f"{ATTD}; {ADA_9}",
+        source=both(CONSENSUS_2019, ADA_9),
         does=(("treatment_strength", 1),),
         goals=("standard", "tight", "older"),
         clinician=True,
@@ -147,11 +154,11 @@ RULES: Final = (
         name="fasting_review",
         patterns=("fasting_level", "dawn_rise"),
         priority=_HIGH,
-        source=f"{ADA_9}; {CHINA}",
+        source=ADA_9,
         does=(("bedtime_carbs", -1),),
         clinician=True,
     ),
-    Rule(name="dawn_review", patterns=("dawn_rise",), priority=_HIGH, source="PMC3836163", clinician=True),
+    Rule(name="dawn_review", patterns=("dawn_rise",), priority=_HIGH, source=DAWN, clinician=True),
     Rule(
         name="missed_bolus_reminder",
         patterns=("meal_without_bolus",),
@@ -163,7 +170,7 @@ RULES: Final = (
         name="late_bolus_review",
         patterns=("late_bolus",),
         priority=_HIGH,
-        source="Slattery 2018, doi:10.1111/dme.13525",
+        source=BOLUS_TIME,
         clinician=True,
     ),
     Rule(
@@ -179,16 +186,22 @@ RULES: Final = (
         name="slot_first",
         patterns=("meal_slot",),
         priority=_HIGH,
-        source=f"{FOOD_ORDER}; {CHINA}",
+        source=both(FOOD_ORDER, ADA_5),
         does=(("carbs {subject}", -1),),
         foods=True,
     ),
-    Rule(name="walk_after_meals", patterns=("meal_spikes",), priority=_HIGH, source=WALK, does=(("more_exercise", 1),)),
+    Rule(
+        name="walk_after_meals",
+        patterns=("meal_spikes",),
+        priority=_HIGH,
+        source=both(WALK, ADA_5),
+        does=(("more_exercise", 1),),
+    ),
     Rule(
         name="exercise_that_helps",
         patterns=("exercise_change", "time_above"),
         priority=_HIGH,
-        source=f"{EXERCISE}; {ADA_5}",
+        source=both(EXERCISE, ADA_5),
         does=(("more_exercise", 1),),
         no_concern=True,
     ),
@@ -196,17 +209,22 @@ RULES: Final = (
         name="write_snacks",
         patterns=("between_meal_highs",),
         priority=_HIGH,
-        source=f"{ADA_5}; our definition",
+        source=both(ADA_5, OURS),
         does=(("write_down", 1),),
     ),
     Rule(
         name="steady_days",
         patterns=("variability",),
         priority=Priority.VARIABILITY,
-        source=f"{ATTD}; {ADA_5}",
+        source=both(CONSENSUS_2017, AACE, ADA_5),
         does=(("regular_meals", 1),),
     ),
-    Rule(name="wear_more", patterns=("wear",), priority=Priority.HABITS, source=f"{ATTD}; {ADA_7}"),
+    Rule(
+        name="wear_more",
+        patterns=("wear",),
+        priority=Priority.HABITS,
+        source=both(CONSENSUS_2017, CONSENSUS_2019, ADA_7),
+    ),
     Rule(
         name="write_more",
         patterns=("logging",),
@@ -221,6 +239,6 @@ RULES: Final = (
         source=ADA_5,
         does=(("regular_meals", 1),),
     ),
-    Rule(name="look_back", patterns=("goal_progress",), priority=Priority.HABITS, source=ATTD),
+    Rule(name="look_back", patterns=("goal_progress",), priority=Priority.HABITS, source=CONSENSUS_2019),
     Rule(name="keep_going", patterns=("streak",), priority=Priority.FACTS, source=ADA_5, no_concern=True),
 )

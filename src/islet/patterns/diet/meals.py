@@ -11,6 +11,7 @@ from islet.patterns.diet.foods import foods_in, has_carbohydrate
 from islet.patterns.diet.responses import MealResponse, meal_responses
 from islet.patterns.findings import Evidence, Figure, Finding, Priority, Severity, Wheel
 from islet.patterns.intervals import LEAST, confidence, median_figure, share_figure
+from islet.patterns.sources import ADA_6, AREA, OUR_LIMIT, RESPONSE, both
 
 SPIKE_MG_DL: Final = 60.0
 LEAST_OF_A_FOOD: Final = 3
@@ -18,8 +19,6 @@ _MOST_FOODS: Final = 5
 _DIFFERENT_MG_DL: Final = 10.0
 _WORTH_MG_DL: Final = 30.0
 """A smaller rise is no concern of the meal's, though glucose was high: it was so before."""
-_SPIKE_SOURCE: Final = "ADA Standards of Care, section 6 (peak below 180 mg/dL); rise of 60: our choice"
-_RESPONSE_SOURCE: Final = "FAO 1998, Food and Nutrition Paper 66; Zeevi 2015, doi:10.1016/j.cell.2015.11.001"
 
 
 def meal_findings(course: Course) -> list[Finding]:
@@ -53,7 +52,7 @@ def _spikes(responses: Sequence[MealResponse]) -> Finding | None:
         priority=Priority.HIGHS,
         severity=severity,
         confidence=confidence(len(responses)),
-        source=_SPIKE_SOURCE,
+        source=both(ADA_6, OUR_LIMIT),
         n=len(found),
         of=len(responses),
         figures=(share, peaks),
@@ -120,7 +119,7 @@ def _group(
         priority=priority if bad else Priority.FACTS,
         severity="moderate" if bad and enough else "mild" if bad else "none",
         confidence=confidence(len(group)) if enough else "low" if food else "not_enough",
-        source=_RESPONSE_SOURCE,
+        source=both(AREA, RESPONSE),
         n=len(group),
         of=len(group),
         subject=subject,

@@ -11,8 +11,8 @@ from islet.model.time import DAY_US, HOUR_US, MINUTE_US
 from islet.patterns.course import Course, Noted, noted_evidence
 from islet.patterns.findings import Figure, Finding, Priority, Severity, Wheel
 from islet.patterns.intervals import LEAST, confidence, median_figure, share_figure
+from islet.patterns.sources import EXERCISE, OURS, both
 
-_SOURCE: Final = "EASD/ISPAD 2020, doi:10.1007/s00125-020-05263-9; change: our definition"
 START_MG_DL: Final = (126.0, 180.0)
 """Where to start exercise from at moderate risk of lows (EASD/ISPAD 2020): 7.0 to 10.0 mmol/L."""
 _BEFORE_US: Final = 30 * MINUTE_US
@@ -91,7 +91,7 @@ def _change(course: Course, kind: str, group: Sequence[Bout]) -> Finding:
         priority=Priority.FACTS,
         severity="none",
         confidence=confidence(len(group), clear=clear),
-        source=_SOURCE,
+        source=both(EXERCISE, OURS),
         n=len(group),
         of=len(group),
         subject=kind,
@@ -121,7 +121,7 @@ def _lows(course: Course, found: Sequence[Bout], lows: Sequence[Bout]) -> Findin
         priority=Priority.LOWS,
         severity=severity,
         confidence=confidence(len(found)),
-        source=_SOURCE,
+        source=both(EXERCISE, OURS),
         n=len(lows),
         of=len(found),
         figures=(
@@ -153,7 +153,7 @@ def _nights(course: Course, found: Sequence[Bout]) -> Finding | None:
         priority=Priority.LOWS,
         severity="moderate",
         confidence=confidence(min(len(after), len(other)), clear=apart),
-        source=_SOURCE,
+        source=both(EXERCISE, OURS),
         n=len(lows),
         of=len(after),
         figures=tuple(shares),

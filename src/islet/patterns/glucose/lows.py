@@ -10,9 +10,9 @@ from islet.model.time import DAY_US, HOUR_US, MINUTE_US
 from islet.patterns.course import Course
 from islet.patterns.findings import Figure, Finding, Priority, Severity, Wheel
 from islet.patterns.intervals import confidence, days_figure, share_figure
+from islet.patterns.sources import CONSENSUS_2017, CONSENSUS_2019, CONSENSUS_2023, DISPUTED, OURS, both
 
-_EPISODES: Final = "Danne 2017, doi:10.2337/dc17-1600; Battelino 2023, doi:10.1016/S2213-8587(22)00319-9"
-_GOALS: Final = "Battelino 2019, doi:10.2337/dci19-0028, table 3"
+_EPISODES: Final = both(CONSENSUS_2017, CONSENSUS_2023)
 _NOTICED_US: Final = 30 * MINUTE_US
 _REBOUND_US: Final = 3 * HOUR_US
 _PRESSED_MIN: Final = 60
@@ -67,19 +67,18 @@ def time_below(course: Course) -> Finding | None:
         course.lows,
         len(course.lows),
         severity,
-        source=_GOALS,
+        source=CONSENSUS_2019,
         days=len(course.full_days),
         figures=(share, very, Figure(name="goal_percent", value=goal, unit="%")),
     )
 
 
 def _share_figure(course: Course, name: str, level: float, *, below: bool) -> Figure | None:
-    """The share of points beyond a level in percent, with the interval over days; None without a full day."""
-    days = course.by_day[course.full_days]
-    if not len(days):
+    """The share of readings beyond a level in percent, with the interval over days; None without a full day."""
+    if not len(course.full_days):
         return None
-    beyond = days < level if below else days > level  # a gap is on neither side
-    table = np.stack([beyond.sum(axis=1), np.isfinite(days).sum(axis=1)], axis=1).astype(np.float64)
+    judged = course.people.judged_mg_dl
+    table = course.sums_by_day(judged < level if below else judged > level, np.ones(len(judged)))
     return days_figure(name, table, lambda sums: 100.0 * sums[..., 0] / sums[..., 1], "%")
 
 
@@ -101,7 +100,7 @@ def time_above(course: Course) -> Finding | None:
         priority=Priority.HIGHS,
         severity="serious" if serious and over else "moderate" if over or serious else "none",
         confidence=confidence(len(course.full_days), clear=not over or (share.low or 0.0) > goal),
-        source=_GOALS,
+        source=CONSENSUS_2019,
         n=len(highs),
         of=len(highs),
         figures=(share, very, Figure(name="goal_percent", value=goal, unit="%")),
@@ -200,7 +199,7 @@ def rebound_after_low(course: Course) -> Finding | None:
         found,
         len(lows),
         "mild" if len(found) < 3 else "moderate",
-        source="Our definition; the cause is disputed (Somogyi)",
+        source=both(OURS, DISPUTED),
         figures=(share_figure("lows_percent", len(found), len(lows)),),
         confounders=("food_after_low",) if fed.any() else ("meal_not_written",),
     )
@@ -217,7 +216,7 @@ def compression_lows(course: Course) -> Finding | None:
         found,
         len(course.lows),
         "none",
-        source="Our choice, after how reviews of CGM traces tell them; the rule compression_low",
+        source=OURS,
         confounders=("true_low",),
     )
 

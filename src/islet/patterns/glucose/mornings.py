@@ -8,15 +8,15 @@ from islet.model.time import DAY_US, HOUR_US, MINUTE_US
 from islet.patterns.course import Course, Floats
 from islet.patterns.findings import Finding, Priority, Severity, Wheel
 from islet.patterns.intervals import confidence, median_figure, share_figure
+from islet.patterns.sources import ADA_6, ADA_13, ADA_15, DAWN, OUR_LIMIT, OURS, both
 
 FASTING_OVER_MG_DL: Final = {"standard": 130.0, "tight": 130.0, "older": 150.0, "pregnancy": 95.0}
 """What fasting glucose should not exceed: ADA Standards of Care, sections 6 (80 to 130), 13 (older people, complex health:
 90 to 150) and 15 (pregnancy: below 95)."""
+_FASTING_SOURCES: Final = {"standard": ADA_6, "tight": ADA_6, "older": ADA_13, "pregnancy": ADA_15}
 DAWN_MG_DL: Final = 20.0
 DAWN_TYPE_1_MG_DL: Final = 10.0
 LEAST_NIGHTS: Final = 3
-_FASTING_SOURCE: Final = "ADA Standards of Care, sections 6, 13 and 15"
-_DAWN_SOURCE: Final = "Monnier 2013, doi:10.2337/dc12-2127 (PMC3836163)"
 _BREAKFAST_H: Final = (4, 11)
 _NO_BREAKFAST_H: Final = 7
 _BEFORE_US: Final = 30 * MINUTE_US
@@ -72,7 +72,7 @@ def fasting_level(course: Course) -> Finding | None:
         priority=Priority.HIGHS if severity != "none" else Priority.FACTS,
         severity=severity,
         confidence=confidence(len(found), clear=severity == "none" or (level.low or 0.0) > goal),
-        source=_FASTING_SOURCE,
+        source=_FASTING_SOURCES[course.goals.name],
         n=len(above),
         of=len(found),
         figures=(level, share_figure("mornings_percent", len(above), len(found))),
@@ -98,7 +98,7 @@ def night_profile(course: Course) -> Finding | None:
         priority=Priority.FACTS,
         severity="none",
         confidence=confidence(len(nights)),
-        source="Danne 2017, doi:10.2337/dc17-1600",
+        source=OURS,
         n=len(seen),
         of=len(nights),
         figures=(
@@ -137,7 +137,7 @@ def dawn_rise(course: Course) -> Finding | None:
         priority=Priority.HIGHS,
         severity="mild" if np.median(rises) < 2 * DAWN_MG_DL else "moderate",
         confidence=confidence(len(rises)),
-        source=_DAWN_SOURCE,
+        source=both(DAWN, OUR_LIMIT),
         n=len(seen),
         of=len(rises),
         figures=(

@@ -11,6 +11,7 @@ from islet.patterns.course import Course, Floats
 from islet.patterns.findings import Figure, Finding, Priority, Severity, Wheel
 from islet.patterns.glucose.low_risk import low_day_chance, low_night_chance
 from islet.patterns.intervals import confidence, days_figure, share_figure
+from islet.patterns.sources import AACE, CONSENSUS_2017, LOW_INDEX, OUR_CHANCES, OURS, both
 
 CV_OVER_PERCENT: Final = 36.0
 _LBGI: Final[tuple[tuple[float, Severity], ...]] = (
@@ -30,10 +31,9 @@ def variability(course: Course) -> Finding | None:
     days = course.by_day[course.full_days]
     if not len(days):
         return None
-    filled = np.nan_to_num(days)
-    table = np.stack([np.isfinite(days).sum(axis=1), filled.sum(axis=1), (filled**2).sum(axis=1)], axis=1)
-    figure = days_figure("cv_percent", table, _cv, "%")
-    own = _cv(table)
+    values = course.people.glucose_mg_dl
+    figure = days_figure("cv_percent", course.sums_by_day(np.ones(len(values)), values, values**2), _cv, "%")
+    own = 100.0 * np.nanstd(days, axis=1, ddof=1) / np.nanmean(days, axis=1)
     wide = course.full_days[own > CV_OVER_PERCENT]
     over = figure.value > CV_OVER_PERCENT
     starts = course.midnight_us + wide * DAY_US
@@ -43,7 +43,7 @@ def variability(course: Course) -> Finding | None:
         priority=Priority.VARIABILITY if over else Priority.FACTS,
         severity="moderate" if over else "none",
         confidence=confidence(len(days), clear=not over or (figure.low or 0.0) > CV_OVER_PERCENT),
-        source="Danne 2017, doi:10.2337/dc17-1600",
+        source=both(CONSENSUS_2017, AACE),
         n=len(wide),
         of=len(days),
         figures=(figure, Figure(name="goal_percent", value=CV_OVER_PERCENT, unit="%")),
@@ -79,16 +79,12 @@ def low_risk(course: Course) -> Finding | None:
         priority=Priority.LOWS if severity != "none" else Priority.FACTS,
         severity=severity,
         confidence=confidence(len(course.full_days)),
-        source="Kovatchev 2006, doi:10.2337/dc06-1085; chances: our estimate",
+        source=both(LOW_INDEX, OUR_CHANCES),
         n=len(course.lows),
         of=len(course.lows),
         figures=(
             Figure(name="lbgi", value=round(index, 2)),
-            *(
-                Figure(name=name, value=round(100.0 * chance, 1), unit="%")
-                for name, chance in chances
-                if isfinite(chance)
-            ),
+            *(Figure(name=name, value=round(100.0 * chance), unit="%") for name, chance in chances if isfinite(chance)),
             Figure(name="nights_looked_at", value=nights),
         ),
         evidence=tuple(course.episode("low", course.lows, place) for place in range(len(course.lows))),
@@ -120,7 +116,7 @@ def between_meal_highs(course: Course) -> Finding | None:
         priority=Priority.HIGHS,
         severity="moderate" if 2 * len(found) > days else "mild",
         confidence=confidence(days),
-        source="Our definition",
+        source=OURS,
         n=len(found),
         of=len(highs),
         figures=(share_figure("highs_percent", len(found), len(highs)),),

@@ -11,8 +11,8 @@ from islet.patterns.findings import Figure, Finding, Priority, Wheel
 from islet.patterns.impact.factors import Factor, factors
 from islet.patterns.impact.model import IMPACT_MIN, POINTS, STEP_MIN, impacts
 from islet.patterns.intervals import LEAST, confidence
+from islet.patterns.sources import REGRESSION, WEIGHTS, both
 
-_SOURCE: Final = "Distributed-lag regression within the person; days weighed anew (doi:10.1214/aos/1176345338)"
 _MOST_FACTORS: Final = 12
 _LEAST_DAYS: Final = 5
 _WITH_MEAL_US: Final = 45 * MINUTE_US
@@ -69,7 +69,7 @@ def _finding(factor: Factor, figure: Figure | None, *, with_meals: bool) -> Find
         priority=Priority.FACTS,
         severity="none",
         confidence=confidence(len(factor), clear=clear and not with_meals) if known else "not_enough",
-        source=_SOURCE,
+        source=both(REGRESSION, WEIGHTS),
         n=len(factor),
         of=len(factor),
         subject=factor.subject,

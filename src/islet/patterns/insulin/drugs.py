@@ -13,6 +13,7 @@ from islet.patterns.course import Course, Floats, Noted, noted_evidence
 from islet.patterns.findings import Figure, Finding, Priority, Wheel
 from islet.patterns.insulin.names import drug_class
 from islet.patterns.intervals import LEAST, confidence, median_figure
+from islet.patterns.sources import OURS
 
 LEAST_CONTROLS: Final = 3
 _HOURS: Final = (1, 2, 4)
@@ -50,7 +51,7 @@ def _aligned(course: Course, kind: str, doses: Sequence[Noted[Medication]]) -> F
         priority=Priority.FACTS,
         severity="none",
         confidence=confidence(len(doses), clear=clear) if figures else "not_enough",
-        source="Our definition: change after the dose, less that of the same hours on days without",
+        source=OURS,
         n=len(doses),
         of=len(doses),
         subject=kind,

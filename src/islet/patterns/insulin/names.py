@@ -8,7 +8,7 @@ from islet.patterns.insulin.curves import InsulinClass
 
 Parts = tuple[tuple[InsulinClass, float], ...]
 """What an insulin is made of, with the share of each part."""
-MEALTIME: Final = frozenset({"ultra_rapid", "rapid", "regular"})
+MEALTIME: Final[frozenset[InsulinClass]] = frozenset({"ultra_rapid", "rapid", "regular"})
 
 _PREMIX: Final = re.compile(r"(\d\d)\s*/\s*(\d\d)|\b[mM]?(\d\d)\s*[rR]?\b|mix\s*(\d\d)", re.IGNORECASE)
 _ANALOGUE: Final = re.compile(r"aspart|lispro|novo(rapid|log|mix)|humalog|门冬|赖脯|优泌乐|诺和锐", re.IGNORECASE)

@@ -9,6 +9,7 @@ from islet.model.time import DAY_US, HOUR_US
 from islet.patterns.course import Course
 from islet.patterns.findings import Evidence, Figure, Finding, Priority, Severity, Wheel
 from islet.patterns.intervals import confidence, share_figure
+from islet.patterns.sources import CONSENSUS_2019, OURS
 
 _WORN_SHARE: Final = 0.7
 _LONG_GAP_US: Final = HOUR_US
@@ -32,7 +33,7 @@ def wear(course: Course) -> Finding | None:
         priority=Priority.HABITS if severity != "none" else Priority.FACTS,
         severity=severity,
         confidence="high",
-        source="Battelino 2019, doi:10.2337/dci19-0028, table 2 (70 % of readings)",
+        source=CONSENSUS_2019,
         n=len(gaps),
         of=len(gaps),
         figures=(
@@ -64,7 +65,7 @@ def logging(course: Course) -> Finding | None:
         priority=Priority.HABITS if severity != "none" else Priority.FACTS,
         severity=severity,
         confidence="high",
-        source="Our definition",
+        source=OURS,
         n=len(missing),
         of=len(days),
         figures=(share, Figure(name="meals_per_day", value=per_day)),
@@ -93,7 +94,7 @@ def meal_regularity(course: Course) -> Finding | None:
         priority=Priority.HABITS if severity != "none" else Priority.FACTS,
         severity=severity,
         confidence=confidence(len(first)),
-        source="Our definition",
+        source=OURS,
         n=len(far),
         of=len(first),
         figures=(

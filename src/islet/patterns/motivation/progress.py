@@ -9,8 +9,8 @@ from islet.model.time import DAY_US
 from islet.patterns.course import Course, Floats
 from islet.patterns.findings import Advised, Evidence, Figure, Finding, Priority, Severity, Wheel
 from islet.patterns.intervals import LEAST, confidence
+from islet.patterns.sources import CONSENSUS_2019
 
-_GOAL_SOURCE: Final = "Battelino 2019, doi:10.2337/dci19-0028, table 3"
 _SMALLEST_PERCENT: Final = 5.0
 """Five points of time in range are the least benefit of the consensus."""
 _ADVICE_DAYS: Final = 14
@@ -42,7 +42,7 @@ def streak(course: Course) -> Finding | None:
         priority=Priority.FACTS,
         severity="none",
         confidence="high",
-        source=_GOAL_SOURCE,
+        source=CONSENSUS_2019,
         n=len(longest),
         of=len(course.full_days),
         figures=(
@@ -71,7 +71,7 @@ def goal_progress(course: Course) -> Finding | None:
         priority=Priority.HIGHS if worse else Priority.FACTS,
         severity=severity,
         confidence=confidence(len(days), clear=clear),
-        source=_GOAL_SOURCE,
+        source=CONSENSUS_2019,
         n=len(days) - half,
         of=len(days),
         figures=(
@@ -107,7 +107,7 @@ def _response(course: Course, advised: Advised) -> Finding | None:
         confidence=confidence(
             int(min(before.sum(), after.sum())), clear=(change.low or 0.0) * (change.high or 0.0) > 0.0
         ),
-        source=_GOAL_SOURCE,
+        source=CONSENSUS_2019,
         n=int(after.sum()),
         of=int(after.sum()),
         subject=advised.rule,

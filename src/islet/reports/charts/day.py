@@ -5,12 +5,13 @@ from typing import Final
 
 from islet.reports.charts.marks import COLOURS, EDGE, INK, LINE, QUIET, curve, dot, line, picture, rect, shape, text
 from islet.reports.charts.scale import DAY_MIN, Scale
-from islet.reports.document import Act, Day
+from islet.reports.document import Act, Day, Left
 from islet.reports.texts import ACTS
 from islet.reports.voice import NO_VALUE, Voice
 
 WIDTH: Final = 346.0
 _HEIGHT: Final = 95.0
+_EMPTY_HEIGHT: Final = 68.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 26.0, 342.0, 16.0, 64.0
 _LANES: Final = {"meal": 71.0, "insulin": 79.5, "exercise": 88.0, "medication": 88.0}
 """The place of each kind's lane; exercise and drugs share one."""
@@ -20,10 +21,15 @@ _RIM: Final = "#71828C"
 """Around the curve, whose palest colour is 2:1 on white."""
 _LETTER: Final = 4.6
 """Width of a letter of an amount."""
+_FILLS: Final = {"meal": "#7A5C00", "insulin": "#3B4CC0"}
+_SHADE: Final = 8.0
+"""Height of what is on board, where it is most."""
+_LEAST_U, _LEAST_G = 2.0, 20.0
 
 
-def day_picture(day: Day, number: int, scale: Scale, voice: Voice) -> str:
-    """`number` makes the picture's paint its own among those of a page; the scale is that of all its days."""
+def day_picture(day: Day, number: int, scale: Scale, most: Left, voice: Voice) -> str:
+    """`number` makes the picture's paint its own among those of a page; the scale is that of all its days, and `most` is
+    on board in any of them."""
     paint = f"day-zones-{number}"
     parts = [scale.paint(paint), *_head(day, voice), *_frame(scale, voice)]
     if day.runs:
@@ -31,8 +37,8 @@ def day_picture(day: Day, number: int, scale: Scale, voice: Voice) -> str:
     else:
         middle = (_LEFT + _RIGHT) / 2
         parts.append(text(middle, 44, voice.text(_("No readings")), anchor="middle", fill=QUIET))
-    parts += _acts(day.acts, scale)
-    return picture(WIDTH, _HEIGHT, _told(day, voice), parts)
+    parts += [*_on_board(day.on_board, scale, most), *_acts(day.acts, scale)]
+    return picture(WIDTH, _HEIGHT if day.runs or day.acts else _EMPTY_HEIGHT, _told(day, voice), parts)
 
 
 def days_scale(days: Sequence[Day], low_mg_dl: float, high_mg_dl: float) -> Scale:
@@ -47,6 +53,14 @@ def days_scale(days: Sequence[Day], low_mg_dl: float, high_mg_dl: float) -> Scal
         low_mg_dl=low_mg_dl,
         high_mg_dl=high_mg_dl,
     )
+
+
+def most_on_board(days: Sequence[Day]) -> Left:
+    """What fills the height of a shade: the most of any of the days, and not less than 2 U and 20 g."""
+    every = [left for day in days for left in day.on_board]
+    insulin_u = max((left.insulin_u for left in every), default=0.0)
+    carbs_g = max((left.carbs_g for left in every), default=0.0)
+    return Left(minute=0, insulin_u=max(_LEAST_U, insulin_u), carbs_g=max(_LEAST_G, carbs_g))
 
 
 def _head(day: Day, voice: Voice) -> Iterator[str]:
@@ -86,6 +100,22 @@ def _zone_colour(scale: Scale, y: float) -> str:
     return next((COLOURS[name] for name, above, below in scale.zones() if above <= y <= below), INK)
 
 
+def _on_board(found: Sequence[Left], scale: Scale, most: Left) -> Iterator[str]:
+    """A quiet shade behind the lane of meals, of the carbs that are still to come, and one behind that of insulin."""
+    shades = (
+        ("meal", [left.carbs_g / most.carbs_g for left in found]),
+        ("insulin", [left.insulin_u / most.insulin_u for left in found]),
+    )
+    for kind, heights in shades:
+        if not any(heights):
+            continue
+        bottom = _LANES[kind] + _SHADE / 2
+        tops = [
+            (scale.x(float(left.minute)), bottom - _SHADE * height) for left, height in zip(found, heights, strict=True)
+        ]
+        yield shape([(tops[0][0], bottom), *tops, (tops[-1][0], bottom)], fill=_FILLS[kind], opacity=0.22)
+
+
 def _acts(acts: Sequence[Act], scale: Scale) -> Iterator[str]:
     """Each kind in its lane; an amount stands beside its mark where the next mark of the lane leaves room for it."""
     for lane in dict.fromkeys(_LANES.values()):
@@ -103,9 +133,9 @@ def _mark(kind: str, x: float, lane: float, length: float) -> Iterator[str]:
     for a drug."""
     match kind:
         case "meal":
-            yield shape([(x - 3.5, lane + 3), (x + 3.5, lane + 3), (x, lane - 4)], fill="#7A5C00")
+            yield shape([(x - 3.5, lane + 3), (x + 3.5, lane + 3), (x, lane - 4)], fill=_FILLS[kind])
         case "insulin":
-            yield rect(x - 1.5, lane - 4, 3, 7.5, "#3B4CC0")
+            yield rect(x - 1.5, lane - 4, 3, 7.5, _FILLS[kind])
         case "exercise":
             yield rect(x, lane - 1.5, max(3.0, length), 4, "#2B8C6B", edge=EDGE)
         case _:
@@ -128,7 +158,12 @@ def _told(day: Day, voice: Voice) -> str:
     acts = sum(act.kind in _LANES for act in day.acts)
     said = voice.text(_("{day}: {share} in range, mean {mean}, events: {acts}"))
     share = voice.percent(day.bands[2]) if day.bands else NO_VALUE
-    return said.format(day=voice.weekday(day.date), share=share, mean=voice.with_unit(day.mean_mg_dl), acts=acts)
+    told = said.format(day=voice.weekday(day.date), share=share, mean=voice.with_unit(day.mean_mg_dl), acts=acts)
+    if not day.on_board:
+        return told
+    said = voice.text(_("on board at most, by a model: insulin {u} U, carbs {g} g"))
+    u, g = (max(getattr(left, name) for left in day.on_board) for name in ("insulin_u", "carbs_g"))
+    return f"{told}; {said.format(u=f'{u:.1f}', g=f'{g:.0f}')}"
 
 
 def _(message: str) -> str:

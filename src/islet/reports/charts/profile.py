@@ -103,11 +103,14 @@ def _bands(points: Sequence[tuple[float, Percentiles]], scale: Scale, paint: str
 
 
 def _names(known: dict[int, Percentiles], scale: Scale) -> Iterator[str]:
-    """The percentiles' names beside the right end of the last hour."""
+    """The percentiles' names beside the right end of the last hour; only the median's where all lie within a line's width."""
     last = max(known)
     values = _middle(known) if last == 23 and 0 in known else known[last]
     wanted = [scale.y(value) + 4 for value in reversed(values)]
     x = (scale.right if last == 23 else scale.x(60.0 * last + 60.0)) + 6
+    if wanted[-1] - wanted[0] < _LEAST_APART:
+        yield text(x, wanted[2], "50 %", size=10, bold=True)
+        return
     for name, place in zip(reversed(_NAMES), apart(wanted, _LEAST_APART, scale.top, scale.bottom + 4), strict=True):
         yield text(x, place, name, size=10, fill=INK if name == "50 %" else QUIET, bold=name == "50 %")
 

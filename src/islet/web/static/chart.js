@@ -1,21 +1,19 @@
-// The glucose curve of one patient: fixed scale, target bands, gaps as gaps, and lanes of alerts and care above it.
+// The glucose curve of one patient: fixed scale, target bands, gaps as gaps, and lanes above and bands below it.
 
 import uPlot from "/static/vendor/uPlot.esm.js";
 import { data, language, now, text, timeText } from "./page.js";
 import { CHART_MG_DL, VERY_HIGH, VERY_LOW, runs, zone } from "./glucose.js";
 import { glucoseText, readingText } from "./reading.js";
+import { BOARDS, BOARD_PX, LANES, LANE_PX, drawBoards, drawLanes } from "./chart_lanes.js";
+import { scaled, trace, triangle } from "./strokes.js";
 
-const LANES = ["alerts", "meals", "insulin", "exercise"];
-const LANE_PX = 19;
-const LANE_OF = { meal: "meals", insulin: "insulin", exercise: "exercise" };
-const LABEL_ROOM_PX = 34;
 const AHEAD_SHARE = 0.03; // room to the right of the newest reading
 const HOUR_S = 3600;
 const FORECAST_S = HOUR_S;
 const CONE = [[5, 95, 0.13], [25, 75, 0.2]]; // quantiles, and how dark what lies between them is
 
 export class Chart {
-  /** `source` gives points, alerts and care; `readout` is called with the index of the reading under the pointer. */
+  /** `source` gives points, alerts, care, forecast and onBoard; `readout` gets the index of the reading under the pointer. */
   constructor(box, { patient, timeZone, source, readout }) {
     Object.assign(this, { box, patient, timeZone, source, readout, hours: 3, plot: null });
     new ResizeObserver(() => this.plot && this.plot.width !== box.clientWidth && this.#build()).observe(box);
@@ -29,12 +27,14 @@ export class Chart {
 
   /** Draw again after something came in. */
   update() {
-    if (this.plot) this.plot.setData(this.#columns());
+    if (this.plot && this.boards.length !== this.#boards().length) this.#build();
+    else if (this.plot) this.plot.setData(this.#columns());
   }
 
   #build() {
     this.plot?.destroy();
     this.ink = palette();
+    this.boards = this.#boards();
     this.plot = new uPlot(this.#options(), this.#columns(), this.box);
   }
 
@@ -58,6 +58,12 @@ export class Chart {
     return [x, y];
   }
 
+  /** The bands below the curve: of what there is. */
+  #boards() {
+    const { onBoard } = this.source();
+    return onBoard === null ? [] : BOARDS.filter(({ counted }) => onBoard[counted]);
+  }
+
   #range() {
     const end = Math.max(now(), this.source().points.last?.time ?? 0) / 1e6;
     const ahead = this.hours * HOUR_S * AHEAD_SHARE;
@@ -76,8 +82,8 @@ export class Chart {
     const grid = { stroke: ink.line, width: 1 };
     return {
       width,
-      height: (narrow ? 280 : 340) + LANES.length * LANE_PX,
-      padding: [LANES.length * LANE_PX + 6, narrow ? 16 : 64, 0, 0],
+      height: (narrow ? 280 : 340) + LANES.length * LANE_PX + this.boards.length * BOARD_PX,
+      padding: [LANES.length * LANE_PX + 6, narrow ? 16 : 64, this.boards.length * BOARD_PX, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 9, fill: ink.ink, stroke: ink.surface } },
       scales: { x: { range: () => this.#range() }, y: { range: CHART_MG_DL } },
@@ -104,7 +110,7 @@ export class Chart {
       series: [{}, { stroke: ink.ink, width: 2, points: { show: false }, spanGaps: false }],
       hooks: {
         drawClear: [(plot) => drawBands(plot, this)],
-        draw: [drawMidnights, drawCone, drawPoints, drawBandNames, drawLanes].map((draw) => (plot) => draw(plot, this)),
+        draw: [drawMidnights, drawCone, drawPoints, drawBandNames, drawLanes, drawBoards].map((draw) => (plot) => draw(plot, this)),
         setCursor: [(plot) => this.readout(plot.cursor.idx === null ? null : (this.at[plot.cursor.idx] ?? null))],
       },
     };
@@ -231,11 +237,6 @@ function drawCone(plot, { source, ink }) {
   ctx.restore();
 }
 
-function trace(ctx, places) {
-  ctx.beginPath();
-  places.forEach(([x, y], i) => (i === 0 ? ctx.moveTo(x, y) : ctx.lineTo(x, y)));
-}
-
 /** A dot for each reading, in its zone's colour; a triangle where the sensor could only say LOW or HIGH. */
 function drawPoints(plot, { source, patient, ink, hours }) {
   const { ctx } = plot;
@@ -262,105 +263,6 @@ function drawPoints(plot, { source, patient, ink, hours }) {
   }
   ctx.restore();
 }
-
-function triangle(ctx, x, y, size, side) {
-  ctx.moveTo(x - size, y + side * size);
-  ctx.lineTo(x + size, y + side * size);
-  ctx.lineTo(x, y - side * size * 0.7);
-  ctx.closePath();
-}
-
-/** Above the curve: alerts as bars over their time, meals and insulin as marks with amounts, exercise as bars. */
-function drawLanes(plot, chart) {
-  const { ctx, bbox } = plot;
-  const { ink, box } = chart;
-  const unit = devicePixelRatio;
-  const lane = (name) => bbox.top - (LANES.length - LANES.indexOf(name) - 0.5) * LANE_PX * unit - 4 * unit;
-  ctx.save();
-  ctx.font = scaled(10, box);
-  ctx.textBaseline = "middle";
-  for (const name of LANES) {
-    ctx.fillStyle = ink.muted;
-    ctx.textAlign = "right";
-    ctx.fillText(text(`lane.${name}`), bbox.left - 7 * unit, lane(name));
-    ctx.fillStyle = ink.line;
-    ctx.fillRect(bbox.left, lane(name) + (LANE_PX / 2 - 1) * unit, bbox.width, unit * 0.5);
-  }
-  ctx.beginPath();
-  ctx.rect(bbox.left, 0, bbox.width, bbox.top);
-  ctx.clip();
-  drawAlerts(plot, chart, lane("alerts"));
-  drawCare(plot, chart, lane);
-  ctx.restore();
-}
-
-function drawAlerts(plot, { source, ink }, y) {
-  const { ctx } = plot;
-  const unit = devicePixelRatio;
-  const x = (us) => plot.valToPos(us / 1e6, "x", true);
-  for (const alert of source().alerts.toReversed()) {
-    const [from, to] = [x(alert.onset_us), x(alert.cleared_us ?? now())];
-    ctx.fillStyle = ink.severity[alert.severity];
-    ctx.globalAlpha = 0.45;
-    ctx.fillRect(from, y - 2.5 * unit, Math.max(to - from, 2 * unit), 5 * unit);
-    ctx.globalAlpha = 1;
-    ctx.beginPath();
-    triangle(ctx, from, y + unit, 5.5 * unit, 1);
-    ctx.fill();
-  }
-}
-
-function drawCare(plot, { source, ink }, lane) {
-  const { ctx } = plot;
-  const unit = devicePixelRatio;
-  const free = {};
-  ctx.textAlign = "left";
-  for (const mark of source().care) {
-    const name = LANE_OF[mark.type];
-    if (!name || mark.time_us / 1e6 < plot.scales.x.min - HOUR_S * (mark.type === "exercise")) continue;
-    const x = plot.valToPos(mark.time_us / 1e6, "x", true);
-    const y = lane(name);
-    ctx.fillStyle = ink[mark.type];
-    let end = x + 6 * unit;
-    if (mark.type === "exercise") {
-      end = plot.valToPos(mark.time_us / 1e6 + mark.body.duration_min * 60, "x", true);
-      ctx.fillRect(x, y - 4 * unit, end - x, 8 * unit);
-    } else {
-      drawMark(ctx, mark.type, x, y, unit);
-    }
-    const words = careAmount(mark);
-    if (words && x >= (free[name] ?? -Infinity)) {
-      ctx.fillStyle = ink.ink;
-      ctx.fillText(words, end + 3 * unit, y);
-      free[name] = end + LABEL_ROOM_PX * unit;
-    }
-  }
-}
-
-function drawMark(ctx, type, x, y, unit) {
-  ctx.beginPath();
-  if (type === "meal") {
-    ctx.arc(x, y, 4.5 * unit, 0, 2 * Math.PI);
-  } else {
-    ctx.moveTo(x, y - 5.5 * unit);
-    ctx.lineTo(x + 4.5 * unit, y);
-    ctx.lineTo(x, y + 5.5 * unit);
-    ctx.lineTo(x - 4.5 * unit, y);
-  }
-  ctx.fill();
-}
-
-/** The amount of a care event with its unit, as short as it goes. */
-export function careAmount({ type, body }) {
-  if (type === "meal" && body.carbs_g) return `${round(body.carbs_g)} g`;
-  if (type === "insulin") return `${round(body.dose_u)} U`;
-  if (type === "exercise") return `${round(body.duration_min)} min`;
-  if (type === "medication" && body.dose) return `${round(body.dose)} ${body.dose_unit ?? ""}`.trim();
-  return "";
-}
-
-const round = (amount) => String(Math.round(amount * 10) / 10);
-const scaled = (px, box) => `${px * devicePixelRatio}px ${getComputedStyle(box).fontFamily}`;
 
 /** One sentence that says what the chart shows, for those who do not see it. */
 export function summary(points, hours, patient, timeZone) {

@@ -2,37 +2,14 @@
 
 import { now, text, unit } from "./page.js";
 import { glucoseText } from "./reading.js";
-import { load } from "./live.js";
+import { Asked } from "./asked.js";
 
 const OLDEST = 10 * 60e6; // a reading older than this is no base for what comes now
-const AGAIN_MS = 700; // the store follows the log at a short distance
-const TRIES = 5;
 const MIDDLE = 50;
 
-export class Forecast {
-  /** `changed` is called when another one has come. */
+export class Forecast extends Asked {
   constructor(patient, changed) {
-    Object.assign(this, { path: `/api/patients/${encodeURIComponent(patient)}/forecast`, changed });
-    Object.assign(this, { found: null, failed: false, wanted: null, asking: false });
-  }
-
-  /** Ask for the forecast from the reading of that instant (or what there is, where there is no reading). */
-  async ask(newest = 0) {
-    this.wanted = Math.max(newest, this.wanted ?? 0);
-    if (this.asking) return;
-    this.asking = true;
-    for (let left = TRIES; left > 0; left -= 1) {
-      try {
-        this.found = await load(this.path);
-        this.failed = false;
-      } catch {
-        this.failed = true;
-      }
-      this.changed();
-      if (!this.failed && (this.found.time_us ?? 0) >= this.wanted) break;
-      await new Promise((done) => setTimeout(done, AGAIN_MS));
-    }
-    this.asking = false;
+    super(`/api/patients/${encodeURIComponent(patient)}/forecast`, changed);
   }
 
   /** Why there is no forecast, as a key of `forecast.…`; null where there is one. */

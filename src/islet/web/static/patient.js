@@ -7,6 +7,9 @@ import { askTroubles } from "./told.js";
 import { AlertBook, alertItem, announce } from "./alert_book.js";
 import { follow, load } from "./live.js";
 import { Forecast } from "./forecast.js";
+import { Labs } from "./labs.js";
+import { OnBoard } from "./on_board.js";
+import { careAmount } from "./chart_lanes.js";
 
 const KEPT = 25 * 3600e6;
 const LOOK_AGAIN_MS = 5_000;
@@ -23,6 +26,15 @@ const points = new Points(snapshot.points);
 const forecast = new Forecast(patient.id, () => {
   renderForecast();
   renderChart();
+});
+const onBoard = new OnBoard(patient.id, () => {
+  say("on-board", onBoard.words());
+  renderChart();
+});
+const labs = new Labs(patient.id, () => {
+  const items = labs.items();
+  document.getElementById("labs").replaceChildren(...items);
+  document.getElementById("labs").hidden = items.length === 0;
 });
 let book = new AlertBook(snapshot.alerts);
 let care = sorted(snapshot.care);
@@ -51,7 +63,7 @@ function renderNow() {
 
 function renderChart() {
   chart?.update();
-  const words = [summary(points, hours, patient, timeZone), ...forecast.words()].join(" ");
+  const words = [summary(points, hours, patient, timeZone), ...forecast.words(), ...onBoard.words()].join(" ");
   document.getElementById("chart").setAttribute("aria-label", words);
   document.getElementById("chart-summary").textContent = summary(points, hours, patient, timeZone);
   if (document.getElementById("values").open) renderTable();
@@ -94,20 +106,22 @@ function eventItem(mark) {
     { "data-type": mark.type },
     icon,
     element("time", { datetime: new Date(mark.time_us / 1000).toISOString() }, dayTimeText(mark.time_us, timeZone)),
-    element("span", {}, element("strong", {}, text(`event.${mark.type}`)), ` ${amount(mark)}`),
+    element("span", {}, element("strong", {}, text(`event.${mark.type}`)), ` ${careAmount(mark)}`),
     details ? element("span", { class: "quiet" }, details) : null,
   );
 }
 
 function renderForecast() {
-  const box = document.getElementById("forecast");
-  const words = forecast.words();
-  box.hidden = words.length === 0;
-  box.dataset.reason = forecast.reason() ?? "";
-  if (box.textContent !== words.join("")) box.replaceChildren(...words.map((one) => element("span", {}, one)));
+  say("forecast", forecast.words()).dataset.reason = forecast.reason() ?? "";
 }
 
-let amount = () => "";
+/** Put sentences into a box, which is gone without any. */
+function say(id, words) {
+  const box = document.getElementById(id);
+  box.hidden = words.length === 0;
+  if (box.textContent !== words.join("")) box.replaceChildren(...words.map((one) => element("span", {}, one)));
+  return box;
+}
 
 function render() {
   renderForecast();
@@ -156,6 +170,8 @@ function onAlerts(documents) {
 
 function onCare(documents) {
   care = sorted([...care, ...documents]);
+  onBoard.heard(documents);
+  labs.heard(documents);
   renderEvents();
   renderChart();
 }
@@ -167,6 +183,8 @@ async function resync() {
     book = new AlertBook(fresh.alerts);
     care = sorted(fresh.care);
     forecast.ask(points.last?.time);
+    onBoard.ask();
+    labs.ask();
     render();
   } catch {
     // the banner tells of a lost connection
@@ -177,8 +195,8 @@ async function resync() {
 async function loadChart() {
   try {
     const module = await import("./chart.js");
-    ({ summary, careAmount: amount } = module);
-    const source = () => ({ points, alerts: book.all(), care, forecast: forecast.current() });
+    ({ summary } = module);
+    const source = () => ({ points, alerts: book.all(), care, forecast: forecast.current(), onBoard: onBoard.current() });
     chart = new module.Chart(document.getElementById("chart"), { patient, timeZone, source, readout });
   } catch {
     summary = () => text("chart.missing");
@@ -194,6 +212,7 @@ document.querySelector(".hours").addEventListener("click", (event) => {
 });
 addEventListener("acknowledged", () => renderAlerts());
 setInterval(() => {
+  onBoard.keepFresh();
   renderNow();
   renderForecast();
   renderChart();
@@ -202,5 +221,7 @@ setInterval(() => {
 }, LOOK_AGAIN_MS);
 if (data.alarms) askTroubles(renderAlerts);
 forecast.ask(points.last?.time);
+onBoard.ask();
+labs.ask();
 await loadChart();
 follow(snapshot.positions, { readings: onReadings, alerts: onAlerts, care_events: onCare, resync }, patient.id);

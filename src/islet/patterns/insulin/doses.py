@@ -1,4 +1,4 @@
-"""Insulin on board and activity at any time, and doses that met others which were still acting."""
+"""Doses that met others which were still acting, doses that came late or not at all, and what corrections did."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,11 +10,11 @@ from islet.model.time import HOUR_US, MINUTE_US
 from islet.patterns.course import Course, Floats, Noted, noted_evidence
 from islet.patterns.diet.responses import MealResponse, meal_responses
 from islet.patterns.findings import Finding, Priority, Wheel
-from islet.patterns.insulin.curves import CURVES, activity_per_min, left_share
-from islet.patterns.insulin.names import insulin_parts, is_mealtime
+from islet.patterns.insulin.action import on_board_u
+from islet.patterns.insulin.names import is_mealtime
 from islet.patterns.intervals import LEAST, confidence, median_figure, share_figure
+from islet.patterns.sources import BOLUS_TIME, CLASSES, INSULIN, OUR_LIMIT, OURS, both
 
-_SOURCE: Final = "Exponential insulin model of Loop and oref0; curves of classes from labels"
 _STACKED_U: Final = 1.0
 _STACKED_SHARE: Final = 0.25
 _LOW_WITHIN_US: Final = 4 * HOUR_US
@@ -23,30 +23,6 @@ _LATE_MIN: Final = 10.0
 _USUAL_SHARE: Final = 0.5
 _ALONE_US: Final = 4 * HOUR_US
 _EFFECT_US: Final = 3 * HOUR_US
-
-
-def on_board_u(at_us: Floats, doses: Sequence[Noted[Insulin]], *, mealtime_only: bool = True) -> Floats:
-    """Insulin in U (n,) that is still to act at wall clocks (n,) in µs, of doses up to then; basal and premixed insulin
-    only where `mealtime_only` is false. Doses of a class that is not known are left out."""
-    total = np.zeros(len(at_us))
-    for one in doses:
-        if mealtime_only and not is_mealtime(one.event):
-            continue
-        minutes = (at_us - one.clock_us) / MINUTE_US
-        for kind, share in insulin_parts(one.event):
-            left = left_share(minutes, CURVES[kind]) * (minutes >= 0.0)
-            total += one.event.dose_u * share * left
-    return total
-
-
-def activity_u_per_h(at_us: Floats, doses: Sequence[Noted[Insulin]]) -> Floats:
-    """Insulin in U per hour (n,) that acts at wall clocks (n,), of all doses of a known class."""
-    total = np.zeros(len(at_us))
-    for one in doses:
-        minutes = (at_us - one.clock_us) / MINUTE_US
-        for kind, share in insulin_parts(one.event):
-            total += one.event.dose_u * share * activity_per_min(minutes, CURVES[kind]) * 60.0
-    return total
 
 
 def insulin_findings(course: Course) -> list[Finding]:
@@ -68,8 +44,8 @@ def _stacked(course: Course, doses: Sequence[Noted[Insulin]]) -> Finding | None:
     """Doses given while at least 1 U, and a quarter of the new dose, was still to act; seen where a low followed in 4 h."""
     stacked = []
     for place, dose in enumerate(doses):
-        since = [one for one in doses[:place] if 0 < dose.clock_us - one.clock_us < 8 * HOUR_US]
-        left = float(on_board_u(np.array([float(dose.clock_us)]), since)[0])
+        since = [one.event for one in doses[:place] if 0 < dose.time_us - one.time_us < 8 * HOUR_US]
+        left = float(on_board_u(np.array([dose.time_us]), since)[0])
         if left >= max(_STACKED_U, _STACKED_SHARE * dose.event.dose_u):
             stacked.append((dose, left))
     begins = course.lows.begin_us
@@ -86,7 +62,7 @@ def _stacked(course: Course, doses: Sequence[Noted[Insulin]]) -> Finding | None:
         priority=Priority.LOWS,
         severity="serious" if 4 * len(low) >= len(stacked) and len(low) > 1 else "moderate",
         confidence=confidence(len(stacked)),
-        source=_SOURCE,
+        source=both(INSULIN, CLASSES),
         n=len(low),
         of=len(stacked),
         figures=(
@@ -118,7 +94,7 @@ def _late(course: Course, doses: Sequence[Noted[Insulin]], responses: Sequence[M
         priority=Priority.HIGHS,
         severity="mild",
         confidence=confidence(len(with_dose)),
-        source="Slattery 2018, doi:10.1111/dme.13525; 10 min: our choice",
+        source=both(BOLUS_TIME, OUR_LIMIT),
         n=len(late),
         of=len(with_dose),
         figures=(
@@ -145,7 +121,7 @@ def _missed(course: Course, doses: Sequence[Noted[Insulin]], responses: Sequence
         priority=Priority.HIGHS,
         severity="moderate" if len(high) >= 3 else "mild",
         confidence=confidence(len(proper)),
-        source="Our definition: no dose within an hour of the meal",
+        source=OURS,
         n=len(high),
         of=len(proper),
         figures=(share_figure("meals_percent", len(high), len(proper)),),
@@ -175,7 +151,7 @@ def _corrections(course: Course, doses: Sequence[Noted[Insulin]]) -> Finding | N
         priority=Priority.FACTS,
         severity="none",
         confidence=confidence(len(used)),
-        source=_SOURCE,
+        source=both(INSULIN, CLASSES),
         n=len(used),
         of=len(used),
         figures=(median_figure("change_per_u_mg_dl", np.array(effects), "mg/dL"),) if enough else (),
