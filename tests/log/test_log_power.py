@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 import pytest
 
+from benchmarks.power_cut import cannot_mount, cut
 from islet.errors import KeyUnavailable, LogDamaged
 from islet.log import connection
 from islet.log.base import Commit
@@ -72,7 +73,7 @@ def cut_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[S
     """Of CUTS power cuts, how many commits each lost, or what was wrong with what it left."""
     monkeypatch.setattr(connection, "_WAL_PAGES", 40)  # several checkpoints in a short test
 
-    def cut(synchronous: Synchronous) -> list[int | str]:
+    def found_after(synchronous: Synchronous) -> list[int | str]:
         acts = written(tmp_path / "log.db", synchronous)
         found: list[int | str] = []
         for seed in range(CUTS):
@@ -82,7 +83,7 @@ def cut_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[S
                 found.append(type(error).__name__)
         return found
 
-    return cut
+    return found_after
 
 
 def test_a_power_cut_loses_nothing_that_was_committed(cut_anywhere: Callable[[Synchronous], list[int | str]]) -> None:
@@ -100,3 +101,14 @@ def test_without_syncs_the_same_cuts_damage_the_log(cut_anywhere: Callable[[Sync
     found = cut_anywhere("OFF")
     assert sum(one != 0 for one in found) > CUTS // 2
     assert {type(one) for one in found} == {int, str}
+
+
+def test_ext4_as_it_is_on_the_disk_has_all_that_was_acknowledged() -> None:
+    """And without syncs it has not: `python -m benchmarks.power_cut` does it twenty times."""
+    refused = cannot_mount()
+    if refused:
+        pytest.skip(refused)
+    told, lost_then = cut("FULL", 0.1)
+    assert (told > 0, lost_then) == (True, 0)
+    told, lost_then = cut("OFF", 0.1)
+    assert lost_then > 0
