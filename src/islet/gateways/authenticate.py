@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import structs
 
@@ -56,15 +56,28 @@ def with_certificate(device: Device, thumbprint: str) -> Device:
     )
 
 
+TurnAway = Callable[[str, str, str], None]
+"""Told of each one who is refused for their credential: the door, who they say they are, the address ("": unknown)."""
+
+
 class Authenticator:
     """Checks tokens for the hub `hub_name`; `wall_now` is the wall's clock, which tokens are dated by.
 
     Devices are kept in memory until the registry's version changes. All methods but `look_up` belong to one thread.
+    Doors tell `turned_away` whom they refuse.
     """
 
-    def __init__(self, registry: Registry, hub_name: str, wall_now: Now, modules: Modules | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        hub_name: str,
+        wall_now: Now,
+        modules: Modules | None = None,
+        turned_away: TurnAway = lambda door, name, address: None,
+    ) -> None:
         self.hub_name = hub_name
         self.wall_now = wall_now
+        self.turned_away = turned_away
         self._registry = registry
         self._modules = modules
         self._principals = Principals(registry)

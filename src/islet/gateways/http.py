@@ -69,10 +69,9 @@ def routes(
             found += _enrollment_paths(EnrollmentEndpoints(authenticator, registry, now, kind))
     if exchange is not None and jobs is not None:
         found += _job_paths(JobEndpoints(authenticator, exchange, jobs))
-    routes = [Route(path, endpoint(handler, now), methods=[method]) for method, path, handler in found]
+    answers = [(path, endpoint(handler, now, authenticator.turned_away), [method]) for method, path, handler in found]
     # some SDKs write the last slash, some do not
-    routes += [Route(f"{path}/", endpoint(handler, now), methods=[method]) for method, path, handler in found]
-    return routes
+    return [Route(path + end, answer, methods=methods) for end in ("", "/") for path, answer, methods in answers]
 
 
 _Path = tuple[str, str, Handler]

@@ -167,6 +167,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._let_in(identity, connect)
         except (AccessDenied, ProtocolError) as error:
+            self._server.turned_away(identity.device, self._transport)
             self._refuse(NOT_AUTHORISED, str(error))
         except (IsletError, OSError):  # the registry cannot be read; clients try again
             self._refuse(UNAVAILABLE, "the registry cannot be read")

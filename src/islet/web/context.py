@@ -85,6 +85,8 @@ class WebContext:
     public_url: str = ""
     """Where people reach the portal; what the request says where it is not given."""
     refusals: Refusals = field(default_factory=Refusals)
+    turned_away: Callable[[str, str, str], None] = lambda door, name, address: None
+    """Told of each one who is not let in: the door, who they say they are, the address."""
     principals: Principals = field(init=False)
 
     def __post_init__(self) -> None:
