@@ -22,7 +22,6 @@ from islet.engine.drift import DriftWatch
 from islet.engine.embedded import EmbeddedEngine
 from islet.engine.lookback import evaluation
 from islet.engine.rulebook import RuleBook, forecasting
-from islet.gateways.authenticate import ensure_policy_keys
 from islet.gateways.certificates import ensure_certificates
 from islet.jobs.shipped import shipped
 from islet.log.base import CursorMove, Log
@@ -40,6 +39,7 @@ from islet.settings import Settings
 from islet.store.base import Registry, Store
 from islet.store.devices_base import Devices
 from islet.store.follow import Follower
+from islet.store.hub_policies import ensure_policy_keys
 from islet.store.turned_away import TurnedAway
 
 _log = structlog.get_logger("islet.app")

@@ -142,7 +142,7 @@ class Doors:
             public_url=self.settings.public_url,
             turned_away=self.turned_away,
             proxies=parse_networks(self.settings.trusted_proxies),
-            devices=WebDevices(jobs=self.devices, claim=self._claim, wall_now=wall_us),
+            devices=WebDevices(hub_name=self.settings.hub_name, jobs=self.devices, claim=self._claim, wall_now=wall_us),
         )
 
     def _claim(self, device: str, patient: str, by: str) -> str:

@@ -20,7 +20,7 @@ from islet.decode.mqtt import Parser
 from islet.decode.mqtt_packets import Connack, Connect, Packet, Publish, Will, encode
 from islet.errors import AlreadyExists, NotFound
 from islet.gateways.amqp import AmqpServer
-from islet.gateways.authenticate import Authenticator, ensure_policy_keys
+from islet.gateways.authenticate import Authenticator
 from islet.gateways.client_certificates import take_client_certificates
 from islet.gateways.device_jobs import JobRunner
 from islet.gateways.enrollments import Enrollments
@@ -37,6 +37,7 @@ from islet.model.topics import Topic
 from islet.store.base import EntryKind, Registry
 from islet.store.devices import SqliteDevices
 from islet.store.devices_base import Address, Devices
+from islet.store.hub_policies import ensure_policy_keys
 
 HUB = "hub.example"
 ID_SCOPE = "scope-1"

@@ -1,4 +1,4 @@
-"""`islet users`, `islet patients`, `islet devices`, `islet hub`: who and what Islet knows."""
+"""`islet users`, `islet patients`, `islet devices`: who and what Islet knows."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -9,7 +9,7 @@ from msgspec import structs
 
 from islet.access.decide import EVERYBODY
 from islet.access.passwords import hash_password, new_token, token_hash
-from islet.access.sas import POLICIES, ConnectionString, format_connection_string
+from islet.access.sas import ConnectionString, format_connection_string
 from islet.access.x509 import parse_thumbprint
 from islet.clock import wall_us
 from islet.commands.acting import note, who
@@ -17,7 +17,7 @@ from islet.commands.lazy import LazyGroup
 from islet.commands.refusals import FiniteRange
 from islet.decode.iothub import DEVICE_ID
 from islet.errors import BadInput, NotFound
-from islet.gateways.authenticate import ensure_policy_keys, new_device, policy_secret, with_certificate
+from islet.gateways.authenticate import new_device, with_certificate
 from islet.model.people import Patient, Role, User, check_patient
 from islet.model.time import DAY_US
 from islet.opened import opened_registry
@@ -270,19 +270,3 @@ def assign_device(registry: Registry, id: str, patient: str) -> None:
     registry.update_device(structs.replace(device, patient=patient))
     note(registry, f"assigned to {patient}", "device", id)
     click.echo(f"device {id} is worn by {patient}")
-
-
-@click.group()
-def hub() -> None:
-    """The front door's own credentials."""
-
-
-@hub.command("connection-string")
-@click.argument("policy", type=click.Choice(sorted(POLICIES)))
-@click.pass_obj
-def connection_string(settings: Settings, policy: str) -> None:
-    """The connection string of a hub policy, as IoT Hub's service SDKs take it. It is a secret."""
-    with opened_registry(settings) as registry:
-        ensure_policy_keys(registry)
-        key = registry.secret(policy_secret(policy)) or ""
-    click.echo(format_connection_string(ConnectionString(host=settings.hub_name, policy=policy, key=key)))

@@ -50,8 +50,10 @@ class WebAlarms:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebDevices:
     """What the page about devices needs. `claim` makes a claim code for a device and a patient ("": a pseudonym), by
-    whom; it raises BadInput, NotFound and AlreadyExists. `wall_now` is the wall's clock, which jobs live by."""
+    whom; it raises BadInput, NotFound and AlreadyExists. `wall_now` is the wall's clock, which jobs live by. `hub_name`:
+    as services and devices call the hub."""
 
+    hub_name: str
     jobs: Jobs
     claim: Callable[[str, str, str], str]
     wall_now: Now
