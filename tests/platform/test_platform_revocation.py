@@ -20,6 +20,7 @@ from islet.opened import opened_registry
 from islet.store.base import Registry
 from islet.store.grants import grant, make_key, put_group, revoke, revoke_key, set_consent
 from islet.store.hub_policies import Which, policy_key, renew_key
+from islet.store.patient_groups import assign_group, put_members
 from tests.platform.inside import HASH, HUB, Inside, inside
 
 SOON_S = 1.0
@@ -126,6 +127,27 @@ async def test_a_permission_that_is_revoked_or_over_ends_what_lived_by_it(tmp_pa
         _allow(registry, one.platform.now(), "user/auditor", expires_us=one.platform.now() + SECOND_US)
         async with stream(one, f"{LIVE}?patient=p-2", one.session(Role.AUDITOR)) as pieces:
             assert await until_end_s(pieces, lambda: None) < 1.0 + SOON_S
+
+    await inside(tmp_path, visit)
+
+
+async def test_who_has_a_group_hears_no_more_of_a_patient_who_leaves_it(tmp_path: Path) -> None:
+    def leave(registry: Registry, now_us: int) -> None:
+        put_members(registry, "t1", remove=["p-2"], by="test", at_us=now_us)
+
+    def take_away(registry: Registry, now_us: int) -> None:
+        assign_group(registry, "nurse", "t1", given=False, by="test", at_us=now_us)
+
+    async def visit(one: Inside) -> None:
+        registry, now_us = one.platform.registry, one.platform.now()
+        registry.put_user(User(name="nurse", role=Role.CLINICIAN, password_hash=HASH))
+        assign_group(registry, "nurse", "t1", given=True, by="test", at_us=now_us)
+        token = one.session("nurse")
+        for patient, act in (("p-2", leave), ("p-1", take_away)):
+            async with one.client(token) as client, stream(one, f"{LIVE}?patient={patient}", token) as pieces:
+                assert (await client.get(f"/patients/{patient}")).status_code == 200
+                assert await until_end_s(pieces, elsewhere(one, act)) < SOON_S, act.__name__
+                assert (await client.get(f"/patients/{patient}")).status_code == 403
 
     await inside(tmp_path, visit)
 

@@ -106,6 +106,7 @@ PAGES: Final = [
     *_portal(Action.VIEW_OPERATIONS, "GET /operations"),
     *_portal(Action.ADMINISTER, "GET /permissions", "POST /permissions"),
     *_portal(Action.ADMINISTER, "GET /hub-policies", "POST /hub-policies"),
+    *_portal(Action.ADMINISTER, "GET /groups", "POST /groups"),
     *_portal(Action.IMPERSONATE, "POST /impersonate"),
     *_portal(Action.GIVE_CONSENT, "GET /consents"),
     *_portal(Action.GIVE_CONSENT, "POST /consents", about=True),

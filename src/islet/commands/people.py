@@ -23,6 +23,7 @@ from islet.model.time import DAY_US
 from islet.opened import opened_registry
 from islet.settings import Settings, listed
 from islet.store.base import Registry
+from islet.store.patient_groups import MAY_HAVE_GROUPS, check_group, group_name
 from islet.store.second_factors import put_second_factor
 from islet.store.subjects import unlink_subjects
 
@@ -61,7 +62,7 @@ def list_users(registry: Registry) -> None:
 @users.command("add")
 @click.argument("name")
 @click.option("--role", type=click.Choice([r.value for r in Role if r is not Role.DEVICE]), help="Needed at first.")
-@click.option("--patients", help="Comma-separated ids; * for all (administrators, applications, researchers).")
+@click.option("--patients", help="Comma-separated ids; group/TAG for those with a tag, * for all.")
 @click.option(
     "--password",
     prompt=True,
@@ -100,6 +101,10 @@ def _check_patients(registry: Registry, user: User) -> None:
         if patient == EVERYBODY:
             if user.role not in _MAY_SEE_EVERYBODY:
                 raise BadInput(f"patients: * is not for a {user.role}; give ids", reason="patients")
+        elif name := group_name(patient):
+            if user.role not in MAY_HAVE_GROUPS:
+                raise BadInput(f"patients: a {user.role} has no groups of patients", reason="patients")
+            check_group(registry, name)
         elif registry.patient(patient) is None:
             raise NotFound(f"there is no patient {patient!r}; add them first with `islet patients add`")
 
@@ -181,7 +186,10 @@ def _user(registry: Registry, name: str) -> User:
     return user
 
 
-@click.group(cls=LazyGroup, elsewhere={"hba1c": "islet.commands.hba1c:enter_hba1c"})
+@click.group(
+    cls=LazyGroup,
+    elsewhere={"hba1c": "islet.commands.hba1c:enter_hba1c", "group": "islet.commands.patient_groups:group"},
+)
 def patients() -> None:
     """People who wear sensors."""
 
