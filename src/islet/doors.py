@@ -23,6 +23,7 @@ from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
+from islet.gateways.registry_files import RegistryFiles
 from islet.gateways.websocket import AMQP, MQTT, websocket_routes
 from islet.log.base import Log
 from islet.log.group_commit import GroupCommit
@@ -98,7 +99,8 @@ class Doors:
             self.metrics.watch(CountsCollector("amqp", "Connections, and refusals.", amqp.counts, grows=False))
         self.metrics.watch(CountsCollector("intake", "Events taken in, refused and failed.", intake.counts))
         self.metrics.watch(CountsCollector("mqtt", "Connected and refused devices.", mqtt.counts, grows=False))
-        paths = device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected, exchange, jobs)
+        files = RegistryFiles(settings.data_dir / "registry-files")
+        paths = device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected, exchange, jobs, files)
         return [*paths, *websocket_routes(tunnelled)]
 
     async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:

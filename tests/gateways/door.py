@@ -62,6 +62,7 @@ class DictRegistry:
         self._devices: dict[str, Device] = {}
         self._secrets: dict[str, str] = {}
         self._entries: dict[tuple[EntryKind, str], bytes] = {}
+        self._noted: list[AuditLine] = []
 
     def patients(self) -> list[Patient]:
         return list(self._patients.values())
@@ -143,13 +144,16 @@ class DictRegistry:
             self._entries[kind, id] = body
         self.version += 1
 
-    def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None: ...
+    def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:
+        number = len(self._noted) + 1
+        self._noted.append(AuditLine(number=number, at_us=at_us, by=by, action=action, kind=kind, id=id))
 
     def audit_length(self) -> int:
-        return 0
+        return len(self._noted)
 
     def audit(self, after: int = 0, limit: int = 1000) -> list[AuditLine]:
-        return []
+        """What was noted; unsealed, and without the entries that were put."""
+        return self._noted[after : after + limit]
 
     def close(self) -> None: ...
 

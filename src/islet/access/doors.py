@@ -141,6 +141,8 @@ HUB: Final = [
     *(door for path in _ENROLLED for door in _hub(Action.WRITE_REGISTRY, f"POST {path}/{{id}}/attestationmechanism")),
     *_hub(Action.COMMAND_DEVICES, "GET /jobs/v2/query", "GET /jobs/v2/{id}"),
     *_hub(Action.COMMAND_DEVICES, "PUT /jobs/v2/{id}", "POST /jobs/v2/{id}/cancel"),
+    *_hub(Action.READ_REGISTRY, "GET /jobs", "GET /jobs/{id}"),
+    *_hub(Action.WRITE_REGISTRY, "POST /jobs/create", "DELETE /jobs/{id}"),
     *_hub(Action.WRITE_REGISTRY, "POST /claims"),
     *_portal(Open.LINK, "POST /claims/redeem"),
     *_hub(Action.COMMAND_DEVICES, "POST /messages/{box}", "GET /messages/{box}/feedback"),
