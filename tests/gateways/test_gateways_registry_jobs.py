@@ -44,6 +44,7 @@ async def test_what_was_exported_comes_back_as_it_was(door: Door, hub: httpx.Asy
     door.change_device("pump-1", enabled=False, status_reason="lost", patient="")
     before = door.registry.devices()
     assert (await done(hub, EXPORT))["status"] == "completed"
+    assert not any("sig=" in path.read_text() for path in (folder / "_jobs").iterdir())
     written = folder / "backup" / "devices.txt"
     assert written.stat().st_mode & 0o077 == 0
     for device in before:

@@ -102,6 +102,9 @@ def test_a_group_that_is_renamed_keeps_its_patients_people_and_rules(registry: R
     assert shown_to(registry, "nurse") == set(PATIENTS)
     assert [(one.id, one.principal_for) for one in read_permissions(registry)] == [(kept.id, "group/ward-4")]
     assert [(one.of, one.parameters) for one in book.current().overrides] == [("ward-4", {"high_alarm_mg_dl": 200.0})]
+    with pytest.raises(BadInput):
+        ruled.rename(registry, book, "ward-4", "ward 5", by="boss", at_us=2)
+    assert [one.of for one in book.current().overrides] == ["ward-4"]
     with pytest.raises(AlreadyExists):
         ruled.rename(registry, book, "ward-4", "simulated", by="boss", at_us=2)
     ruled.delete(registry, book, "ward-4", by="boss", at_us=3)

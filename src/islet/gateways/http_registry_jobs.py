@@ -30,7 +30,7 @@ from islet.store.base import Registry
 DEVICES: Final = "devices.txt"
 ERRORS: Final = "importErrors.log"
 _KEPT: Final = 100
-_AT_ONCE: Final = 200  # lines between two looks at whether it was cancelled
+_TOLD_EVERY: Final = 200
 _log = structlog.get_logger("islet.gateways.registry_jobs")
 
 
@@ -64,9 +64,9 @@ class RegistryJobEndpoints:
             type=wanted.type,
             status="running",
             start_time_utc=iso(self._authenticator.wall_now()),
-            input_blob_container_uri=wanted.input_blob_container_uri or "",
+            input_blob_container_uri=_without_secret(wanted.input_blob_container_uri),
             input_blob_name=wanted.input_blob_name or DEVICES,
-            output_blob_container_uri=wanted.output_blob_container_uri or "",
+            output_blob_container_uri=_without_secret(wanted.output_blob_container_uri),
             output_blob_name=wanted.output_blob_name or (DEVICES if wanted.type == "export" else ERRORS),
             exclude_keys_in_export=bool(wanted.exclude_keys_in_export),
         )
@@ -105,12 +105,13 @@ class RegistryJobEndpoints:
             status = "completed"
         except IsletError as error:
             status, reason = "failed", str(error)
-        except OSError:
+        except Exception:
             _log.exception("registry_job_failed")
-            status, reason = "failed", "the disk refuses"
+            status, reason = "failed", "it could not be done; the platform's log says why"
         finally:
             now_us = self._authenticator.wall_now()
-            progress = 100 if status == "completed" else job.progress
+            last = job if self._running is None else self._running[0]
+            progress = 100 if status == "completed" else last.progress
             ended = {"status": status, "failure_reason": reason, "progress": progress, "end_time_utc": iso(now_us)}
             self._files.keep(structs.replace(job, **ended))
             self._files.forget_but(_KEPT)
@@ -134,9 +135,8 @@ class RegistryJobEndpoints:
             done += problem is None and bool(line.strip())
             if problem is not None:
                 errors.append(msgspec.json.encode({"line": number} | problem) + b"\n")
-            if number % _AT_ONCE == 0 and self._running is not None:
-                job = structs.replace(job, progress=100 * number // len(lines))
-                self._running = job, self._running[1]
+            if number % _TOLD_EVERY == 0 and self._running is not None:
+                self._running = structs.replace(job, progress=100 * number // len(lines)), self._running[1]
         path = self._files.path(job.output_blob_container_uri, job.output_blob_name)
         await asyncio.to_thread(self._files.write, path, b"".join(errors))
         return done
@@ -184,6 +184,11 @@ def _line(device: Device, *, keys: bool) -> dict[str, object]:
         },
         "patient": device.patient,
     }
+
+
+def _without_secret(uri: str | None) -> str:
+    """The address of a container, without the signature that stands in its query at Azure."""
+    return (uri or "").partition("?")[0]
 
 
 def _parse(content: bytes) -> _Wanted:

@@ -40,6 +40,12 @@ def group_name(name: str) -> str:
     return name.removeprefix(PATIENT_GROUP) if name.startswith(PATIENT_GROUP) else ""
 
 
+def check_name(name: str) -> None:
+    """Raises BadInput for what cannot be a group's name."""
+    if not _NAME.fullmatch(name):
+        raise BadInput("group: expected 1 to 64 of A-Z a-z 0-9 _ . -", reason="group")
+
+
 def check_group(registry: Registry, name: str) -> str:
     """Raises NotFound unless a patient has that tag; the tag."""
     if not any(name in patient.tags for patient in registry.patients()):
@@ -52,8 +58,7 @@ def put_members(
 ) -> None:
     """Add patients to a group and take others out. Raises BadInput for its name, or NotFound for a patient: nothing
     has changed then."""
-    if not _NAME.fullmatch(name):
-        raise BadInput("group: expected 1 to 64 of A-Z a-z 0-9 _ . -", reason="group")
+    check_name(name)
     adding, removing = [_patient(registry, id) for id in add], [_patient(registry, id) for id in remove]
     for patient in adding:
         if name not in patient.tags:
