@@ -77,7 +77,8 @@ class Platform:
         parts = {"store": self._add_store, "engine": self._add_engine, "notify": self._add_notify}
         for role in settings.roles:
             parts.get(role, lambda: None)()
-        self._add_trail()
+        if {"gateway", "web"} & set(settings.roles):
+            self._add_trail()
         self._watch()
 
     def stop(self) -> None:

@@ -155,8 +155,9 @@ def test_killed_at_random_moments_nothing_acknowledged_is_lost_or_doubled(
         platform.start()
     while not load_.done:
         time.sleep(0.05)
-    platform.wait_until_ready()
-    platform.wait_until_settled()
+    patience_s = 60.0 + PATIENTS * READINGS / 1_000
+    platform.wait_until_ready(patience_s)
+    platform.wait_until_settled(patience_s)
     assert platform.stop() == 0
     assert load_.acknowledged == PATIENTS * READINGS
     check_store(settings, days)

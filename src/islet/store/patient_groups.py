@@ -58,8 +58,9 @@ def put_members(
 ) -> None:
     """Add patients to a group and take others out. Raises BadInput for its name, or NotFound for a patient: nothing
     has changed then."""
-    check_name(name)
     adding, removing = [_patient(registry, id) for id in add], [_patient(registry, id) for id in remove]
+    if adding:  # whoever has another tag can still lose it
+        check_name(name)
     for patient in adding:
         if name not in patient.tags:
             _retag(registry, patient, (*patient.tags, name))
