@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes
 
-.PHONY: demo test test-services setup lint types contracts docs bench fuzz lock assets clean
+.PHONY: demo test test-services setup lint types contracts docs bench fuzz crash lock assets clean
 
 # The demo needs less than a developer does; a developer's environment serves the demo as well.
 demo: $(VENV)/.runtime src/islet/web/static/vendor/.built
@@ -33,6 +33,11 @@ bench: setup
 # Ten minutes for every decoder; ISLET_FUZZ_SECONDS for another time, `python -m benchmarks.fuzz mqtt` for one of them.
 fuzz: setup
 	$(BIN)/python -m benchmarks.fuzz
+
+# Twenty times kill -9 in half a million readings, and twenty power cuts (loop mounts: as root); some ten minutes.
+crash: setup
+	ISLET_CRASH_ROUNDS=20 ISLET_CRASH_PATIENTS=100 ISLET_CRASH_READINGS=5000 $(BIN)/python -m pytest tests/platform/test_platform_crash.py -s
+	$(BIN)/python -m benchmarks.power_cut
 
 docs: setup
 	$(BIN)/python -m tools.docs

@@ -141,7 +141,7 @@ def _properties(text: str) -> object:
 
 
 def _token(text: str) -> object:
-    admission = sas.admit(text, endpoint="hub/devices/cgm-1", now_us=0, device=None, policy_key=lambda _: _KEY)
+    admission = sas.admit(text, endpoint="hub/devices/cgm-1", now_us=0, device=None, policy_keys=lambda _: (_KEY,))
     assert admission.principal.name in sas.POLICIES
     return admission
 

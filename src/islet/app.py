@@ -22,7 +22,6 @@ from islet.engine.drift import DriftWatch
 from islet.engine.embedded import EmbeddedEngine
 from islet.engine.lookback import evaluation
 from islet.engine.rulebook import RuleBook, forecasting
-from islet.gateways.authenticate import ensure_policy_keys
 from islet.gateways.certificates import ensure_certificates
 from islet.jobs.shipped import shipped
 from islet.log.base import CursorMove, Log
@@ -40,11 +39,14 @@ from islet.settings import Settings
 from islet.store.base import Registry, Store
 from islet.store.devices_base import Devices
 from islet.store.follow import Follower
+from islet.store.hub_policies import ensure_policy_keys
+from islet.store.turned_away import TurnedAway
 
 _log = structlog.get_logger("islet.app")
 _CLOCK_WARNING_US = 5 * MINUTE_US  # data of a demonstration served at life's speed, or the machine's clock is wrong
 _IDLE_S = 0.25
 _JOBS_LOOK_S = 1.0
+_TRAIL_LOOK_S = 1.0
 _STORE_PACE_S = 0.1  # the portal's live values come from the log; the store may be this far behind
 
 
@@ -69,11 +71,14 @@ class Platform:
         self.alarms: Alarms | None = None
         self._heart = Heart(settings.data_dir / "engine.tick", wall_us)
         self._cursors: Callable[[], list[CursorMove]] = list
+        self._turned_away = TurnedAway(registry, self.now)
         if {"notify", "web"} & set(settings.roles):
             self._add_alarms()
         parts = {"store": self._add_store, "engine": self._add_engine, "notify": self._add_notify}
         for role in settings.roles:
             parts.get(role, lambda: None)()
+        if {"gateway", "web"} & set(settings.roles):
+            self._add_trail()
         self._watch()
 
     def stop(self) -> None:
@@ -188,6 +193,15 @@ class Platform:
         if self.alarms.listens:
             self.workers.append(Worker("answers", self.alarms.listen))
 
+    def _add_trail(self) -> None:
+        """Whom the doors turn away, in the audit trail."""
+
+        def write() -> None:
+            self._turned_away.write()
+            self._pause(_TRAIL_LOOK_S)
+
+        self.workers.append(Worker("trail", write, after=lambda: self._turned_away.write(at_once=True)))
+
     def _watch(self) -> None:
         self.metrics.watch(LogCollector(self.log, self._cursors))
         self.metrics.watch(WorkerCollector(self.workers))
@@ -235,6 +249,7 @@ class Platform:
                 commit=self.commit,
                 rules=self.rules,
                 alarms=self.alarms,
+                turned_away=self._turned_away.count,
             )
             await self.doors.open(stack, routes)
             self.accepting = True

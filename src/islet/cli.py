@@ -23,7 +23,7 @@ _ELSEWHERE: Final = {
     "devices": "people:devices",
     "forecast": "forecast:forecast",
     "groups": "permissions:groups",
-    "hub": "people:hub",
+    "hub": "hub:hub",
     "import": "import_:import_",
     "jobs": "jobs:jobs",
     "keys": "permissions:keys",

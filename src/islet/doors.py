@@ -13,7 +13,7 @@ from islet.alarms import Alarms
 from islet.clock import wall_us
 from islet.decode.telemetry import warm_up as decoder_warm_up
 from islet.engine.rulebook import RuleBook
-from islet.gateways.authenticate import Authenticator
+from islet.gateways.authenticate import Authenticator, TurnAway
 from islet.gateways.certificates import CertificatePaths, server_ssl_context
 from islet.gateways.claims import make_claim
 from islet.gateways.client_certificates import Trusted, take_client_certificates
@@ -23,6 +23,7 @@ from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
+from islet.gateways.registry_files import RegistryFiles
 from islet.gateways.websocket import AMQP, MQTT, websocket_routes
 from islet.log.base import Log
 from islet.log.group_commit import GroupCommit
@@ -57,6 +58,7 @@ class Doors:
     commit: GroupCommit
     rules: RuleBook
     alarms: Alarms | None
+    turned_away: TurnAway
     app: Starlette | None = field(default=None, init=False)
     """What is answered over HTTP, at the last of its ports; known once they are open."""
     _trusted: tuple[Trusted, ...] = field(default=(), init=False)
@@ -73,7 +75,7 @@ class Doors:
         await asyncio.to_thread(log_warm_up)
         soon = asyncio.get_running_loop().call_soon_threadsafe
         intake = Intake(self.commit, soon, future_us=round(settings.future_min * MINUTE_US))
-        authenticator = Authenticator(self.registry, settings.hub_name, wall_us, self.devices)
+        authenticator = Authenticator(self.registry, settings.hub_name, wall_us, self.devices, self.turned_away)
         exchange = Exchange(self.devices, wall_us)
         stack.push_async_callback(exchange.close)
         jobs = JobRunner(exchange, self.registry, random.Random(secrets.randbits(64)))
@@ -97,7 +99,8 @@ class Doors:
             self.metrics.watch(CountsCollector("amqp", "Connections, and refusals.", amqp.counts, grows=False))
         self.metrics.watch(CountsCollector("intake", "Events taken in, refused and failed.", intake.counts))
         self.metrics.watch(CountsCollector("mqtt", "Connected and refused devices.", mqtt.counts, grows=False))
-        paths = device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected, exchange, jobs)
+        files = RegistryFiles(settings.data_dir / "registry-files")
+        paths = device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected, exchange, jobs, files)
         return [*paths, *websocket_routes(tunnelled)]
 
     async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
@@ -139,8 +142,9 @@ class Doors:
             wall=wall_us,
             provider=provider_of(self.settings, wall_us),
             public_url=self.settings.public_url,
+            turned_away=self.turned_away,
             proxies=parse_networks(self.settings.trusted_proxies),
-            devices=WebDevices(jobs=self.devices, claim=self._claim, wall_now=wall_us),
+            devices=WebDevices(hub_name=self.settings.hub_name, jobs=self.devices, claim=self._claim, wall_now=wall_us),
         )
 
     def _claim(self, device: str, patient: str, by: str) -> str:

@@ -10,11 +10,13 @@ from islet.model.people import Kind, Principal, Role
 from islet.model.permissions import ASSIGNED, CONSENT_PRIORITY, DEFAULT_PRIORITY, Permission, Verb
 
 PATIENTS = ("p-1", "p-2", "p-3")
+WARD = {"group/ward": frozenset({"p-2", "p-3"})}
 
 
 def person(role: Role, *patients: str, granted: tuple[Permission, ...] = ()) -> Principal:
     ordered = tuple(sorted(granted, key=lambda one: (one.priority, one.authorized, one.id)))
-    return Principal(kind=Kind.USER, role=role, name="anna", patients=patients, granted=ordered)
+    wards = WARD if any(one.principal_for in WARD for one in granted) else {}
+    return Principal(kind=Kind.USER, role=role, name="anna", patients=patients, granted=ordered, patient_groups=wards)
 
 
 VIEW_P2 = Permission(id="a", issued_to="user/anna", principal_for="p-2", action=Verb.VIEW, filter=("patient",))
@@ -30,7 +32,7 @@ WITHDRAWN = Permission(
 permissions = st.builds(
     Permission,
     id=st.sampled_from("abcdef"),
-    principal_for=st.sampled_from(["", ASSIGNED, *PATIENTS]),
+    principal_for=st.sampled_from(["", ASSIGNED, *WARD, *PATIENTS]),
     action=st.none() | st.sampled_from(Verb),
     filter=st.just(()) | st.tuples(st.sampled_from(SUBJECTS)),
     priority=st.integers(1, DEFAULT_PRIORITY - 1),
@@ -53,6 +55,18 @@ def test_a_permission_adds_one_patient_to_those_of_the_role() -> None:
     assert decide(nurse, Action.VIEW_PATIENT, "p-2").permission == "a"
     assert not decide(nurse, Action.ACKNOWLEDGE, "p-2").allowed
     assert seen(nurse, Action.VIEW_PATIENT) == frozenset({"p-1", "p-2"})
+
+
+def test_a_permission_for_a_group_is_for_each_of_its_patients() -> None:
+    view = Permission(id="a", issued_to="user/anna", principal_for="group/ward", action=Verb.VIEW, filter=("patient",))
+    nurse = person(Role.CLINICIAN, "p-1", granted=(view,))
+    assert seen(nurse, Action.VIEW_PATIENT) == frozenset(PATIENTS)
+    assert not decide(nurse, Action.VIEW_PATIENT, "group/ward").allowed
+    refused = Permission(id="b", principal_for="group/ward", authorized=False, priority=1)
+    admin = person(Role.ADMINISTRATOR, granted=(refused,))
+    assert seen(admin, Action.VIEW_PATIENT, lambda: PATIENTS) == frozenset({"p-1"})
+    emptied = Principal(kind=Kind.USER, role=Role.CLINICIAN, name="anna", granted=(view,), patient_groups={})
+    assert not decide(emptied, Action.VIEW_PATIENT).allowed
 
 
 def test_consent_that_was_withdrawn_wins_over_all_that_was_granted() -> None:

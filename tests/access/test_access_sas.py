@@ -52,7 +52,7 @@ def ask(
         endpoint=endpoint,
         now_us=now_us,
         device=device,
-        policy_key=lambda policy: policy_key if policy in POLICIES else None,
+        policy_keys=lambda policy: (policy_key,) if policy in POLICIES else (),
     )
 
 

@@ -109,3 +109,22 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(directory: Path) -> None:
     assert run(directory, "keys list") == (0, "")
     assert run(directory, "keys add nurse")[0] == 1
     assert run(directory, "keys add mirror --only fly")[0] == 1
+
+
+def test_a_group_of_patients_is_made_given_renamed_and_ended(directory: Path) -> None:
+    assert run(directory, "patients group add ward-3 p-1 p-2") == (0, "group ward-3 has 2 patients\n")
+    assert run(directory, "patients group assign ward-3 nurse")[0] == 0
+    assert run(directory, "patients group list")[1] == "ward-3\tp-1,p-2\tnurse\n"
+    assert run(directory, "permissions explain user/nurse acknowledge p-2")[1].startswith("yes: ")
+    assert run(directory, "patients group rename ward-3 ward-4")[0] == 0
+    assert run(directory, "permissions explain user/nurse acknowledge p-2")[1].startswith("yes: ")
+    assert run(directory, "patients group remove ward-4 p-2") == (0, "group ward-4 has 1 patients\n")
+    assert run(directory, "permissions explain user/nurse acknowledge p-2")[1].startswith("no: ")
+    assert run(directory, "users add nurse --patients group/ward-3")[0] == 1
+    assert run(directory, "users add anna --patients group/ward-4")[0] == 1
+    assert run(directory, "users add nurse --patients group/ward-4")[0] == 0
+    assert run(directory, "permissions grant --to user/anna --for group/ward-4 --action view")[0] == 0
+    assert run(directory, "patients group delete ward-4")[0] == 0
+    assert run(directory, "patients group delete ward-4")[0] == 1
+    assert run(directory, "patients group list")[1] == run(directory, "permissions list")[1] == ""
+    assert "group" not in run(directory, "users list")[1]

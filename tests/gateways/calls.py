@@ -5,25 +5,33 @@ from starlette.applications import Starlette
 
 from islet.access.sas import make_token
 from islet.gateways.http import routes
+from islet.gateways.registry_files import RegistryFiles
 from tests.gateways.door import HUB, NOW_S, NOW_US, Door
 
 VERSION = {"api-version": "2021-04-12"}
 
 
-def app(door: Door) -> Starlette:
+def app(door: Door, files: RegistryFiles | None = None) -> Starlette:
     """The door's paths."""
     is_connected = door.mqtt.is_connected
     return Starlette(
         routes=routes(
-            door.intake, door.authenticator, door.registry, lambda: NOW_US, is_connected, door.exchange, door.jobs
+            door.intake,
+            door.authenticator,
+            door.registry,
+            lambda: NOW_US,
+            is_connected,
+            door.exchange,
+            door.jobs,
+            files,
         )
     )
 
 
-def calls(door: Door) -> httpx.AsyncClient:
+def calls(door: Door, files: RegistryFiles | None = None) -> httpx.AsyncClient:
     """A client that calls as the hub's owner, unless a request says otherwise."""
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(app(door)),
+        transport=httpx.ASGITransport(app(door, files)),
         base_url=f"https://{HUB}",
         params=VERSION,
         headers={"Authorization": door.policy_token("iothubowner")},

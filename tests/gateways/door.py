@@ -20,7 +20,7 @@ from islet.decode.mqtt import Parser
 from islet.decode.mqtt_packets import Connack, Connect, Packet, Publish, Will, encode
 from islet.errors import AlreadyExists, NotFound
 from islet.gateways.amqp import AmqpServer
-from islet.gateways.authenticate import Authenticator, ensure_policy_keys
+from islet.gateways.authenticate import Authenticator
 from islet.gateways.client_certificates import take_client_certificates
 from islet.gateways.device_jobs import JobRunner
 from islet.gateways.enrollments import Enrollments
@@ -37,6 +37,7 @@ from islet.model.topics import Topic
 from islet.store.base import EntryKind, Registry
 from islet.store.devices import SqliteDevices
 from islet.store.devices_base import Address, Devices
+from islet.store.hub_policies import ensure_policy_keys
 
 HUB = "hub.example"
 ID_SCOPE = "scope-1"
@@ -61,6 +62,7 @@ class DictRegistry:
         self._devices: dict[str, Device] = {}
         self._secrets: dict[str, str] = {}
         self._entries: dict[tuple[EntryKind, str], bytes] = {}
+        self._noted: list[AuditLine] = []
 
     def patients(self) -> list[Patient]:
         return list(self._patients.values())
@@ -142,13 +144,16 @@ class DictRegistry:
             self._entries[kind, id] = body
         self.version += 1
 
-    def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None: ...
+    def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:
+        number = len(self._noted) + 1
+        self._noted.append(AuditLine(number=number, at_us=at_us, by=by, action=action, kind=kind, id=id))
 
     def audit_length(self) -> int:
-        return 0
+        return len(self._noted)
 
     def audit(self, after: int = 0, limit: int = 1000) -> list[AuditLine]:
-        return []
+        """What was noted; unsealed, and without the entries that were put."""
+        return self._noted[after : after + limit]
 
     def close(self) -> None: ...
 

@@ -13,6 +13,7 @@ from islet.access.sas import ConnectionString, format_connection_string
 from islet.gateways.certificates import CertificatePaths, ensure_certificates, server_ssl_context
 from islet.gateways.client_certificates import take_client_certificates
 from islet.gateways.http import routes
+from islet.gateways.registry_files import RegistryFiles
 from islet.gateways.websocket import AMQP, MQTT, websocket_routes
 from islet.model.people import Device
 from islet.operations.http_server import HttpListener
@@ -63,7 +64,7 @@ async def opened_hub(host: str, directory: Path) -> AsyncIterator[Hub]:
     mqtt_tls, tls = server_ssl_context(certificates), server_ssl_context(certificates)
     async with (
         Door.opened(wall_now=wall_now, hub=host, host=host, port=MQTT_PORT, tls=mqtt_tls) as door,
-        listening(door, host, HTTPS_PORT, tls),
+        listening(door, host, HTTPS_PORT, tls, RegistryFiles(directory / "registry-files")),
     ):
         take_client_certificates(tls, door.authenticator, door.enrollments)
         try:
@@ -74,10 +75,13 @@ async def opened_hub(host: str, directory: Path) -> AsyncIterator[Hub]:
 
 
 @contextlib.asynccontextmanager
-async def listening(door: Door, host: str, port: int, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def listening(
+    door: Door, host: str, port: int, tls: ssl.SSLContext | None = None, files: RegistryFiles | None = None
+) -> AsyncIterator[int]:
     """The door's HTTP paths and its WebSocket on a port (0: a free one), which is given."""
+    is_connected = door.mqtt.is_connected
     paths = routes(
-        door.intake, door.authenticator, door.registry, wall_now, door.mqtt.is_connected, door.exchange, door.jobs
+        door.intake, door.authenticator, door.registry, wall_now, is_connected, door.exchange, door.jobs, files
     )
     tunnelled = {MQTT: door.mqtt.connection, AMQP: door.amqp.connection}
     listener = HttpListener(Starlette(routes=[*paths, *websocket_routes(tunnelled)]), host, port, tls)

@@ -19,6 +19,7 @@ from islet.gateways.intake import Done
 from islet.model.people import Device
 from islet.model.topics import Topic
 from islet.store.devices_base import Command
+from islet.store.hub_policies import Which, renew_key
 from tests.gateways.amqp_peer import (
     ACCEPTED,
     REJECTED,
@@ -322,6 +323,19 @@ async def test_a_device_that_may_no_longer_is_disconnected_within_a_second(door:
         await peer.sender(EVENTS)
         door.change_device("cgm-1", enabled=False)
         await gone(peer)
+
+
+async def test_a_service_whose_key_was_renewed_is_disconnected_within_a_second(door: Door, amqp: int) -> None:
+    door.add_device()
+    async with admitted(door, amqp, door.policy_token("service")) as peer:
+        await peer.receiver("/messages/servicebound/feedback")
+        renew_key(door.registry, "service", Which.SECONDARY, by="test", at_us=0)
+        await asyncio.sleep(0.7)  # a look at the registry, at which nothing is amiss
+        assert await peer.send(SEND, b"buzz", address=COMMANDS) == ACCEPTED
+        renew_key(door.registry, "service", Which.PRIMARY, by="test", at_us=0)
+        await gone(peer)
+    async with admitted(door, amqp) as peer:
+        assert await peer.put_token(door.policy_token("service")) == 200
 
 
 async def test_a_message_that_is_too_large_is_rejected_or_closes_its_link(door: Door, amqp: int) -> None:

@@ -62,9 +62,9 @@ class PlatformProcess:
         command = [sys.executable, "-m", "islet.cli", "serve"]
         self._process = subprocess.Popen(command, env=self._environment, stdout=self.output, stderr=self.output)
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, patience_s: float = _START_S) -> None:
         """Return once all its workers have caught up with their past."""
-        until = time.monotonic() + _START_S
+        until = time.monotonic() + patience_s
         while time.monotonic() < until:
             assert self._process is not None
             assert self._process.poll() is None, f"islet serve ended: see {self.data_dir / 'serve.log'}"
@@ -74,18 +74,18 @@ class PlatformProcess:
             except httpx.TransportError:
                 pass
             time.sleep(0.05)
-        raise AssertionError(f"islet serve is not ready after {_START_S:g} s: see {self.data_dir / 'serve.log'}")
+        raise AssertionError(f"islet serve is not ready after {patience_s:g} s: see {self.data_dir / 'serve.log'}")
 
-    def wait_until_settled(self) -> None:
+    def wait_until_settled(self, patience_s: float = _SETTLE_S) -> None:
         """Return once the engine and the store have taken in everything."""
-        until = time.monotonic() + _SETTLE_S
+        until = time.monotonic() + patience_s
         lags: dict[str, int] = {}
         while time.monotonic() < until:
             lags = self._lags()
             if any("engine" in name for name in lags) and not any(lags.values()):
                 return
             time.sleep(0.05)
-        raise AssertionError(f"not settled after {_SETTLE_S:g} s: {lags}; see {self.data_dir / 'serve.log'}")
+        raise AssertionError(f"not settled after {patience_s:g} s: {lags}; see {self.data_dir / 'serve.log'}")
 
     def _lags(self) -> dict[str, int]:
         lines = httpx.get(f"{self.url}/metrics", timeout=_SETTLE_S).text.splitlines()

@@ -19,7 +19,6 @@ from click.testing import CliRunner
 from islet.access.sas import make_token
 from islet.cli import main
 from islet.clock import wall_us
-from islet.gateways.authenticate import policy_secret
 from islet.gateways.claims import make_claim
 from islet.model.codec import encode_event
 from islet.model.events import Reading
@@ -28,6 +27,7 @@ from islet.model.time import DAY_US, HOUR_US, SECOND_US, from_us, to_us
 from islet.model.topics import Topic
 from islet.opened import opened_registry, opened_store
 from islet.settings import Settings, load
+from islet.store.hub_policies import policy_key
 from tests.platform.agent_process import AgentProcess, Sensor
 from tests.platform.process import PlatformProcess
 
@@ -69,7 +69,7 @@ class Hub:
 
     def __init__(self, platform: PlatformProcess, settings: Settings) -> None:
         with opened_registry(settings) as registry:
-            key = registry.secret(policy_secret("iothubowner")) or ""
+            key = policy_key(registry, "iothubowner")
         token = make_token("localhost", key, wall_us() // SECOND_US + 3600, "iothubowner")
         self._client = httpx.Client(
             base_url=platform.url, params={"api-version": "2021-04-12"}, headers={"Authorization": token}, timeout=30

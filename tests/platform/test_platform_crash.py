@@ -1,6 +1,7 @@
 """kill -9 at random moments under load: what was acknowledged is there, once, and the alerts are those of calm days.
 
-`ISLET_CRASH_ROUNDS` sets the number of kills (2 by default, so that the tests stay short).
+`ISLET_CRASH_ROUNDS`, `ISLET_CRASH_PATIENTS` and `ISLET_CRASH_READINGS` (of each) make it longer; `make crash` kills
+twenty times in half a million readings.
 """
 
 import asyncio
@@ -34,8 +35,8 @@ from islet.provision import ensure_worn
 from islet.settings import Settings, load
 from tests.platform.process import PlatformProcess
 
-PATIENTS = 12
-READINGS = 200
+PATIENTS = int(os.environ.get("ISLET_CRASH_PATIENTS", "12"))
+READINGS = int(os.environ.get("ISLET_CRASH_READINGS", "200"))
 ROUNDS = int(os.environ.get("ISLET_CRASH_ROUNDS", "2"))
 SEED = int(os.environ.get("ISLET_CRASH_SEED", str(random.randrange(10**6))))
 Sent = dict[str, list[tuple[int, int]]]
@@ -145,17 +146,18 @@ def test_killed_at_random_moments_nothing_acknowledged_is_lost_or_doubled(
     load_ = Load(platform.mqtt_port, provision(settings, days), days)
     platform.start()
     load_.start()
-    for _ in range(ROUNDS):
-        at_start = load_.acknowledged
-        while load_.acknowledged < at_start + PATIENTS and not load_.done:
+    for round_ in range(1, ROUNDS + 1):
+        before = load_.acknowledged + PATIENTS
+        while load_.acknowledged < max(before, PATIENTS * READINGS * round_ // (ROUNDS + 1)) and not load_.done:
             time.sleep(0.01)
         time.sleep(rng.uniform(0.0, 0.6))
         platform.kill()
         platform.start()
     while not load_.done:
         time.sleep(0.05)
-    platform.wait_until_ready()
-    platform.wait_until_settled()
+    patience_s = 60.0 + PATIENTS * READINGS / 1_000
+    platform.wait_until_ready(patience_s)
+    platform.wait_until_settled(patience_s)
     assert platform.stop() == 0
     assert load_.acknowledged == PATIENTS * READINGS
     check_store(settings, days)

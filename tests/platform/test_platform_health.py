@@ -11,7 +11,7 @@ from islet.settings import Settings
 
 
 async def test_a_log_whose_last_commit_failed_makes_the_platform_unhealthy(tmp_path: Path) -> None:
-    with opened_platform(Settings(data_dir=tmp_path, roles=("gateway",))) as platform:
+    with opened_platform(Settings(data_dir=tmp_path, roles=())) as platform:
         pages = routes(platform.metrics, platform.failing, platform.starting, now=lambda: 7, speed=1.0)
         async with httpx.AsyncClient(
             transport=httpx.ASGITransport(Starlette(routes=pages)), base_url="http://islet"

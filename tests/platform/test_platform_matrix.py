@@ -186,7 +186,7 @@ async def test_nobody_sees_or_changes_what_the_matrix_does_not_grant(tmp_path: P
         assert tried > 1000
         assert after == (before[0] + 1, *before[1:])  # one key was made
         lines = platform.registry.audit(limit=100_000)
-        assert [line.kind for line in lines if not line.action.startswith("refused: ")] == ["api_key"]
+        assert [line.kind for line in lines if not line.action.startswith("refused")] == ["api_key"]
 
     await inside(tmp_path, visit)
 

@@ -11,13 +11,16 @@ import httpx
 import paho.mqtt.client as paho
 from msgspec import structs
 
-from islet.access.sas import new_key
+from islet.access.sas import make_token, new_key
+from islet.clock import wall_us
 from islet.model.people import Device, Kind, Role, User
 from islet.model.permissions import Permission, Verb
 from islet.model.time import DAY_US, SECOND_US
 from islet.opened import opened_registry
 from islet.store.base import Registry
 from islet.store.grants import grant, make_key, put_group, revoke, revoke_key, set_consent
+from islet.store.hub_policies import Which, policy_key, renew_key
+from islet.store.patient_groups import assign_group, put_members
 from tests.platform.inside import HASH, HUB, Inside, inside
 
 SOON_S = 1.0
@@ -128,6 +131,27 @@ async def test_a_permission_that_is_revoked_or_over_ends_what_lived_by_it(tmp_pa
     await inside(tmp_path, visit)
 
 
+async def test_who_has_a_group_hears_no_more_of_a_patient_who_leaves_it(tmp_path: Path) -> None:
+    def leave(registry: Registry, now_us: int) -> None:
+        put_members(registry, "t1", remove=["p-2"], by="test", at_us=now_us)
+
+    def take_away(registry: Registry, now_us: int) -> None:
+        assign_group(registry, "nurse", "t1", given=False, by="test", at_us=now_us)
+
+    async def visit(one: Inside) -> None:
+        registry, now_us = one.platform.registry, one.platform.now()
+        registry.put_user(User(name="nurse", role=Role.CLINICIAN, password_hash=HASH))
+        assign_group(registry, "nurse", "t1", given=True, by="test", at_us=now_us)
+        token = one.session("nurse")
+        for patient, act in (("p-2", leave), ("p-1", take_away)):
+            async with one.client(token) as client, stream(one, f"{LIVE}?patient={patient}", token) as pieces:
+                assert (await client.get(f"/patients/{patient}")).status_code == 200
+                assert await until_end_s(pieces, elsewhere(one, act)) < SOON_S, act.__name__
+                assert (await client.get(f"/patients/{patient}")).status_code == 403
+
+    await inside(tmp_path, visit)
+
+
 def disable(id: str, registry: Registry, now_us: int) -> None:
     _change(registry, id, enabled=False)
 
@@ -147,13 +171,16 @@ def _change(registry: Registry, id: str, **changes: object) -> None:
 
 
 @asynccontextmanager
-async def device_client(one: Inside, id: str, transport: str) -> AsyncIterator[Callable[[], Awaitable[float]]]:
-    """paho as that device; gives what waits for the end of its connection, and when that was."""
+async def device_client(
+    one: Inside, id: str, transport: str, token: str = ""
+) -> AsyncIterator[Callable[[], Awaitable[float]]]:
+    """paho as that device (with a token of its own where none is given); gives what waits for the end of its connection,
+    and when that was."""
     connected, gone = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     client = paho.Client(client_id=id, transport=transport)
     client.ws_set_options(path="/$iothub/websocket")
-    client.username_pw_set(f"{HUB}/{id}/?api-version=2021-04-12", one.device_token(id))
+    client.username_pw_set(f"{HUB}/{id}/?api-version=2021-04-12", token or one.device_token(id))
     client.on_connect = lambda *_: loop.call_soon_threadsafe(connected.set)
     client.on_disconnect = lambda *_: loop.call_soon_threadsafe(gone.set)
     port = one.mqtt_port if transport == "tcp" else one.http_port
@@ -184,5 +211,35 @@ async def test_a_device_is_disconnected_within_a_second(tmp_path: Path) -> None:
 
         acts = (disable, rotate, refuse_device)
         await asyncio.gather(*(goes(act, transport) for act in acts for transport in ("tcp", "websockets")))
+
+    await inside(tmp_path, visit)
+
+
+def renew_primary(registry: Registry, now_us: int) -> None:
+    renew_key(registry, "device", Which.PRIMARY, by="test", at_us=now_us)
+
+
+async def test_what_a_renewed_key_of_a_hub_policy_has_signed_is_refused_within_a_second(tmp_path: Path) -> None:
+    async def visit(one: Inside) -> None:
+        secondary = policy_key(one.platform.registry, "device", Which.SECONDARY)
+        with_secondary = make_token(HUB, secondary, wall_us() // SECOND_US + 600, "device")
+        with_primary = one.policy_token("device")
+        async with (
+            device_client(one, "cgm-1", "tcp", with_primary) as ended,
+            device_client(one, "cgm-2", "tcp", with_secondary) as other,
+        ):
+            await asyncio.to_thread(elsewhere(one, renew_primary))
+            began_s = perf_counter()
+            assert await ended() - began_s < SOON_S
+            going_on = asyncio.ensure_future(other())
+            for token, status in ((with_primary, 401), (with_secondary, 204), (one.policy_token("device"), 204)):
+                async with one.client(token, scheme="") as client:
+                    sent = await client.post("/devices/cgm-1/messages/events", content=b"{}")
+                assert sent.status_code == status
+            assert not going_on.done()
+            going_on.cancel()
+        (line,) = (line for line in one.platform.registry.audit() if line.kind == "hub_policy")
+        assert (line.by, line.id) == ("test", "device")
+        assert with_primary not in line.after and policy_key(one.platform.registry, "device") not in line.after
 
     await inside(tmp_path, visit)

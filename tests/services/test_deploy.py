@@ -87,6 +87,14 @@ def test_what_is_called_are_commands_of_ours() -> None:
             load(None, {"ISLET_ROLES": roles})
 
 
+def test_the_image_has_what_reports_need_of_the_system() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+    assert set(re.findall(r"^ARG EXTRAS=(.*)$", text, re.M)) == {"kafka,reports"}, "the two stages differ"
+    guide = (DEPLOY.parent / "docs" / "how-to" / "reports.md").read_text()
+    (needed,) = re.findall(r"apt install ([^`]+)`", guide)
+    assert set(needed.split()) <= set(re.findall(r"[\w.-]+", text))
+
+
 def test_every_volume_network_and_label_that_is_named_is_there() -> None:
     for service in COMPOSE["services"].values():
         for volume in service.get("volumes", []):

@@ -9,13 +9,14 @@ import pytest
 
 from islet.access.sas import new_key
 from islet.decode.mqtt_packets import Connack, Pingreq, Pingresp, Puback
-from islet.gateways.authenticate import Authenticator, ensure_policy_keys
+from islet.gateways.authenticate import Authenticator
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
 from islet.log.base import Log
 from islet.log.group_commit import GroupCommit
 from islet.model.people import Device, Patient
 from islet.model.time import MINUTE_US
+from islet.store.hub_policies import ensure_policy_keys
 from tests.gateways.door import NOW_US, DictRegistry, Peer, hello, reading, telemetry
 from tests.services.fixtures import kafka as kafka
 from tests.services.kafka import Kafka

@@ -92,7 +92,7 @@ class Site:
             speed=speed,
             secure=False,
             rules=RuleBook(self.registry, SHIPPED),
-            devices=WebDevices(jobs=self.devices, claim=self._claim, wall_now=self.now),
+            devices=WebDevices(hub_name="hub.example", jobs=self.devices, claim=self._claim, wall_now=self.now),
         )
         self.app = Starlette(routes=routes(self.context), middleware=middleware(self.context))
         self._follower = Follower(self.log, self.store)

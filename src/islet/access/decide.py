@@ -8,7 +8,7 @@ from msgspec import Struct
 from islet.access.actions import MEANING, Action
 from islet.access.roles import OF_RIGHT, OF_ROLE
 from islet.model.people import Kind, Principal
-from islet.model.permissions import ASSIGNED, Permission
+from islet.model.permissions import ASSIGNED, PATIENT_GROUP, Permission
 
 __all__ = ["EVERYBODY", "Action", "Decision", "decide", "seen", "visible"]
 
@@ -46,11 +46,11 @@ def _decide(principal: Principal, action: Action, patient: str | None, own: Coll
     verb, subject = MEANING[action]
     for one in principal.granted:
         fits = (one.action is None or one.action is verb) and (not one.filter or subject in one.filter)
-        if fits and _is_for(one, own, patient):
+        if fits and _is_for(one, principal, own, patient):
             return _by(one)
     defaults = _defaults(principal, action)
     for one in defaults:
-        if _is_for(one, own, patient):
+        if _is_for(one, principal, own, patient):
             return _by(one)
     if principal.kind is Kind.SERVICE:
         return Decision(False, NOT_IN_POLICY)
@@ -68,6 +68,7 @@ def seen(principal: Principal, action: Action, everybody: Callable[[], Iterable[
     `everybody` names all patients; it is asked only where somebody may see all but some.
     """
     named = {*principal.patients, *(one.principal_for for one in principal.granted)} - {"", ASSIGNED, EVERYBODY}
+    named = named.difference(principal.patient_groups).union(*principal.patient_groups.values())
     if not decide(principal, action, EVERYBODY).allowed:
         return _allowed(principal, action, named)
     if all(decide(principal, action, patient).allowed for patient in named):
@@ -92,12 +93,16 @@ def _defaults(principal: Principal, action: Action) -> list[Permission]:
     return found + [row for right in principal.rights if (row := OF_RIGHT.get(right, {}).get(action)) is not None]
 
 
-def _is_for(permission: Permission, own: Collection[str], patient: str | None) -> bool:
+def _is_for(permission: Permission, principal: Principal, own: Collection[str], patient: str | None) -> bool:
     """Whether the permission is about that patient. A question about all fits what allows any, and refuses all."""
-    if permission.principal_for == "":
+    whom = permission.principal_for
+    if whom == "":
         return True
+    if whom.startswith(PATIENT_GROUP):
+        group = principal.patient_groups.get(whom, frozenset())
+        return permission.authorized and bool(group) if patient is None else patient in group
     if patient is None:
-        return permission.authorized and (permission.principal_for != ASSIGNED or bool(own))
-    if permission.principal_for == ASSIGNED:
+        return permission.authorized and (whom != ASSIGNED or bool(own))
+    if whom == ASSIGNED:
         return patient in own or EVERYBODY in own
-    return patient == permission.principal_for
+    return patient == whom

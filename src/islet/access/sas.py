@@ -106,20 +106,20 @@ def parse_token(text: str) -> Token:
 
 
 def admit(
-    text: str, *, endpoint: str, now_us: int, device: Device | None, policy_key: Callable[[str], str | None]
+    text: str, *, endpoint: str, now_us: int, device: Device | None, policy_keys: Callable[[str], Sequence[str]]
 ) -> Admission:
     """Who asks for `endpoint` ("hub/devices/sensor-1"), if the token allows it at that instant of the wall's clock.
 
-    Without `skn` it is signed by `device` (None: there is no such device), otherwise by a hub policy, whose key
-    `policy_key(name)` gives. Raises AccessDenied; the reason tells a stranger nothing of which devices exist.
+    Without `skn` it is signed by `device` (None: there is no such device), otherwise by a hub policy, whose keys
+    `policy_keys(name)` gives. Raises AccessDenied; the reason tells a stranger nothing of which devices exist.
     """
     token = parse_token(text)
     if token.policy:
         principal = Principal(kind=Kind.SERVICE, name=token.policy, rights=POLICIES.get(token.policy, ()))
-        keys = [policy_key(token.policy) or ""] if token.policy in POLICIES else []
+        keys = policy_keys(token.policy) if token.policy in POLICIES else ()
     else:
         principal = device_principal(device) if device else Principal(kind=Kind.DEVICE, name="", role=Role.DEVICE)
-        keys = [device.primary_key, device.secondary_key] if device else []
+        keys = (device.primary_key, device.secondary_key) if device else ()
     _check(token, keys, endpoint, now_us)
     if device is not None and not device.enabled:
         raise AccessDenied("the device is disabled")

@@ -9,11 +9,11 @@ import httpx
 from islet.access.sas import make_token
 from islet.clock import wall_us
 from islet.errors import IsletError
-from islet.gateways.authenticate import policy_secret
 from islet.gateways.certificates import client_ssl_context, ensure_certificates
 from islet.model.time import SECOND_US
 from islet.opened import opened_registry
 from islet.settings import Settings, listed
+from islet.store.hub_policies import policy_key
 
 _VERSION = "2021-04-12"
 _TOKEN_S = 300
@@ -25,7 +25,7 @@ class _Hub:
 
     def __init__(self, settings: Settings) -> None:
         with opened_registry(settings) as registry:
-            key = registry.secret(policy_secret(_POLICY)) or ""
+            key = policy_key(registry, _POLICY)
         if not key:
             raise IsletError("there is no platform here yet; start one with `islet serve` on this data directory")
         token = make_token(settings.hub_name, key, wall_us() // SECOND_US + _TOKEN_S, _POLICY)

@@ -1,4 +1,4 @@
-"""`islet users`, `islet patients`, `islet devices`, `islet hub`: who and what Islet knows."""
+"""`islet users`, `islet patients`, `islet devices`: who and what Islet knows."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -9,7 +9,7 @@ from msgspec import structs
 
 from islet.access.decide import EVERYBODY
 from islet.access.passwords import hash_password, new_token, token_hash
-from islet.access.sas import POLICIES, ConnectionString, format_connection_string
+from islet.access.sas import ConnectionString, format_connection_string
 from islet.access.x509 import parse_thumbprint
 from islet.clock import wall_us
 from islet.commands.acting import note, who
@@ -17,12 +17,13 @@ from islet.commands.lazy import LazyGroup
 from islet.commands.refusals import FiniteRange
 from islet.decode.iothub import DEVICE_ID
 from islet.errors import BadInput, NotFound
-from islet.gateways.authenticate import ensure_policy_keys, new_device, policy_secret, with_certificate
+from islet.gateways.authenticate import new_device, with_certificate
 from islet.model.people import Patient, Role, User, check_patient
 from islet.model.time import DAY_US
 from islet.opened import opened_registry
 from islet.settings import Settings, listed
 from islet.store.base import Registry
+from islet.store.patient_groups import MAY_HAVE_GROUPS, check_group, group_name
 from islet.store.second_factors import put_second_factor
 from islet.store.subjects import unlink_subjects
 
@@ -61,7 +62,7 @@ def list_users(registry: Registry) -> None:
 @users.command("add")
 @click.argument("name")
 @click.option("--role", type=click.Choice([r.value for r in Role if r is not Role.DEVICE]), help="Needed at first.")
-@click.option("--patients", help="Comma-separated ids; * for all (administrators, applications, researchers).")
+@click.option("--patients", help="Comma-separated ids; group/TAG for those with a tag, * for all.")
 @click.option(
     "--password",
     prompt=True,
@@ -100,6 +101,10 @@ def _check_patients(registry: Registry, user: User) -> None:
         if patient == EVERYBODY:
             if user.role not in _MAY_SEE_EVERYBODY:
                 raise BadInput(f"patients: * is not for a {user.role}; give ids", reason="patients")
+        elif name := group_name(patient):
+            if user.role not in MAY_HAVE_GROUPS:
+                raise BadInput(f"patients: a {user.role} has no groups of patients", reason="patients")
+            check_group(registry, name)
         elif registry.patient(patient) is None:
             raise NotFound(f"there is no patient {patient!r}; add them first with `islet patients add`")
 
@@ -181,7 +186,10 @@ def _user(registry: Registry, name: str) -> User:
     return user
 
 
-@click.group(cls=LazyGroup, elsewhere={"hba1c": "islet.commands.hba1c:enter_hba1c"})
+@click.group(
+    cls=LazyGroup,
+    elsewhere={"hba1c": "islet.commands.hba1c:enter_hba1c", "group": "islet.commands.patient_groups:group"},
+)
 def patients() -> None:
     """People who wear sensors."""
 
@@ -270,19 +278,3 @@ def assign_device(registry: Registry, id: str, patient: str) -> None:
     registry.update_device(structs.replace(device, patient=patient))
     note(registry, f"assigned to {patient}", "device", id)
     click.echo(f"device {id} is worn by {patient}")
-
-
-@click.group()
-def hub() -> None:
-    """The front door's own credentials."""
-
-
-@hub.command("connection-string")
-@click.argument("policy", type=click.Choice(sorted(POLICIES)))
-@click.pass_obj
-def connection_string(settings: Settings, policy: str) -> None:
-    """The connection string of a hub policy, as IoT Hub's service SDKs take it. It is a secret."""
-    with opened_registry(settings) as registry:
-        ensure_policy_keys(registry)
-        key = registry.secret(policy_secret(policy)) or ""
-    click.echo(format_connection_string(ConnectionString(host=settings.hub_name, policy=policy, key=key)))

@@ -48,7 +48,9 @@ def list_permissions(registry: Registry, issued_to: str | None, roles: bool) -> 
 @click.option(
     "--to", "issued_to", required=True, help="As user/anna, application/mirror, group/ward-3, role/clinician."
 )
-@click.option("--for", "principal_for", default="", help="A patient's id, or `assigned`; everybody where not given.")
+@click.option(
+    "--for", "principal_for", default="", help="A patient's id, group/TAG, or `assigned`; everybody where not given."
+)
 @click.option("--action", type=click.Choice([one.value for one in Verb]), help="Every one where not given.")
 @click.option("--subjects", default="", help=f"Comma-separated, of {', '.join(SUBJECTS)}; all where not given.")
 @click.option("--refuse", is_flag=True, help="The answer is no, where it would be yes.")

@@ -150,7 +150,7 @@ def _mark(
 ) -> tuple[NDArray[np.uint32], Int, Int]:
     """`insert_context`, called by Python: the pool, the row it came to, and how many patients it touched."""
     if not has_room(pool, heap):
-        pool = grown(pool)
+        pool = grown(pool, heap)
     stop = min(start + _BLOCK_ROWS, len(beyond.times_us))
     row, count = insert_context(series, pool, heap, beyond, start, stop, bounds, touched, tally)
     return pool, row, count

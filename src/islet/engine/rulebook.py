@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 import structlog
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from islet.engine.parameters import NO_LAYERS, Layer, Layers, Override, check_override, references
 from islet.engine.reference import PatientReference, Reference
@@ -153,6 +153,21 @@ class RuleBook:
         body = None if said == (None, {}) else msgspec.json.encode(override)
         place, by, at_us = _place(override), override.author, override.set_us
         self._registry.put_entry(EntryKind.RULE_SETTING, place, body, by=by, at_us=at_us)
+
+    def copy_group(self, name: str, to: str, *, by: str, at_us: int) -> None:
+        """Set for another group what is set for this one; for a group that gets another name."""
+        for one in self._of_group(name):
+            copied = structs.replace(one, of=to)
+            body = msgspec.json.encode(copied)
+            self._registry.put_entry(EntryKind.RULE_SETTING, _place(copied), body, by=by, at_us=at_us)
+
+    def forget_group(self, name: str, *, by: str, at_us: int) -> None:
+        """Take away all that is set for a group."""
+        for one in self._of_group(name):
+            self._registry.put_entry(EntryKind.RULE_SETTING, _place(one), None, by=by, at_us=at_us)
+
+    def _of_group(self, name: str) -> list[Override]:
+        return [one for one in self.current().overrides if (one.layer, one.of) == ("group", name)]
 
     def _check_rest(self, rules: Rules, own: Mapping[str, str]) -> None:
         """Raises RuleRefused when these own rules would leave one out that is not left out now."""

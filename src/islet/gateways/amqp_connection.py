@@ -210,6 +210,8 @@ class AmqpConnection(asyncio.Protocol):
             handler = self._handler_for(link, terminus.address or "")
         except (IsletError, OSError) as error:
             self._server.refused += 1
+            if isinstance(error, AccessDenied):
+                self._turned_away(terminus.address or "")
             name = next((name for kind, name in _REFUSALS if isinstance(error, kind)), "amqp:internal-error")
             (link.target if isinstance(link, Receiver) else link.source).type = Terminus.UNSPECIFIED
             link.open()
@@ -303,7 +305,11 @@ class AmqpConnection(asyncio.Protocol):
 
     def _put_token(self, token: str) -> None:
         """Raises AccessDenied."""
-        identity = self._credentials.put(token)
+        try:
+            identity = self._credentials.put(token)
+        except AccessDenied:
+            self._turned_away("")
+            raise
         for used in list(self._expires_us):
             if identity is None or not isinstance(used, Identity) or used.device == identity.device:
                 self._look_again(used)
@@ -318,6 +324,10 @@ class AmqpConnection(asyncio.Protocol):
             self.end("amqp:unauthorized-access", str(error))
         else:
             self._watch_expiry()
+
+    def _turned_away(self, address: str) -> None:
+        identity = parse_address(address).identity if address else None
+        self._server.turned_away(identity.device if identity else "", self._transport)
 
     def _look_again(self, used: Identity | str) -> None:
         """Raises AccessDenied when nothing here is good for that device or endpoint any more."""

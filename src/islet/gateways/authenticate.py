@@ -2,12 +2,12 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import structs
 
 from islet.access.decide import Action, Decision, decide
-from islet.access.sas import POLICIES, Admission, admit, new_key
+from islet.access.sas import Admission, admit, new_key
 from islet.access.x509 import PeerCertificate, admit_certificate
 from islet.decode.iothub import Identity, parse_identity
 from islet.errors import AccessDenied, BadInput, NotFound, ProtocolError
@@ -16,19 +16,8 @@ from islet.model.people import Device, Kind, Principal
 from islet.model.time import Now
 from islet.store.base import Registry
 from islet.store.devices_base import Address, Module, Modules
+from islet.store.hub_policies import policy_keys
 from islet.store.principals import Principals
-
-
-def policy_secret(policy: str) -> str:
-    """The name of a hub policy's key among the registry's secrets."""
-    return f"policy/{policy}"
-
-
-def ensure_policy_keys(registry: Registry) -> None:
-    """Give each hub policy a key that has none; for the first start."""
-    for policy in POLICIES:
-        if not registry.secret(policy_secret(policy)):
-            registry.put_secret(policy_secret(policy), new_key())
 
 
 def new_device(id: str, now_us: int, patient: str = "") -> Device:
@@ -56,15 +45,28 @@ def with_certificate(device: Device, thumbprint: str) -> Device:
     )
 
 
+TurnAway = Callable[[str, str, str], None]
+"""Told of each one who is refused for their credential: the door, who they say they are, the address ("": unknown)."""
+
+
 class Authenticator:
     """Checks tokens for the hub `hub_name`; `wall_now` is the wall's clock, which tokens are dated by.
 
     Devices are kept in memory until the registry's version changes. All methods but `look_up` belong to one thread.
+    Doors tell `turned_away` whom they refuse.
     """
 
-    def __init__(self, registry: Registry, hub_name: str, wall_now: Now, modules: Modules | None = None) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        hub_name: str,
+        wall_now: Now,
+        modules: Modules | None = None,
+        turned_away: TurnAway = lambda door, name, address: None,
+    ) -> None:
         self.hub_name = hub_name
         self.wall_now = wall_now
+        self.turned_away = turned_away
         self._registry = registry
         self._modules = modules
         self._principals = Principals(registry)
@@ -127,6 +129,14 @@ class Authenticator:
         if device is None:  # a policy may be told; a stranger was refused before
             raise AccessDenied("the device is not registered")
         return device, admission
+
+    def admits(self, identity: Identity, token: str) -> bool:
+        """Whether a token that let a connection in would do so again."""
+        try:
+            self.admit_device(identity, token)
+        except AccessDenied:
+            return False
+        return True
 
     def may_send(self, device: Device) -> bool:
         """Whether the device may send for the patient that it belongs to now; one that belongs to nobody may, and
@@ -214,5 +224,5 @@ class Authenticator:
             endpoint=f"{self.hub_name}/{path}",
             now_us=self.wall_now(),
             device=device,
-            policy_key=lambda policy: self._registry.secret(policy_secret(policy)),
+            policy_keys=lambda policy: policy_keys(self._registry, policy),
         )

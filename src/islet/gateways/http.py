@@ -25,8 +25,10 @@ from islet.gateways.http_modules import ModuleEndpoints
 from islet.gateways.http_properties import read_properties
 from islet.gateways.http_query import QueryEndpoint
 from islet.gateways.http_registry import RegistryEndpoints
+from islet.gateways.http_registry_jobs import RegistryJobEndpoints
 from islet.gateways.http_twins import TwinEndpoints
 from islet.gateways.intake import Intake
+from islet.gateways.registry_files import RegistryFiles
 from islet.model.time import Now
 from islet.store.base import EntryKind, Registry
 
@@ -41,11 +43,12 @@ def routes(
     is_connected: Callable[[str], bool],
     exchange: Exchange | None = None,
     jobs: Runner | None = None,
+    files: RegistryFiles | None = None,
 ) -> list[Route]:
     """IoT Hub's paths for devices and services; `is_connected` is the MQTT server's.
 
     Made for the event loop that `intake` belongs to. Without an exchange there are no commands, twins and methods; without
-    `jobs` there are no jobs.
+    `jobs` there are no jobs; without `files` the registry is neither exported nor imported.
     """
     door = DeviceEndpoints(intake, authenticator, exchange)
     identities = RegistryEndpoints(authenticator, registry, now, is_connected, exchange)
@@ -69,10 +72,11 @@ def routes(
             found += _enrollment_paths(EnrollmentEndpoints(authenticator, registry, now, kind))
     if exchange is not None and jobs is not None:
         found += _job_paths(JobEndpoints(authenticator, exchange, jobs))
-    routes = [Route(path, endpoint(handler, now), methods=[method]) for method, path, handler in found]
+    if files is not None:
+        found += _file_paths(RegistryJobEndpoints(authenticator, registry, bulk, files))
+    answers = [(path, endpoint(handler, now, authenticator.turned_away), [method]) for method, path, handler in found]
     # some SDKs write the last slash, some do not
-    routes += [Route(f"{path}/", endpoint(handler, now), methods=[method]) for method, path, handler in found]
-    return routes
+    return [Route(path + end, answer, methods=methods) for end in ("", "/") for path, answer, methods in answers]
 
 
 _Path = tuple[str, str, Handler]
@@ -109,6 +113,15 @@ def _job_paths(jobs: JobEndpoints) -> list[_Path]:
         ("PUT", "/jobs/v2/{id}", jobs.put),
         ("GET", "/jobs/v2/{id}", jobs.get),
         ("POST", "/jobs/v2/{id}/cancel", jobs.cancel),
+    ]
+
+
+def _file_paths(jobs: RegistryJobEndpoints) -> list[_Path]:
+    return [
+        ("POST", "/jobs/create", jobs.create),
+        ("GET", "/jobs", jobs.list_jobs),
+        ("GET", "/jobs/{id}", jobs.get),
+        ("DELETE", "/jobs/{id}", jobs.cancel),
     ]
 
 

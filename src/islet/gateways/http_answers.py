@@ -8,10 +8,12 @@ from starlette.responses import JSONResponse, Response
 
 from islet.decode.iothub import is_api_version
 from islet.errors import AccessDenied, AlreadyExists, BadInput, IsletError, NotFound
+from islet.gateways.authenticate import TurnAway
 from islet.gateways.presence import NoAnswer, NotOnline
 from islet.model.people import Device
 from islet.model.time import Now, iso
 from islet.store.devices_base import Activity, EtagDiffers, LockLost, MailboxFull
+from islet.store.turned_away import REQUEST
 
 NEVER = "0001-01-01T00:00:00Z"
 Handler = Callable[[Request], Awaitable[Response]]
@@ -50,7 +52,7 @@ _STATUS_AND_CODE: dict[type[IsletError], tuple[int, str]] = {
 }
 
 
-def endpoint(handler: Handler, now: Now) -> Handler:
+def endpoint(handler: Handler, now: Now, turned_away: TurnAway) -> Handler:
     """The handler behind what all endpoints share: a mandatory api-version, and errors as IoT Hub writes them.
 
     Service SDKs repeat a call that is answered with 5xx, so the caller's faults are always 4xx and ours 503.
@@ -62,6 +64,8 @@ def endpoint(handler: Handler, now: Now) -> Handler:
                 raise BadInput("api-version: expected a date in the query, such as 2021-04-12", reason="api_version")
             return await handler(request)
         except tuple(_STATUS_AND_CODE) as error:
+            if isinstance(error, AccessDenied):
+                turned_away(REQUEST, request.path_params.get("id", ""), request.client.host if request.client else "")
             return _error(error, now())
 
     return answer

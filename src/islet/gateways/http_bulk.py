@@ -25,7 +25,7 @@ _CODES: Final[Mapping[type[IsletError], int]] = {
 _Mode = Literal["create", "update", "updateIfMatchETag", "createOrUpdate", "delete", "deleteIfMatchETag"]
 
 
-class _Item(Struct, rename="camel"):
+class Item(Struct, rename="camel"):
     """One change."""
 
     id: str
@@ -53,7 +53,7 @@ class BulkEndpoint:
     def __init__(self, authenticator: Authenticator, registry: RegistryEndpoints) -> None:
         self._authenticator = authenticator
         self._registry = registry
-        self._changes: Mapping[_Mode, Callable[[_Item], Awaitable[object]]] = {
+        self._changes: Mapping[_Mode, Callable[[Item], Awaitable[object]]] = {
             "create": lambda item: registry.put_device(item.body, None),
             "update": lambda item: registry.put_device(item.body, "*"),
             "updateIfMatchETag": lambda item: registry.put_device(item.body, item.etag),
@@ -68,13 +68,14 @@ class BulkEndpoint:
         errors = [
             {"deviceId": item.id, "errorCode": code, "errorStatus": text}
             for item in _parse(await read_body(request))
-            if (problem := await self._problem(item)) is not None
+            if (problem := await self.change(item)) is not None
             for code, text in [problem]
         ]
         body = {"isSuccessful": not errors, "errors": errors, "warnings": []}
         return JSONResponse(body, 400 if errors else 200)
 
-    async def _problem(self, item: _Item) -> tuple[int, str] | None:
+    async def change(self, item: Item) -> tuple[int, str] | None:
+        """Do one change; what was wrong with it, as a number of IoT Hub's and in words, where it could not be done."""
         try:
             check_id(item.id)
             await self._changes[item.import_mode](item)
@@ -82,16 +83,16 @@ class BulkEndpoint:
             return next(code for kind, code in _CODES.items() if isinstance(error, kind)), str(error)
         return None
 
-    async def _create_or_update(self, item: _Item) -> None:
+    async def _create_or_update(self, item: Item) -> None:
         try:
             await self._registry.put_device(item.body, None)
         except AlreadyExists:
             await self._registry.put_device(item.body, "*")
 
 
-def _parse(content: bytes) -> list[_Item]:
+def _parse(content: bytes) -> list[Item]:
     try:
-        items = msgspec.json.decode(content, type=list[_Item])
+        items = msgspec.json.decode(content, type=list[Item])
     except msgspec.ValidationError as error:
         raise BadInput(f"devices: {error}", reason="schema") from None
     except (msgspec.DecodeError, UnicodeDecodeError):

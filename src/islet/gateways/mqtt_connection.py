@@ -45,7 +45,7 @@ from islet.errors import AccessDenied, IsletError, ProtocolError
 from islet.gateways import server
 from islet.gateways.client_certificates import peer_certificate
 from islet.gateways.mqtt_session import Session, TelemetryOnly
-from islet.model.people import Device
+from islet.model.people import Device, Kind
 
 CONNECT_WITHIN_S = 20.0
 LONGEST_SILENCE_S = 1767.0
@@ -86,6 +86,7 @@ class Connection(asyncio.Protocol):
         self._identity: Identity | None = None
         self._will: Will | None = None
         self._peer: PeerCertificate | None = None
+        self._policy_token = ""
         self._session: Session | TelemetryOnly = TelemetryOnly(self)
         self._topic = ""
         self._telemetry_topic = _NO_TOPIC
@@ -179,6 +180,7 @@ class Connection(asyncio.Protocol):
             else:
                 self._let_in(identity, connect)
         except (AccessDenied, ProtocolError) as error:
+            self._server.turned_away(identity.device, self._transport)
             self._refuse(NOT_AUTHORISED, str(error))
         except (IsletError, OSError):  # the registry cannot be read; clients try again
             self._refuse(UNAVAILABLE, "the registry cannot be read")
@@ -195,6 +197,7 @@ class Connection(asyncio.Protocol):
         session = self._server.session(identity, device, self, clean=connect.clean_session)
         self._identity, self.device, self._will, self._session = identity, device, connect.will, session
         self._peer = peer
+        self._policy_token = token if admission.principal.kind is Kind.SERVICE else ""
         self._telemetry_topic = identity.telemetry_topic
         self._watch(connect, admission.expires_us)
         self._server.let_in(identity, session)
@@ -298,8 +301,13 @@ class Connection(asyncio.Protocol):
             self.close("the device has new keys")
         elif self._peer is not None and not self._server.authenticator.is_still(device, self._peer):
             self.close("the device has another certificate, or its authority is trusted no more")
+        elif self._policy_token and not self._admits_again():
+            self.close("the hub policy that acts for the device has a new key, or may not any more")
         else:
             self.device = device
+
+    def _admits_again(self) -> bool:
+        return self._identity is not None and self._server.authenticator.admits(self._identity, self._policy_token)
 
     def stop_reading(self) -> None:
         """Take nothing more; what is pending is still acknowledged."""

@@ -12,6 +12,7 @@ import structlog
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.intake import Intake
 from islet.gateways.turnstile import Turnstile
+from islet.store.turned_away import CONNECTION
 
 _TLS_HANDSHAKE_S: Final = 20.0
 _BACKLOG: Final = 4096
@@ -46,6 +47,9 @@ class Server(Protocol[C_contra]):
 
     def closed(self, connection: C_contra, /) -> None:
         """Its socket is closed."""
+
+    def turned_away(self, name: str, transport: asyncio.BaseTransport, /) -> None:
+        """Who says that they are `name` ("": they did not say) was refused for their credential."""
 
 
 class ConnectionServer(Generic[C]):
@@ -126,6 +130,11 @@ class ConnectionServer(Generic[C]):
         self._open.discard(connection)
         if self._stopping and not self._open:
             self._all_closed.set()
+
+    def turned_away(self, name: str, transport: asyncio.BaseTransport) -> None:
+        """Who says that they are `name` was refused for their credential."""
+        peer = transport.get_extra_info("peername")
+        self.authenticator.turned_away(CONNECTION, name, str(peer[0]) if peer else "")
 
     async def _refresh_regularly(self) -> None:
         seen = self.authenticator.version

@@ -96,8 +96,8 @@ class _Tunnel(asyncio.Transport):
             self._connection.pause_writing()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """The TLS below, by whose certificate a device may come in."""
-        return self._socket.scope.get(name, default)
+        """The TLS below, by whose certificate a device may come in; and the peer's address."""
+        return self._socket.scope.get("client" if name == "peername" else name, default)
 
     def pause_reading(self) -> None:
         self._may_read.clear()

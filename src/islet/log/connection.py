@@ -30,7 +30,7 @@ def open_database(path: Path, key: bytes, *, synchronous: Literal["FULL", "NORMA
     """A connection to the encrypted database at `path`, which is made (for its owner only) where there is none.
 
     The cipher is AEGIS (authenticated: a changed page is an error, not other data), set before the key at each
-    open. Raises KeyUnavailable when the key does not open the file.
+    open. Raises KeyUnavailable when the key does not open the file, LogDamaged when its beginning does not verify.
     """
     if len(key) != KEY_BYTES:
         raise KeyUnavailable(f"data key: expected {KEY_BYTES} bytes; got {len(key)}")
@@ -62,6 +62,9 @@ def _opened(path: Path, key: bytes, synchronous: str) -> apsw.Connection:
             f"{path.name}: the data key does not open this database (or its first page is damaged); "
             "give the key it was made with"
         ) from None
+    except apsw.CorruptError as error:
+        connection.close()
+        raise LogDamaged(f"{path.name}: its first page is damaged; restore it from a backup") from error
     except BaseException:
         connection.close()
         raise

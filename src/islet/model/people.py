@@ -79,7 +79,8 @@ class Device(Struct, frozen=True, kw_only=True):
 
 
 class User(Struct, frozen=True, kw_only=True):
-    """A person or an application that logs in. `patients` are those they may see (administrators: all)."""
+    """A person or an application that logs in. `patients` are those they may see (administrators: all); "group/ward-3"
+    are those with that tag."""
 
     name: str
     role: Role
@@ -111,6 +112,8 @@ class Principal(Struct, frozen=True, kw_only=True):
     rights: tuple[str, ...] = ()
     """For a service (a hub policy's token): RegistryRead, RegistryWrite, ServiceConnect, DeviceConnect."""
     groups: tuple[str, ...] = ()
+    patient_groups: dict[str, frozenset[str]] = {}
+    """The patients of each group ("group/ward-3") that what was granted to it names."""
     granted: tuple[Permission, ...] = ()
     """What concerns it and is in force, by priority; what comes with its role is not among them."""
     scope: tuple[str, ...] | None = None

@@ -12,6 +12,8 @@ GRANT_PRIORITY: Final = 1_000_000
 CONSENT_PRIORITY: Final = 1_000
 ASSIGNED: Final = "assigned"
 """As `principal_for`: the patients who are assigned to the one who asks."""
+PATIENT_GROUP: Final = "group/"
+"""At the beginning of `principal_for`, or of one of a user's patients: all patients with the tag that follows."""
 
 
 class Verb(StrEnum):
@@ -28,8 +30,8 @@ class Permission(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One line of the table. The first that fits, by priority, decides; where none fits the answer is no.
 
     `issued_to`: "user/anna", "application/mirror", "device/cgm-1", "service/iothubowner", "group/ward-3",
-    "role/clinician"; "" is anybody. `principal_for`: a patient's id, ASSIGNED, or "" for every patient (and for what is
-    about nobody). `action` None is every verb; `filter` names subjects, () is every one. `expires_us` 0 is never.
+    "role/clinician"; "" is anybody. `principal_for`: a patient's id, "group/ward-3" for those with that tag, ASSIGNED,
+    or "" for every patient (and for what is about nobody). `action` None is every verb; `filter` names subjects, () is every one. `expires_us` 0 is never.
     """
 
     id: str

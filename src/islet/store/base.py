@@ -124,6 +124,8 @@ class EntryKind(StrEnum):
     """A key of an application or a service (`islet.access.keys`): its hash, whose it is, what for, until when."""
     SUBJECT = "subject"
     """Which user an account at an OpenID provider is linked to (`islet.store.subjects`)."""
+    HUB_POLICY = "hub_policy"
+    """When a hub policy's keys were made anew (`islet.store.hub_policies`); the keys are among the secrets."""
     PRINCIPALS = "principals"
     """A group of principals (`islet.store.principals`); id is its name."""
     JOB = "job"

@@ -14,6 +14,7 @@ from islet.errors import AccessDenied, BadInput, NotFound
 from islet.model.people import Kind, Role
 from islet.model.permissions import ASSIGNED, CONSENT_PRIORITY, DEFAULT_PRIORITY, GRANT_PRIORITY, Permission
 from islet.store.base import EntryKind, Registry
+from islet.store.patient_groups import check_group, group_name
 from islet.store.principals import Group, read_groups, read_key
 
 CONSENTED: Final = "the patient has given consent"
@@ -40,7 +41,9 @@ def grant(registry: Registry, permission: Permission, *, by: str, at_us: int) ->
         raise BadInput("expected an action or a patient: who may do all is an administrator", reason="action")
     _check_principal(registry, permission.issued_to)
     wanted = permission.principal_for
-    if wanted not in ("", ASSIGNED) and registry.patient(wanted) is None:
+    if name := group_name(wanted):
+        check_group(registry, name)
+    elif wanted not in ("", ASSIGNED) and registry.patient(wanted) is None:
         raise NotFound(f"there is no patient {wanted!r}")
     kept = structs.replace(permission, id=secrets.token_hex(4), granted_by=by)
     _put(registry, kept, by=by, at_us=at_us)

@@ -11,8 +11,9 @@ from msgspec import Struct, structs
 from islet.access.keys import ApiKey
 from islet.access.sas import device_principal
 from islet.model.people import Device, Kind, Principal, Role, User
-from islet.model.permissions import Permission
+from islet.model.permissions import PATIENT_GROUP, Permission
 from islet.store.base import EntryKind, Registry
+from islet.store.patient_groups import members
 
 
 class Group(Struct, frozen=True, kw_only=True):
@@ -35,12 +36,14 @@ class Principals:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._made: _Table | None = None
+        self._patients_of: tuple[int, Mapping[str, frozenset[str]]] | None = None  # as of that version
         self._making = threading.Lock()
 
     def of_user(self, user: User, now_us: int, scope: tuple[str, ...] | None = None) -> Principal:
         """A person or an application as one who asks; `scope` is their key's."""
         kind = Kind.APPLICATION if user.role is Role.APPLICATION else Kind.USER
-        plain = Principal(kind=kind, name=user.name, role=user.role, patients=user.patients, scope=scope)
+        patients = self._each(user.patients)
+        plain = Principal(kind=kind, name=user.name, role=user.role, patients=patients, scope=scope)
         return self.completed(plain, now_us)
 
     def of_device(self, device: Device, now_us: int) -> Principal:
@@ -55,7 +58,25 @@ class Principals:
             keys.append(f"role/{principal.role}")
         found = [one for key in keys for one in table.permissions.get(key, ()) if not 0 < one.expires_us <= now_us]
         granted = tuple(sorted(found, key=lambda one: (one.priority, one.authorized, one.id)))
-        return structs.replace(principal, groups=groups, granted=granted)
+        named = {one.principal_for for one in granted if one.principal_for.startswith(PATIENT_GROUP)}
+        members = {name: self._members(name) for name in sorted(named)}
+        return structs.replace(principal, groups=groups, granted=granted, patient_groups=members)
+
+    def _each(self, patients: tuple[str, ...]) -> tuple[str, ...]:
+        """Patients one by one: those of a group in its place."""
+        if not any(patient.startswith(PATIENT_GROUP) for patient in patients):
+            return patients
+        found = {patient for patient in patients if not patient.startswith(PATIENT_GROUP)}
+        return tuple(sorted(found.union(*(self._members(one) for one in patients if one.startswith(PATIENT_GROUP)))))
+
+    def _members(self, name: str) -> frozenset[str]:
+        """The patients of "group/ward-3" now."""
+        table, made = self._table(), self._patients_of
+        if made is None or made[0] != table.version:
+            groups = members(self._registry.patients())
+            found = {f"{PATIENT_GROUP}{tag}": frozenset(patients) for tag, patients in groups.items()}
+            made = self._patients_of = (table.version, found)
+        return made[1].get(name, frozenset())
 
     def epoch(self, now_us: int) -> tuple[int, int]:
         """Another one whenever a decision may be another: the registry has changed, or a permission has expired."""

@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from islet.access.decide import Action
-from islet.errors import AccessDenied, BadInput, IsletError, NotFound, OffsetExpired
+from islet.errors import AccessDenied, AlreadyExists, BadInput, IsletError, NotFound, OffsetExpired
 from islet.model.units import MG_DL_PER_MMOL_L
 from islet.web.context import WebContext
 from islet.web.languages import LANGUAGES, language_of, words
@@ -163,6 +163,8 @@ def _status(error: IsletError) -> int:
         return 403
     if isinstance(error, NotFound):
         return 404
+    if isinstance(error, AlreadyExists):
+        return 409
     if isinstance(error, OffsetExpired):
         return 410
     return 400 if isinstance(error, BadInput) else 503

@@ -50,8 +50,10 @@ class WebAlarms:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebDevices:
     """What the page about devices needs. `claim` makes a claim code for a device and a patient ("": a pseudonym), by
-    whom; it raises BadInput, NotFound and AlreadyExists. `wall_now` is the wall's clock, which jobs live by."""
+    whom; it raises BadInput, NotFound and AlreadyExists. `wall_now` is the wall's clock, which jobs live by. `hub_name`:
+    as services and devices call the hub."""
 
+    hub_name: str
     jobs: Jobs
     claim: Callable[[str, str, str], str]
     wall_now: Now
@@ -85,6 +87,8 @@ class WebContext:
     public_url: str = ""
     """Where people reach the portal; what the request says where it is not given."""
     refusals: Refusals = field(default_factory=Refusals)
+    turned_away: Callable[[str, str, str], None] = lambda door, name, address: None
+    """Told of each one who is not let in: the door, who they say they are, the address."""
     principals: Principals = field(init=False)
 
     def __post_init__(self) -> None:

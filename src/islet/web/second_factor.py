@@ -16,7 +16,7 @@ from islet.web.addresses import address_of
 from islet.web.answers import page, render
 from islet.web.context import WebContext
 from islet.web.forms import form
-from islet.web.sessions import Door, TooManyAttempts, Viewer, begin_attempt, own_viewer, take_code
+from islet.web.sessions import Door, TooManyAttempts, Viewer, own_viewer, take_code
 
 ISSUER: Final = "Islet"
 
@@ -44,12 +44,11 @@ def change(door: Door, context: WebContext, request: Request, viewer: Viewer, fi
     if act not in ("confirm", "remove", "codes") or factor is None:
         raise BadInput("second factor: expected begin, confirm, codes or remove", reason="form")
     try:
-        begin_attempt(context, door, f"{name}/code", address)
+        fits = take_code(context, door, name, fields.get("code", ""), address)
     except TooManyAttempts as wait:
         return _page(context, request, viewer, wait_s=wait.wait_s, status=429)
-    if not take_code(context, door, name, fields.get("code", "")):
+    if not fits:
         return _page(context, request, viewer, wrong=True, status=400)
-    door.attempts.succeeded(f"{name}/code", address, context.now())
     return _changed(context, request, viewer, act)
 
 

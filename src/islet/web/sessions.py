@@ -16,6 +16,8 @@ from islet.errors import AccessDenied, IsletError
 from islet.model.people import Principal, User
 from islet.store.principals import read_key
 from islet.store.second_factors import put_second_factor, read_second_factor
+from islet.store.turned_away import API_KEY, LOG_IN
+from islet.web.addresses import address_of
 from islet.web.attempts import Attempts
 from islet.web.context import WebContext
 from islet.web.hashing import RETRY_S, Hashing
@@ -24,6 +26,8 @@ from islet.web.updates import Audience
 _NOBODY: Final = nobodys_hash()
 """An unknown name is checked against this, so that it takes as long as a known one."""
 _KEY: Final = "key:"
+_CODE: Final = "/code"
+"""Attempts at somebody's code are counted apart from those at their password, under their name with this end."""
 _WAITS: Final = "second factor"
 """As the key of a session that waits for its code. It is no key's id, so that nothing takes it for a session."""
 _WAITS_S: Final = 300
@@ -112,7 +116,9 @@ async def log_in(context: WebContext, door: Door, name: str, password: str, addr
         raise TooManyAttempts(RETRY_S)
     begin_attempt(context, door, name, address)
     entered = await door.hashing.run(lambda: _enter(context, name, password))
-    if entered is not None:
+    if entered is None:
+        context.turned_away(LOG_IN, name, address)
+    else:
         door.attempts.succeeded(name, address, context.now())
     return entered
 
@@ -121,6 +127,7 @@ def begin_attempt(context: WebContext, door: Door, name: str, address: str) -> N
     """Count an attempt to get in. Raises TooManyAttempts while that name or address has to wait."""
     wait_us = door.attempts.begin(name, address, context.now())
     if wait_us > 0:
+        context.turned_away(LOG_IN, name.removesuffix(_CODE), address)
         raise TooManyAttempts(max(1, round(wait_us / 1e6 / context.speed)))
 
 
@@ -130,23 +137,25 @@ def enter_with_code(context: WebContext, door: Door, pending: str, code: str, ad
     user = None if waiting is None or waiting.key != _WAITS else context.registry.user(waiting.user)
     if user is None or not user.enabled:
         raise NotLoggedIn("too late; log in again")
-    name = f"{user.name}/code"
-    begin_attempt(context, door, name, address)
-    if not take_code(context, door, user.name, code):
+    if not take_code(context, door, user.name, code, address):
         return None
-    door.attempts.succeeded(name, address, context.now())
     context.registry.delete_session(token_hash(pending))
     return _new_session(context, user)
 
 
-def take_code(context: WebContext, door: Door, user: str, code: str) -> bool:
-    """Whether the code is one of theirs that was not used before; it is used then."""
+def take_code(context: WebContext, door: Door, user: str, code: str, address: str) -> bool:
+    """Whether the code is one of theirs that was not used before; it is used then. Raises TooManyAttempts."""
+    begin_attempt(context, door, user + _CODE, address)
     with door.codes:
         factor = read_second_factor(context.registry, user)
         after = None if factor is None else taken(factor, code, context.wall_us())
         if after is not None:
             put_second_factor(context.registry, user, after)
-        return after is not None
+    if after is None:
+        context.turned_away(LOG_IN, user, address)
+    else:
+        door.attempts.succeeded(user + _CODE, address, context.now())
+    return after is not None
 
 
 def _enter(context: WebContext, name: str, password: str) -> Entered | None:
@@ -204,7 +213,12 @@ def viewer_of(context: WebContext, connection: HTTPConnection) -> Viewer:
     token = credential.strip() if scheme.lower() == "bearer" else connection.cookies.get(cookie_name(context), "")
     if not token:
         raise NotLoggedIn("log in first")
-    viewer = _viewer(context, token)
+    try:
+        viewer = _viewer(context, token)
+    except NotLoggedIn:
+        if key_id(token):
+            context.turned_away(API_KEY, key_id(token), address_of(connection, context.proxies))
+        raise
     if viewer.by:
         used = f"used: {connection.scope.get('method', 'GET')} {connection.url.path}"
         context.registry.note(used, "impersonation", viewer.user.name, by=viewer.by, at_us=context.now())

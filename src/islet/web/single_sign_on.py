@@ -12,7 +12,9 @@ from starlette.routing import BaseRoute, Route
 
 from islet.errors import AccessDenied, IsletError
 from islet.store.subjects import link_subject, subject_user
+from islet.store.turned_away import LOG_IN
 from islet.web.account import code_page, entered_page, local_path
+from islet.web.addresses import address_of
 from islet.web.answers import error_page, render
 from islet.web.context import WebContext
 from islet.web.oidc import Begun, Provider
@@ -81,6 +83,7 @@ async def _back(context: WebContext, provider: Provider, request: Request) -> Re
     except NotLoggedIn:
         return RedirectResponse("/login", 303)
     except IsletError as error:
+        context.turned_away(LOG_IN, "", address_of(request, context.proxies))
         response = await run_in_threadpool(error_page, context, request, None, error)
     except httpx.HTTPError:
         response = await _unreachable(context, request)
