@@ -1,6 +1,6 @@
 """`islet import`: exports of other systems into the log of this data directory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import tzinfo
@@ -12,13 +12,13 @@ import click
 
 from islet import imports
 from islet.clock import wall_us
-from islet.commands.import_files import DAMAGED, Part, parts
-from islet.decode.imports.detect import FORMATS, Format, detected, format_named
+from islet.decode.imports.detect import FORMATS, Format, format_named
 from islet.decode.imports.found import Choices, DateOrder
 from islet.decode.imports.generic import HEADINGS
 from islet.decode.imports.local_times import written
-from islet.decode.imports.preview import Preview
+from islet.decode.imports.parts import DAMAGED, Part, parts
 from islet.errors import BadInput, NotFound
+from islet.log.base import Append, Commit
 from islet.model.people import Patient
 from islet.opened import opened_log, opened_registry
 from islet.settings import Settings
@@ -79,13 +79,17 @@ def _one(
     wrong: list[str] = []
     name = file.name
     try:
-        for part in parts(file):
-            name = part.name
-            found = _checked(part, choices, chosen)
-            if found is None:
-                wrong.append(name)
-            elif not only_look and found.events:
-                _append(settings, part, patient, choices, chosen)
+        with file.open("rb") as stream:
+            for part in parts(stream, file.name):
+                name = part.name
+                with _bar(part, "checking") as progress:
+                    looked = imports.look(part, choices, chosen, latest_us=wall_us(), progress=progress)
+                for line in _told(looked, choices.zone):
+                    click.echo(line, err=looked.error is not None and not looked.beside)
+                if looked.error is not None:
+                    wrong += [] if looked.beside else [part.name]
+                elif not only_look and looked.format is not None:
+                    _append(settings, part, patient, choices, looked.format)
     except BadInput as error:
         click.echo(f"{name}: {error}", err=True)
         wrong.append(name)
@@ -95,31 +99,16 @@ def _one(
     return wrong
 
 
-def _checked(part: Part, choices: Choices, chosen: Format | None) -> Preview | None:
-    """What is in an export, which is said; None where it cannot be understood. Of an archive, what is no export (a
-    picture, a letter) is left out, and told."""
-    try:
-        format = chosen or detected(part.stream, mapped=bool(choices.mapping))
-    except BadInput as error:
-        if not part.archived:
-            raise
-        click.echo(f"{part.name}: left out; {error}")
-        return Preview()
-    try:
-        with _bar(part, "checking") as progress:
-            found = imports.check(part.stream, choices, format, latest_us=wall_us(), progress=progress)
-    except BadInput as error:
-        click.echo(f"{part.name}: {error}", err=True)
-        return None
-    for line in _told(part.name, format, found, choices.zone):
-        click.echo(line)
-    return found
-
-
-def _append(settings: Settings, part: Part, patient: str, choices: Choices, chosen: Format | None) -> None:
+def _append(settings: Settings, part: Part, patient: str, choices: Choices, format: Format) -> None:
     writer = replace(settings, roles=("import",))  # else a Kafka log would take us for the engine, and shut it out
     with opened_log(writer) as log, _bar(part, "importing") as progress:
-        done = imports.append(part.stream, choices, chosen, log=log, patient=patient, now=wall_us, progress=progress)
+        now_us = max(wall_us(), log.newest_received_us())
+
+        def write(appends: Sequence[Append]) -> None:
+            log.commit([Commit(received_at_us=now_us, appends=appends)])
+
+        known = imports.Known(log, patient)
+        done = imports.append(part, choices, format, known=known, write=write, now_us=now_us, progress=progress)
     click.echo(f"  {done.new} events are new in the log, {done.known} were there already")
 
 
@@ -131,10 +120,14 @@ def _bar(part: Part, label: str) -> Iterator[Callable[[int], None]]:
         bar.update(bar.length - bar.pos if bar.length else 0)
 
 
-def _told(name: str, format: Format, found: Preview, zone: tzinfo | None) -> Iterator[str]:
-    """What is in a file, a line a fact."""
+def _told(looked: imports.Looked, zone: tzinfo | None) -> Iterator[str]:
+    """What is in an export, or why it cannot be read, a line a fact."""
+    if looked.error is not None or looked.format is None:
+        yield f"{looked.name}: {'left out; ' if looked.beside else ''}{looked.error}"
+        return
+    found = looked.preview
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(found.events.items()))
-    yield f"{name}: {format.title}; {counts}"
+    yield f"{looked.name}: {looked.format.title}; {counts}"
     if found.first and found.last:
         first, last = (at.astimezone(zone).isoformat(sep=" ", timespec="minutes") for at in (found.first, found.last))
         yield f"  {first} to {last}, time zone {zone}"

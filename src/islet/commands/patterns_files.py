@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from islet.clock import wall_us
-from islet.commands.import_files import parts
 from islet.decode.imports.detect import detected
 from islet.decode.imports.found import Choices
+from islet.decode.imports.parts import parts
 from islet.decode.imports.preview import Preview, tallied
 from islet.decode.shanghai import SHANGHAI
 from islet.errors import BadInput
@@ -27,9 +27,10 @@ def days_in(files: Sequence[Path], choices: Choices) -> PersonDays:
     events: list[AnyEvent] = []
     for file in files:
         try:
-            for part in parts(file):
-                items = detected(part.stream, mapped=bool(choices.mapping)).read(part.stream, choices)
-                events += [one.event for one in tallied(items, Preview(), latest_us=wall_us())]
+            with file.open("rb") as stream:
+                for part in parts(stream, file.name):
+                    items = detected(part.stream, mapped=bool(choices.mapping)).read(part.stream, choices)
+                    events += [one.event for one in tallied(items, Preview(), latest_us=wall_us())]
         except BadInput as error:
             raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
     readings = [one for one in events if isinstance(one, Reading)]

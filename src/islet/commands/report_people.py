@@ -8,9 +8,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from islet.clock import wall_us
-from islet.commands.import_files import DAMAGED, parts
 from islet.decode.imports.detect import detected
 from islet.decode.imports.found import Choices, DateOrder
+from islet.decode.imports.parts import DAMAGED, parts
 from islet.decode.imports.preview import Preview, tallied
 from islet.errors import BadInput, IsletError
 from islet.model.events import AnyEvent
@@ -31,15 +31,16 @@ def of_file(
     choices = Choices(zone=where, unit=unit, date_order=date_order)
     events: list[AnyEvent] = []
     try:
-        for part in parts(file):
-            try:
-                format = detected(part.stream)
-            except BadInput:
-                if not part.archived:
-                    raise
-                continue  # a picture or a letter beside the exports
-            items = format.read(part.stream, choices)
-            events += [found.event for found in tallied(items, Preview(), latest_us=wall_us())]
+        with file.open("rb") as stream:
+            for part in parts(stream, file.name):
+                try:
+                    format = detected(part.stream)
+                except BadInput:
+                    if not part.archived:
+                        raise
+                    continue  # a picture or a letter beside the exports
+                items = format.read(part.stream, choices)
+                events += [found.event for found in tallied(items, Preview(), latest_us=wall_us())]
         return recorded_of(events, id=id, zone=where)
     except BadInput as error:
         raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
