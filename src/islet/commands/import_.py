@@ -6,16 +6,14 @@ from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
 from islet import imports
 from islet.clock import wall_us
+from islet.decode.imports.choices import DATE_ORDERS, UNITS, choices_of
 from islet.decode.imports.detect import FORMATS, Format, format_named
 from islet.decode.imports.found import Choices, DateOrder
-from islet.decode.imports.generic import HEADINGS
-from islet.decode.imports.local_times import written
 from islet.decode.imports.parts import DAMAGED, Part, parts
 from islet.errors import BadInput, NotFound
 from islet.log.base import Append, Commit
@@ -24,15 +22,14 @@ from islet.opened import opened_log, opened_registry
 from islet.settings import Settings
 
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
-_ORDERS: Final = ("ymd", "dmy", "mdy")
 
 
 @click.command("import")
 @click.argument("files", nargs=-1, required=True, type=_FILE, metavar="FILE...")
 @click.option("--patient", required=True, metavar="ID", help="Whose data it is; known already (`islet patients add`).")
 @click.option("--zone", help="Where local times are, as Europe/Vienna; the patient's time zone by default.")
-@click.option("--unit", type=click.Choice(["mg/dL", "mmol/L"]), help="Of glucose, where the file does not say it.")
-@click.option("--date-order", type=click.Choice(_ORDERS), help="Where the file's dates can be read in two ways.")
+@click.option("--unit", type=click.Choice(UNITS), help="Of glucose, where the file does not say it.")
+@click.option("--date-order", type=click.Choice(DATE_ORDERS), help="Where the file's dates can be read in two ways.")
 @click.option("--format", "format_name", type=click.Choice(sorted(FORMATS)), help="Found out by default.")
 @click.option(
     "--mapping", multiple=True, metavar="WHAT=HEADING", help="Of a table: time=Zeit, glucose=Zucker; may be repeated."
@@ -57,15 +54,14 @@ def import_(
     """Read exports (Clarity, LibreView, Tidepool, Apple Health, tables …) into the log. Importing twice changes nothing.
 
     Each file is checked first; of one with an error nothing is imported."""
-    choices = Choices(
-        zone=_zone(zone or _patient(settings, patient).time_zone),
-        unit=unit,
-        date_order=date_order,
-        mapping=_pairs(mapping, "--mapping", known=HEADINGS),
-        meal_times=_meal_times(meal_time),
+    known = _patient(settings, patient)
+    choices = choices_of(
+        zone=zone or known.time_zone,
+        unit=unit or "",
+        date_order=date_order or "",
+        mapping=mapping,
+        meal_times=meal_time,
     )
-    if zone is not None:
-        _patient(settings, patient)
     chosen = format_named(format_name) if format_name else None
     wrong = [name for file in files for name in _one(settings, file, patient, choices, chosen, only_look=preview)]
     if wrong:
@@ -147,29 +143,3 @@ def _patient(settings: Settings, id: str) -> Patient:
     if patient is None:
         raise NotFound(f"there is no patient {id!r}; add them first with `islet patients add`")
     return patient
-
-
-def _zone(name: str) -> tzinfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadInput(f"--zone: expected a name such as Asia/Shanghai; got {name[:40]!r}", reason="zone") from None
-
-
-def _pairs(given: tuple[str, ...], option: str, known: object = None) -> dict[str, str]:
-    pairs = dict[str, str]()
-    for one in given:
-        what, equals, value = one.partition("=")
-        if not equals or not value or (isinstance(known, dict) and what not in known):
-            allowed = f"; {', '.join(known)}" if isinstance(known, dict) else ""
-            raise click.UsageError(f"{option}: expected NAME=VALUE{allowed}; got {one[:60]!r}")
-        pairs[what] = value
-    return pairs
-
-
-def _meal_times(given: tuple[str, ...]) -> dict[str, str]:
-    times = {meal.lower(): clock for meal, clock in _pairs(given, "--meal-time").items()}
-    for clock in times.values():
-        if written(f"2000-01-01 {clock}") is None:
-            raise click.UsageError(f"--meal-time: expected HH:MM; got {clock[:20]!r}")
-    return times

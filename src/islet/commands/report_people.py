@@ -3,11 +3,10 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import tzinfo
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from islet.clock import wall_us
+from islet.decode.imports.choices import zone_named
 from islet.decode.imports.detect import detected
 from islet.decode.imports.found import Choices, DateOrder
 from islet.decode.imports.parts import DAMAGED, parts
@@ -27,7 +26,7 @@ def of_file(
 ) -> Recorded:
     """The one person whose export this is (`islet import` knows the formats); days begin at midnight in `zone`, or in
     the zone that the file's times are in. Raises BadInput, with the file's name, for what cannot be understood."""
-    where = None if zone is None else _zone(zone)
+    where = None if zone is None else zone_named(zone)
     choices = Choices(zone=where, unit=unit, date_order=date_order)
     events: list[AnyEvent] = []
     try:
@@ -48,14 +47,6 @@ def of_file(
         raise BadInput(
             f"{file.name}: expected a zip archive that is whole and without a password", reason="archive"
         ) from None
-
-
-def _zone(name: str) -> tzinfo:
-    """Raises BadInput for a zone that does not exist."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise BadInput(f"--zone: expected a name such as Asia/Shanghai; got {name[:40]!r}", reason="zone") from None
 
 
 @contextmanager

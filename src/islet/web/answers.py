@@ -16,6 +16,7 @@ from islet.model.units import MG_DL_PER_MMOL_L
 from islet.web.context import WebContext
 from islet.web.languages import LANGUAGES, language_of, words
 from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
+from islet.web.upload_body import TooLarge
 from islet.web.texts import ROLES, for_scripts, reason
 
 Answer = Callable[[WebContext, Request, Viewer], Response]
@@ -165,4 +166,6 @@ def _status(error: IsletError) -> int:
         return 404
     if isinstance(error, OffsetExpired):
         return 410
+    if isinstance(error, TooLarge):
+        return 413
     return 400 if isinstance(error, BadInput) else 503
