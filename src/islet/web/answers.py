@@ -16,8 +16,8 @@ from islet.model.units import MG_DL_PER_MMOL_L
 from islet.web.context import WebContext
 from islet.web.languages import LANGUAGES, language_of, words
 from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
-from islet.web.upload_body import TooLarge
 from islet.web.texts import ROLES, for_scripts, reason
+from islet.web.upload_body import TooLarge
 
 Answer = Callable[[WebContext, Request, Viewer], Response]
 AsyncAnswer = Callable[[WebContext, Request, Viewer], Awaitable[Response]]
