@@ -39,6 +39,8 @@ def _(message: str) -> str:
 _LEFT_OUT: Final = _("{count} × {reason} (first in line {line})")
 MEALS: Final = {"breakfast": _("Breakfast"), "lunch": _("Lunch"), "dinner": _("Dinner"), "snacks": _("Snacks")}
 MAPPED: Final = ("time", "glucose")
+_BY_HEADINGS: Final = ("", "table", "records")
+"""Formats whose columns a person may name; the first is none that is known."""
 Answer = Callable[[WebContext, Request, Viewer], Awaitable[Response]]
 
 
@@ -109,13 +111,14 @@ def _review(context: WebContext, request: Request, viewer: Viewer, refused: str 
 
 
 def _file(spoken: Words, file: File, patient: Patient) -> dict[str, Any]:
-    """A file for the template; `asks`: it has a question that a person can answer."""
+    """A file for the template; `asks`: it has a question that a person can answer; `mapped`:
+    its columns may be named; `assumed`: it lacks times of day."""
     return {
         "name": file.name,
         "said": file.said,
         "exports": [_shown(spoken, one, file, patient) for one in file.exports],
         "asks": any(upload_texts.question(one.error) for one in file.exports),
-        "wrong": any(one.error is not None and not one.beside for one in file.exports),
+        "mapped": any(one.format in _BY_HEADINGS for one in file.exports),
         "assumed": any(one.time_assumed or (one.error and one.error.reason == "meal_time") for one in file.exports),
     }
 

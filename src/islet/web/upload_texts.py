@@ -49,11 +49,14 @@ _ASKS: Final[Mapping[str, str]] = {
     "mapping": _("Which column is the time, and which the glucose? Write their headings below."),
     "meal_time": _("A meal has no time of day in the file. Say below when it usually is."),
     "time_zone": _("The times are local. Say below where."),
+    "format": _(
+        "This is no export that is known here, and no table with headings such as time and glucose. If it is a table, "
+        "write the headings of these columns below."
+    ),
 }
 """Questions that a person can answer; the file can be read then."""
 _SAYS: Final[Mapping[str, str]] = {
     "empty": _("The file is empty, or holds nothing that can be imported."),
-    "format": _("This is no export that is known here, and no table with headings such as time and glucose."),
     "time": _("A date or time cannot be read."),
     "value": _("There is something else than what is expected there."),
     "schema": _("There is a value that cannot be."),
