@@ -8,8 +8,8 @@ from islet.decode.imports.parts import DAMAGED, Part
 from islet.decode.imports.tables import is_workbook
 from islet.errors import BadInput
 
-MOST_HELD_BYTES: Final = 64 * 1024 * 1024
-"""A million rows of Clarity, nearly ten years of a reading every five minutes."""
+MOST_HELD_BYTES: Final = 32 * 1024 * 1024
+"""Half a million rows of Clarity, nearly five years of a reading every five minutes."""
 _PIECE: Final = 1 << 20
 _ANY: Final = 1 << 62
 
