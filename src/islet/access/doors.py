@@ -126,6 +126,7 @@ PROGRAMS: Final = [
     *_portal(
         Action.VIEW_PATIENT, "GET /api/patients/{id}/reports/{kind}", "GET /api/patients/{id}/forecast", about=True
     ),
+    *_portal(Action.VIEW_PATIENT, "GET /api/patients/{id}/metrics", about=True),
     *_portal(Action.ENTER_EVENTS, "POST /api/patients/{id}/imports", about=True),
     *_portal(
         Action.ENTER_EVENTS,

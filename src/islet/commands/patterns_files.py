@@ -22,8 +22,8 @@ _RANGES = {"below": -1, "within": 0, "above": 1}
 
 
 def days_in(files: Sequence[Path], choices: Choices) -> PersonDays:
-    """What all the files say of one person; capillary readings only where there are no others. Raises BadInput, with the
-    file's name, for one that cannot be understood."""
+    """What all the files say of one person; of readings the sensor's, as fingersticks are not worn. Raises BadInput, with
+    the file's name, for one that cannot be understood."""
     events: list[AnyEvent] = []
     for file in files:
         try:
@@ -33,11 +33,10 @@ def days_in(files: Sequence[Path], choices: Choices) -> PersonDays:
                     events += [one.event for one in tallied(items, Preview(), latest_us=wall_us())]
         except BadInput as error:
             raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
-    readings = [one for one in events if isinstance(one, Reading)]
-    sensor = [one for one in readings if one.method == "cgm"]
+    sensor = [one for one in events if isinstance(one, Reading) and one.method == "cgm"]
     return PersonDays(
         id=files[0].stem if len(files) == 1 else "",
-        series=_series(sensor or readings),
+        series=_series(sensor),
         events=tuple(sorted((one for one in events if not isinstance(one, Reading)), key=lambda one: one.time)),
         zone=choices.zone or SHANGHAI,
     )
