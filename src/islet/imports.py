@@ -43,7 +43,7 @@ class Appended(NamedTuple):
 
 class Looked(NamedTuple):
     """What one export was found to be: its format where that is known, and what is in it, or why it cannot be read.
-    `beside`: it is no export at all, and stands in an archive among those that are."""
+    `beside`: there is nothing to import in it, and it stands in an archive among others."""
 
     name: str
     format: Format | None
@@ -63,7 +63,8 @@ def look(part: Part, choices: Choices, chosen: Format | None, *, latest_us: int,
         if not preview.events:
             raise BadInput("the file holds nothing that can be imported", reason="empty")
     except BadInput as error:
-        return Looked(part.name, format, preview, error, beside=part.archived and format is None)
+        nothing = format is None or error.reason == "empty"
+        return Looked(part.name, format, preview, error, beside=part.archived and nothing)
     except DAMAGED:
         damaged = BadInput("expected a zip archive that is whole and without a password", reason="archive")
         return Looked(part.name, format, preview, damaged)

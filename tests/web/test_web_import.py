@@ -209,6 +209,17 @@ async def test_only_who_may_enter_events_of_a_patient_imports_and_only_their_own
     assert (await site.client("ada").post(confirm, headers=HERE)).status_code == 200
 
 
+async def test_an_application_imports_once_an_administrator_has_granted_it(site: Site) -> None:
+    site.add_user("mirror", Role.APPLICATION, "p-1")
+    mirror = site.client("mirror")
+    assert (await mirror.post(API, content=GOOD, headers=HERE)).status_code == 403
+    grant = {"act": "grant", "issued_to": "application/mirror", "for": "p-1", "action": "send", "subjects": "entry"}
+    answer = await site.client("admin").post("/permissions", data=grant, headers=HERE)
+    assert answer.status_code == 303, answer.text
+    told = await send(mirror, GOOD)
+    assert (await mirror.post(f"{API}/{told['id']}/confirm", headers=HERE)).json()["imported"]["new"] == 3
+
+
 async def test_who_lost_the_right_meanwhile_does_not_confirm(site: Site) -> None:
     ada = site.client("ada") if site.add_user("ada", Role.PATIENT, "p-1") else site.client()
     told = await send(ada, GOOD)

@@ -35,6 +35,7 @@ LEFT_OUT: Final[Mapping[str, str]] = {
     "a workout without a duration": _("a workout without a duration"),
     "an entry without a value (calibration)": _("an entry without a value (calibration)"),
     "no event": _("no event"),
+    "a record of another person": _("a record of another person"),
     "a record without a value": _("a record without a value"),
     "a food without a time": _("a food without a time"),
     "a reading without a value": _("a reading without a value"),

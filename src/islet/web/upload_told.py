@@ -32,7 +32,7 @@ class LeftOut(Struct, frozen=True, kw_only=True):
 
 
 class Export(Struct, frozen=True, kw_only=True):
-    """One export of a file. `beside`: it is none, and stands beside exports in an archive."""
+    """One export of a file. `beside`: there is nothing to import in it, and it stands in an archive among others."""
 
     name: str
     format: str
