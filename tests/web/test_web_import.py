@@ -213,7 +213,8 @@ async def test_an_application_imports_once_an_administrator_has_granted_it(site:
     site.add_user("mirror", Role.APPLICATION, "p-1")
     mirror = site.client("mirror")
     assert (await mirror.post(API, content=GOOD, headers=HERE)).status_code == 403
-    grant = {"act": "grant", "issued_to": "application/mirror", "for": "p-1", "action": "send", "subjects": "entry"}
+    who = {"issued_to": "application/mirror", "principal_for": "p-1"}
+    grant = {"act": "grant", **who, "action": "send", "subject.entry": "1"}
     answer = await site.client("admin").post("/permissions", data=grant, headers=HERE)
     assert answer.status_code == 303, answer.text
     told = await send(mirror, GOOD)
