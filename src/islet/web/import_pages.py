@@ -1,6 +1,7 @@
 """The pages on which exports of a patient are sent, looked at and confirmed. They work without a script, too."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -25,8 +26,9 @@ from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
 from islet.web.upload_body import TooLarge, megabytes
 from islet.web.upload_texts import REFUSED
 from islet.web.upload_told import Export, File, told
-from islet.web.uploads import Full, State
+from islet.web.uploads import Full, State, Upload
 
+_PATIENCE_S: Final = 0.5
 _MOST_FIELDS: Final = 20
 _LONGEST_FIELD: Final = 200
 
@@ -36,6 +38,7 @@ def _(message: str) -> str:
     return message
 
 
+_COUNT: Final = _("{kind}: {count}")
 _LEFT_OUT: Final = _("{count} × {reason} (first in line {line})")
 MEALS: Final = {"breakfast": _("Breakfast"), "lunch": _("Lunch"), "dinner": _("Dinner"), "snacks": _("Snacks")}
 MAPPED: Final = ("time", "glucose")
@@ -143,8 +146,11 @@ def _shown(spoken: Words, export: Export, file: File, patient: Patient) -> Shown
 def _facts(spoken: Words, export: Export, file: File, patient: Patient) -> list[tuple[str, str]]:
     text = spoken.text
     zone = zone_named(file.said.time_zone) if file.said.time_zone else zone_of(patient)
-    counts = [f"{count:,} {text(upload_texts.KINDS.get(kind, kind))}" for kind, count in export.events.items()]
-    facts = [(text(_("Found")), ", ".join(counts))]
+    counts = [
+        text(_COUNT).format(kind=text(upload_texts.KINDS.get(kind, kind)), count=f"{count:,}")
+        for kind, count in export.events.items()
+    ]
+    facts = [(text(_("Found")), "; ".join(counts))]
     for name, instant in ((_("First"), export.first), (_("Last"), export.last)):
         if instant is not None:
             told_time = format_datetime(instant, "medium", tzinfo=zone, locale=spoken.language.replace("-", "_"))
@@ -167,6 +173,7 @@ async def _send(context: WebContext, request: Request, viewer: Viewer) -> Respon
     except (TooLarge, Full, BadInput) as error:
         said, status = _refused(request, viewer, error)
         return await run_in_threadpool(lambda: _begin(context, request, viewer, said, status=status))
+    await run_in_threadpool(_settle, upload)
     return RedirectResponse(f"/patients/{quote(upload.patient)}/import/{upload.id}", 303)
 
 
@@ -192,7 +199,13 @@ def _decided(context: WebContext, request: Request, viewer: Viewer, fields: Mapp
     except BadInput as error:
         said, status = _refused(request, viewer, error)
         return _review(context, request, viewer, said, status=status)
+    _settle(upload)
     return RedirectResponse(f"/patients/{quote(upload.patient)}/import/{upload.id}", 303)
+
+
+def _settle(upload: Upload) -> None:
+    """Wait a moment for what is under way, so that of short files the result is the next thing one sees."""
+    wait([upload.work], _PATIENCE_S)
 
 
 def _said(fields: Mapping[str, str]) -> Said:

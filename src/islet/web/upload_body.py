@@ -55,19 +55,25 @@ async def files_of(request: Request, folder: Path, most_bytes: int) -> list[Sent
         taking: _Whole | _Form = _Form(folder, options.get(b"boundary", b""))
     else:
         taking = _Whole(folder, request.query_params.get("name", _UNNAMED))
-    taken = 0
     try:
-        async for piece in request.stream():
-            taken += len(piece)
-            if taken > most_bytes:
-                raise TooLarge(most_bytes)
-            await run_in_threadpool(taking.take, piece)
-        await run_in_threadpool(taking.end)
-    except BaseException:
+        await _take(request, taking, most_bytes)
+    except BaseException as error:
         for sent in taking.files:
             sent.content.close()
+        if isinstance(error, OSError):
+            raise IsletError(f"uploads: the files could not be kept ({error.strerror}); is the disk full?") from None
         raise
     return taking.files
+
+
+async def _take(request: Request, taking: "_Whole | _Form", most_bytes: int) -> None:
+    taken = 0
+    async for piece in request.stream():
+        taken += len(piece)
+        if taken > most_bytes:
+            raise TooLarge(most_bytes)
+        await run_in_threadpool(taking.take, piece)
+    await run_in_threadpool(taking.end)
 
 
 class _Whole:

@@ -193,7 +193,7 @@ class Uploads:
             if upload.busy:
                 raise BadInput("this upload is being read; wait until it was", reason="state")
             upload.busy, upload.state, upload.done_bytes = True, state, 0
-        upload.work = self._worker.submit(self._run, upload, work)
+            upload.work = self._worker.submit(self._run, upload, work)
 
     def _run(self, upload: Upload, work: Callable[[], None]) -> None:
         """Whatever happens, nothing is under way afterwards, and the files are closed where nobody needs them any more."""

@@ -14,13 +14,13 @@ function chooseFiles() {
   const drop = document.getElementById("drop");
   document.getElementById("drop-hint").hidden = false;
   for (const type of ["dragenter", "dragover"]) {
-    drop.addEventListener(type, (event) => {
-      event.preventDefault();
+    document.addEventListener(type, (event) => {
+      event.preventDefault(); // beside the box, too: a browser would leave the page to show the file
       drop.classList.add("over");
     });
   }
-  for (const type of ["dragleave", "drop"]) drop.addEventListener(type, () => drop.classList.remove("over"));
-  drop.addEventListener("drop", (event) => {
+  for (const type of ["dragleave", "drop"]) document.addEventListener(type, () => drop.classList.remove("over"));
+  document.addEventListener("drop", (event) => {
     event.preventDefault();
     if (!event.dataTransfer.files.length) return;
     files.files = event.dataTransfer.files;
