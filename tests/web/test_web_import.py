@@ -2,15 +2,19 @@
 
 import io
 import os
+import threading
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 import pytest
 
 from islet.decode.imports.choices import choices_of
+from islet.decode.imports.parts import Part
 from islet.errors import NotFound
+from islet.imports import Looked, Progress, look
 from islet.model.people import Role
 from islet.model.topics import Topic
 from islet.web.sealed_file import SealedFile
@@ -156,6 +160,60 @@ async def test_an_ambiguous_file_is_read_as_the_form_says(site: Site) -> None:
     assert (await nurse.post(where, data={**form, "zone": "Mars/Base"}, headers=HERE)).status_code == 400
 
 
+class Halt(NamedTuple):
+    """`reached` is set when a file was read half way; there it waits for `go_on`."""
+
+    reached: threading.Event
+    go_on: threading.Event
+
+
+@pytest.fixture
+def halt(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[Halt]:
+    """Every file stops half way."""
+    halt = Halt(threading.Event(), threading.Event())
+
+    def halting(part: Part, *given: Any, progress: Progress, **named: Any) -> Looked:
+        progress(part.bytes // 2)
+        halt.reached.set()
+        halt.go_on.wait(20)
+        progress(part.bytes)
+        return look(part, *given, progress=progress, **named)
+
+    monkeypatch.setattr("islet.web.uploads.look", halting)
+    monkeypatch.setattr("islet.web.import_pages._PATIENCE_S", 0.0)
+    yield halt
+    halt.go_on.set()
+
+
+async def test_a_long_file_shows_how_far_it_is_read_and_goes_on_by_itself(site: Site, halt: Halt) -> None:
+    nurse = site.client("nurse")
+    where = (await send_by_page(nurse, ("long.csv", GOOD))).headers["location"]
+    path = f"{API}/{where.rpartition('/')[2]}"
+    halt.reached.wait(20)
+    told = (await nurse.get(path)).json()
+    assert (told["state"], told["done_bytes"], told["all_bytes"]) == ("checking", len(GOOD) // 2, len(GOOD))
+    page = (await nurse.get(where)).text
+    assert f'<progress id="read" max="{len(GOOD)}" value="{len(GOOD) // 2}">' in page
+    assert 'http-equiv="refresh"' in page
+    busy = await nurse.post(f"{path}/confirm", headers=HERE)
+    assert busy.status_code == 400
+    halt.go_on.set()
+    waiting(site, where)
+    assert (await nurse.get(path)).json()["state"] == "checked"
+
+
+async def test_an_upload_that_is_cancelled_while_it_is_read_is_let_go(site: Site, halt: Halt) -> None:
+    nurse = site.client("nurse")
+    where = (await send_by_page(nurse, ("long.csv", GOOD))).headers["location"]
+    upload = site.uploads.get(where.rpartition("/")[2], "nurse", "p-1")
+    halt.reached.wait(20)
+    await nurse.post(where, data={"act": "cancel"}, headers=HERE)
+    halt.go_on.set()
+    upload.work.result(20)
+    assert upload.files[0].content.closed
+    assert upload.files[0].looked == []
+
+
 async def test_the_exports_of_an_archive_are_imported_and_the_rest_is_left_out(site: Site) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -259,19 +317,17 @@ async def test_an_upload_is_gone_when_it_was_cancelled_imported_or_too_old(site:
 
 
 def test_an_upload_that_nobody_confirms_is_let_go_after_its_time(site: Site, tmp_path: Path) -> None:
-    uploads = Uploads(
-        site.log, site.commit.commit, site.now, folder=tmp_path / "u", most_bytes=1_000_000, lifetime_s=0.05
-    )
+    desk = Uploads(site.log, site.commit.commit, site.now, folder=tmp_path / "u", most_bytes=1_000_000, lifetime_s=0.05)
     content = SealedFile(tmp_path / "u")
     content.append(GOOD.encode())
-    upload = uploads.add("nurse", "p-1", [Sent("a.csv", content)], choices_of(zone="UTC"), None)
-    timer = uploads._timers[upload.id]
+    upload = desk.add("nurse", "p-1", [Sent("a.csv", content)], choices_of(zone="UTC"), None)
+    timer = desk._timers[upload.id]
     timer.join(20)
     upload.work.result(20)
     assert content.closed
     with pytest.raises(NotFound):
-        uploads.get(upload.id, "nurse", "p-1")
-    uploads.close()
+        desk.get(upload.id, "nurse", "p-1")
+    desk.close()
 
 
 async def test_a_person_has_a_few_uploads_at_a_time_and_the_oldest_makes_room(site: Site) -> None:
