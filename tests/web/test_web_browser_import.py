@@ -32,7 +32,7 @@ def drop(page: Page, *files: tuple[str, str]) -> None:
 
 def test_dropped_files_are_shown_and_imported_once(ward: Site, open_page: Open) -> None:
     page = open_page("/patients/p-1", "nurse")
-    page.get_by_role("link", name="Files of sensors, meters, pumps and apps").click()
+    page.get_by_role("link", name="Import files of sensors, meters, pumps and apps").click()
     for new in (2, 0):
         page.goto(page.url.partition("/import")[0] + "/import")
         drop(page, ("good.csv", GOOD), ("wrong.csv", WRONG))
