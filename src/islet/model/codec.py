@@ -1,6 +1,6 @@
 """Events and alert changes to and from JSON, versioned; and the published JSON Schema."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -28,6 +28,15 @@ def decode_event(payload: bytes) -> AnyEvent:
         raise BadInput(f"event: {error}", reason="schema") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadInput("event: expected one JSON object in UTF-8; got something else", reason="json") from None
+
+
+def events_in(bodies: Iterable[str]) -> Iterator[AnyEvent]:
+    """The events that were stored so; what cannot be decoded any more is left out."""
+    for body in bodies:
+        try:
+            yield decode_event(body.encode())
+        except BadInput:
+            continue
 
 
 def encode_event(event: AnyEvent) -> bytes:

@@ -15,9 +15,9 @@ from islet.decode.imports.choices import choices_of
 from islet.decode.imports.detect import Format, format_named
 from islet.decode.imports.found import Choices
 from islet.errors import BadInput, SettingError
-from islet.gathered import zone_of
 from islet.imports import Appended
 from islet.model.people import Patient
+from islet.model.time_zones import zone_or_utc
 from islet.web.answers import async_api, json_response
 from islet.web.context import WebContext
 from islet.web.pages import visible_patient
@@ -145,7 +145,7 @@ def read_as(patient: Patient, said: Said) -> tuple[Choices, Format | None]:
         meal_times=[f"{meal}={clock}" for meal, clock in said.meal_times.items()],
     )
     if choices.zone is None:
-        choices = msgspec.structs.replace(choices, zone=zone_of(patient))
+        choices = msgspec.structs.replace(choices, zone=zone_or_utc(patient.time_zone))
     try:
         return choices, format_named(said.format) if said.format else None
     except SettingError as error:

@@ -12,11 +12,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from islet.decode.imports.choices import UNITS, zone_named
+from islet.decode.imports.choices import UNITS
 from islet.decode.imports.detect import FORMATS
 from islet.errors import BadInput, IsletError
-from islet.gathered import zone_of
 from islet.model.people import Patient
+from islet.model.time_zones import zone_or_utc
 from islet.web import upload_texts
 from islet.web.answers import error_page, note_refusal, page, render
 from islet.web.context import WebContext
@@ -145,7 +145,7 @@ def _shown(spoken: Words, export: Export, file: File, patient: Patient) -> Shown
 
 def _facts(spoken: Words, export: Export, file: File, patient: Patient) -> list[tuple[str, str]]:
     text = spoken.text
-    zone = zone_named(file.said.time_zone) if file.said.time_zone else zone_of(patient)
+    zone = zone_or_utc(file.said.time_zone or patient.time_zone)
     counts = [
         text(_COUNT).format(kind=text(upload_texts.KINDS.get(kind, kind)), count=f"{count:,}")
         for kind, count in export.events.items()

@@ -1,19 +1,19 @@
 """All metrics of a patient as JSON, with their definitions: for programs, and to compare with others."""
 
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from islet.gathered import midnight_us, zone_of
 from islet.metrics.document import document
 from islet.metrics.people import person_of
 from islet.metrics.ranges import PRESETS
 from islet.metrics.table import Material
 from islet.model.people import Patient
-from islet.model.time import DAY_US, from_us
+from islet.model.time import DAY_US, from_us, to_us
+from islet.model.time_zones import zone_or_utc
 from islet.web.answers import api, json_response
 from islet.web.context import WebContext
 from islet.web.pages import visible_patient
@@ -34,8 +34,12 @@ def metrics(context: WebContext, request: Request, viewer: Viewer) -> Response:
     asked = request.query_params
     days = number_of(asked.get("days", "14"), least=1, most=_MOST_DAYS)
     goals = PRESETS[one_of(tuple(PRESETS), asked.get("goals", "standard"))]
-    zone, last = zone_of(patient), day_of(asked.get("to", ""))
-    end_us = _newest_us(context, patient) if last is None else midnight_us(last + timedelta(days=1), zone)
+    zone, last = zone_or_utc(patient.time_zone), day_of(asked.get("to", ""))
+    end_us = (
+        _newest_us(context, patient)
+        if last is None
+        else to_us(datetime.combine(last + timedelta(days=1), time(), zone))
+    )
     begin_us = end_us - days * DAY_US
     series = context.store.series(patient.id, begin_us, end_us, sensor_only=True)
     material = Material(person_of(series, zone=zone, id=patient.id))

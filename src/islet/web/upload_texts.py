@@ -74,7 +74,8 @@ _LINE: Final = _("Line {line}.")
 REFUSED: Final[Mapping[str, str]] = {
     "empty": _("Choose a file first."),
     "many": _("Too many files at a time: send at most 50."),
-    "choice": _("This time zone, time or heading is not known."),
+    "time_zone": _("This time zone is not known; write it as Asia/Shanghai."),
+    "choice": _("This time or heading is not known."),
     "state": _("This is not possible now. Look at the state of the upload."),
     "too_large": _(
         "These files are too large: an upload may hold {megabytes} MB. Send them one by one, or as a zip archive."

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal, TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from islet.decode.imports.found import Choices, DateOrder
 from islet.decode.imports.generic import HEADINGS
 from islet.decode.imports.local_times import written
 from islet.errors import BadInput
+from islet.model.time_zones import named_zone
 
 UNITS: Final[tuple[Literal["mg/dL", "mmol/L"], ...]] = ("mg/dL", "mmol/L")
 DATE_ORDERS: Final[tuple[DateOrder, ...]] = ("ymd", "dmy", "mdy")
@@ -24,26 +24,18 @@ def choices_of(
     meal_times: Iterable[str] = (),
 ) -> Choices:
     """The choices in these words, "" and () where nothing is said: `mapping` as WHAT=HEADING, `meal_times` as
-    MEAL=HH:MM. Raises BadInput, reason "choice", that names the option and what it takes.
+    MEAL=HH:MM. Raises BadInput, which names the option and what it takes.
 
     >>> choices_of(unit="mmol/L", meal_times=["lunch=12:30"]).meal_times
     {'lunch': '12:30'}
     """
     return Choices(
-        zone=zone_named(zone) if zone else None,
+        zone=named_zone(zone, "--zone") if zone else None,
         unit=_one_of("--unit", UNITS, unit),
         date_order=_one_of("--date-order", DATE_ORDERS, date_order),
         mapping=_mapping(mapping),
         meal_times=_meal_times(meal_times),
     )
-
-
-def zone_named(name: str) -> ZoneInfo:
-    """Raises BadInput for a time zone that this machine does not know."""
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise _wrong("--zone", "a name such as Asia/Shanghai", name) from None
 
 
 def _one_of(option: str, allowed: tuple[Word, ...], said: str) -> Word | None:
