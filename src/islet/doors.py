@@ -41,6 +41,7 @@ from islet.web.app import routes as web_routes
 from islet.web.context import WebAlarms, WebContext, WebDevices
 from islet.web.live import LiveHub
 from islet.web.oidc import provider_of
+from islet.web.uploads import Uploads
 
 
 @dataclass(kw_only=True)
@@ -62,6 +63,7 @@ class Doors:
     app: Starlette | None = field(default=None, init=False)
     """What is answered over HTTP, at the last of its ports; known once they are open."""
     _trusted: tuple[Trusted, ...] = field(default=(), init=False)
+    _uploads: Uploads | None = field(default=None, init=False)
 
     async def open(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
         """Open them; `stack` closes them. `routes` are answered over HTTP beside those of the doors themselves."""
@@ -106,6 +108,7 @@ class Doors:
     async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
         settings = self.settings
         live = LiveHub(self.log, self.registry, self.now) if "web" in settings.roles else None
+        self._uploads = None if live is None else self._open_uploads(stack)
         https_tls = server_ssl_context(self.certificates)
         if settings.https_client_certificates == "asked" and self._trusted:
             take_client_certificates(https_tls, *self._trusted)
@@ -126,6 +129,17 @@ class Doors:
         if live is not None:
             stack.callback(live.close)  # ends before the listeners, or open streams would keep them waiting
 
+    def _open_uploads(self, stack: contextlib.AsyncExitStack) -> Uploads:
+        uploads = Uploads(
+            self.log,
+            self.commit.commit,
+            self.now,
+            folder=self.settings.data_dir / "uploads",
+            most_bytes=round(self.settings.upload_most_mb * 1e6),
+        )
+        stack.callback(uploads.close)
+        return uploads
+
     def _web_context(self, live: LiveHub, *, secure: bool) -> WebContext:
         return WebContext(
             store=self.store,
@@ -139,6 +153,7 @@ class Doors:
             session_h=self.settings.session_h,
             rules=self.rules,
             alarms=self._web_alarms(),
+            uploads=self._uploads,
             wall=wall_us,
             provider=provider_of(self.settings, wall_us),
             public_url=self.settings.public_url,

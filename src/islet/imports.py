@@ -3,7 +3,7 @@
 What the log knows already is not appended again, so that importing twice changes nothing.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
 from typing import BinaryIO, Final, NamedTuple
@@ -15,20 +15,23 @@ from numpy.typing import NDArray
 
 from islet.decode.imports.detect import Format, detected
 from islet.decode.imports.found import Choices, Found
+from islet.decode.imports.parts import DAMAGED, Part
 from islet.decode.imports.preview import Preview, tallied
 from islet.decode.telemetry import Arrival, decode_arrivals
 from islet.errors import BadInput
-from islet.log.base import Append, Commit, Log
+from islet.log.base import Append, Log
 from islet.model.batch import int64_column
 from islet.model.codec import encode_event
-from islet.model.time import Now
 from islet.model.topics import Topic, partition_of
 
 _CHUNK: Final = 5_000  # events in a commit: what is in memory, and what a crash loses of an import
+_TOLD_EVERY: Final = 500  # events
 _TOPICS: Final = (Topic.GLUCOSE_READINGS, Topic.CARE_EVENTS, Topic.VITALS, Topic.DEVICE_READINGS)
 
 Progress = Callable[[int], None]
-"""Told how many bytes of the file have been read."""
+"""Told every so often how many bytes of an export have been read. What it raises ends the reading."""
+Write = Callable[[Sequence[Append]], None]
+"""Makes rows durable in the log, or raises."""
 
 
 class Appended(NamedTuple):
@@ -38,39 +41,52 @@ class Appended(NamedTuple):
     known: int
 
 
-def check(stream: BinaryIO, choices: Choices, format: Format | None, *, latest_us: int, progress: Progress) -> Preview:
-    """What is in an export (`format` None: whichever it has). Raises BadInput, with line and column; then nothing of it
-    may be appended. The second of two readings with one device and instant is counted as left out."""
+class Looked(NamedTuple):
+    """What one export was found to be: its format where that is known, and what is in it, or why it cannot be read.
+    `beside`: there is nothing to import in it, and it stands in an archive among others."""
+
+    name: str
+    format: Format | None
+    preview: Preview
+    error: BadInput | None = None
+    beside: bool = False
+
+
+def look(part: Part, choices: Choices, chosen: Format | None, *, latest_us: int, progress: Progress) -> Looked:
+    """What is in an export (`chosen` None: whichever format it has). One with an error may not be appended."""
+    format = chosen
     preview = Preview()
-    for _ in _events(
-        stream, choices, format or detected(stream, mapped=bool(choices.mapping)), preview, latest_us, progress
-    ):
-        pass
-    if not preview.events:
-        raise BadInput("the file holds nothing that can be imported", reason="empty")
-    return preview
+    try:
+        format = chosen or detected(part.stream, mapped=bool(choices.mapping))
+        for _ in _events(part.stream, choices, format, preview, latest_us, progress):
+            pass
+        if not preview.events:
+            raise BadInput("the file holds nothing that can be imported", reason="empty")
+    except BadInput as error:
+        nothing = format is None or error.reason == "empty"
+        return Looked(part.name, format, preview, error, beside=part.archived and nothing)
+    except DAMAGED:
+        damaged = BadInput("expected a zip archive that is whole and without a password", reason="archive")
+        return Looked(part.name, format, preview, damaged)
+    return Looked(part.name, format, preview)
 
 
 def append(
-    stream: BinaryIO, choices: Choices, format: Format | None, *, log: Log, patient: str, now: Now, progress: Progress
+    part: Part, choices: Choices, format: Format, *, known: "Known", write: Write, now_us: int, progress: Progress
 ) -> Appended:
-    """Append an export that was checked. Memory holds a chunk and the identities of the patient's events in the log."""
-    known = _Known(log, patient)
+    """Append an export that was looked at. Memory holds a chunk and the identities of the patient's events in the log."""
     new = seen = 0
-    now_us = max(now(), log.newest_received_us())
-    events = _events(
-        stream, choices, format or detected(stream, mapped=bool(choices.mapping)), Preview(), now_us, progress
-    )
+    events = _events(part.stream, choices, format, Preview(), now_us, progress)
     while chunk := list(islice(events, _CHUNK)):
-        arrivals = [Arrival(one.device, patient, encode_event(one.event)) for one in chunk]
+        arrivals = [Arrival(one.device, known.patient, encode_event(one.event)) for one in chunk]
         decoded = decode_arrivals(arrivals, now_us, 0)
         if decoded.dead:
             raise BadInput(f"an event was refused ({', '.join(decoded.dead)})", reason="refused")
         appends = [Append(topic=topic, batch=known.without(topic, batch)) for topic, batch in decoded.batches.items()]
-        rows = sum(one.batch.num_rows for one in appends)
-        if rows:
-            log.commit([Commit(received_at_us=now_us, appends=[one for one in appends if one.batch.num_rows])])
-        new += rows
+        appends = [one for one in appends if one.batch.num_rows]
+        if appends:
+            write(appends)
+        new += sum(one.batch.num_rows for one in appends)
         seen += len(chunk)
     return Appended(new, seen - new)
 
@@ -79,16 +95,16 @@ def _events(
     stream: BinaryIO, choices: Choices, format: Format, preview: Preview, latest_us: int, progress: Progress
 ) -> Iterator[Found]:
     for count, found in enumerate(tallied(format.read(stream, choices), preview, latest_us=latest_us)):
-        if count % _CHUNK == 0:
+        if count % _TOLD_EVERY == 0:
             progress(stream.tell())
         yield found
 
 
-class _Known:
+class Known:
     """The identities of a patient's events that the log holds: device and instant of a reading, all of another event."""
 
     def __init__(self, log: Log, patient: str) -> None:
-        self._patient = patient
+        self.patient = patient
         self._by_topic = {topic: set(self._read(log, topic)) for topic in _TOPICS}
 
     def without(self, topic: Topic, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -102,11 +118,11 @@ class _Known:
         return batch.filter(pa.array(new))
 
     def _read(self, log: Log, topic: Topic) -> Iterator[bytes]:
-        partition = partition_of(self._patient, log.partitions)
+        partition = partition_of(self.patient, log.partitions)
         offset = log.begin(topic)[partition]
         while (piece := log.read(topic, partition, offset)) is not None:
             offset = piece.next_offset
-            theirs = pc.is_in(piece.batch.column("patient"), pa.array([self._patient]))
+            theirs = pc.is_in(piece.batch.column("patient"), pa.array([self.patient]))
             yield from _identities(topic, piece.batch.filter(theirs))
 
 

@@ -185,6 +185,9 @@ class Settings:
     jobs_time_zone: str = _setting("UTC", "", "The time zone of that hour; each patient's day is that of their own.")
 
     session_h: float = _setting(12.0, "h", "How long a log-in lasts.")
+    upload_most_mb: float = _setting(
+        250.0, "MB", "What the files of one upload may hold; more is refused (413). They are on the disk, encrypted."
+    )
     speed: float = _setting(
         1.0, "×", "The platform's clock runs this many times faster than the wall's; for demonstrations and tests."
     )

@@ -142,3 +142,61 @@ def test_one_person_can_be_asked_for_and_drawn(file: Path, tmp_path: Path) -> No
     assert picture.read_text(encoding="utf-8").startswith("<svg ")
     assert "say which with --person" in run(file, "--picture", picture).output
     assert "there is no person 'zoe'" in run(file, "--person", "zoe").output
+
+
+NIGHTSCOUT = (
+    '[{"sgv": 120, "date": 1709510700000, "device": "G6"}, {"sgv": 54, "date": 1709511000000, "device": "G6"},'
+    ' {"mbg": 300, "date": 1709511060000, "device": "meter"}]'
+)
+
+
+def test_any_export_that_can_be_imported_is_measured_and_several_at_once(tmp_path: Path, file: Path) -> None:
+    cloud, table = tmp_path / "cloud.json", tmp_path / "tabelle.csv"
+    cloud.write_text(NIGHTSCOUT, encoding="utf-8")
+    table.write_text("时间;血糖 (mmol/L)\n2024-03-04 07:05;3,9\n2024-03-04 07:20;10,0\n", encoding="utf-8")
+    found = {one["id"]: one for one in people(file, cloud, table)}
+    assert list(found) == ["ann", "bo", "cloud", "tabelle"]
+    assert found["cloud"]["metrics"]["mean_mg_dl"] == 87.0
+    assert (found["tabelle"]["from"], found["tabelle"]["sufficiency"]["step_min"]) == ("2024-03-04T07:05:00", 15)
+    assert found["tabelle"]["metrics"]["in_range_70_180_percent"] == 100.0
+    assert found["ann"]["sufficiency"]["readings"] == 4320
+
+
+def test_fingersticks_are_no_sensor_readings(tmp_path: Path) -> None:
+    cloud, diary = tmp_path / "cloud.json", tmp_path / "diary.csv"
+    cloud.write_text(NIGHTSCOUT, encoding="utf-8")
+    lines = [f"2024-03-{day:02} {hour:02}:00,120,finger" for day in range(1, 16) for hour in range(24)]
+    diary.write_text("\n".join(["time,glucose mg/dL,method", *lines]), encoding="utf-8")
+    worn, pricked = people(cloud, diary)
+    assert (worn["sufficiency"]["readings"], worn["metrics"]["greatest_mg_dl"]) == (2, 120.0)
+    assert (pricked["sufficiency"]["readings"], pricked["sufficiency"]["enough"]) == (0, False)
+    assert (pricked["metrics"]["mean_mg_dl"], pricked["from"]) == (None, None)
+
+
+def test_an_export_keeps_its_own_clock_until_a_zone_is_said(tmp_path: Path) -> None:
+    cloud = tmp_path / "cloud.json"
+    cloud.write_text(NIGHTSCOUT, encoding="utf-8")
+    assert people(cloud)[0]["from"] == "2024-03-04T00:05:00"
+    assert people(cloud, "--zone", "Asia/Shanghai")[0]["from"] == "2024-03-04T08:05:00"
+
+
+def test_what_an_export_does_not_say_can_be_said(tmp_path: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("wann,wert\n03/02/2026 07:05,6.2\n", encoding="utf-8")
+    said = ("--mapping", "time=wann", "--mapping", "glucose=wert", "--unit", "mmol/L")
+    assert "table.csv: line 2: the date can be 3 February 2026" in run(table, *said).output
+    assert people(table, *said, "--date-order", "dmy")[0]["from"] == "2026-02-03T07:05:00"
+
+
+def test_the_document_says_what_each_number_is(file: Path) -> None:
+    document = json.loads(run("--json", file).output)
+    assert set(document["definitions"]) == set(document["people"][0]["metrics"])
+    assert document["definitions"]["gmi_percent"] == {"is": "3.31 + 0.02392 mean", "source": "doi:10.2337/dc18-1581"}
+
+
+def test_the_samples_of_several_platforms_are_measured_together(shared_data: Path) -> None:
+    samples = shared_data / "import_samples"
+    files = [samples / "iglu_python" / name for name in ("dexcom_eur_01.xlsx", "libre_amer_01.csv")]
+    found = people(*files, samples / "tidepool" / "example-from-j-jellyfish.json")
+    assert [one["sufficiency"]["readings"] > 700 for one in found] == [True, True, True]
+    assert [one["sufficiency"]["step_min"] for one in found] == [5, 15, 15]

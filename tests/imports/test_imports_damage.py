@@ -43,6 +43,9 @@ GOOD = [
     json.dumps([{"type": "cbg", "time": "2024-03-04T07:00:00Z", "deviceId": "D", "value": 6.2}]),
     json.dumps({"records": [{"time": "2024-03-04T07:00:00Z", "level": {"inMillimolesPerLiter": 6.2}}]}),
     json.dumps([{"time": 1_709_535_600_000, "glucose mmol/L": 6.2}]),
+    json.dumps([{"samplePoints": [{"key": "CONTINUE_BLOOD_SUGAR", "startTime": 1_709_535_600_000, "value": "6.2"}]}]),
+    '{"group":[{"sampleSet":[{"samplePoints":[{"startTime":1709535900000000000,"dataTypeName":"com.huawei.cgm_blood_'
+    'glucose","value":[{"fieldName":"level","floatValue":6.2}]}]}]}]}',
     '<?xml version="1.0"?>\n<HealthData><Record type="HKQuantityTypeIdentifierBloodGlucose" unit="mg/dL" '
     'startDate="2024-08-11 21:34:30 -0700" value="112"/></HealthData>',
 ]

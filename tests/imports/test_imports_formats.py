@@ -235,3 +235,56 @@ def test_a_note_of_the_glooko_alarms_is_kept_as_a_note() -> None:
     content = "Name:X, Date Range:2025-01-01 - 2025-01-03\nTimestamp,Alarm/Event,Severity,Serial Number\n13/1/2025 2:45,Low,Warning,1\n"
     (note,) = events(content, IN_UTC, "glooko")
     assert isinstance(note, Note) and note.text == "Alarm of the device: Low"
+
+
+COPY = (
+    '[{"type":500035,"deviceCode":77,"version":1,"samplePoints":[{"key":"CONTINUE_BLOOD_SUGAR","unit":"0",'
+    '"startTime":1709535900000,"endTime":1709535900000,"value":"6.2"}]},'
+    '{"type":500035,"deviceCode":77,"version":2,"samplePoints":[{"key":"CONTINUE_BLOOD_SUGAR",'
+    '"startTime":1709535900000,"value":"{\\"bloodSugar\\":6.4}"}]},'
+    '{"type":500047,"version":1,"samplePoints":[{"key":"BLOODGLUCOSE_BLOODSUGAR","startTime":1709536000000,'
+    '"value":{"BLOOD_SUGAR_BF_BEFORE":0,"BLOOD_SUGAR_BF_AFTER":8.1}}]},'
+    '{"type":7,"samplePoints":[{"key":"DATA_POINT_DYNAMIC_HEARTRATE","startTime":1709536000000,"value":"70.0"}]},'
+    '{"subUser":"Bo","samplePoints":[{"key":"CONTINUE_BLOOD_SUGAR","startTime":1709536000000,"value":"9"}]}]'
+)
+API = (
+    '{"group":[{"sampleSet":[{"dataCollectorId":"derived:x","samplePoints":[{"startTime":1709535900000000000,'
+    '"dataTypeName":"com.huawei.cgm_blood_glucose","originalDataCollectorId":"raw:com.huawei.cgm_blood_glucose:1:gs1",'
+    '"value":[{"fieldName":"level","floatValue":6.2}]},'
+    '{"startTime":1709536200000000000,"dataTypeName":"com.huawei.instantaneous.blood_glucose",'
+    '"value":[{"fieldName":"level","floatValue":7.5},{"fieldName":"measure_time","integerValue":2}]},'
+    '{"startTime":1709536500000000000,"dataTypeName":"com.huawei.instantaneous.blood_glucose",'
+    '"value":[{"fieldName":"level","floatValue":7.7},{"fieldName":"sample_source","integerValue":1}]}]}]}]}'
+)
+
+
+def test_huawei_s_copy_gives_the_sensor_and_fingersticks_in_mmol_l_the_newer_version_first() -> None:
+    newer, older, finger = readings(COPY, format="huawei")
+    assert (newer.value, older.value, newer.unit, newer.method) == (6.4, 6.2, "mmol/L", "cgm")
+    assert newer.time.isoformat() == "2024-03-04T07:05:00+00:00"
+    assert (finger.value, finger.method) == (8.1, "capillary")
+    assert {one.reason for one in skipped(COPY)} == {
+        "a record of another kind, or without a value",
+        "a record of another person",
+    }
+    assert [one.device for one in items(COPY) if isinstance(one, Found)] == ["huawei-77", "huawei-77", "huawei-meter"]
+
+
+def test_huawei_s_api_tells_times_in_nanoseconds_and_a_sensor_by_its_type_or_its_source() -> None:
+    sensor, finger, interstitial = readings(API, format="huawei")
+    assert (sensor.time.isoformat(), sensor.value, sensor.method) == ("2024-03-04T07:05:00+00:00", 6.2, "cgm")
+    assert (finger.method, interstitial.method) == ("capillary", "cgm")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ('{"sugar": 6.2}', "record 1, field value"),
+        ('"{6.2"', "record 1, field value: expected JSON"),
+        ('"much"', "record 1, field value: expected a number"),
+        ('6.2, "startTime": 5', "record 1, field startTime"),
+    ],
+)
+def test_what_huawei_does_not_say_so_is_refused(value: str, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        items('[{"samplePoints":[{"key":"CONTINUE_BLOOD_SUGAR","startTime":1709535900000,"value":' + value + "}]}]")

@@ -145,6 +145,13 @@ class StoreContract:
         one = store.hours("anna", 0, FOR_EVER)
         assert (one.readings.tolist(), one.below_70.tolist(), one.above_180.tolist()) == ([4], [1], [1])
 
+    def test_hours_are_of_the_sensor_alone(self, store: Store) -> None:
+        meter = METHOD_CODES.index("capillary")
+        fingers = [ReadingRow("anna", "a", minute * MINUTE_US, 550, 55.0, 0, 0, meter) for minute in (1, 61)]
+        store.apply([glucose([*fingers, reading("anna", 2, 99)])])
+        one = store.hours("anna", 0, FOR_EVER)
+        assert (one.hour.tolist(), one.readings.tolist(), one.below_70.tolist()) == ([0], [1], [0])
+
     def test_low_and_high_of_the_sensor_are_kept(self, store: Store) -> None:
         store.apply([glucose([reading("anna", 1, 40, range=-1), reading("anna", 2, 400, range=1)])])
         assert store.series("anna", 0, FOR_EVER).range.tolist() == [-1, 1]

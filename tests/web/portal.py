@@ -37,6 +37,7 @@ from islet.store.registry import SqliteRegistry
 from islet.store.sqlite import SqliteStore
 from islet.web.app import LiveHub, WebContext, middleware, routes
 from islet.web.context import WebAlarms, WebDevices
+from islet.web.uploads import Uploads
 
 PASSWORD = "correct horse battery staple"
 HASH = hash_password(PASSWORD)
@@ -81,8 +82,10 @@ class Site:
             push_key="BAAA",
             received=lambda update, secret: secret == "right",
         )
+        self.uploads = Uploads(self.log, self.commit.commit, self.now, folder=folder / "uploads", most_bytes=2_000_000)
         self.context = WebContext(
             alarms=alarms,
+            uploads=self.uploads,
             store=self.store,
             registry=self.registry,
             log=self.log,
@@ -144,6 +147,7 @@ class Site:
 
     def close(self) -> None:
         self.live.close()
+        self.uploads.close()
         self.commit.close()
         self.outbox.close()
         self.devices.close()

@@ -34,6 +34,7 @@ PAGES = (
     "/patients/p-1/reports",
     "/patients/p-1/reports/seven-day.html",
     "/patients/p-1/reports/programme.html",
+    "/patients/p-1/import",
     "/alerts",
     "/cohorts",
     "/account",

@@ -99,6 +99,13 @@ PAGES: Final = [
     *_portal(Action.WRITE_REGISTRY, "POST /device-jobs"),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/reports", "GET /patients/{id}/reports/{kind}.{form}", about=True),
     *_portal(Action.ENTER_EVENTS, "POST /patients/{id}/hba1c", about=True),
+    *_portal(Action.ENTER_EVENTS, "GET /patients/{id}/import", "POST /patients/{id}/import", about=True),
+    *_portal(
+        Action.ENTER_EVENTS,
+        "GET /patients/{id}/import/{upload}",
+        "POST /patients/{id}/import/{upload}",
+        about=True,
+    ),
     *_portal(Action.SET_PATIENT_RULES, "POST /patients/{id}/rules", "POST /patients/{id}/policy", about=True),
     *_portal(Action.READ_RULES, "GET /rules", "GET /rules/groups/{tag}", "GET /policy"),
     *_portal(Action.ADMINISTER, "POST /rules", "POST /rules/groups/{tag}", "POST /policy"),
@@ -121,6 +128,16 @@ PROGRAMS: Final = [
     *_portal(Action.VIEW_PATIENT, "GET /api/patients/{id}/series", "GET /api/alerts/{id}/deliveries", about=True),
     *_portal(
         Action.VIEW_PATIENT, "GET /api/patients/{id}/reports/{kind}", "GET /api/patients/{id}/forecast", about=True
+    ),
+    *_portal(Action.VIEW_PATIENT, "GET /api/patients/{id}/metrics", about=True),
+    *_portal(Action.ENTER_EVENTS, "POST /api/patients/{id}/imports", about=True),
+    *_portal(
+        Action.ENTER_EVENTS,
+        "GET /api/patients/{id}/imports/{upload}",
+        "PUT /api/patients/{id}/imports/{upload}",
+        "DELETE /api/patients/{id}/imports/{upload}",
+        "POST /api/patients/{id}/imports/{upload}/confirm",
+        about=True,
     ),
     *_portal(Action.ACKNOWLEDGE, "POST /api/alerts/{id}/acknowledge", "POST /api/alerts/{id}/snooze", about=True),
     *_portal(Action.VIEW_MASKED, "GET /api/research/patients", "GET /api/research/patients/{pseudonym}/series"),

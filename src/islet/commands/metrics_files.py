@@ -1,7 +1,6 @@
-"""Readings from files for `islet metrics`: a CSV of id, time and glucose, or a workbook that an importer understands."""
+"""Readings from files for `islet metrics`: a CSV of id, time and glucose, or what an importer understands."""
 
-from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -10,15 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
+from msgspec import structs
 from numpy.typing import NDArray
 
+from islet.commands.report_people import of_file
+from islet.decode.imports.detect import Format
+from islet.decode.imports.found import Choices
 from islet.errors import BadInput
-from islet.menu import plug
-from islet.metrics.people import wall_clock_us
-from islet.model.events import Reading
-from islet.model.time import to_us
+from islet.metrics.people import People, people_of, wall_clock_us
 
-_WORKBOOKS: Final = {".xls", ".xlsx"}
+_HEAD_BYTES: Final = 4_096
 _NAMES: Final = ("id", "time", "gl")
 _NOTHING: Final = ["", "NA", "NaN", "nan", "null", "NULL"]
 _ZONED: Final = r"\d(Z|[+-]\d\d:?\d\d)$"
@@ -26,47 +26,31 @@ _BARE: Final = r"^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?$"
 _compute: Any = pc  # its stubs lack functions
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """Rows of a file in its order: whose (n,), wall clock in µs (n,), glucose (n,), NaN where there is none, in `unit`."""
+def read_people(file: Path, choices: Choices, chosen: Format | None = None) -> People:
+    """The people of a file. A CSV with the columns id, time and gl (others are left out) holds many, its glucose in
+    mg/dL where no unit is said; another file is an export of one person, called as the file.
 
-    ids: list[str]
-    clock_us: NDArray[np.int64]
-    glucose: NDArray[np.float64]
-    unit: str
-
-
-def read_rows(file: Path, *, zone: tzinfo, unit: str) -> Rows:
-    """The readings of a file. A CSV has the columns id, time and gl (others are left out), its glucose in `unit`.
-
-    Times without an offset are wall clock, as they are; times with one become the wall clock in `zone`.
-    Raises BadInput with file, line and column for what cannot be understood; then nothing of the file is used.
+    Times without an offset are wall clock, as they are; those with one become the wall clock of the zone that was said;
+    where none was said, an export's keep their own. Raises BadInput with file, line and column for what cannot be
+    understood; then nothing of the file is used.
     """
-    content = file.read_bytes()
-    try:
-        return _workbook(content, file) if file.suffix.lower() in _WORKBOOKS else _csv(content, zone, unit)
-    except BadInput as error:
-        raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
+    if chosen is None and not choices.mapping and _is_plain(file):
+        try:
+            return _csv(file.read_bytes(), choices.zone or UTC, choices.unit or "mg/dL")
+        except BadInput as error:
+            raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
+    local = structs.replace(choices, zone=choices.zone or UTC)
+    return of_file(file, id=file.stem, choices=local, zone=choices.zone, chosen=chosen).people
 
 
-def _workbook(content: bytes, file: Path) -> Rows:
-    """The sensor's readings of a workbook; capillary ones are left out. Workbooks say their own unit and offset."""
-    readings = [
-        event
-        for event in plug("importer", "shanghai")(content).events
-        if isinstance(event, Reading) and event.method == "cgm"
-    ]
-    offsets = [one.time.utcoffset() for one in readings]
-    shifts = [round(offset.total_seconds()) * 1_000_000 if offset else 0 for offset in offsets]
-    return Rows(
-        ids=[file.stem] * len(readings),
-        clock_us=np.array([to_us(one.time) + shift for one, shift in zip(readings, shifts, strict=True)], np.int64),
-        glucose=np.array([one.value for one in readings], np.float64),
-        unit="mg/dL",
-    )
+def _is_plain(file: Path) -> bool:
+    """Whether it is a CSV with a column called gl."""
+    with file.open("rb") as stream:
+        head = stream.read(_HEAD_BYTES).splitlines()
+    return bool(head) and b"gl" in [name.strip(b' "') for name in head[0].split(b",")]
 
 
-def _csv(content: bytes, zone: tzinfo, unit: str) -> Rows:
+def _csv(content: bytes, zone: tzinfo, unit: str) -> People:
     text = dict.fromkeys(_NAMES, pa.string())
     convert = pyarrow.csv.ConvertOptions(column_types=text, include_columns=list(_NAMES), strings_can_be_null=False)
     try:
@@ -75,10 +59,10 @@ def _csv(content: bytes, zone: tzinfo, unit: str) -> Rows:
         if b"\x00" in content[:1000] or isinstance(error, pa.ArrowKeyError):
             raise BadInput("line 1: expected the columns id, time, gl", reason="format") from None
         raise BadInput(f"expected a CSV with the columns id, time, gl; {_plain(error)}", reason="format") from None
-    return Rows(
-        ids=[str(id) for id in table["id"].to_pylist()],
-        clock_us=_clock_us(table["time"].combine_chunks(), zone),
-        glucose=_glucose(table["gl"].combine_chunks()),
+    return people_of(
+        [str(id) for id in table["id"].to_pylist()],
+        _clock_us(table["time"].combine_chunks(), zone),
+        _glucose(table["gl"].combine_chunks()),
         unit=unit,
     )
 

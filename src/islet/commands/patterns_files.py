@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from islet.clock import wall_us
-from islet.commands.import_files import parts
 from islet.decode.imports.detect import detected
 from islet.decode.imports.found import Choices
+from islet.decode.imports.parts import parts
 from islet.decode.imports.preview import Preview, tallied
 from islet.decode.shanghai import SHANGHAI
 from islet.errors import BadInput
@@ -22,21 +22,21 @@ _RANGES = {"below": -1, "within": 0, "above": 1}
 
 
 def days_in(files: Sequence[Path], choices: Choices) -> PersonDays:
-    """What all the files say of one person; capillary readings only where there are no others. Raises BadInput, with the
-    file's name, for one that cannot be understood."""
+    """What all the files say of one person; of readings the sensor's, as fingersticks are not worn. Raises BadInput, with
+    the file's name, for one that cannot be understood."""
     events: list[AnyEvent] = []
     for file in files:
         try:
-            for part in parts(file):
-                items = detected(part.stream, mapped=bool(choices.mapping)).read(part.stream, choices)
-                events += [one.event for one in tallied(items, Preview(), latest_us=wall_us())]
+            with file.open("rb") as stream:
+                for part in parts(stream, file.name):
+                    items = detected(part.stream, mapped=bool(choices.mapping)).read(part.stream, choices)
+                    events += [one.event for one in tallied(items, Preview(), latest_us=wall_us())]
         except BadInput as error:
             raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
-    readings = [one for one in events if isinstance(one, Reading)]
-    sensor = [one for one in readings if one.method == "cgm"]
+    sensor = [one for one in events if isinstance(one, Reading) and one.method == "cgm"]
     return PersonDays(
         id=files[0].stem if len(files) == 1 else "",
-        series=_series(sensor or readings),
+        series=_series(sensor),
         events=tuple(sorted((one for one in events if not isinstance(one, Reading)), key=lambda one: one.time)),
         zone=choices.zone or SHANGHAI,
     )

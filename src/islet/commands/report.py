@@ -9,6 +9,7 @@ import click
 
 from islet.clock import wall_us
 from islet.commands.report_people import of_file, store_as_of_now
+from islet.decode.imports.choices import choices_of
 from islet.decode.imports.found import DateOrder
 from islet.errors import NotFound
 from islet.gathered import gathered, last_day
@@ -112,9 +113,8 @@ def _report(settings: Settings, kind: Kind, days: int, asked: _Asked) -> None:
         return
     wishes = NO_WISHES
     if asked.file is not None:
-        one = of_file(
-            asked.file, id=asked.file.stem, zone=asked.zone, unit=asked.file_unit, date_order=asked.date_order
-        )
+        choices = choices_of(zone=asked.zone or "", unit=asked.file_unit or "", date_order=asked.date_order or "")
+        one = of_file(asked.file, id=asked.file.stem, choices=choices, zone=choices.zone)
         until = asked.until or one.last_day() or from_us(wall_us()).date()
     else:
         person, wishes = _patient(settings, asked.patient or "")

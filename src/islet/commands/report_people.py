@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import tzinfo
 from pathlib import Path
 
 from islet.clock import wall_us
-from islet.commands.import_files import DAMAGED, parts
-from islet.decode.imports.detect import detected
-from islet.decode.imports.found import Choices, DateOrder
+from islet.decode.imports.detect import Format, detected
+from islet.decode.imports.found import Choices
+from islet.decode.imports.parts import DAMAGED, parts
 from islet.decode.imports.preview import Preview, tallied
 from islet.errors import BadInput, IsletError
 from islet.model.events import AnyEvent
-from islet.model.time_zones import named_zone
 from islet.opened import opened_log, opened_store
 from islet.operations.locks import only_one
 from islet.reports.recorded import Recorded, recorded_of
@@ -21,25 +21,22 @@ from islet.store.base import Store
 from islet.store.follow import Follower
 
 
-def of_file(
-    file: Path, *, id: str, zone: str | None, unit: str | None = None, date_order: DateOrder | None = None
-) -> Recorded:
+def of_file(file: Path, *, id: str, choices: Choices, zone: tzinfo | None, chosen: Format | None = None) -> Recorded:
     """The one person whose export this is (`islet import` knows the formats); days begin at midnight in `zone`, or in
     the zone that the file's times are in. Raises BadInput, with the file's name, for what cannot be understood."""
-    where = None if zone is None else named_zone(zone, "--zone")
-    choices = Choices(zone=where, unit=unit, date_order=date_order)
     events: list[AnyEvent] = []
     try:
-        for part in parts(file):
-            try:
-                format = detected(part.stream)
-            except BadInput:
-                if not part.archived:
-                    raise
-                continue  # a picture or a letter beside the exports
-            items = format.read(part.stream, choices)
-            events += [found.event for found in tallied(items, Preview(), latest_us=wall_us())]
-        return recorded_of(events, id=id, zone=where)
+        with file.open("rb") as stream:
+            for part in parts(stream, file.name):
+                try:
+                    format = chosen or detected(part.stream, mapped=bool(choices.mapping))
+                except BadInput:
+                    if not part.archived:
+                        raise
+                    continue  # a picture or a letter beside the exports
+                items = format.read(part.stream, choices)
+                events += [found.event for found in tallied(items, Preview(), latest_us=wall_us())]
+        return recorded_of(events, id=id, zone=zone)
     except BadInput as error:
         raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
     except DAMAGED:

@@ -99,20 +99,55 @@ def people_of(
     kept = ~np.isnan(glucose)
     if np.any(glucose[kept] <= 0.0) or np.any(np.isinf(glucose)):
         raise BadInput("glucose: expected values above 0; got one that is not", reason="glucose_range")
-    owner, clock, values = owner[kept], np.asarray(clock_us, np.int64)[kept], np.asarray(glucose, np.float64)[kept]
-    order = np.lexsort((clock, owner))  # stable: of equal instants the later row stays behind
-    owner, clock, values = owner[order], clock[order], values[order]
-    last = np.ones(len(owner), np.bool_)
-    last[:-1] = (owner[1:] != owner[:-1]) | (clock[1:] != clock[:-1])
-    owner, clock, values = owner[last], clock[last], values[last]
-    offsets = np.concatenate(([0], np.cumsum(np.bincount(owner, minlength=len(names))))).astype(np.int64)
-    mmol = unit == "mmol/L"
+    values = np.asarray(glucose, np.float64)[kept]
+    judged = values
+    if unit == "mmol/L":
+        values, judged = values * MG_DL_PER_MMOL_L, same_side_mg_dl(values)
+    return _people(names, owner[kept], np.asarray(clock_us, np.int64)[kept], values, judged)
+
+
+def together(groups: Sequence[People]) -> People:
+    """The people of several groups, in the order in which they first appear; the same id in two groups is one person,
+    of whose readings at one instant the later group's counts.
+
+    >>> together([every(5, [100.0, 110.0], id="a"), every(5, [120.0], id="a")]).glucose_mg_dl.tolist()
+    [120.0, 110.0]
+    """
+    if len(groups) == 1:
+        return groups[0]
+    numbers = {id: number for number, id in enumerate(dict.fromkeys(id for one in groups for id in one.ids))}
+    theirs = [np.array([numbers[id] for id in one.ids], np.int64)[one.owner] for one in groups]
+    glucose = np.concatenate([one.glucose_mg_dl for one in groups])
+    same = all(one.judged_mg_dl is one.glucose_mg_dl for one in groups)
+    return _people(
+        tuple(numbers),
+        np.concatenate(theirs),
+        np.concatenate([one.clock_us for one in groups]),
+        glucose,
+        glucose if same else np.concatenate([one.judged_mg_dl for one in groups]),
+    )
+
+
+def _people(
+    names: tuple[str, ...],
+    owner: NDArray[np.int64],
+    clock_us: NDArray[np.int64],
+    glucose_mg_dl: NDArray[np.float64],
+    judged_mg_dl: NDArray[np.float64],
+) -> People:
+    """People of rows (n,) in any order; of several readings of a person at one instant the last row counts."""
+    order = np.lexsort((clock_us, owner))  # stable: of equal instants the later row stays behind
+    last = np.ones(len(order), np.bool_)
+    last[:-1] = (np.diff(owner[order]) != 0) | (np.diff(clock_us[order]) != 0)
+    rows = order[last]
+    same = judged_mg_dl is glucose_mg_dl
+    glucose = glucose_mg_dl[rows]
     return People(
         ids=names,
-        offsets=offsets,
-        clock_us=clock,
-        glucose_mg_dl=values * MG_DL_PER_MMOL_L if mmol else values,
-        judged_mg_dl=same_side_mg_dl(values) if mmol else values,
+        offsets=np.concatenate(([0], np.cumsum(np.bincount(owner[rows], minlength=len(names))))).astype(np.int64),
+        clock_us=clock_us[rows],
+        glucose_mg_dl=glucose,
+        judged_mg_dl=glucose if same else judged_mg_dl[rows],
     )
 
 

@@ -15,7 +15,7 @@ class Hours:
 
     hour (n,) int64, hours since 1970-01-01 00:00 on the clock that was asked for (a person's local one); readings (n,)
     int64; sum_tenths and sum_squares (n,) int64, of glucose in tenths of mg/dL; below_70 and above_180 (n,) int64, how
-    many readings lay outside of 70 to 180 mg/dL (3.9 to 10.0 mmol/L, by the unit that was sent). Every device counts.
+    many readings lay outside of 70 to 180 mg/dL (3.9 to 10.0 mmol/L, by the unit that was sent). Every sensor counts, fingersticks do not.
     """
 
     hour: NDArray[np.int64]

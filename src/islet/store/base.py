@@ -61,8 +61,8 @@ class Store(Protocol):
         time), one per instant."""
 
     def hours(self, patient: str, from_us: int, to_us: int, offset_us: int = 0) -> Hours:
-        """The patient's readings with from_us <= time < to_us, summed by the hour of a clock that is `offset_us` ahead of
-        UTC. For those who look at everybody: about 0.1 ms a patient and day."""
+        """The sensor's readings of a patient with from_us <= time < to_us (no fingersticks: their hours are not worn),
+        summed by the hour of a clock that is `offset_us` ahead of UTC. For those who look at everybody: about 0.1 ms a patient and day."""
 
     def latest(self, patients: Sequence[str] | None = None) -> list[Latest]:
         """The newest reading of each patient (all patients where None); those without one are absent."""

@@ -57,6 +57,7 @@ SELECT (time_us + ?4 - (((time_us + ?4) % {HOUR_US}) + {HOUR_US}) % {HOUR_US}) /
     sum(CASE unit WHEN {UNIT_CODES.index("mmol/L")} THEN value < 3.9 ELSE glucose_tenths < 700 END),
     sum(CASE unit WHEN {UNIT_CODES.index("mmol/L")} THEN value > 10.0 ELSE glucose_tenths > 1800 END)
 FROM reading WHERE patient = (SELECT id FROM reading_patient WHERE name = ?1) AND time_us >= ?2 AND time_us < ?3
+    AND method = {METHOD_CODES.index("cgm")}
 GROUP BY hour ORDER BY hour
 """
 _LATEST: Final = """
@@ -142,7 +143,7 @@ def series(reader: apsw.Connection, patient: str, from_us: int, to_us: int, *, s
 
 
 def hours(reader: apsw.Connection, patient: str, from_us: int, to_us: int, offset_us: int) -> Hours:
-    """The patient's readings with from_us <= time < to_us, summed by the hour of time + offset_us."""
+    """The sensor's readings of a patient with from_us <= time < to_us, summed by the hour of time + offset_us."""
     rows = reader.execute(_HOURS, (patient, from_us, to_us, offset_us)).fetchall()
     return hours_of(np.array(rows, np.int64).reshape(-1, len(COLUMNS)))
 

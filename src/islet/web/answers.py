@@ -17,6 +17,7 @@ from islet.web.context import WebContext
 from islet.web.languages import LANGUAGES, language_of, words
 from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
 from islet.web.texts import ROLES, for_scripts, reason
+from islet.web.upload_body import TooLarge
 
 Answer = Callable[[WebContext, Request, Viewer], Response]
 AsyncAnswer = Callable[[WebContext, Request, Viewer], Awaitable[Response]]
@@ -167,4 +168,6 @@ def _status(error: IsletError) -> int:
         return 409
     if isinstance(error, OffsetExpired):
         return 410
+    if isinstance(error, TooLarge):
+        return 413
     return 400 if isinstance(error, BadInput) else 503

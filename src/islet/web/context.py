@@ -18,6 +18,7 @@ from islet.web.addresses import Network
 from islet.web.live import LiveHub
 from islet.web.oidc import Provider
 from islet.web.refusals import Refusals
+from islet.web.uploads import Uploads
 
 
 class Commits(Protocol):
@@ -78,6 +79,8 @@ class WebContext:
     """Who is told and what became of it; without it there are no pages about that."""
     devices: WebDevices | None = None
     """Jobs over many devices; without it there is no page about them."""
+    uploads: Uploads | None = None
+    """Exports that were sent and wait to be imported; without it there is no page for that."""
     wall: Now | None = None
     """The wall's clock, by which codes of phones change; the platform's where it is not given."""
     proxies: tuple[Network, ...] = ()

@@ -1,8 +1,7 @@
 """Reports of a patient: choose one, open or download it, as JSON for programs; and entering a laboratory's HbA1c."""
 
 from collections.abc import Mapping
-from datetime import date
-from typing import Final, TypeVar
+from typing import Final
 from urllib.parse import quote, urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -27,11 +26,10 @@ from islet.web.answers import api, error_page, page, render
 from islet.web.context import WebContext, committed
 from islet.web.languages import LANGUAGES, language_of, words
 from islet.web.pages import visible_patient
+from islet.web.queries import day_of, one_of
 from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
 
 _LONGEST_FIELD: Final = 40
-_LONGEST_PERIOD: Final = (date(1990, 1, 1), date(2200, 1, 1))
-Choice = TypeVar("Choice", bound=str)
 
 
 def _(message: str) -> str:
@@ -63,7 +61,7 @@ def choose(context: WebContext, request: Request, viewer: Viewer) -> Response:
     patient = visible_patient(context, viewer, request.path_params["id"])
     asked = request.query_params
     if "kind" in asked:
-        kind, form = _one_of(KINDS, asked.get("kind", "")), _one_of(FORMS, asked.get("form", "html"))
+        kind, form = one_of(KINDS, asked.get("kind", "")), one_of(FORMS, asked.get("form", "html"))
         rest = {name: asked[name] for name in ("to", "days", "target", "unit", "language") if asked.get(name)}
         return RedirectResponse(f"/patients/{quote(patient.id)}/reports/{kind}.{form}?{urlencode(rest)}", 303)
     language = language_of(request, viewer.user)
@@ -87,7 +85,7 @@ def choose(context: WebContext, request: Request, viewer: Viewer) -> Response:
 def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """A report as a page, or as a file to keep. Who has read it is in the audit trail."""
     patient = visible_patient(context, viewer, request.path_params["id"])
-    form: Form = _one_of(FORMS, request.path_params["form"])
+    form: Form = one_of(FORMS, request.path_params["form"])
     try:
         return _report(context, request, viewer, patient, form)
     except SettingError:
@@ -102,16 +100,16 @@ def numbers(context: WebContext, request: Request, viewer: Viewer) -> Response:
 
 def _report(context: WebContext, request: Request, viewer: Viewer, patient: Patient, form: Form) -> Response:
     asked = request.query_params
-    kind = _one_of(KINDS, request.path_params["kind"])
+    kind = one_of(KINDS, request.path_params["kind"])
     wish = Wish(
         kind=kind,
-        last=_day(asked.get("to", "")) or last_day(context.store, patient, context.now()),
-        days=int(_one_of(tuple(str(days) for days in DAYS), asked.get("days", "7"))),
-        target=_one_of(tuple(TARGETS), asked.get("target", "standard")),
+        last=day_of(asked.get("to", "")) or last_day(context.store, patient, context.now()),
+        days=int(one_of(tuple(str(days) for days in DAYS), asked.get("days", "7"))),
+        target=one_of(tuple(TARGETS), asked.get("target", "standard")),
     )
     language = asked.get("language") or language_of(request, viewer.user)
-    unit = _one_of(GLUCOSE_UNITS, asked.get("unit") or viewer.user.unit)
-    voice = Voice(language=language, translations=words(_one_of(tuple(LANGUAGES), language)).translations, unit=unit)
+    unit = one_of(GLUCOSE_UNITS, asked.get("unit") or viewer.user.unit)
+    voice = Voice(language=language, translations=words(one_of(tuple(LANGUAGES), language)).translations, unit=unit)
     named = viewer.user.role is not Role.APPLICATION
     recorded = gathered(context.store, patient, kind, wish.days, wish.last, named=named)
     found = search(wishes_of(context.registry, patient.id))
@@ -146,7 +144,7 @@ async def _enter(context: WebContext, viewer: Viewer, id: str, fields: Mapping[s
     """Commit the value to the log, with a line in the audit trail; what was done, as a key of _SAID."""
     patient = await run_in_threadpool(visible_patient, context, viewer, id)
     try:
-        drawn = _day(fields.get("drawn", ""))
+        drawn = day_of(fields.get("drawn", ""))
         if drawn is None:
             return "value"
         value = float(fields.get("value", "").replace(",", "."))
@@ -159,24 +157,3 @@ async def _enter(context: WebContext, viewer: Viewer, id: str, fields: Mapping[s
         lambda: note("entered HbA1c", "patient", patient.id, by=viewer.user.name, at_us=context.now())
     )
     return "kept"
-
-
-def _day(text: str) -> date | None:
-    """A day as browsers send it; None for nothing. Raises BadInput."""
-    if not text:
-        return None
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise BadInput("expected a day such as 2026-03-02", reason="query") from None
-    if not _LONGEST_PERIOD[0] <= day <= _LONGEST_PERIOD[1]:
-        raise BadInput("expected a day of these centuries", reason="query")
-    return day
-
-
-def _one_of(allowed: tuple[Choice, ...], given: str) -> Choice:
-    """Raises BadInput that says what there is."""
-    for one in allowed:
-        if one == given:
-            return one
-    raise BadInput(f"expected one of {', '.join(allowed)}; got {given[:_LONGEST_FIELD]!r}", reason="query")

@@ -164,6 +164,11 @@ SCRIPTS: Final = {
     "push.denied": _("The browser does not allow notifications of this page; change that in its settings."),
     "push.failed": _("This browser could not be subscribed. Try again."),
     "push.unable": _("This browser cannot be notified."),
+    # importing
+    "import.too_large": _(
+        "These files are too large: an upload may hold {megabytes} MB. Send them one by one, or as a zip archive."
+    ),
+    "import.failed": _("The files could not be sent. Try again."),
     # events
     "event.meal": _("Meal"),
     "event.insulin": _("Insulin"),

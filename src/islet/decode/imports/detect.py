@@ -13,6 +13,7 @@ from islet.decode.imports import (
     generic,
     glooko,
     health_connect,
+    huawei,
     libre,
     myfitnesspal,
     nightscout,
@@ -53,6 +54,7 @@ _JSON: Final[Sequence[tuple[Callable[[object], bool], Format]]] = (
     (tidepool.looks, Format("tidepool", "Tidepool", tidepool.read)),
     (nightscout.looks, Format("nightscout", "Nightscout", nightscout.read)),
     (health_connect.looks, Format("health-connect", "Health Connect", health_connect.read)),
+    (huawei.looks, Format("huawei", "Huawei Health", huawei.read)),
 )
 _RECORDS: Final = Format("records", "JSON array of objects", generic.read_records)
 _APPLE: Final = Format("apple-health", "Apple Health", apple_health.read)

@@ -1,0 +1,50 @@
+"""How much memory an export asks for: most readers hold all of a table or a JSON document at once."""
+
+import io
+import zipfile
+from typing import BinaryIO, Final
+
+from islet.decode.imports.parts import DAMAGED, Part
+from islet.decode.imports.tables import is_workbook
+from islet.errors import BadInput
+
+MOST_HELD_BYTES: Final = 32 * 1024 * 1024
+"""Half a million rows of Clarity, nearly five years of a reading every five minutes."""
+_PIECE: Final = 1 << 20
+_ANY: Final = 1 << 62
+
+
+def check_held(part: Part) -> None:
+    """Raises BadInput, reason "too_large", where the reader would hold more than MOST_HELD_BYTES. XML is read as it goes,
+    and may be as long as it likes; what a workbook unpacks to is counted, not believed."""
+    part.stream.seek(0)
+    head = part.stream.read(16)
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+        return
+    held = min(part.bytes, MOST_HELD_BYTES + 1)
+    if is_workbook(head) and part.bytes <= MOST_HELD_BYTES:
+        held = max(held, _unpacked(part.stream))
+    if held > MOST_HELD_BYTES:
+        raise BadInput(
+            f"expected a table, a workbook or JSON of at most {MOST_HELD_BYTES >> 20} MB, unpacked; export fewer months "
+            "at a time",
+            reason="too_large",
+        )
+
+
+def _unpacked(stream: BinaryIO) -> int:
+    """The bytes in an archive, counted as far as they are too many; 0 for another file."""
+    stream.seek(0)
+    count = 0
+    try:
+        with zipfile.ZipFile(io.BytesIO(stream.read())) as archive:
+            for member in archive.infolist():
+                member.file_size = _ANY  # what it says of itself could be a lie
+                with archive.open(member) as opened:
+                    while (piece := opened.read(_PIECE)) and count <= MOST_HELD_BYTES:
+                        count += len(piece)
+                if count > MOST_HELD_BYTES:
+                    break
+    except DAMAGED:
+        return count
+    return count
