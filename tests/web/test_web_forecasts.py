@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from islet.engine.lookback import past
 from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.retrospect import episodes
 from islet.engine.rulebook import forecast_by
 from islet.engine.rules import load_rules, plan
 from islet.engine.shard import Shard
@@ -88,6 +90,27 @@ async def test_page_and_engine_foretell_the_same_of_the_same_readings(site: Site
         for (side, line, within), permille in risks.items():
             assert newest[f"risk_{side}_{line}_in_{within}_min_percent"] == pytest.approx(permille, abs=1)
     assert reasons == {"", "out_of_range"}
+
+
+def test_in_the_past_nothing_is_foretold_from_low_either(site: Site) -> None:
+    levels = [110.0] * 20 + [110 - 6 * k for k in range(1, 12)] + [40.0] * 6 + [50.0 + 4 * k for k in range(10)]
+    begin_us = site.now_us - 5 * len(levels) * MINUTE_US
+    rows = readings_batch(
+        [
+            ReadingRow("p-1", "cgm", begin_us + 5 * k * MINUTE_US, round(10 * mg_dl), mg_dl, 0, -int(mg_dl == 40), 0)
+            for k, mg_dl in enumerate(levels)
+        ]
+    )
+    site.append(Topic.GLUCOSE_READINGS, rows)
+    planned = plan([one for one in load_rules() if one.name in ("low", "urgent_low_soon")], foreteller=shipped())
+    everybody = references(planned, NO_LAYERS, [])
+    engine = Shard(planned, everybody, lateness_us=2 * HOUR_US)
+    taken = engine.take_in({Topic.GLUCOSE_READINGS: rows.append_column("received_at_us", rows.column("time_us"))})
+    live = {(c.rule, c.onset_us, c.at_us) for out in taken.outputs for c in out.changes if c.change == "cleared"}
+    seen = past(site.store, "p-1", begin_us, site.now_us)
+    looked_at = {(one.rule, one.onset_us, one.end_us) for one in episodes(planned, everybody, seen.values)}
+    assert looked_at == live
+    assert ("urgent_low_soon", begin_us + 5 * 31 * MINUTE_US) in {(rule, end_us) for rule, _, end_us in live}
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ def past(store: Store, patient: str, from_us: int, to_us: int) -> Past:
             "device": nobody,
             "time_us": series.time_us,
             "glucose_tenths": series.glucose_tenths,
+            "range": series.range,
         }
     )
     found = {GLUCOSE: glucose}
