@@ -7,13 +7,12 @@ hold, and fade. Premixed insulin is the sum of its parts.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
+from islet.model.insulins import InsulinClass
 from islet.patterns.course import Floats
-
-InsulinClass = Literal["ultra_rapid", "rapid", "regular", "nph", "detemir", "glargine", "degludec"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
