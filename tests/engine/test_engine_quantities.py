@@ -1,7 +1,10 @@
 """Documents become the engine's columns."""
 
+from typing import Any
+
 import numpy as np
 import pyarrow as pa
+import pytest
 
 from islet.engine.quantities import context, values
 from islet.log.partitioning import with_received
@@ -64,6 +67,29 @@ def test_care_events_become_amounts_in_their_columns() -> None:
     )
     amounts = list(zip(rows.column("column").to_pylist(), rows.column("amount").to_pylist(), strict=True))
     assert amounts == [(0, 455), (1, 5), (2, 1200), (1, 300), (3, 300)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "amounts"),
+    [
+        ("Novolin 30R", "premix", [(1, 300), (2, 700)]),
+        ("NovoMix 30", "unknown", [(1, 300), (2, 700)]),
+        ("Novolin R", "unknown", [(1, 1000)]),
+        ("Lantus", "unknown", [(2, 1000)]),
+        ("Humulin N", "bolus", [(2, 1000)]),
+        ("insulin aspart", "basal", [(2, 1000)]),
+        ("", "premix", [(1, 1000)]),
+    ],
+)
+def test_insulin_is_a_bolus_as_far_as_it_acts_within_hours(
+    name: str, kind: Any, amounts: list[tuple[int, int]]
+) -> None:
+    rows = context(documents(Insulin(time=AT, dose_u=10, name=name, kind=kind)))
+    assert list(zip(rows.column("column").to_pylist(), rows.column("amount").to_pylist(), strict=True)) == amounts
+
+
+def test_nothing_of_insulin_is_nothing() -> None:
+    assert context(documents(Insulin(time=AT, dose_u=0, kind="bolus"))).num_rows == 0
 
 
 def test_a_document_that_does_not_decode_holds_nothing_and_stops_nothing() -> None:

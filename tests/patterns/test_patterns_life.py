@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from islet.model.events import AnyEvent, Exercise, Insulin, Meal, Medication
+from islet.model.insulins import InsulinClass, insulin_parts
 from islet.model.time import DAY_US
 from islet.patterns import advice_texts, pattern_texts
 from islet.patterns.diet.carbs_on_board import carbs_left_share
@@ -11,8 +12,8 @@ from islet.patterns.diet.foods import foods_in
 from islet.patterns.diet.responses import meal_responses
 from islet.patterns.findings import Advised
 from islet.patterns.insulin.action import on_board_u
-from islet.patterns.insulin.curves import CURVES, Curve, InsulinClass, activity_per_min, left_share
-from islet.patterns.insulin.names import drug_class, insulin_parts
+from islet.patterns.insulin.curves import CURVES, Curve, activity_per_min, left_share
+from islet.patterns.insulin.names import drug_class
 from tests.patterns.person_days import START_US, at, bump, course, flat, found, hill, person
 
 

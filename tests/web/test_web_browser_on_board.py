@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from islet.model.codec import encode_event
 from islet.model.events import Hba1c, Insulin, Meal
 from islet.model.people import Role
+from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
 from tests.web.portal import Site
 from tests.web.test_web_browser import Open, browser, live, open_page, started, ward
@@ -34,6 +35,17 @@ def test_what_is_on_board_is_said_in_words_as_an_estimate_and_drawn_and_follows_
     did(ward, Meal(time=ago(30), carbs_g=60))
     expect(box).to_contain_text(re.compile(r"Carbs on board now \(COB\): 5\d g \(model estimate"))
     assert plain < one < page.evaluate(INSULIN_ROW)
+
+
+def test_what_was_worked_out_long_ago_is_not_shown_as_the_present(ward: Site, open_page: Open) -> None:
+    did(ward, Insulin(time=ago(60), dose_u=4, kind="bolus"))
+    page = open_page("/patients/p-1", "nurse")
+    live(page)
+    expect(page.locator("#on-board")).to_contain_text("3.1 U")
+    page.route("**/on-board", lambda route: route.fulfill(status=400, body="{}"))
+    ward.now_us += 11 * MINUTE_US
+    ward.add_readings("p-1", [120])
+    expect(page.locator("#on-board")).to_be_hidden(timeout=10_000)
 
 
 @pytest.mark.parametrize("width", [375, 1280])

@@ -16,6 +16,7 @@ from islet.engine.tables import STREAMS
 from islet.errors import BadInput
 from islet.model.codec import decode_event
 from islet.model.events import AnyEvent, DeviceStatus, Exercise, Insulin, Meal, Prompt, Vital
+from islet.model.insulins import mealtime_u
 from islet.model.topics import Topic
 
 GLUCOSE: Final = "glucose_mg_dl"
@@ -91,23 +92,21 @@ def context(documents: pa.RecordBatch) -> pa.RecordBatch:
     """The care events (n rows of DOCUMENTS_SCHEMA and received_at_us) that rules may look at: CONTEXT_SCHEMA."""
     rows = []
     for patient, device, time_us, _, event in _events(documents):
-        column, amount = _amount(event)
-        if amount is not None:
+        for column, amount in _amounts(event):
             rows.append(_ContextRow(patient, device, time_us, column, round(amount * CONTEXT_SCALE[column])))
     return _batch(rows, CONTEXT_SCHEMA)
 
 
-def _amount(event: AnyEvent) -> tuple[int, float | None]:
+def _amounts(event: AnyEvent) -> Iterator[tuple[int, float]]:
+    """Column and amount; premixed insulin is some of both columns, and a dose of nothing is in neither."""
     match event:
-        case Meal(carbs_g=carbs_g):
-            return _CARBS, carbs_g
-        case Insulin(kind="basal", dose_u=dose_u):
-            return _BASAL, dose_u
+        case Meal(carbs_g=carbs_g) if carbs_g is not None:
+            yield _CARBS, carbs_g
         case Insulin(dose_u=dose_u):
-            return _BOLUS, dose_u
+            bolus_u = mealtime_u(event)
+            yield from (one for one in ((_BOLUS, bolus_u), (_BASAL, dose_u - bolus_u)) if one[1] > 0.0)
         case Exercise(duration_min=duration_min):
-            return _EXERCISE, duration_min
-    return 0, None
+            yield _EXERCISE, duration_min
 
 
 def _events(documents: pa.RecordBatch) -> Iterator[tuple[str, str, int, int, AnyEvent]]:

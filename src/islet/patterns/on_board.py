@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.model.events import AnyEvent, Insulin, Meal
+from islet.model.insulins import insulin_parts
 from islet.model.time import to_us
 from islet.patterns.course import Floats
 from islet.patterns.diet.carbs_on_board import carbs_on_board_g
 from islet.patterns.insulin.action import LONGER, LONGEST_US, activity_u_per_h, on_board_u
-from islet.patterns.insulin.names import insulin_parts
 
 LOOKS_BACK_US: Final = LONGEST_US
 """How long before an instant an event can still count at it."""

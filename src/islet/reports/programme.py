@@ -13,11 +13,7 @@ from islet.metrics.sufficiency import ENOUGH_ACTIVE_PERCENT, WINDOW_DAYS
 from islet.metrics.summary import cv_percent, mean_mg_dl
 from islet.reports.document import Found, Programme, Window
 from islet.reports.labs import lab_gaps
-from islet.reports.measures import (
-    report_of,
-    told,
-    whole_days,
-)
+from islet.reports.measures import report_of, told, whole_days
 from islet.reports.recorded import Recorded
 
 DAYS: Final = 90

@@ -12,12 +12,7 @@ from islet.reports.days import days_of
 from islet.reports.document import Found, SevenDay
 from islet.reports.episodes import episodes_of
 from islet.reports.labs import labs_of
-from islet.reports.measures import (
-    before_of,
-    parts_of,
-    profile_of,
-    report_of,
-)
+from islet.reports.measures import before_of, parts_of, profile_of, report_of
 from islet.reports.recorded import Recorded
 
 TARGETS: Final = {goals.name: goals for goals in (STANDARD, PREGNANCY, OLDER)}

@@ -11,7 +11,7 @@ worsens = "low"
 sources = [
   "Our choice throughout: 1 mg/dL a minute from 120 mg/dL is low in 50 minutes.",
   "Insulin on board: each bolus by the curve of a rapid analogue that the portal has (exponential, 6 hours, peak at 75 minutes), its share that is left to the nearest sixth: the six windows end where it passes 11/12, 9/12, 7/12, 5/12, 3/12 and 1/12.",
-  "Everything that is not basal insulin counts as such a bolus; the portal takes regular and premixed insulin by their own curves.",
+  "Of premixed insulin the part that acts within hours is a bolus, and insulin without a known name that is not said to be basal; regular insulin acts for longer than this curve says.",
 ]
 
 [parameters.on_board_u]

@@ -8,9 +8,10 @@ from typing import Final, Literal
 import numpy as np
 from msgspec import Struct
 
+from islet.model.insulins import is_mealtime
 from islet.patterns.course import E_, Course, Noted, noted_evidence
 from islet.patterns.findings import Evidence, Kind
-from islet.patterns.insulin.names import drug_class, is_mealtime
+from islet.patterns.insulin.names import drug_class
 
 FactorKind = Literal["carbs", "meal", "rescue", "insulin", "exercise", "medication", "note"]
 _CARBS_PER: Final = 10.0

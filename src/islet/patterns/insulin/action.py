@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.model.events import Insulin
+from islet.model.insulins import MEALTIME, InsulinClass, insulin_parts
 from islet.model.time import HOUR_US, MINUTE_US, to_us
 from islet.patterns.course import Floats
-from islet.patterns.insulin.curves import CURVES, InsulinClass, activity_per_min, left_share
-from islet.patterns.insulin.names import MEALTIME, insulin_parts
+from islet.patterns.insulin.curves import CURVES, activity_per_min, left_share
 
 LONGER: Final = frozenset(CURVES) - MEALTIME
 """What acts for most of a day or longer."""

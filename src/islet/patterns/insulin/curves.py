@@ -7,13 +7,12 @@ hold, and fade. Premixed insulin is the sum of its parts.
 """
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
+from islet.model.insulins import InsulinClass
 from islet.patterns.course import Floats
-
-InsulinClass = Literal["ultra_rapid", "rapid", "regular", "nph", "detemir", "glargine", "degludec"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +41,7 @@ def left_share(minutes: Floats, curve: Curve) -> Floats:
     """The share of a dose (n,) that is still to act, so many minutes (n,) after it; 1 before it, 0 after its duration.
 
     >>> left_share(np.array([0.0, 75.0, 360.0]), CURVES["rapid"]).round(3).tolist()
-    [1.0, 0.736, 0.0]
+    [1.0, 0.694, 0.0]
     """
     t = np.clip(minutes, 0.0, curve.duration_min)
     if curve.peak_min is None:

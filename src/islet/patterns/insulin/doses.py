@@ -6,12 +6,12 @@ from typing import Final
 import numpy as np
 
 from islet.model.events import Insulin
+from islet.model.insulins import is_mealtime
 from islet.model.time import HOUR_US, MINUTE_US
 from islet.patterns.course import Course, Floats, Noted, noted_evidence
 from islet.patterns.diet.responses import MealResponse, meal_responses
 from islet.patterns.findings import Finding, Priority, Wheel
 from islet.patterns.insulin.action import on_board_u
-from islet.patterns.insulin.names import is_mealtime
 from islet.patterns.intervals import LEAST, confidence, median_figure, share_figure
 from islet.patterns.sources import BOLUS_TIME, CLASSES, INSULIN, OUR_LIMIT, OURS, both
 

@@ -14,7 +14,7 @@ export class OnBoard extends Asked {
 
   /** Ask again where the present has moved on. */
   keepFresh() {
-    if (this.found === null || now() - this.found.now_us >= FRESH) this.ask();
+    if (now() - this.askedAt >= FRESH) this.ask();
   }
 
   /** Ask again for what care events among these change. */

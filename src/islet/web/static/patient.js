@@ -27,10 +27,7 @@ const forecast = new Forecast(patient.id, () => {
   renderForecast();
   renderChart();
 });
-const onBoard = new OnBoard(patient.id, () => {
-  say("on-board", onBoard.words());
-  renderChart();
-});
+const onBoard = new OnBoard(patient.id, () => renderChart());
 const labs = new Labs(patient.id, () => {
   const items = labs.items();
   document.getElementById("labs").replaceChildren(...items);
@@ -65,6 +62,7 @@ function renderChart() {
   chart?.update();
   const words = [summary(points, hours, patient, timeZone), ...forecast.words(), ...onBoard.words()].join(" ");
   document.getElementById("chart").setAttribute("aria-label", words);
+  say("on-board", onBoard.words());
   document.getElementById("chart-summary").textContent = summary(points, hours, patient, timeZone);
   if (document.getElementById("values").open) renderTable();
 }
