@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+import islet.decode
 from islet.decode.imports.choices import choices_of
 from islet.decode.imports.parts import Part
 from islet.errors import NotFound
@@ -19,6 +21,7 @@ from islet.model.people import Role
 from islet.model.topics import Topic
 from islet.web.sealed_file import SealedFile
 from islet.web.upload_body import Sent
+from islet.web.upload_texts import LEFT_OUT
 from islet.web.uploads import State, Upload, Uploads
 from tests.web.portal import NOW_US, Site
 
@@ -320,10 +323,11 @@ def test_an_upload_that_nobody_confirms_is_let_go_after_its_time(site: Site, tmp
     desk = Uploads(site.log, site.commit.commit, site.now, folder=tmp_path / "u", most_bytes=1_000_000, lifetime_s=0.05)
     content = SealedFile(tmp_path / "u")
     content.append(GOOD.encode())
-    upload = desk.add("nurse", "p-1", [Sent("a.csv", content)], choices_of(zone="UTC"), None)
-    timer = desk._timers[upload.id]
-    timer.join(20)
+    upload = desk.add("nurse", "p-1", [Sent("a.csv", content.sealed())], choices_of(zone="UTC"), None)
     upload.work.result(20)
+    last = desk._timers.get(upload.id)
+    if last is not None:
+        last.join(20)
     assert content.closed
     with pytest.raises(NotFound):
         desk.get(upload.id, "nurse", "p-1")
@@ -376,3 +380,16 @@ async def test_the_samples_of_the_platforms_give_the_same_over_http_as_their_rea
     assert (export["format"], export["error"]) == ("tidepool", None)
     done = await site.client("nurse").post(f"{API}/{told['id']}/confirm", headers=HERE)
     assert done.json()["imported"]["new"] == sum(export["events"].values())
+
+
+def test_every_reason_for_leaving_lines_out_has_its_words() -> None:
+    decode = Path(islet.decode.__file__).parent
+    readers = [decode / "shanghai.py", *(decode / "imports").glob("*.py")]
+    source = "\n".join(reader.read_text(encoding="utf-8") for reader in readers)
+    given = re.findall(r'Skipped\([^()]*?f?"([^"]+)"|(?:return|_IMPOSSIBLE.*? =) "([a-z][^"]+ [^"]+)"', source)
+    given += [
+        ("", one) for one in ("before 1990", "in the future", "the same device and instant as an earlier reading")
+    ]
+    told = {"".join(reason).rpartition(": ")[2] for reason in given}
+    assert len(told) > 10
+    assert told - set(LEFT_OUT) == set()

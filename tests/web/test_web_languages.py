@@ -110,6 +110,7 @@ class _Shown(HTMLParser):
         "/patients/p-1/reports?said=kept",
         "/patients/p-1/reports/seven-day.html",
         "/patients/p-1/reports/programme.html",
+        "/patients/p-1/import",
     ],
 )
 async def test_a_chinese_page_shows_no_english(site: Site, path: str) -> None:

@@ -73,17 +73,8 @@ def routes(context: WebContext) -> list[BaseRoute]:
     ]
 
 
-def begin(context: WebContext, request: Request, viewer: Viewer) -> Response:
-    """Where files are chosen or dropped."""
-    return _begin(context, request, viewer)
-
-
-def review(context: WebContext, request: Request, viewer: Viewer) -> Response:
-    """What is in the files, how they are read, and what came of the import."""
-    return _review(context, request, viewer)
-
-
-def _begin(context: WebContext, request: Request, viewer: Viewer, refused: str = "", *, status: int = 200) -> Response:
+def begin(context: WebContext, request: Request, viewer: Viewer, refused: str = "", *, status: int = 200) -> Response:
+    """Where files are chosen or dropped; `refused`: why some were not taken."""
     patient = importable(context, request, viewer)
     values = {
         "patient": patient,
@@ -95,7 +86,8 @@ def _begin(context: WebContext, request: Request, viewer: Viewer, refused: str =
     return render(context, request, viewer, "import.html", values, data={}, status=status)
 
 
-def _review(context: WebContext, request: Request, viewer: Viewer, refused: str = "", *, status: int = 200) -> Response:
+def review(context: WebContext, request: Request, viewer: Viewer, refused: str = "", *, status: int = 200) -> Response:
+    """What is in the files, how they are read, and what came of the import."""
     patient = importable(context, request, viewer)
     upload = told(upload_of(context, request, viewer))
     spoken = words(language_of(request, viewer.user))
@@ -172,7 +164,7 @@ async def _send(context: WebContext, request: Request, viewer: Viewer) -> Respon
         upload = await received(context, request, viewer, Said())
     except (TooLarge, Full, BadInput) as error:
         said, status = _refused(request, viewer, error)
-        return await run_in_threadpool(lambda: _begin(context, request, viewer, said, status=status))
+        return await run_in_threadpool(lambda: begin(context, request, viewer, said, status=status))
     await run_in_threadpool(_settle, upload)
     return RedirectResponse(f"/patients/{quote(upload.patient)}/import/{upload.id}", 303)
 
@@ -198,7 +190,7 @@ def _decided(context: WebContext, request: Request, viewer: Viewer, fields: Mapp
             raise BadInput("expected look, import or cancel", reason="form")
     except BadInput as error:
         said, status = _refused(request, viewer, error)
-        return _review(context, request, viewer, said, status=status)
+        return review(context, request, viewer, said, status=status)
     _settle(upload)
     return RedirectResponse(f"/patients/{quote(upload.patient)}/import/{upload.id}", 303)
 

@@ -1,5 +1,6 @@
 """The files that a request brings, straight into sealed files: nothing of them is ever on a disk as it was sent."""
 
+from io import BufferedReader
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,10 +28,10 @@ class TooLarge(IsletError):
 
 
 class Sent(NamedTuple):
-    """A file as it was sent: its name, as far as it has one, and its content."""
+    """A file as it was sent: its name, as far as it has one, and its content, to be closed by who takes it."""
 
     name: str
-    content: SealedFile
+    content: BufferedReader
 
 
 def megabytes(most_bytes: int) -> str:
@@ -57,13 +58,13 @@ async def files_of(request: Request, folder: Path, most_bytes: int) -> list[Sent
         taking = _Whole(folder, request.query_params.get("name", _UNNAMED))
     try:
         await _take(request, taking, most_bytes)
+        return [Sent(name, await run_in_threadpool(content.sealed)) for name, content in taking.files]
     except BaseException as error:
-        for sent in taking.files:
-            sent.content.close()
+        for _, content in taking.files:
+            content.close()
         if isinstance(error, OSError):
             raise IsletError(f"uploads: the files could not be kept ({error.strerror}); is the disk full?") from None
         raise
-    return taking.files
 
 
 async def _take(request: Request, taking: "_Whole | _Form", most_bytes: int) -> None:
@@ -80,13 +81,13 @@ class _Whole:
     """A body that is a file."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.files = [Sent(name[-_LONGEST_NAME:], SealedFile(folder))]
+        self.files = [(name[-_LONGEST_NAME:], SealedFile(folder))]
 
     def take(self, piece: bytes) -> None:
-        self.files[0].content.append(piece)
+        self.files[0][1].append(piece)
 
     def end(self) -> None:
-        if not self.files[0].content.size:
+        if not self.files[0][1].size:
             raise BadInput("expected a file in the body; it is empty", reason="empty")
 
 
@@ -94,7 +95,7 @@ class _Form:
     """A body with parts; those with a file name are files, others are passed over."""
 
     def __init__(self, folder: Path, boundary: bytes) -> None:
-        self.files: list[Sent] = []
+        self.files: list[tuple[str, SealedFile]] = []
         self._folder = folder
         self._header = self._value = b""
         self._disposition = b""
@@ -149,7 +150,7 @@ class _Form:
         if len(self.files) == MOST_FILES:
             raise BadInput(f"expected at most {MOST_FILES} files at a time", reason="many")
         self._current = SealedFile(self._folder)
-        self.files.append(Sent(name[-_LONGEST_NAME:], self._current))
+        self.files.append((name[-_LONGEST_NAME:], self._current))
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         if self._current is not None:

@@ -121,9 +121,7 @@ class Uploads:
 
     def add(self, owner: str, patient: str, sent: Sequence[Sent], choices: Choices, format: Format | None) -> Upload:
         """Take files in, and begin to look at them. Raises Full; then they are closed."""
-        files = [
-            UploadedFile(name=one.name, content=one.content.sealed(), choices=choices, format=format) for one in sent
-        ]
+        files = [UploadedFile(name=one.name, content=one.content, choices=choices, format=format) for one in sent]
         upload = Upload(id=secrets.token_urlsafe(16), owner=owner, patient=patient, files=files)
         with self._lock:
             theirs = [one for one in self._uploads.values() if one.owner == owner and not one.busy]
@@ -133,10 +131,7 @@ class Uploads:
                 upload.close()
                 raise Full
             self._uploads[upload.id] = upload
-            timer = threading.Timer(self._lifetime_s, self.drop, (upload,))
-            timer.daemon = True
-            self._timers[upload.id] = timer
-        timer.start()
+            self._keep(upload)
         self._begin(upload, State.CHECKING, lambda: self._check(upload))
         return upload
 
@@ -177,6 +172,21 @@ class Uploads:
             for upload in list(self._uploads.values()):
                 self._forget(upload)
         self._worker.shutdown(cancel_futures=True)
+
+    def _keep(self, upload: Upload) -> None:
+        """For its time, while the lock is held."""
+        timer = threading.Timer(self._lifetime_s, self._expire, (upload,))
+        timer.daemon = True
+        self._timers[upload.id] = timer
+        timer.start()
+
+    def _expire(self, upload: Upload) -> None:
+        """Its time is over; what is being read or imported meanwhile is kept once more."""
+        with self._lock:
+            if upload.busy and not upload.dropped:
+                self._keep(upload)
+            else:
+                self._forget(upload)
 
     def _forget(self, upload: Upload) -> None:
         """While the lock is held."""
