@@ -28,6 +28,9 @@ LEAST: Final = 200.0
 _HALF_LIFE_US: Final = 12 * HOUR_US
 MOST_TYPES: Final = 20
 """Of sensors that are told apart by type; those of another are told apart by how often they read."""
+_CHANCE: Final = 2.0
+"""Over the root of how many forecasts came due: by this share a model must do worse than no change. Two standard errors,
+as one forecast's errors differ about as much as they are large."""
 _BETTER: Final = 0.97  # of the other's error, before another model serves again: else they would come and go
 _LEAST_WEIGHT: Final = 0.01
 _STEP: Final = AHEAD_MIN // STEP_MIN - 1
@@ -112,7 +115,7 @@ def rolled(before: Errors, found: dict[str, Array], sensors: Sequence[Sensor], a
 def verdict(now: Choice, errors: Errors) -> Choice | None:
     """Who should serve instead of who does now; None: it may stay. What an administrator chose stays.
 
-    The best of the SHADOWS serves instead of a network that does worse than no change, until the network does clearly
+    The best of the SHADOWS serves instead of a network that does worse than no change by more than chance, until the network does clearly
     better than that, or another of them than the one that serves.
     """
     found = {name: errors.of(name) for name in (SHIPPED, *SHADOWS)}
@@ -121,7 +124,8 @@ def verdict(now: Choice, errors: Errors) -> Choice | None:
     means = {name: mean for name, (mean, _) in found.items()}
     best = min(SHADOWS, key=lambda name: means[name])
     instead = now.model
-    if now.model == SHIPPED and means[SHIPPED] > means[PERSISTENCE]:
+    least = min(weight for _, weight in found.values())
+    if now.model == SHIPPED and means[SHIPPED] > means[PERSISTENCE] * (1 + _CHANCE / least**0.5):
         instead = best
     elif now.model != SHIPPED and means[SHIPPED] < _BETTER * means[PERSISTENCE]:
         instead = SHIPPED
