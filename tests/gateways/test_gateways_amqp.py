@@ -215,6 +215,17 @@ async def test_without_a_good_token_no_link_is_attached(door: Door, amqp: int) -
         assert await peer.send("/devices/cgm-2/messages/events", reading()) == ACCEPTED
 
 
+async def test_who_is_refused_is_told_with_the_device_that_they_name_and_their_address(door: Door, amqp: int) -> None:
+    told: list[tuple[str, str, str]] = []
+    door.authenticator.turned_away = lambda *attempt: told.append(attempt)
+    device = door.add_device()
+    async with admitted(door, amqp) as peer:
+        assert await peer.put_token(token(device, key=new_key())) == 401
+        with pytest.raises(LinkDetached):
+            await peer.sender(EVENTS)
+    assert told == [("connection", "", "127.0.0.1"), ("connection", "cgm-1", "127.0.0.1")]
+
+
 @pytest.mark.parametrize("policy", ["service", "registryRead", "device"])
 async def test_only_who_may_send_commands_does(door: Door, amqp: int, policy: str) -> None:
     device = door.add_device()
