@@ -202,11 +202,14 @@ async def test_a_message_in_two_data_sections_is_one(door: Door, amqp: int) -> N
 
 async def test_without_a_good_token_no_link_is_attached(door: Door, amqp: int) -> None:
     device, other = door.add_device(), door.add_device("cgm-2")
+    told: list[tuple[str, str, str]] = []
+    door.authenticator.turned_away = lambda *attempt: told.append(attempt)
     async with admitted(door, amqp) as peer:
         with pytest.raises(LinkDetached, match="unauthorized"):
             await peer.sender(EVENTS)
         for bad in (token(device, key=new_key()), token(device, expires_s=NOW_S - 1), "no token"):
             assert await peer.put_token(bad) == 401
+        assert told == [("connection", name, "127.0.0.1") for name in ("cgm-1", "", "", "")]
         assert await peer.put_token(token(other)) == 200
         for address in (EVENTS, COMMANDS, TWIN, "/devices/cgm-1/methods/devicebound", SEND):
             with pytest.raises(LinkDetached, match="unauthorized"):

@@ -20,9 +20,10 @@ from islet.access.sas import ConnectionString
 from islet.agent.mqtt_client import Address, FaithfulClient
 from islet.clock import wall_us
 from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.rulebook import RuleBook, forecasting
 from islet.engine.rules import load_rules, plan
 from islet.engine.shard import Shard
-from islet.forecast.serving import shipped
+from islet.forecast.serving import SHIPPED, shipped
 from islet.model.alerts import Alert, fold
 from islet.model.batch import RECEIVED, ReadingRow, readings_batch
 from islet.model.codec import encode_event
@@ -33,6 +34,7 @@ from islet.model.topics import Topic
 from islet.opened import opened_registry, opened_store
 from islet.provision import ensure_worn
 from islet.settings import Settings, load
+from islet.store.base import Registry
 from tests.platform.process import PlatformProcess
 
 PATIENTS = int(os.environ.get("ISLET_CRASH_PATIENTS", "12"))
@@ -171,10 +173,25 @@ def check_store(settings: Settings, days: Sent) -> None:
                 readings
             )
         assert store.conflicts() == 0
-        expected = undisturbed(days, settings, registry.patients(), wall_us())
+        others = decided_elsewhere(registry)
+        expected = {
+            one for one in undisturbed(days, settings, registry.patients(), wall_us()) if rule_of(one) not in others
+        }
         # silence behind the last reading is a matter of the clock, which the undisturbed engine does not have
         silences = ("no_data", "no_data_followers")
         alerts = [alert for alert in store.alerts(limit=100_000) if not (alert.rule in silences and alert.active)]
-        found = {essence(alert) for alert in alerts}
+        found = {essence(alert) for alert in alerts if alert.rule not in others and not alert.retrospective}
     assert len(expected) > 50, "the load raises too few alarms to prove anything"
     assert found == expected
+
+
+def decided_elsewhere(registry: Registry) -> set[str]:
+    """Rules that nightly jobs ask; and those over forecasts, where another model than the shipped one forecasts by now
+    (days of chance are not what it was made for)."""
+    rules = RuleBook(registry).current()
+    others = {rule.name for rule in rules.plan.history}
+    return others if forecasting(registry).model == SHIPPED else others | rules.foretelling
+
+
+def rule_of(found: tuple[object, ...]) -> str:
+    return str(found[0]).partition("~")[0]
