@@ -1,6 +1,7 @@
 """The MQTT front door over real sockets: who is let in, what is acknowledged when, what closes a connection."""
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -221,6 +222,36 @@ async def test_a_twin_request_behind_telemetry_is_acknowledged_in_turn(door: Doo
     assert await peer.receive() == Pingresp()
     door.log.gate.set()
     assert [await peer.receive(), await peer.receive()] == [Puback(1), Puback(2)]
+
+
+async def test_acknowledgements_keep_their_order_however_the_messages_are_received(door: Door) -> None:
+    """Requests between readings while nothing is committed yet; then some that come alone, each like the one before."""
+    device = door.add_device()
+    peer = await door.connected(device)
+    twin = partial(Publish, "$iothub/twin/GET/?$rid=r", b"", 1)
+    door.log.gate.clear()
+    for packet in (telemetry(device, reading(101), 1), twin(2), telemetry(device, reading(102), 3), twin(4), twin(5)):
+        peer.send(packet, Pingreq())
+        assert await peer.receive() == Pingresp()
+    door.log.gate.set()
+    assert [await peer.receive() for _ in range(5)] == [Puback(number) for number in range(1, 6)]
+    alone = [telemetry(device, reading(100 + number), number) for number in range(6, 10)]
+    for packet in (*alone, *map(twin, range(10, 13))):
+        peer.send(packet)
+        assert await peer.receive() == Puback(packet.packet_id)
+    assert door.rows(Topic.DEAD_LETTERS) == []
+    values = [101, 102, *range(106, 110)]
+    assert [row["value"] for row in door.rows(Topic.GLUCOSE_READINGS)] == values
+
+
+async def test_what_came_before_a_violation_is_in_the_log_and_the_will_behind_it(door: Door) -> None:
+    device = door.add_device()
+    will = Will(topic="devices/cgm-1/messages/events/", payload=reading(113), qos=1)
+    peer = await door.connected(device, will=will)
+    peer.send(telemetry(device, reading(111), 1), telemetry(device, reading(112), 2), Publish("any/topic", b"", 1, 3))
+    assert await peer.receive() is None
+    await door.intake.settled()
+    assert [row["value"] for row in door.rows(Topic.GLUCOSE_READINGS)] == [111, 112, 113]
 
 
 async def test_the_will_of_a_device_that_vanishes_is_telemetry_that_of_one_that_says_goodbye_is_not(door: Door) -> None:

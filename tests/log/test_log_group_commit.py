@@ -93,8 +93,8 @@ def test_when_much_comes_what_comes_in_the_pause_is_one_group() -> None:
     assert told == [None] * 20
 
 
-@pytest.mark.parametrize(("rows", "waits"), [(31, False), (32, True)])
-def test_the_pause_after_a_group_of_few_rows_is_a_third_shorter(
+@pytest.mark.parametrize(("rows", "waits"), [(23, False), (24, True)])
+def test_the_pause_after_a_group_of_few_rows_is_half_as_long(
     monkeypatch: pytest.MonkeyPatch, rows: int, waits: bool
 ) -> None:
     now_s = 0.0
@@ -103,7 +103,7 @@ def test_the_pause_after_a_group_of_few_rows_is_a_third_shorter(
     for minute in range(2):
         writer.commit([append(reading("anna", minute))])
     writer.commit([append(*(reading("anna", minute) for minute in range(rows)))])
-    now_s = 2400.0
+    now_s = 1800.0
     writer.submit([append(reading("bert", 1))], done=told.append)
     writer.commit([append(reading("carl", 1))], urgent=True)
     assert told == ([] if waits else [None])

@@ -21,8 +21,8 @@ _AT_ONCE = 3
 """Groups that may follow each other without a pause after a quiet time: a reading, what the engine says of it, and an
 answer to that."""
 
-_FEW_ROWS = 32
-_AFTER_FEW = 2 / 3
+_FEW_ROWS = 24
+_AFTER_FEW = 1 / 2
 """Of the longest pause, after a group of fewer rows: some thousand readings a second cost little of a core, and a device
 that waits for its acknowledgement has it within 10 ms."""
 
@@ -35,7 +35,7 @@ class GroupCommit:
     """Collects what is pending everywhere and commits it as one transaction.
 
     After a quiet time an entry is committed at once. When much comes, the writer pauses for `wait_s` after each group
-    (a third less while groups are small) and takes together what came meanwhile: each group costs a sync, and wakes
+    (half of that while groups are small) and takes together what came meanwhile: each group costs a sync, and wakes
     everybody who follows the log. The pause ends when a source has plenty. What is urgent (the engine's alerts) does not
     wait for its end: it becomes a group without the rest.
 
