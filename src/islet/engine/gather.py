@@ -72,23 +72,26 @@ def _foretell(
     entries: Entries,
     end: Int,
     w: Int,
-    above: Int,
-    below: Int,
+    slopes: tuple[Int, Int],
     windows: Windows,
-    work: NDArray[np.int64],
+    room: Work,
     column: Int,
     evaluation: Int,
-) -> None:
-    """Write what a model foretells at the entry, or the damped slope (above / below)."""
-    value = entries.values[np.uint64(end - 1)]
-    window_us = windows.table[w, 1]
+) -> tuple[Int, Int]:
+    """Write what a model foretells, or else the damped slope; the slope, which is looked up once."""
+    into, first, last = np.uint64(column), np.uint64(windows.table[w, 2]), np.uint64(windows.table[w, 3])
+    if len(windows.ahead) > 0:
+        for f in range(first, last):
+            room.registers[windows.wanted[1, f], into] = windows.ahead[np.uint64(evaluation), windows.wanted[0, f]]
+        return slopes
+    if slopes[1] == 0:
+        slopes = slope(entries, end)
     ahead: Int = UNKNOWN
-    if window_us > 0 and len(windows.ahead) == 0:
-        ahead = foretold(value, above, below, window_us)
-    for f in range(np.uint64(windows.table[w, 2]), np.uint64(windows.table[w, 3])):
-        if len(windows.ahead) > 0:
-            ahead = np.int64(windows.ahead[np.uint64(evaluation), windows.wanted[0, f]])
-        work[windows.wanted[1, f], np.uint64(column)] = ahead
+    if windows.table[w, 1] > 0:
+        ahead = foretold(entries.values[np.uint64(end - 1)], slopes[0], slopes[1], windows.table[w, 1])
+    for f in range(first, last):
+        room.registers[windows.wanted[1, f], into] = ahead
+    return slopes
 
 
 @inlined
@@ -143,9 +146,8 @@ def gather(
     total: Int = 0
     low: Int = 1 << 40
     high: Int = 0
-    above: Int = 0
-    below: Int = 0
-    found = room.found
+    slopes: tuple[Int, Int] = (np.int64(0), np.int64(0))
+    found, work = room.found, room.registers
     if windows.weighed:
         for k in range(SQUARES, SPAN):
             found[k] = 0
@@ -153,21 +155,20 @@ def gather(
         if not enabled & windows.asking[w]:
             continue
         source, from_us = windows.table[w, 0], t_us - windows.table[w, 1]
+        first, last = windows.table[w, 2], windows.table[w, 3]
         if source == FORECAST:
-            if below == 0 and len(windows.ahead) == 0:
-                above, below = slope(entries, end)
-            _foretell(entries, end, w, above, below, windows, room.registers, column, evaluation)
+            slopes = _foretell(entries, end, w, slopes, windows, room, column, evaluation)
             continue
         if source >= CONTEXT:
             gather_context(one, pool, source - CONTEXT, from_us, t_us, found)
-        elif program.features[windows.table[w, 2], 1] >= PREVIOUS:
+        elif program.features[first, 1] >= PREVIOUS:
             _previous(one, pool, entries, place, found)
         else:
             begin, total, low, high = _walk_back(
                 entries, begin, end, from_us, t_us, windows.weighed, total, low, high, found
             )
-        for f in range(np.uint64(windows.table[w, 2]), np.uint64(windows.table[w, 3])):
-            room.registers[windows.wanted[1, f], np.uint64(column)] = found[windows.wanted[0, f]]
+        for f in range(np.uint64(first), np.uint64(last)):
+            work[windows.wanted[1, f], np.uint64(column)] = found[windows.wanted[0, f]]
     return begin
 
 
