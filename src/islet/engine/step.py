@@ -172,12 +172,12 @@ def _column(column: NDArray[Any]) -> NDArray[Any]:
 
 def warm_up(plan: Ruled) -> None:
     """Have the kernels compiled (or read from their cache) before the first reading needs them: a made-up patient's
-    three readings, one of them late, and a look at the time."""
+    three readings, one of them late, a look at the time, and what is to be said of it."""
     state = EngineState(lateness_us=HOUR_US)
     everything = Reference(otherwise=PatientReference(mask=(1 << MOST_RULES) - 1, parameters=(0,) * 64))
     for time_us in (0, 2 * HOUR_US, HOUR_US + 1):
         step(state, _made_up(time_us), everything, plan)
-    tick(state, DAY_US, everything, plan)
+    tick(state, DAY_US, everything, plan).said.documents()
     if plan.foreteller is not None:
         plan.foreteller(np.full((1, POINTS), 100, np.float32), np.zeros(1, np.float32))
     state.tidy()
