@@ -43,15 +43,18 @@ _LOOKED_UP = plan(_RULES).streams["glucose_mg_dl"]
 with patch("islet.engine.ladders._FEWEST", 1_000):
     _PLAN = plan(_RULES)
 _MADE = _PLAN.streams["glucose_mg_dl"]
-_NEAR = st.sampled_from([69.9, 70, 70.1, 71, 99, 100, 100.4, 100.5, 100.6, 101, 101.1, 110, 120.1, 290.1, 300, 300.1])
-
-
-@settings(max_examples=50, deadline=None)
-@given(
-    st.lists(st.tuples(st.integers(0, 40), _NEAR | st.integers(0, 15_000).map(lambda tenths: tenths / 10)), min_size=1)
+_LIMITS_TENTHS = (400, 700, 710, 750, 990, 1000, 1005, 1010, 1100, 1201, 2900, 3000)
+_TENTHS = st.sampled_from(_LIMITS_TENTHS).flatmap(
+    lambda limit: st.lists(
+        st.tuples(st.integers(0, 20), st.integers(limit - 2, limit + 2) | st.integers(0, 15_000)), min_size=1
+    )
 )
-def test_comparisons_that_are_looked_up_say_what_they_say_when_made(given: list[tuple[int, float]]) -> None:
-    stream = Stream([Value(minute, value) for minute, value in dict(given).items()])
+
+
+@settings(max_examples=80, deadline=None)
+@given(_TENTHS)
+def test_comparisons_that_are_looked_up_say_what_they_say_when_made(given: list[tuple[int, int]]) -> None:
+    stream = Stream([Value(minute, tenths / 10) for minute, tenths in dict(given).items()])
     for found, expected in zip(flags(_PLAN, _LOOKED_UP, stream), flags(_PLAN, _MADE, stream), strict=True):
         assert found.tolist() == expected.tolist()
 
