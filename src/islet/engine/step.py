@@ -5,6 +5,7 @@ the lateness bound, no size of batches.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -144,7 +145,7 @@ def _rows(state: EngineState, readings: pa.RecordBatch | None) -> Rows:
     if "received_at_us" in readings.schema.names:
         received_us = _numbers(readings, "received_at_us", np.int64)
     else:  # not from a log: long ago
-        received_us = _column(np.full(readings.num_rows, NEVER, np.int64))
+        received_us = _never(readings.num_rows)
     times_us, values = _numbers(readings, "time_us", np.int64), _numbers(readings, "glucose_tenths", np.int32)
     return Rows(patients, devices, times_us, values, received_us)
 
@@ -156,6 +157,11 @@ def _context_rows(state: EngineState, context: pa.RecordBatch | None) -> Context
         ids.numbers(context.column(name)) for ids, name in ((state.patients, "patient"), (state.devices, "device"))
     )
     return ContextRows(patients, devices, *(_numbers(context, name, np.int64) for name in _CONTEXT))
+
+
+@lru_cache(maxsize=2)
+def _never(rows: int) -> NDArray[np.int64]:
+    return _column(np.full(rows, NEVER, np.int64))
 
 
 def _numbers(readings: pa.RecordBatch, name: str, kind: type[Any]) -> NDArray[Any]:
