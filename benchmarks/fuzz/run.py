@@ -22,9 +22,10 @@ class Fuzzed(NamedTuple):
 def fuzz(target: Target, seconds: float, seed: int, *, most_findings: int = 5) -> Fuzzed:
     """Try as many as fit into the time; findings of one kind and place count once. An input that takes more than a
     second is a finding too."""
-    rng, until, tried = Random(seed), time.monotonic() + seconds, 0
+    rng, tried = Random(seed), 0
     findings: dict[str, tuple[bytes, BaseException]] = {}
     with target.ready() as check:
+        until = time.monotonic() + seconds
         while time.monotonic() < until and len(findings) < most_findings:
             data = spoiled(target.seeds, target.tokens, rng)
             tried += 1

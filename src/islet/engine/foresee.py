@@ -14,28 +14,17 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.advance import FEWEST_CHANGES
 from islet.engine.context import gather_context, insert_context
-from islet.engine.episodes import fold
-from islet.engine.evaluate import Windows, evaluate, local_minute, new_work, waiting
+from islet.engine.evaluate import local_minute
 from islet.engine.insert import insert
+from islet.engine.judge import FEWEST_CHANGES, judge, new_workplace
 from islet.engine.kernel import Int, inlined, kernel, part
 from islet.engine.pool import grown, has_room
 from islet.engine.program import AGGREGATES, COUNT, MIN, Program
-from islet.engine.revise import MOST_WORKED_ON
 from islet.engine.runs import entry_us, unpack_since
-from islet.engine.said import CHANGE_WIDTH, more_room, new_desk
-from islet.engine.series import (
-    EVALUATIONS,
-    MOST_READINGS,
-    Bounds,
-    ContextRows,
-    Entries,
-    Profiles,
-    Rows,
-    Series,
-)
-from islet.engine.told import WIDTH as EPISODE_WIDTH
+from islet.engine.said import CHANGE_WIDTH
+from islet.engine.series import MOST_READINGS, Bounds, ContextRows, Entries, Profiles, Rows, Series
+from islet.engine.windows import Windows
 from islet.model.ahead import COLUMNS, LOOKS_BACK_US, POINTS, STEP_MIN, Foreteller
 from islet.model.time import HOUR_US, MINUTE_US
 
@@ -93,7 +82,7 @@ def foresee(
         mine = touched[:count]
         ahead = _foretold(series, pool, mine, profiles, entries, foreteller)
         pool, changes = _judge(
-            series, pool, heap, ranks, profiles, bounds, mine, program, windows._replace(ahead=ahead), entries, tally
+            series, pool, heap, ranks, profiles, bounds, mine, program, windows._replace(ahead=ahead), tally
         )
         found.append(changes)
     said = np.concatenate(found)
@@ -188,7 +177,6 @@ def _judge(
     touched: NDArray[np.int64],
     program: Program,
     windows: Windows,
-    entries: Entries,
     tally: NDArray[np.int64],
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """The pool, and the changes that follow from what was foretold at the entries to be evaluated."""
@@ -196,26 +184,11 @@ def _judge(
     for k in range(len(program.features)):
         if program.features[k, 0] == 0:
             longest_us = max(longest_us, program.features[k, 2])
-    work, desk = new_work(program), new_desk(MOST_READINGS + 1)
-    known = np.empty((MOST_WORKED_ON, EPISODE_WIDTH), np.int64)
     changes = np.empty((FEWEST_CHANGES, CHANGE_WIDTH), np.int64)
-    count = len(touched)
-    evaluations = waiting(series, touched, count)
-    tally[EVALUATIONS] += evaluations
-    breach, clear = np.empty(evaluations, np.int64), np.empty(evaluations, np.int64)
-    evaluate(series, pool, touched, count, program, windows, profiles, longest_us, work, entries, tally, breach, clear)
-    n: Int = 0
-    place: Int = 0
-    done: Int = 0
-    while place < count:
-        place, done, n = fold(
-            series, pool, heap, ranks, profiles, bounds, touched, place, count, done, breach, clear, program, desk,
-            known, entries, changes, n,
-        )  # fmt: skip
-        if not has_room(pool, heap):
-            pool = grown(pool, heap)
-        elif place < count:
-            changes = more_room(changes, n)
+    pool, changes, n = judge(
+        series, pool, heap, ranks, profiles, bounds, touched, len(touched), program, windows, longest_us,
+        new_workplace(program), tally, changes, 0,
+    )  # fmt: skip
     return pool, changes[:n]
 
 

@@ -15,6 +15,8 @@ from islet.engine.memory import aligned
 
 _AT_ONCE: Final = 65_536
 """Rows of a look-up: there is room for as many new ids, which is not worth more memory than that."""
+_MANY: Final = 4_096
+_FEW: Final = 64
 _FIRST_SLOTS: Final = 1_024
 _SPARE: Final = 16
 """Times what is needed is what is reserved, hardly ever to be copied because it grew."""
@@ -77,8 +79,8 @@ class Ids:
     def numbers(self, ids: "pa.Array[Any]") -> NDArray[np.int64]:
         """The number (n,) of each id in an Arrow text column without nulls; ids not seen before get new ones."""
         found = np.empty(len(ids), np.int64)
-        for start in range(0, len(ids), _AT_ONCE):
-            self._look_up(texts_of(ids.slice(start, _AT_ONCE)), found[start : start + _AT_ONCE])
+        for start, stop in _pieces(len(ids)):
+            self._look_up(texts_of(ids.slice(start, stop - start)), found[start:stop])
         return found
 
     def numbers_of_text(self, ends: NDArray[np.int64], text: NDArray[np.uint8]) -> NDArray[np.int64]:
@@ -137,11 +139,10 @@ class Pairs:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The number (n,) of each patient and of each device; those not seen before get new ones."""
         found = np.empty((2, len(patients)), np.int64)
-        for start in range(0, len(patients), _AT_ONCE):
-            some = slice(start, min(start + _AT_ONCE, len(patients)))
+        for start, stop in _pieces(len(patients)):
             self._look_up(
-                texts_of(patients.slice(start, _AT_ONCE)), texts_of(devices.slice(start, _AT_ONCE)),
-                found[0, some], found[1, some],
+                texts_of(patients.slice(start, stop - start)), texts_of(devices.slice(start, stop - start)),
+                found[0, start:stop], found[1, start:stop],
             )  # fmt: skip
         return found[0], found[1]
 
@@ -164,6 +165,14 @@ def _written(table: Table, numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64
     text = np.empty(int(ends[-1]) + WORD, np.uint8)
     write_texts(table, np.ascontiguousarray(numbers), ends, text)
     return ends, text[: ends[-1]]
+
+
+def _pieces(rows: int) -> list[tuple[int, int]]:
+    """Where the look-ups of so many rows begin and end. The last rows of many are one of their own: behind the texts
+    of all others there is something to read, so that only these few have to be copied (`_readable`)."""
+    last = max(rows - _FEW, 0) if rows > _MANY else rows
+    starts = [*range(0, last, _AT_ONCE), *([last] if last < rows else [])]
+    return list(zip(starts, [*starts[1:], rows], strict=True)) if rows else []
 
 
 def texts_of(ids: "pa.Array[Any]") -> Texts:

@@ -120,8 +120,19 @@ def _find(entries: Entries, count: Int, time_us: Int, value: Int, device: Int) -
 
 
 @part
-def _put(entries: Entries, count: Int, place: Int, time_us: Int, value: Int, device: Int) -> Int:
-    """Make room at `place` and write the entry; the first place of its instant."""
+def _put(
+    one: Series,
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    entries: Entries,
+    time_us: Int,
+    value: Int,
+    device: Int,
+) -> None:
+    """Write the entry in its place among the others of the run (unpacked); all from its instant on are to be
+    evaluated."""
+    count = int(one.count)
+    place, _ = _find(entries, count, time_us, value, device)
     for k in range(count, place, -1):
         entries.times_us[k] = entries.times_us[k - 1]
         entries.values[k] = entries.values[k - 1]
@@ -129,9 +140,12 @@ def _put(entries: Entries, count: Int, place: Int, time_us: Int, value: Int, dev
     entries.times_us[place] = time_us
     entries.values[place] = value
     entries.devices[place] = device
+    pack(one, pool, heap, entries, count + 1)
+    one.newest_us = max(one.newest_us, time_us)
     while place > 0 and entries.times_us[place - 1] == time_us:
         place -= 1
-    return place
+    if one.first == UNTOUCHED or place < one.first:
+        one.first = place
 
 
 @part
@@ -182,13 +196,7 @@ def _take(
         if place < 0:
             tally[OVERFLOW] += 1
             return HISTORY
-    count = int(one.count)
-    at, _ = _find(entries, count, time_us, value, place)
-    first = _put(entries, count, at, time_us, value, place)
-    pack(one, pool, heap, entries, count + 1)
-    one.newest_us = newest_us
-    if one.first == UNTOUCHED or first < one.first:
-        one.first = first
+    _put(one, pool, heap, entries, time_us, value, place)
     return ACCEPTED
 
 

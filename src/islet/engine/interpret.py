@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import Int, part
+from islet.engine.kernel import Int, inlined, part
 from islet.engine.program import BYTES, Ladders, Program
 
 # left and right are registers
@@ -65,54 +65,14 @@ def run(
     for k in range(len(program.instructions)):
         kind, a, b = program.instructions[k, 0], program.instructions[k, 1], program.instructions[k, 2]
         number, to = program.instructions[k, 3], program.instructions[k, 4]
-        if kind == ABOVE_NUMBER:
-            for c in range(columns):
-                flags[to, c] = -np.int8(work[a, c] > number)
-        elif kind == BELOW_NUMBER:
-            for c in range(columns):
-                flags[to, c] = -np.int8(work[a, c] < number)
-        elif kind == GREATER_TIMES:
-            for c in range(columns):
-                flags[to, c] = -np.int8(work[a, c] > work[b, c] * number)
-        elif kind == TIMES_GREATER:
-            for c in range(columns):
-                flags[to, c] = -np.int8(work[a, c] * number > work[b, c])
-        elif kind == AT_LEAST_TIMES:
-            for c in range(columns):
-                flags[to, c] = -np.int8(work[a, c] >= work[b, c] * number)
-        elif kind == TIMES_AT_LEAST:
-            for c in range(columns):
-                flags[to, c] = -np.int8(work[a, c] * number >= work[b, c])
-        elif kind == OR:
-            for c in range(columns):
-                flags[to, c] = flags[a, c] | flags[b, c]
-        elif kind == AND:
-            for c in range(columns):
-                flags[to, c] = flags[a, c] & flags[b, c]
-        elif kind == AND_NOT:
-            for c in range(columns):
-                flags[to, c] = flags[a, c] & ~flags[b, c]
-        elif kind == NOT:
-            for c in range(columns):
-                flags[to, c] = ~flags[a, c]
-        elif kind == GREATER:
-            for c in range(columns):
-                flags[to, c] = -np.int8(work[a, c] > work[b, c])
-        elif kind == AT_LEAST:
-            for c in range(columns):
-                flags[to, c] = -np.int8(work[a, c] >= work[b, c])
-        elif kind == ADD_NUMBER:
-            for c in range(columns):
-                work[to, c] = work[a, c] + number
-        elif kind == TIMES_NUMBER:
-            for c in range(columns):
-                work[to, c] = work[a, c] * number
-        elif kind == SUBTRACT:
-            for c in range(columns):
-                work[to, c] = work[a, c] - work[b, c]
-        elif kind == MULTIPLY:
-            for c in range(columns):
-                work[to, c] = work[a, c] * work[b, c]
+        if AND <= kind <= AND_NOT or kind == NOT:
+            _combine(kind, a, b, to, flags, columns)
+        elif kind in (ADD, SUBTRACT, MULTIPLY) or ADD_NUMBER <= kind <= TIMES_NUMBER:
+            _calculate(kind, a, b, number, to, work, columns)
+        elif GREATER_TIMES <= kind <= TIMES_AT_LEAST:
+            _compare_multiples(kind, a, b, number, to, work, flags, columns)
+        elif kind in (GREATER, AT_LEAST, ABOVE_NUMBER, BELOW_NUMBER):
+            _compare(kind, a, b, number, to, work, flags, columns)
         else:
             _seldom(kind, a, b, number, to, work, flags, columns)
     breached, cleared = breach[n : n + columns], clear[n : n + columns]
@@ -124,15 +84,84 @@ def run(
         cleared[c] |= ~breached[c] & program.opposite
 
 
+@inlined
+def _combine(kind: Int, a: Int, b: Int, to: Int, flags: NDArray[np.int8], columns: Int) -> None:
+    if kind == OR:
+        for c in range(columns):
+            flags[to, c] = flags[a, c] | flags[b, c]
+    elif kind == AND:
+        for c in range(columns):
+            flags[to, c] = flags[a, c] & flags[b, c]
+    elif kind == AND_NOT:
+        for c in range(columns):
+            flags[to, c] = flags[a, c] & ~flags[b, c]
+    else:
+        for c in range(columns):
+            flags[to, c] = ~flags[a, c]
+
+
+@inlined
+def _compare(
+    kind: Int, a: Int, b: Int, number: Int, to: Int, work: NDArray[np.int64], flags: NDArray[np.int8], columns: Int
+) -> None:
+    if kind == ABOVE_NUMBER:
+        for c in range(columns):
+            flags[to, c] = -np.int8(work[a, c] > number)
+    elif kind == BELOW_NUMBER:
+        for c in range(columns):
+            flags[to, c] = -np.int8(work[a, c] < number)
+    elif kind == GREATER:
+        for c in range(columns):
+            flags[to, c] = -np.int8(work[a, c] > work[b, c])
+    else:
+        for c in range(columns):
+            flags[to, c] = -np.int8(work[a, c] >= work[b, c])
+
+
+@inlined
+def _compare_multiples(
+    kind: Int, a: Int, b: Int, number: Int, to: Int, work: NDArray[np.int64], flags: NDArray[np.int8], columns: Int
+) -> None:
+    if kind == GREATER_TIMES:
+        for c in range(columns):
+            flags[to, c] = -np.int8(work[a, c] > work[b, c] * number)
+    elif kind == TIMES_GREATER:
+        for c in range(columns):
+            flags[to, c] = -np.int8(work[a, c] * number > work[b, c])
+    elif kind == AT_LEAST_TIMES:
+        for c in range(columns):
+            flags[to, c] = -np.int8(work[a, c] >= work[b, c] * number)
+    else:
+        for c in range(columns):
+            flags[to, c] = -np.int8(work[a, c] * number >= work[b, c])
+
+
+@inlined
+def _calculate(kind: Int, a: Int, b: Int, number: Int, to: Int, work: NDArray[np.int64], columns: Int) -> None:
+    if kind == ADD_NUMBER:
+        for c in range(columns):
+            work[to, c] = work[a, c] + number
+    elif kind == TIMES_NUMBER:
+        for c in range(columns):
+            work[to, c] = work[a, c] * number
+    elif kind == SUBTRACT:
+        for c in range(columns):
+            work[to, c] = work[a, c] - work[b, c]
+    elif kind == MULTIPLY:
+        for c in range(columns):
+            work[to, c] = work[a, c] * work[b, c]
+    else:
+        for c in range(columns):
+            work[to, c] = work[a, c] + work[b, c]
+
+
 @part
 def _seldom(
     kind: Int, a: Int, b: Int, number: Int, to: Int, work: NDArray[np.int64], flags: NDArray[np.int8], columns: Int
 ) -> None:
     """The instructions that few rules need."""
     for c in range(columns):
-        if kind == ADD:
-            work[to, c] = work[a, c] + work[b, c]
-        elif kind == DIVIDE_NUMBER:
+        if kind == DIVIDE_NUMBER:
             work[to, c] = work[a, c] // number
         elif kind == REMAINDER_NUMBER:
             work[to, c] = work[a, c] % number

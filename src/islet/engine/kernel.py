@@ -1,6 +1,7 @@
 """What the engine's kernels are made of beside `islet.model.compiled`: their kinds of parts, and single instructions."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
@@ -23,8 +24,11 @@ Int = int | np.int64
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-kernel = making_kernel
-"""What Python calls; what these call is a `part`."""
+
+def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """What Python calls; what it calls is a `part`. Code on the disk is used as long as no file of the engine has
+    changed."""
+    return making_kernel(function, Path(__file__).parent)
 
 
 def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -32,8 +36,9 @@ def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
     compiles in half the time.
 
     It makes no arrays and gives none back, only changes those it is given: so nobody has to count who holds them,
-    which took longer than the work itself. A part that has to is a `making_part`. Whole numbers are handed over as int64 (uint64 stays): Numba alone would compile a part again for each width and
-    for each constant that it is called with.
+    which took longer than the work itself. A part that has to is a `making_part`. Whole numbers are handed over as
+    int64 (uint64 stays): Numba alone would compile a part again for each width and for each constant that it is called
+    with. It does not look for divisions by zero: divisors are constants, or known to be positive.
     """
     return _part(function, _nrt=False)
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.engine.adopt import move_rules, tidy
-from islet.engine.evaluate import Windows, own_window_us, windows_of
 from islet.engine.frontmatter import Rule
 from islet.engine.ids import Ids, Pairs
 from islet.engine.memory import aligned, forget
@@ -16,6 +15,7 @@ from islet.engine.pool import BEGIN, END, FROM, GIVEN_BACK, LIMIT, ROOM, UNIT, U
 from islet.engine.program import Program
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Profiles
+from islet.engine.windows import Windows, own_window_us, windows_of
 from islet.model.ahead import LOOKS_BACK_US, Foreteller
 from islet.model.alerts import Severity
 

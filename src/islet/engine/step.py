@@ -5,6 +5,7 @@ the lateness bound, no size of batches.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -149,7 +150,7 @@ def _rows(state: EngineState, readings: pa.RecordBatch | None) -> Rows:
     if "received_at_us" in readings.schema.names:
         received_us = _numbers(readings, "received_at_us", np.int64)
     else:  # not from a log: long ago
-        received_us = _column(np.full(readings.num_rows, NEVER, np.int64))
+        received_us = _never(readings.num_rows)
     times_us, values = _numbers(readings, "time_us", np.int64), _numbers(readings, "glucose_tenths", np.int32)
     return Rows(patients, devices, times_us, values, received_us)
 
@@ -170,6 +171,11 @@ def _context_rows(state: EngineState, context: pa.RecordBatch | None) -> Context
     return ContextRows(patients, devices, *(_numbers(context, name, np.int64) for name in _CONTEXT))
 
 
+@lru_cache(maxsize=2)
+def _never(rows: int) -> NDArray[np.int64]:
+    return _column(np.full(rows, NEVER, np.int64))
+
+
 def _numbers(readings: pa.RecordBatch, name: str, kind: type[Any]) -> NDArray[Any]:
     """A column (n,) of numbers, always of one type: a kernel is compiled for each type that it meets."""
     column: NDArray[Any] = readings.column(name).to_numpy(zero_copy_only=False)
@@ -184,12 +190,12 @@ def _column(column: NDArray[Any]) -> NDArray[Any]:
 
 def warm_up(plan: Ruled) -> None:
     """Have the kernels compiled (or read from their cache) before the first reading needs them: a made-up patient's
-    three readings, one of them late, and a look at the time."""
+    three readings, one of them late, a look at the time, and what is to be said of it."""
     state = EngineState(lateness_us=HOUR_US)
     everything = Reference(otherwise=PatientReference(mask=(1 << MOST_RULES) - 1, parameters=(0,) * 64))
     for time_us in (0, 2 * HOUR_US, HOUR_US + 1):
         step(state, _made_up(time_us), everything, plan)
-    tick(state, DAY_US, everything, plan)
+    tick(state, DAY_US, everything, plan).said.documents()
     if plan.foreteller is not None:
         plan.foreteller(np.full((1, POINTS), 100, np.float32), np.zeros(1, np.float32))
     state.tidy()

@@ -23,12 +23,12 @@ def kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
     which took two thirds of the time. Floating point stays strict (no fast-math): NaN means "no value", and the last
     bit of a number does not depend on how many others there are.
     """
-    return _kept(function, _nrt=False)
+    return _kept(function, None, _nrt=False)
 
 
-def making_kernel(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """A `kernel` that makes arrays or gives some back."""
-    return _kept(function)
+def making_kernel(function: Callable[_P, _R], room: Path | None = None) -> Callable[_P, _R]:
+    """A `kernel` that makes arrays or gives some back. `room`: the folder of its parts, where it is not the function's."""
+    return _kept(function, room)
 
 
 def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -36,13 +36,13 @@ def part(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return cast(Callable[_P, _R], _njit(**_PART)(function))
 
 
-def _kept(function: Callable[_P, _R], **options: bool) -> Callable[_P, _R]:
+def _kept(function: Callable[_P, _R], room: Path | None, **options: bool) -> Callable[_P, _R]:
     try:
         compiled: Any = _njit(cache=True, nogil=True, **options)(function)
     except RuntimeError:  # no folder can be written to: compile at each start
         compiled = _njit(nogil=True, **options)(function)
     else:  # Numba itself looks at the function's own file only: an upgrade could go on with parts of before
-        compiled._cache._cache_file._source_stamp = _sources(Path(function.__code__.co_filename).parent)
+        compiled._cache._cache_file._source_stamp = _sources(room or Path(function.__code__.co_filename).parent)
     return cast(Callable[_P, _R], compiled)
 
 
