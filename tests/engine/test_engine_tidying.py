@@ -35,7 +35,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A round of tidying begins as soon as anything is given back; where the rounds' new blocks came to lie."""
     ways: list[str] = []
     monkeypatch.setattr(module, "_WORTH_IT", 10**9)
-    go_on = EngineState._go_on_tidying
+    go_on = EngineState.go_on_tidying
 
     def noted(state: EngineState, count: int) -> None:
         begin, upto = int(state.heap[FROM]), int(state.heap[UPTO])
@@ -44,7 +44,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             before, behind = state.heap[BEGIN] < begin, state.heap[END] > upto
             ways.append("both sides" if before and behind else "before" if before else "behind")
 
-    monkeypatch.setattr(EngineState, "_go_on_tidying", noted)
+    monkeypatch.setattr(EngineState, "go_on_tidying", noted)
     return ways
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from benchmarks.power_cut import cannot_mount, cut
 from islet.errors import KeyUnavailable, LogDamaged
-from islet.log import connection
+from islet.log import checkpoints
 from islet.log.base import Commit
 from islet.log.sqlite import SqliteLog
 from tests.log.crash_disk import Act, left_after, recording
@@ -71,7 +71,7 @@ def lost(acts: list[Act], folder: Path, rng: Random) -> int:
 @pytest.fixture
 def cut_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Synchronous], list[int | str]]:
     """Of CUTS power cuts, how many commits each lost, or what was wrong with what it left."""
-    monkeypatch.setattr(connection, "_WAL_PAGES", 40)  # several checkpoints in a short test
+    monkeypatch.setattr(checkpoints, "WAL_PAGES", 40)  # several checkpoints in a short test
 
     def found_after(synchronous: Synchronous) -> list[int | str]:
         acts = written(tmp_path / "log.db", synchronous)

@@ -217,20 +217,18 @@ def _tidy_context(
 def tidy(
     series: NDArray[np.void],
     pool: NDArray[np.uint32],
-    first: Int,
-    last: Int,
+    patients: Int,
     bounds: Bounds,
     ranks: NDArray[np.uint64],
     into: NDArray[np.uint32],
     heap: NDArray[np.int64],
 ) -> NDArray[np.uint32]:
-    """Everything of the patients from `first` to before `last` that is still needed, in their order, in new blocks of
-    `into` by its heap (or of a larger one): no larger than they have to be, devices in the order of the run. The old
-    blocks are as they were; `into` may be the same pool."""
+    """Everything that is still needed, in the order of the patients, in another pool (`into` with an empty heap, or a
+    larger one): blocks no larger than they have to be, devices in the order of the run."""
     entries = new_entries()
     known = np.empty((MOST_EPISODES, EPISODE_WIDTH), np.int64)
     numbers, places = np.empty(MOST_DEVICES, np.int64), np.empty(MOST_READINGS + 1, np.int64)
-    for patient in range(first, last):
+    for patient in range(patients):
         if not has_room(into, heap):
             into = grown(into, heap)
         one = series[patient]
@@ -242,3 +240,45 @@ def tidy(
         if one.context:
             _tidy_context(one, pool, old_us - bounds.context_us, into, heap)
     return into
+
+
+@part
+def _copied(pool: NDArray[np.uint32], heap: NDArray[np.int64], unit: Int, words: Int, size: Int) -> Int:
+    """A new block of that size with the first words of another."""
+    new: Int = allocate(pool, heap, size)
+    begin, end = np.uint64(unit * UNIT), np.uint64(new * UNIT)
+    for k in range(np.uint64(words)):
+        pool[end + k] = pool[begin + k]
+    return new
+
+
+@kernel
+def move(
+    series: NDArray[np.void],
+    pool: NDArray[np.uint32],
+    heap: NDArray[np.int64],
+    first: Int,
+    last: Int,
+    bounds: Bounds,
+    ranks: NDArray[np.uint64],
+) -> NDArray[np.uint32]:
+    """Everything of the patients from `first` to before `last` in new blocks, but for readings and acts that are not
+    needed any more. The old blocks are not given back."""
+    for patient in range(first, last):
+        if not has_room(pool, heap):
+            pool = grown(pool, heap)
+        one = series[patient]
+        if one.run:
+            let_go(one, pool, one.newest_us - bounds.horizon_us, ranks)
+            words = RUN_HEADER + (int(one.count) << (int(one.flags) & WIDE))
+            one.size = size_for(words)
+            one.run = _copied(pool, heap, int(one.run), words, int(one.size))
+        if one.flags & SEVERAL:
+            size = np.int64(pool[int(one.device) * UNIT] >> 16)
+            one.device = _copied(pool, heap, int(one.device), UNITS[size] * UNIT, size)
+        if one.episodes:
+            size = np.int64(pool[int(one.episodes) * UNIT + 1])
+            one.episodes = _copied(pool, heap, int(one.episodes), UNITS[size] * UNIT, size)
+        if one.context:
+            _tidy_context(one, pool, one.newest_us - bounds.lateness_us - bounds.context_us, pool, heap)
+    return pool

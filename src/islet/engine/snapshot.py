@@ -95,7 +95,8 @@ class StateCopy(NamedTuple):
 
 
 def copied(state: EngineState) -> StateCopy:
-    """The state between two steps."""
+    """The state between two steps, which keeps no memory any more that it does not use."""
+    state.forget_free()
     heap = _at_rest(state.heap)
     return StateCopy(
         now_us=state.now_us,

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.adopt import move_rules, tidy
+from islet.engine.adopt import move, move_rules, tidy
 from islet.engine.frontmatter import Rule
 from islet.engine.ids import Ids, Pairs
 from islet.engine.memory import aligned, forget
@@ -21,14 +21,15 @@ from islet.model.alerts import Severity
 
 _UNITS_A_PATIENT: Final = 2
 _SPARE: Final = 16
-_LEAST: Final = 1 << 21
+_LEAST: Final = 1 << 25
 """Memory reserves so many times what is in use, a pool this many units: room to tidy into, and hardly ever to be copied
 because it grew. What is not touched costs nothing."""
-_WORTH_IT: Final = 4
-"""A pool is tidied when one block in so many lies given back."""
-_AT_ONCE: Final = 512
-_ROWS: Final = 4
-"""A step tidies that many series, and one for so many of its rows."""
+_WORTH_IT: Final = 3
+"""A pool is tidied when one unit in so many lies in a block that was given back."""
+_AT_ONCE: Final = 256
+_ROWS: Final = 8
+_MOST_AT_ONCE: Final = 2_048
+"""A step tidies that many series and one for so many of its rows, some milliseconds' worth at most."""
 _NOBODY: Final = Reference(otherwise=PatientReference(mask=0))
 
 
@@ -87,6 +88,7 @@ class EngineState:
         self.pool = _words(UNIT)
         self.heap = new_heap(UNIT)
         self._tidied = range(0)  # series that this round of tidying has to move yet
+        self._touched = 0  # units of the pool from which on nothing was ever used
 
     @property
     def bounds(self) -> Bounds:
@@ -150,25 +152,34 @@ class EngineState:
         self._make_room(rows)
         heap = self.heap
         if not self._tidied and heap[GIVEN_BACK] * _WORTH_IT > max(heap[END] - heap[BEGIN], ROOM):
-            self._begin_to_tidy()
+            self.begin_to_tidy()
         if self._tidied:
-            self._go_on_tidying(_AT_ONCE + rows // _ROWS)
+            self.go_on_tidying(min(_AT_ONCE + rows // _ROWS, _MOST_AT_ONCE))
 
     def fill_pool(self, heap: NDArray[np.int64], words: NDArray[np.uint32]) -> None:
         """What another pool had from the first to the last unit in use (of `heap`, which is not being tidied)."""
         begin, end = int(heap[BEGIN]), int(heap[END])
-        self.pool = _words(UNIT * max(_LEAST, _SPARE * (end - begin), end))
+        self.pool = _words(UNIT * max(_LEAST, _SPARE * (end - begin), end), UNIT * end)
         self.pool[UNIT * begin : UNIT * end] = words
-        self.heap, self._tidied = heap, range(0)
+        self.heap, self._tidied, self._touched = heap, range(0), 0
         heap[LIMIT] = len(self.pool) // UNIT
 
     def tidy(self) -> None:
         """Forget what is not needed any more, and put what stays side by side, at the pool's begin."""
-        words = UNIT * max(_LEAST, _SPARE * self._live())
-        heap, into = new_heap(words), _words(words)
+        live = self._live() + ROOM
+        into = _words(UNIT * max(_LEAST, _SPARE * live), UNIT * 2 * live)
+        heap = new_heap(len(into))
         ranks = self.devices.hashes
-        self.pool = tidy(self.series, self.pool, 0, len(self.patients), self.bounds, ranks, into, heap)
-        self.heap, self._tidied = heap, range(0)
+        self.pool = tidy(self.series, self.pool, len(self.patients), self.bounds, ranks, into, heap)
+        self.heap, self._tidied, self._touched = heap, range(0), 0
+
+    def forget_free(self) -> None:
+        """Give memory around what is used back to the system. A round of tidying leaves it, as the next one may want it:
+        to touch memory anew takes much longer than to use it again."""
+        if not self._tidied:
+            forget(self.pool, UNIT, UNIT * int(self.heap[BEGIN]))
+            forget(self.pool, UNIT * int(self.heap[END]), UNIT * self._touched)
+            self._touched = 0
 
     def _live(self) -> int:
         """Units that are in use, at most."""
@@ -180,13 +191,13 @@ class EngineState:
         if end <= heap[LIMIT] or heap[END] <= heap[FROM]:  # a kernel goes on behind what is being moved
             return
         begin, used = int(min(heap[BEGIN], heap[FROM] or heap[BEGIN])) * UNIT, int(heap[END]) * UNIT
-        pool = _words(UNIT * max(_LEAST, _SPARE * (self._live() + units), end + units))
+        pool = _words(UNIT * max(_LEAST, _SPARE * (self._live() + units), end + units), UNIT * (end + units))
         pool[begin:used] = self.pool[begin:used]
         self.pool = pool
         heap[LIMIT] = len(pool) // UNIT
 
-    def _begin_to_tidy(self) -> None:
-        """Have new blocks come from elsewhere: from the pool's begin where that is free."""
+    def begin_to_tidy(self) -> None:
+        """Have new blocks come from elsewhere, from the pool's begin where that is free, until all series are moved."""
         begin, need = int(self.heap[BEGIN]), self._live() * 5 // 4 + ROOM
         if begin > need:
             heap = new_heap(UNIT * begin)
@@ -196,15 +207,15 @@ class EngineState:
         heap[FROM], heap[UPTO] = begin, self.heap[END]
         self.heap, self._tidied = heap, range(len(self.patients))
 
-    def _go_on_tidying(self, count: int) -> None:
+    def go_on_tidying(self, count: int) -> None:
+        """Move that many series more; what they leave is free when all are moved."""
         heap, some = self.heap, self._tidied[:count]
-        ranks = self.devices.hashes
-        self.pool = tidy(self.series, self.pool, some.start, some.stop, self.bounds, ranks, self.pool, heap)
+        self.pool = move(self.series, self.pool, heap, some.start, some.stop, self.bounds, self.devices.hashes)
         self._tidied = self._tidied[count:]
         if self._tidied:
             return
         begin, end = int(heap[FROM]), int(heap[UPTO])
-        forget(self.pool, UNIT * begin, UNIT * end)
+        self._touched = max(self._touched, end)
         if heap[BEGIN] < begin < heap[END]:  # the new blocks lie on both sides
             heap[GIVEN_BACK] += end - begin
         heap[FROM] = heap[UPTO] = 0
@@ -233,8 +244,12 @@ class EngineState:
         mine[:] = [self._profile_of.get(text, 0) for text in texts]
 
 
-def _words(count: int) -> NDArray[np.uint32]:
-    return aligned(count, np.dtype(np.uint32))
+def _words(most: int, least: int = 0) -> NDArray[np.uint32]:
+    """A pool, smaller where the system does not let one reserve what one may never use."""
+    try:
+        return aligned(most, np.dtype(np.uint32))
+    except OSError:
+        return aligned(max(least, 1), np.dtype(np.uint32))
 
 
 def _profiles(rows: Sequence[PatientReference], reference: Reference, parameters: int) -> Profiles:

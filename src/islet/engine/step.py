@@ -199,6 +199,8 @@ def warm_up(plan: Ruled) -> None:
     if plan.foreteller is not None:
         plan.foreteller(np.full((1, POINTS), 100, np.float32), np.zeros(1, np.float32))
     state.tidy()
+    state.begin_to_tidy()
+    state.go_on_tidying(1)
 
 
 def _made_up(time_us: int) -> pa.RecordBatch:

@@ -17,7 +17,7 @@ _BUSY_MS = 10_000
 _BUSY_POLL_S = 0.005
 _OPEN_TRIES = 100
 _OPEN_AGAIN_S = 0.02
-_WAL_PAGES = 4_000  # checkpoint every 16 MB: SQLite's 4 MB puts a second fsync into many more commits
+WAL_PAGES = 4_000  # checkpoint every 16 MB: SQLite's 4 MB puts a second fsync into many more commits
 
 
 def _wait_a_little(tries: int) -> bool:
@@ -54,7 +54,7 @@ def _opened(path: Path, key: bytes, synchronous: str) -> apsw.Connection:
             connection.pragma("auto_vacuum", "INCREMENTAL")  # counts only before the first table is made
             connection.pragma("journal_mode", "WAL")
         connection.pragma("synchronous", synchronous)
-        connection.pragma("wal_autocheckpoint", _WAL_PAGES)
+        connection.pragma("wal_autocheckpoint", WAL_PAGES)
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
     except apsw.NotADBError:
         connection.close()

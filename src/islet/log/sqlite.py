@@ -13,6 +13,7 @@ import pyarrow as pa
 from islet.errors import LogDamaged, OffsetExpired, SettingError
 from islet.log import compaction
 from islet.log.base import Commit, CursorMove, Slice
+from islet.log.checkpoints import Checkpoints
 from islet.log.connection import Readers, open_database, plain_errors, transaction
 from islet.log.partitioning import Piece, joined, pieces, with_received
 from islet.log.segment import Format, Rows, decode, encode
@@ -75,6 +76,7 @@ class SqliteLog:
         self._decoding = threading.Lock()
         self._tail = Tail(tail_bytes)
         self._writer = open_database(path, key)
+        self._checkpoints = Checkpoints(path, key, self._writer)
         self._readers = Readers(path, key)
         self._watcher = open_database(path, key, synchronous="NORMAL")
         self._looking = threading.Lock()
@@ -296,6 +298,7 @@ class SqliteLog:
 
     def close(self) -> None:
         self._watch.close()
+        self._checkpoints.close()
         with self._writing:
             self._watcher.close()
             self._readers.close()
