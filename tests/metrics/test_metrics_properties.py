@@ -85,7 +85,11 @@ def test_readings_in_mmol_l_give_the_means_of_those_in_mg_dl(rows: tuple) -> Non
     mmol = people_of(ids, clock_us, glucose / MG_DL_PER_MMOL_L, unit="mmol/L")
     ours, theirs = all_of(people_of(ids, clock_us, glucose)), all_of(mmol)
     judged = {
-        name for name in ours if "range_" in name or name.startswith(("below", "above", "gri", "grade_", "cogi", "pgs"))
+        name
+        for name in ours
+        if "range_" in name
+        # MAGE turns where two moving averages cross, which the last bit of a float decides where they are equal
+        or name.startswith(("below", "above", "gri", "grade_", "cogi", "pgs", "mage"))
     }
     same({name: ours[name] for name in ours if name not in judged}, theirs)
 

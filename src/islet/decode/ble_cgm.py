@@ -20,7 +20,6 @@ MEASUREMENT: Final = 0x2AA7
 FEATURE: Final = 0x2AA8
 STATUS: Final = 0x2AA9
 SESSION_START: Final = 0x2AAA
-RUN_TIME: Final = 0x2AAB
 
 _NO_CRC: Final = b"\xff\xff"
 _LEAST_SIZE: Final = 6

@@ -14,7 +14,6 @@ from islet.decode.ble_numbers import CRC_OCTETS, Octets, crc, without_crc
 from islet.errors import ProtocolError
 
 RECORDS: Final = 0x2A52
-OPERATIONS: Final = 0x2AAC
 
 
 class RecordOp(IntEnum):

@@ -41,7 +41,7 @@ def move_rules(
     n = 0
     for patient in range(patients):
         one = series[patient]
-        if not has_room(pool, heap):
+        if not has_room(heap):
             pool = grown(pool, heap)
         count = recall(one, pool, known)
         active, untold, stay = 0, False, 0
@@ -229,7 +229,7 @@ def tidy(
     known = np.empty((MOST_EPISODES, EPISODE_WIDTH), np.int64)
     numbers, places = np.empty(MOST_DEVICES, np.int64), np.empty(MOST_READINGS + 1, np.int64)
     for patient in range(patients):
-        if not has_room(into, heap):
+        if not has_room(heap):
             into = grown(into, heap)
         one = series[patient]
         old_us = one.newest_us - bounds.lateness_us
@@ -265,7 +265,7 @@ def move(
     """Everything of the patients from `first` to before `last` in new blocks, but for readings and acts that are not
     needed any more. The old blocks are not given back."""
     for patient in range(first, last):
-        if not has_room(pool, heap):
+        if not has_room(heap):
             pool = grown(pool, heap)
         one = series[patient]
         if one.run:

@@ -48,7 +48,7 @@ def advance(
     row: Int = 0
     context_row: Int = 0
     while context_row < len(context.times_us) or row < len(rows.times_us):
-        if not has_room(pool, heap):
+        if not has_room(heap):
             pool = grown(pool, heap)
         if context_row < len(context.times_us):
             stop = min(context_row + _BLOCK_ROWS, len(context.times_us))

@@ -169,7 +169,7 @@ def insert_context(
     """
     n_touched = 0
     for row in range(start, stop):
-        if not has_room(pool, heap):
+        if not has_room(heap):
             return row, n_touched
         patient = rows.patients[row]
         one = series[patient]

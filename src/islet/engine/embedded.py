@@ -166,10 +166,12 @@ class EmbeddedEngine:
 
     def close(self) -> None:
         """A last snapshot. The log and the writer stay open; they belong to others."""
-        if self._recovered:
-            self.snapshot()
-            self._recovered = False
-        self._saving.close()
+        try:
+            if self._recovered:
+                self.snapshot()
+                self._recovered = False
+        finally:
+            self._saving.close()
 
     def lag(self) -> int:
         """How many entries in the log the engine has not taken in."""

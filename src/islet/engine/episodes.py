@@ -116,12 +116,12 @@ def fold(
         now_active = (breach[at] & enabled) | (one.active & ~(clear[at] | ~enabled) & kinds.reading)
         if _is_simple(one, pool, now_active ^ one.active, kinds):
             if now_active != one.active:
-                if not has_room(pool, heap) or n + MOST_RULES > len(changes):
+                if not has_room(heap) or n + MOST_RULES > len(changes):
                     return k, done, n
                 n = _turn(one, pool, heap, patient, now_active, one.newest_us - bounds.lateness_us, changes, n)
             done += 1
         else:
-            if not has_room(pool, heap):
+            if not has_room(heap):
                 return k, done, n
             after = revise(
                 one, pool, heap, ranks, bounds, patient, enabled, breach, clear, done, program, kinds, desk, known,

@@ -138,7 +138,7 @@ def _mark(
     tally: NDArray[np.int64],
 ) -> tuple[NDArray[np.uint32], Int, Int]:
     """`insert_context`, called by Python: the pool, the row it came to, and how many patients it touched."""
-    if not has_room(pool, heap):
+    if not has_room(heap):
         pool = grown(pool, heap)
     stop = min(start + _BLOCK_ROWS, len(beyond.times_us))
     row, count = insert_context(series, pool, heap, beyond, start, stop, bounds, touched, tally)
@@ -160,7 +160,7 @@ def _take_in(
     entries: Entries,
 ) -> tuple[NDArray[np.uint32], Int, Int]:
     """`insert`, called by Python: the pool, the row it came to, and how many patients it touched."""
-    if not has_room(pool, heap):
+    if not has_room(heap):
         pool = grown(pool, heap)
     row, count = insert(series, pool, heap, ranks, rows, start, stop, bounds, touched, tally, entries)
     return pool, row, count

@@ -231,7 +231,7 @@ def insert(
         if _append(one, pool, ranks, bounds.horizon_us, device, time_us, value):
             found: Int = ACCEPTED
         else:
-            if not has_room(pool, heap):
+            if not has_room(heap):
                 return row, n_touched
             found = _take(one, pool, heap, ranks, bounds, device, time_us, value, tally, entries)
             if found < 0:

@@ -70,7 +70,7 @@ def judge(
             series, pool, heap, ranks, profiles, bounds, touched, place, count, done, breach, clear, program,
             room.desk, room.known, room.entries, changes, n,
         )  # fmt: skip
-        if not has_room(pool, heap):
+        if not has_room(heap):
             pool = grown(pool, heap)
         elif place < count:
             changes = more_room(changes, n)

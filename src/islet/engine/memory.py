@@ -33,6 +33,6 @@ def forget(memory: NDArray[Any], begin: int, end: int) -> None:
     if not isinstance(owner, mmap.mmap):
         return
     first = -(-begin * memory.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
-    last = end * memory.itemsize // mmap.PAGESIZE * mmap.PAGESIZE
+    last = min(end, len(memory)) * memory.itemsize // mmap.PAGESIZE * mmap.PAGESIZE
     if first < last and hasattr(mmap, "MADV_DONTNEED"):
         owner.madvise(mmap.MADV_DONTNEED, first, last - first)

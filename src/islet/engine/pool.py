@@ -52,7 +52,7 @@ def size_for(words: Int) -> Int:
 
 
 @inlined
-def has_room(pool: NDArray[np.uint32], heap: NDArray[np.int64]) -> bool:
+def has_room(heap: NDArray[np.int64]) -> bool:
     """Whether what a row or a series may need at once is there: a block of each kind."""
     return bool(heap[END] + ROOM <= heap[LIMIT])
 
@@ -63,7 +63,7 @@ def grown(pool: NDArray[np.uint32], heap: NDArray[np.int64]) -> NDArray[np.uint3
     if heap[END] <= heap[FROM]:
         heap[END] = heap[UPTO]
         heap[LIMIT] = len(pool) // UNIT
-        if has_room(pool, heap):
+        if has_room(heap):
             return pool
     used = max(heap[END], heap[UPTO]) * UNIT
     more = np.empty(used + used // 2 + 2 * ROOM * UNIT, np.uint32)

@@ -118,7 +118,7 @@ def _silent(
             bit = np.int64(1) << rule
             if (one.active & bit != 0) == (profiles.masks[one.profile] & bit != 0):
                 continue
-            if not has_room(pool, heap) or n == len(changes):
+            if not has_room(heap) or n == len(changes):
                 return patient, n
             n = _look(one, pool, heap, ranks, bounds, patient, rule, length_us, known, changes, n)
     return stop, n
@@ -151,7 +151,7 @@ def fold_tick(
         patient, n = _silent(
             series, pool, heap, ranks, profiles, bounds, patient, patients, silence_us, grace_us, known, changes, n
         )
-        if not has_room(pool, heap):
+        if not has_room(heap):
             pool = grown(pool, heap)
         elif patient < patients:
             changes = more_room(changes, n)

@@ -298,8 +298,8 @@ class SqliteLog:
 
     def close(self) -> None:
         self._watch.close()
-        self._checkpoints.close()
-        with self._writing:
+        with self._writing:  # no commit may ask for a checkpoint any more
+            self._checkpoints.close()
             self._watcher.close()
             self._readers.close()
             self._writer.close()

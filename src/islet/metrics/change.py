@@ -62,17 +62,6 @@ def rate_sd_mg_dl_per_min(grid: Grid, *, minutes: int = 15) -> Floats:
     return np.asarray(_changes(grid, points, np.ones_like(points))[2] / np.maximum(points * step, 1))
 
 
-def rates_mg_dl_per_min(grid: Grid, index: int, *, minutes: int = 15) -> Floats:
-    """The rate of change of one person at each of their grid's points (k,), looking `minutes` back; NaN where one of
-    the two has no value."""
-    values = grid.glucose_mg_dl[grid.offsets[index] : grid.offsets[index + 1]]
-    step = max(1, int(grid.step_min[index]))
-    points = max(1, minutes // step)
-    out = np.full(len(values), np.nan)
-    out[points:] = (values[points:] - values[:-points]) / (points * step)
-    return out
-
-
 def gvp_percent(grid: Grid) -> Floats:
     """Glycaemic variability percentage (p,): how much longer the curve is than a flat one of the same time, with
     minutes and mg/dL as lengths; depends on the step. Source: Peyser 2018, doi:10.1089/dia.2017.0187.

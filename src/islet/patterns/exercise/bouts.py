@@ -17,7 +17,6 @@ START_MG_DL: Final = (126.0, 180.0)
 """Where to start exercise from at moderate risk of lows (EASD/ISPAD 2020): 7.0 to 10.0 mmol/L."""
 _BEFORE_US: Final = 30 * MINUTE_US
 _AROUND_US: Final = 15 * MINUTE_US
-_FALLS_MG_DL: Final = 30.0
 
 
 class Bout(NamedTuple):

@@ -11,7 +11,6 @@ from islet.patterns.findings import Evidence, Figure, Finding, Priority, Severit
 from islet.patterns.intervals import confidence, share_figure
 from islet.patterns.sources import CONSENSUS_2019, OURS
 
-_WORN_SHARE: Final = 0.7
 _LONG_GAP_US: Final = HOUR_US
 _FEW_DAYS_PERCENT: Final = 50.0
 _IRREGULAR_MIN: Final = 90.0
