@@ -13,6 +13,7 @@ Nor in the first moments after a start (`silence_grace_s`): devices have to find
 
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Final, Protocol
 
@@ -20,6 +21,7 @@ import msgspec
 import pyarrow as pa
 import structlog
 
+from islet.engine.memory import prefault
 from islet.engine.reference import Reference
 from islet.engine.rules import Plan
 from islet.engine.said import KINDS
@@ -107,6 +109,7 @@ class EmbeddedEngine:
         self._tick_us = int(settings.engine_tick_s * SECOND_US)
         self._snapshot_us = int(settings.engine_snapshot_s * SECOND_US)
         self._saving = Saving(log, commit)
+        self._prefaulting = ThreadPoolExecutor(1, thread_name_prefix="engine-memory")
         self._seen = 0
         self._recovered = False
         self._more = True  # entries were there at the last reading that are not read yet
@@ -172,6 +175,7 @@ class EmbeddedEngine:
                 self._recovered = False
         finally:
             self._saving.close()
+            self._prefaulting.shutdown()
 
     def lag(self) -> int:
         """How many entries in the log the engine has not taken in."""
@@ -230,6 +234,8 @@ class EmbeddedEngine:
             return 0
         taken = self._shard.take_in(entries)
         self.counters.add(taken)
+        for part in self._shard.growth():
+            self._prefaulting.submit(prefault, part)
         if not taken.says_nothing:
             self._say(taken)
             self._observed(taken)

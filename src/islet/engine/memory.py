@@ -1,5 +1,6 @@
 """Memory for the kernels: mapped, so that what is not touched costs nothing and what is done with can be given back."""
 
+import ctypes
 import mmap
 import sys
 from typing import Any, Final, TypeVar
@@ -12,6 +13,8 @@ _T = TypeVar("_T", bound=np.generic)
 _HUGE_PAGE: Final = 1 << 21
 _NO_RESERVE: Final = 0x4000 if sys.platform == "linux" else 0  # MAP_NORESERVE, which Python 3.11 has no name for
 _KIND: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
+_POPULATE_WRITE: Final = 23  # MADV_POPULATE_WRITE, since Linux 5.14; not in the module mmap
+_system: Final = ctypes.CDLL(None) if sys.platform == "linux" else None  # calls let go of the interpreter's lock
 
 
 def aligned(count: int, kind: np.dtype[_T]) -> NDArray[_T]:
@@ -22,6 +25,15 @@ def aligned(count: int, kind: np.dtype[_T]) -> NDArray[_T]:
     if size >= _HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
         mapped.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(mapped, np.uint8, size).view(kind)
+
+
+def prefault(memory: NDArray[Any]) -> None:
+    """Have the system find the memory of (a part of) an `aligned` array now: what is in it stays as it is, whoever
+    writes to it meanwhile. Other threads go on. Where the system cannot, nothing happens."""
+    if _system is not None and len(memory):
+        begin = memory.ctypes.data // mmap.PAGESIZE * mmap.PAGESIZE
+        size = memory.ctypes.data + memory.nbytes - begin
+        _system.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(size), _POPULATE_WRITE)
 
 
 def forget(memory: NDArray[Any], begin: int, end: int) -> None:

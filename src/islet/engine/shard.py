@@ -113,6 +113,13 @@ class Shard:
         """Memory that the streams use."""
         return sum(state.nbytes for state in self._states.values())
 
+    def growth(self) -> Iterator[NDArray[np.uint32]]:
+        """Memory that will be needed soon, to be made ready; once for each part."""
+        for state in self._states.values():
+            part = state.growth()
+            if part is not None:
+                yield part
+
     def copied(self) -> "ShardCopy":
         """The streams between two steps, to be saved while the shard goes on."""
         return ShardCopy(_digest(self.plan), {name: copied(state) for name, state in self._states.items()})

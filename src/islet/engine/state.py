@@ -24,6 +24,8 @@ _SPARE: Final = 16
 _LEAST: Final = 1 << 25
 """Memory reserves so many times what is in use, a pool this many units: room to tidy into, and hardly ever to be copied
 because it grew. What is not touched costs nothing."""
+_AHEAD: Final = 1 << 20
+"""At most so many units (32 MB) of a pool are made ready before they are needed, and half of what is in use."""
 _WORTH_IT: Final = 3
 """A pool is tidied when one unit in so many lies in a block that was given back."""
 _AT_ONCE: Final = 256
@@ -89,6 +91,7 @@ class EngineState:
         self.heap = new_heap(UNIT)
         self._tidied = range(0)  # series that this round of tidying has to move yet
         self._touched = 0  # units of the pool from which on nothing was ever used
+        self._ready = 0  # units of the pool up to which the memory behind the end was asked for
 
     @property
     def bounds(self) -> Bounds:
@@ -156,12 +159,24 @@ class EngineState:
         if self._tidied:
             self.go_on_tidying(min(_AT_ONCE + rows // _ROWS, _MOST_AT_ONCE))
 
+    def growth(self) -> NDArray[np.uint32] | None:
+        """The words that blocks will come from next, where their memory has yet to be found; once for each."""
+        heap = self.heap
+        end = int(heap[END])
+        limit, used = int(heap[LIMIT]), end - int(heap[BEGIN]) + int(heap[UPTO] - heap[FROM])
+        ahead = min(_AHEAD, used // 2)
+        if min(end + ahead // 2, limit) <= self._ready:
+            return None
+        begin, self._ready = max(end, self._ready), min(end + ahead, limit)
+        self._touched = max(self._touched, self._ready)
+        return self.pool[UNIT * begin : UNIT * self._ready]
+
     def fill_pool(self, heap: NDArray[np.int64], words: NDArray[np.uint32]) -> None:
         """What another pool had from the first to the last unit in use (of `heap`, which is not being tidied)."""
         begin, end = int(heap[BEGIN]), int(heap[END])
         self.pool = _words(UNIT * max(_LEAST, _SPARE * (end - begin), end), UNIT * end)
         self.pool[UNIT * begin : UNIT * end] = words
-        self.heap, self._tidied, self._touched = heap, range(0), 0
+        self.heap, self._tidied, self._touched, self._ready = heap, range(0), 0, 0
         heap[LIMIT] = len(self.pool) // UNIT
 
     def tidy(self) -> None:
@@ -171,7 +186,7 @@ class EngineState:
         heap = new_heap(len(into))
         ranks = self.devices.hashes
         self.pool = tidy(self.series, self.pool, len(self.patients), self.bounds, ranks, into, heap)
-        self.heap, self._tidied, self._touched = heap, range(0), 0
+        self.heap, self._tidied, self._touched, self._ready = heap, range(0), 0, 0
 
     def forget_free(self) -> None:
         """Give memory around what is used back to the system. A round of tidying leaves it, as the next one may want it:
@@ -179,7 +194,7 @@ class EngineState:
         if not self._tidied:
             forget(self.pool, UNIT, UNIT * int(self.heap[BEGIN]))
             forget(self.pool, UNIT * int(self.heap[END]), UNIT * self._touched)
-            self._touched = 0
+            self._touched = self._ready = 0
 
     def _live(self) -> int:
         """Units that are in use, at most."""
@@ -193,7 +208,7 @@ class EngineState:
         begin, used = int(min(heap[BEGIN], heap[FROM] or heap[BEGIN])) * UNIT, int(heap[END]) * UNIT
         pool = _words(UNIT * max(_LEAST, _SPARE * (self._live() + units), end + units), UNIT * (end + units))
         pool[begin:used] = self.pool[begin:used]
-        self.pool = pool
+        self.pool, self._ready = pool, 0
         heap[LIMIT] = len(pool) // UNIT
 
     def begin_to_tidy(self) -> None:
@@ -205,7 +220,7 @@ class EngineState:
             self._make_room(need)
             heap = new_heap(len(self.pool), int(self.heap[END]))
         heap[FROM], heap[UPTO] = begin, self.heap[END]
-        self.heap, self._tidied = heap, range(len(self.patients))
+        self.heap, self._tidied, self._ready = heap, range(len(self.patients)), 0
 
     def go_on_tidying(self, count: int) -> None:
         """Move that many series more; what they leave is free when all are moved."""
