@@ -1,9 +1,11 @@
 """The embedded log: one encrypted SQLite file, segments of columnar blobs."""
 
+import math
 import threading
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final
 
 import apsw
@@ -18,7 +20,7 @@ from islet.log.connection import Readers, open_database, plain_errors, transacti
 from islet.log.partitioning import Piece, joined, pieces, with_received
 from islet.log.segment import Format, Rows, decode, encode
 from islet.log.tail import MOST_BYTES, Tail
-from islet.log.watch import Watch
+from islet.log.watch import SELDOM_S, Watch
 from islet.model.topics import Topic
 
 _LAYOUT: Final = 1
@@ -81,8 +83,9 @@ class SqliteLog:
         self._watcher = open_database(path, key, synchronous="NORMAL")
         self._looking = threading.Lock()
         self._data_version = -1
+        self._polled_at = -math.inf
         self._ends: dict[Topic, tuple[int, ...]] = {}
-        self._watch = Watch(self._look)
+        self._watch = Watch(self._poll)
         try:
             self._make_tables()
         except BaseException:
@@ -123,6 +126,7 @@ class SqliteLog:
                         self._put_state(name, blob)
             for piece, base in zip(appended, bases, strict=True):
                 self._tail.add(piece.topic, piece.partition, base, piece.entries, piece.size)
+            self._reached(appended, bases)
             self._watch.grown_to(version)
 
     def _append(self, appended: Sequence[Piece], blobs: Sequence[tuple[Format, bytes]]) -> tuple[list[int], int]:
@@ -140,6 +144,14 @@ class SqliteLog:
             ends[at] = base + rows
             bases.append(base)
         return bases, sum(ends.values())
+
+    def _reached(self, appended: Sequence[Piece], bases: Sequence[int]) -> None:
+        """Note where the partitions end now."""
+        with self._looking:
+            for piece, base in zip(appended, bases, strict=True):
+                ends = list(self._ends.get(piece.topic, (0,) * self._partitions))
+                ends[piece.partition] = max(ends[piece.partition], base + piece.batch.num_rows)
+                self._ends[piece.topic] = tuple(ends)
 
     def _put_state(self, name: str, blob: bytes | None) -> None:
         if blob is None:
@@ -207,7 +219,8 @@ class SqliteLog:
         return self._by_partition("SELECT partition, begin FROM extent WHERE topic = ?", topic)
 
     def end(self, topic: Topic) -> tuple[int, ...]:
-        self._look()
+        if monotonic() - self._polled_at > SELDOM_S:  # our own commits are known without a look
+            self._look()
         return self._ends.get(topic, (0,) * self._partitions)
 
     def cursor(self, consumer: str, topic: Topic) -> tuple[int, ...]:
@@ -246,6 +259,11 @@ class SqliteLog:
                 self._ends = {topic: tuple(of_topic) for topic, of_topic in ends.items()}
                 self._data_version = data_version
             return sum(map(sum, self._ends.values()))
+
+    def _poll(self) -> int:
+        version = self._look()
+        self._polled_at = monotonic()
+        return version
 
     def expire(self, before_us: int) -> int:
         gone = 0

@@ -4,7 +4,11 @@ import threading
 from collections.abc import Callable
 from time import sleep
 
-_POLL_S = 0.005  # how late another process's commit may be seen; our own is seen at once
+_POLL_S = 0.005
+SELDOM_S = 0.02
+"""How late another process's commit may be seen: while they come, and when there was none for a while. Our own is seen
+at once."""
+_MORE_S = 0.001
 _AFTER_ERROR_S = 1.0
 
 
@@ -45,13 +49,16 @@ class Watch:
             return self._version
 
     def _poll(self) -> None:
+        pause_s = _POLL_S
         while not self._closed:
             self._needed.wait()
             try:
-                self.grown_to(self._look())
+                version = self._look()
+                pause_s = _POLL_S if version > self._version else min(pause_s + _MORE_S, SELDOM_S)
+                self.grown_to(version)
             except Exception:  # the reader that is waiting will meet the same error, and say it
                 sleep(_AFTER_ERROR_S)
-            sleep(_POLL_S)
+            sleep(pause_s)
             with self._grown:
                 if not self._waiting and not self._closed:
                     self._needed.clear()
