@@ -1,6 +1,7 @@
 """The engine over a log: everything is said once, whatever happens between reading and committing."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -66,14 +67,26 @@ class Writer:
         *,
         urgent: bool = False,
     ) -> None:
+        self.later(appends, cursors, states, urgent=urgent).result()
+
+    def later(
+        self,
+        appends: Sequence[Append] = (),
+        cursors: Sequence[CursorMove] = (),
+        states: Mapping[str, bytes | None] | None = None,
+        *,
+        urgent: bool = False,
+    ) -> Future[None]:
         if self.crash_at is not None:
             self.crash_at -= 1
         dies = self.crash_at == 0
         if dies and not self.after:
             raise Crash
-        self.group.commit(appends, cursors, states, urgent=urgent)
+        outcome = self.group.later(appends, cursors, states, urgent=urgent)
         if dies:
+            outcome.result()
             raise Crash
+        return outcome
 
 
 class Platform:

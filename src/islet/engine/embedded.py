@@ -12,8 +12,8 @@ Nor in the first moments after a start (`silence_grace_s`): devices have to find
 """
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Final, Protocol
 
@@ -21,15 +21,15 @@ import msgspec
 import pyarrow as pa
 import structlog
 
+from islet.engine.following import Following
 from islet.engine.memory import prefault
 from islet.engine.reference import Reference
 from islet.engine.rules import Plan
 from islet.engine.said import KINDS
 from islet.engine.saving import Commits, Saving
 from islet.engine.shard import TOPICS, Shard, Taken
-from islet.errors import LogDamaged, OffsetExpired
+from islet.errors import LogDamaged
 from islet.log.base import Append, CursorMove, Log
-from islet.log.partitioning import joined
 from islet.model.time import MINUTE_US, SECOND_US, Now
 from islet.model.topics import Topic
 from islet.settings import Settings
@@ -42,9 +42,26 @@ LAST_TICK: Final = "engine_tick"
 
 _INSTANT: Final = struct.Struct("<q")
 _CURSORS_WAIT_US: Final = SECOND_US
+_MEANWHILE_S: Final = 0.25
+_MOST_MEANWHILE: Final = 16
+"""So many steps follow each other before the time, the rules and the next snapshot are looked after."""
 
 ObserveLatency = Callable[[float], None]
 """Told, for each change that an entry caused, the seconds from the entry's receipt until the change was durable."""
+
+
+class Writer(Commits, Protocol):
+    """What the engine needs of `islet.log.group_commit.GroupCommit`."""
+
+    def later(
+        self,
+        appends: Sequence[Append] = (),
+        cursors: Sequence[CursorMove] = (),
+        states: Mapping[str, bytes | None] | None = None,
+        *,
+        urgent: bool = False,
+    ) -> Future[None]:
+        """`commit` without waiting: done when all of it is durable, or tells why it is not."""
 
 
 class InForce(Protocol):
@@ -93,7 +110,7 @@ class EmbeddedEngine:
     def __init__(
         self,
         log: Log,
-        commit: Commits,
+        commit: Writer,
         rules: Callable[[], InForce],
         settings: Settings,
         now: Now,
@@ -112,8 +129,8 @@ class EmbeddedEngine:
         self._prefaulting = ThreadPoolExecutor(1, thread_name_prefix="engine-memory")
         self._seen = 0
         self._recovered = False
-        self._more = True  # entries were there at the last reading that are not read yet
-        self._offsets: dict[Topic, list[int]] = {}
+        self._following = Following(log, self._cursor)
+        self._said: _Said | None = None  # on its way to the disk
         self._durable: dict[Topic, list[int]] = {}  # the cursors
         self._durable_us = self._durable_tick_us = 0  # when they were moved; the tick beside them
         self._tick_due: tuple[int, dict[Topic, tuple[int, ...]]] | None = None
@@ -125,18 +142,18 @@ class EmbeddedEngine:
         self._in_force = self._rules()
         self._shard = Shard(self._in_force.plan, self._in_force.references, **self._limits)
         self._shard.warm_up()
-        self._offsets = {topic: list(self._log.begin(topic)) for topic in TOPICS}
+        self._following = Following(self._log, self._log.begin)
         same_rules = self._load_snapshot()
         self._replay(silent=same_rules)
-        self._durable = {topic: list(self._log.cursor(CONSUMER, topic)) for topic in TOPICS}
+        self._durable = Following(self._log, self._cursor).offsets
         blob = self._log.state(LAST_TICK)
         if blob is not None:
             self._durable_tick_us = _INSTANT.unpack(blob)[0]
             self._shard.tick(self._durable_tick_us)
-        self._tick_due = None
+        self._tick_due = self._said = None
         self._last_tick_us = self._now() + self._limits["grace_us"] - self._tick_us  # devices have to find us first
         self._last_snapshot_us = self._now()
-        self._more = self._recovered = True
+        self._recovered = True
 
     def run_once(self, timeout_s: float) -> int:
         """Wait for entries, at most that long, take them in, and say what follows; how many there were."""
@@ -144,12 +161,14 @@ class EmbeddedEngine:
             self.recover()
         self._recovered = False
         self._adopt()
-        rows = self._take_in() if self._more else 0
+        rows = self._take_in() if self._following.more else 0
         if rows == 0:
             self._seen = self._log.wait(self._seen, timeout_s)
             self._adopt()  # what changed during the wait holds for the entries that ended it
             rows = self._take_in()
+        rows += self._go_on()
         self._tick()
+        self._settle()
         if self._now() - self._last_snapshot_us >= self._snapshot_us and not self._saving.running:
             self._begin_snapshot()
         self._recovered = True
@@ -163,7 +182,7 @@ class EmbeddedEngine:
     def _begin_snapshot(self) -> None:
         """The same while the engine goes on; what became of it is asked at the next one."""
         self.counters.snapshot_bytes = self._saving.finish() or self.counters.snapshot_bytes
-        self._saving.begin(self._offsets, self._shard)
+        self._saving.begin(self._following.offsets, self._shard)
         self._last_snapshot_us = self._now()
         self.counters.snapshots += 1
 
@@ -179,12 +198,10 @@ class EmbeddedEngine:
 
     def lag(self) -> int:
         """How many entries in the log the engine has not taken in."""
-        reached = {topic: self._offsets.get(topic) or self._log.cursor(CONSUMER, topic) for topic in TOPICS}
-        return sum(
-            end - offset
-            for topic, offsets in reached.items()
-            for end, offset in zip(self._log.end(topic), offsets, strict=True)
-        )
+        return self._following.lag()
+
+    def _cursor(self, topic: Topic) -> Sequence[int]:
+        return self._log.cursor(CONSUMER, topic)
 
     def _load_snapshot(self) -> bool:
         """State and offsets as saved; without a snapshot that can be read, the log's begin stays: then everything that
@@ -199,7 +216,7 @@ class EmbeddedEngine:
             _log.error("snapshot_unreadable", error=str(error))
             self._shard = Shard(self._in_force.plan, self._in_force.references, **self._limits)
             return True
-        self._offsets |= {topic: of for topic, of in offsets.items() if topic in TOPICS}
+        self._following.offsets |= {topic: of for topic, of in offsets.items() if topic in TOPICS}
         if same_rules:
             self._in_force = _Then(self._in_force.plan, self._shard.references)
         return same_rules
@@ -207,9 +224,9 @@ class EmbeddedEngine:
     def _replay(self, *, silent: bool) -> None:
         """Take in what lies between the snapshot and the committed cursors. What follows from it was said already,
         unless other rules said it: then it is said again, and what was known is known by its id."""
-        ends = {topic: self._log.cursor(CONSUMER, topic) for topic in TOPICS}
+        ends = Following(self._log, self._cursor).offsets
         while True:
-            entries = self._read(ends)
+            entries = self._following.read(ends)
             if not entries:
                 return
             taken = self._shard.take_in(entries)
@@ -228,98 +245,85 @@ class EmbeddedEngine:
 
     def _take_in(self) -> int:
         """One slice of each partition of each topic, in one step; outputs and offsets in one commit."""
-        entries = self._read()
+        entries = self._following.read()
         if not entries:
             self._commit_cursors()
             return 0
+        return self._follow(entries)
+
+    def _follow(self, entries: Mapping[Topic, pa.RecordBatch]) -> int:
         taken = self._shard.take_in(entries)
         self.counters.add(taken)
         for part in self._shard.growth():
             self._prefaulting.submit(prefault, part)
         if not taken.says_nothing:
             self._say(taken)
-            self._observed(taken)
         elif self._now() - self._durable_us >= _CURSORS_WAIT_US:
             self._commit_cursors()
         return sum(batch.num_rows for batch in entries.values())
 
-    def _read(self, ends: Mapping[Topic, Sequence[int]] | None = None) -> dict[Topic, pa.RecordBatch]:
-        """The next slice of each partition, by topic, and the offsets behind them; not beyond `ends`."""
-        found = {}
-        self._more = False
-        for topic, offsets in self._offsets.items():
-            stop = self._log.end(topic) if ends is None else ends[topic]
-            if all(offset >= end for offset, end in zip(offsets, stop, strict=True)):
-                continue  # most topics, most of the time
-            pieces = [
-                piece
-                for partition, end in enumerate(stop)
-                if (piece := self._slice(topic, partition, None if ends is None else end)) is not None
-            ]
-            if pieces:
-                found[topic] = joined(pieces)
-                self._more |= any(offset < end for offset, end in zip(offsets, stop, strict=True))
-        return found
-
-    def _slice(self, topic: Topic, partition: int, end: int | None) -> pa.RecordBatch | None:
-        offsets = self._offsets[topic]
-        if end is not None and offsets[partition] >= end:
-            return None
-        try:
-            piece = self._log.read(topic, partition, offsets[partition])
-        except OffsetExpired as error:
-            offsets[partition] = error.begin
-            if end is not None and error.begin >= end:
-                return None
-            piece = self._log.read(topic, partition, error.begin)
-        if piece is None:
-            return None
-        batch = piece.batch if end is None else piece.batch.slice(0, end - piece.offset)
-        offsets[partition] = piece.offset + batch.num_rows
-        return batch
+    def _go_on(self) -> int:
+        """While what was said becomes durable, take in what others have committed meanwhile; how many rows."""
+        rows = 0
+        for _ in range(_MOST_MEANWHILE):
+            if self._said is None or self._said.durable.done():
+                break
+            self._seen = self._log.wait(self._seen, 0)
+            entries = self._following.read()
+            if not entries:
+                self._seen = self._log.wait(self._seen, _MEANWHILE_S)
+                entries = self._following.read()
+            if not entries:  # it grew by what was said
+                break
+            rows += self._follow(entries)
+        return rows
 
     def _say(self, taken: Taken) -> None:
         """What was said, as documents, and with it the offsets and the instant of the last tick: what is said depends
-        on the entries and on that instant alone."""
+        on the entries and on that instant alone. It is on its way then, and what was said before is durable."""
+        self._settle()
         append = Append(topic=Topic.ALERTS, batch=taken.documents())
         now_us = self._shard.now_us
         states = {} if now_us == self._durable_tick_us else {LAST_TICK: _INSTANT.pack(now_us)}
-        self._commit.commit(appends=[append], cursors=self._moves(), states=states, urgent=True)
-        self._durable_tick_us = now_us
-        self._moved()
+        durable = self._commit.later(appends=[append], cursors=self._moves(), states=states, urgent=True)
+        self._said = said = _Said(durable, taken, self._following.reached(), now_us)
+        durable.add_done_callback(lambda _: said.durable_at(self._now()))
+
+    def _settle(self) -> None:
+        """Wait until what was said last is durable. Raises why it is not."""
+        said, self._said = self._said, None
+        if said is None:
+            return
+        said.durable.result()
+        durable_us = said.durable_us or self._now()  # its callback may still be on its way
+        self._durable, self._durable_us, self._durable_tick_us = said.offsets, durable_us, said.tick_us
+        if self._observe is not None:
+            for waited_s in said.waited_s(durable_us):
+                self._observe(waited_s)
 
     def _commit_cursors(self) -> None:
+        self._settle()
         moves = self._moves()
         if moves:
             self._commit.commit(cursors=moves)
-            self._moved()
+            self._durable = self._following.reached()
+            self._durable_us = self._now()
 
     def _moves(self) -> list[CursorMove]:
         """Of the cursors that are behind."""
         return [
             CursorMove(consumer=CONSUMER, topic=topic, partition=partition, offset=offset)
-            for topic, offsets in self._offsets.items()
+            for topic, offsets in self._following.offsets.items()
             for partition, offset in enumerate(offsets)
             if offset != self._durable[topic][partition]
         ]
-
-    def _moved(self) -> None:
-        self._durable = {topic: list(offsets) for topic, offsets in self._offsets.items()}
-        self._durable_us = self._now()
-
-    def _observed(self, taken: Taken) -> None:
-        if self._observe is not None:
-            now_us = self._now()
-            for received_us in taken.received_us:
-                for instant_us in received_us.tolist():
-                    self._observe((now_us - instant_us) / SECOND_US)
 
     def _tick(self) -> None:
         """A tick falls due with the clock and is done when everything that the log held then has been read."""
         now_us = self._now()
         if self._tick_due is None and now_us - self._last_tick_us >= self._tick_us:
-            self._tick_due = (now_us, {topic: self._log.end(topic) for topic in TOPICS})
-        if self._tick_due is None or self._is_behind(self._tick_due[1]):
+            self._tick_due = (now_us, self._following.ends())
+        if self._tick_due is None or self._following.is_behind(self._tick_due[1]):
             return
         self._last_tick_us, self._tick_due = self._tick_due[0], None
         taken = self._shard.tick(self._last_tick_us)
@@ -327,12 +331,22 @@ class EmbeddedEngine:
             self.counters.add(taken)
             self._say(taken)
 
-    def _is_behind(self, ends: Mapping[Topic, Sequence[int]]) -> bool:
-        return any(
-            offset < end
-            for topic, offsets in self._offsets.items()
-            for offset, end in zip(offsets, ends[topic], strict=True)
-        )
+
+class _Said:
+    """Something said that is on its way to the disk, and what is true once it is there."""
+
+    def __init__(self, durable: Future[None], taken: Taken, offsets: dict[Topic, list[int]], tick_us: int) -> None:
+        self.durable, self.offsets, self.tick_us, self.durable_us = durable, offsets, tick_us, 0
+        self._received_us = taken.received_us
+
+    def durable_at(self, now_us: int) -> None:
+        self.durable_us = now_us
+
+    def waited_s(self, durable_us: int) -> Iterator[float]:
+        """For each change that an entry caused, the time since the entry was received."""
+        for received_us in self._received_us:
+            for instant_us in received_us.tolist():
+                yield (durable_us - instant_us) / SECOND_US
 
 
 class _Then:

@@ -20,7 +20,7 @@ _SMALL_BYTES: Final = 1 << 20
 
 
 class Commits(Protocol):
-    """What the engine needs of `islet.log.group_commit.GroupCommit`."""
+    """What is saved by: `islet.log.group_commit.GroupCommit`."""
 
     def commit(
         self,

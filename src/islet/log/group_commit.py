@@ -4,6 +4,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from time import monotonic
 
 from islet.errors import IsletError
@@ -86,17 +87,27 @@ class GroupCommit:
         """Join the next group and block until it is durable; raises what the commit raised."""
         if threading.current_thread() is self._thread:
             raise RuntimeError("commit() inside a done callback would wait for itself; use submit()")
-        finished = threading.Event()
-        outcome: list[Exception | None] = []
+        self.later(appends, cursors, states, urgent=urgent).result()
+
+    def later(
+        self,
+        appends: Sequence[Append] = (),
+        cursors: Sequence[CursorMove] = (),
+        states: Mapping[str, bytes | None] | None = None,
+        *,
+        urgent: bool = False,
+    ) -> Future[None]:
+        """Join the next group; the future is done when it is durable, or has what the commit raised."""
+        outcome = Future[None]()
 
         def done(error: Exception | None) -> None:
-            outcome.append(error)
-            finished.set()
+            if error is None:
+                outcome.set_result(None)
+            else:
+                outcome.set_exception(error)
 
         self.submit(appends, cursors, states, done=done, urgent=urgent)
-        finished.wait()
-        if outcome[0] is not None:
-            raise outcome[0]
+        return outcome
 
     def submit(
         self,
