@@ -42,6 +42,11 @@ PAGES = (
     "/rules",
     "/rules/groups/ward-3",
     "/patients/p-1/rules",
+    "/permissions",
+    "/groups",
+    "/audit",
+    "/device-jobs",
+    "/hub-policies",
 )
 Open = Callable[..., Page]
 
