@@ -34,7 +34,7 @@ def gathered(store: Store, patient: Patient, kind: Kind, days: int, last: date, 
     return Recorded(
         id=patient.id,
         label=patient.label if named else "",
-        series=store.series(patient.id, to_us(begin), to_us(end), sensor_only=True),
+        series=store.series(patient.id, to_us(begin), to_us(end), method="cgm"),
         events=tuple(events_in(_bodies(store, patient, begin, end))),
         zone=zone,
     )

@@ -17,7 +17,7 @@ from islet.model.people import Patient
 from islet.model.time import HOUR_US, MINUTE_US
 from islet.model.topics import Topic
 from tests.engine.days import Days, Table, expected, live
-from tests.engine.test_engine_embedded import Crash, Platform, in_force, platform
+from tests.engine.platforms import Crash, Platform, in_force, platform
 
 PATIENT_DAYS = int(os.environ.get("ISLET_PATIENT_DAYS", "120"))
 SEED = int(os.environ.get("ISLET_DAYS_SEED", str(random.SystemRandom().randrange(10**6))))

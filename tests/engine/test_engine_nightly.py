@@ -18,9 +18,9 @@ from islet.engine.rulebook import RuleBook, Rules
 from islet.engine.rules import load_rules
 from islet.log.base import Slice
 from islet.model.alerts import AlertChange
-from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
+from islet.model.batch import METHOD_CODES, DocumentRow, ReadingRow, documents_batch, readings_batch
 from islet.model.codec import encode_change, encode_event
-from islet.model.events import AnyEvent, Meal, Vital
+from islet.model.events import AnyEvent, Meal, Method, Vital
 from islet.model.people import Patient, Role
 from islet.model.time import DAY_US, HOUR_US, MINUTE_US, from_us, to_us
 from islet.model.topics import TOPIC_OF_TYPE, Topic
@@ -50,11 +50,20 @@ class Clinic:
     def rules(self) -> Rules:
         return self.book.current()
 
-    def wears(self, patient: Patient, days: Sequence[int], *, until_us: int = MIDNIGHT_US, mg_dl: int = 100) -> Patient:
+    def wears(
+        self,
+        patient: Patient,
+        days: Sequence[int],
+        *,
+        until_us: int = MIDNIGHT_US,
+        mg_dl: int = 100,
+        method: Method = "cgm",
+    ) -> Patient:
         """Readings each five minutes of the days that are so many before `until_us` (1: the last one)."""
         self.registry.put_patient(patient)
         times = [until_us - day * DAY_US + n * 5 * MINUTE_US for day in days for n in range(288)]
-        rows = [ReadingRow(patient.id, "cgm", t, mg_dl * 10, float(mg_dl), 0, 0, 0) for t in sorted(times)]
+        code = METHOD_CODES.index(method)
+        rows = [ReadingRow(patient.id, method, t, mg_dl * 10, float(mg_dl), 0, 0, code) for t in sorted(times)]
         self._apply(Topic.GLUCOSE_READINGS, readings_batch(rows))
         return patient
 
@@ -116,6 +125,13 @@ def test_a_sensor_worn_too_little_is_said_once_and_ended_when_it_is_worn_again(c
     clinic.wears(Patient(id="anna"), range(1, 5))
     assert clinic.ask("cgm_use_low") == [("cleared", "cgm_use_low", "anna", MIDNIGHT_US)]
     assert [alert.active for alert in clinic.store.alerts()] == [False]
+
+
+def test_a_meter_does_not_make_up_for_a_sensor_that_is_not_worn(clinic: Clinic) -> None:
+    clinic.wears(Patient(id="anna"), range(7, 20))
+    clinic.wears(Patient(id="anna"), range(1, 7), method="capillary")
+    assert clinic.ask("cgm_use_low") == [("opened", "cgm_use_low", "anna", MIDNIGHT_US)]
+    assert {row["method"] for row in clinic.table("readings", Patient(id="anna"))} == {"cgm", "capillary"}
 
 
 def test_the_day_that_counts_is_the_patients_own(clinic: Clinic) -> None:

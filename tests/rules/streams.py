@@ -91,9 +91,11 @@ def tables(stream: Stream, plan: Plan) -> dict[str, pa.Table]:
 
 
 def history(stream: Stream, plan: Plan, today: int) -> dict[str, pa.Table]:
-    """The tables of history rules; `today`: the last complete day, counted from BEGIN."""
+    """The tables of history rules; `today`: the last complete day, counted from BEGIN. A "meter" takes fingersticks."""
     quantity = pa.array([v.value for v in stream.values], pa.float64()).cast(pa.decimal128(9, 1))
     readings = _table([_row(v, stream.time_zone) for v in stream.values]).append_column(stream.quantity, quantity)
+    methods = ["capillary" if v.device == "meter" else "cgm" for v in stream.values]
+    readings = readings.append_column("method", pa.array(methods, pa.utf8()))
     day = BEGIN.date() + timedelta(days=today)
     end = datetime.combine(day + timedelta(days=1), time(), tzinfo=ZoneInfo(stream.time_zone)).astimezone(UTC)
     ends = pa.array([end.replace(tzinfo=None)] * len(stream.names()), pa.timestamp("us"))

@@ -59,13 +59,26 @@ def test_a_drop_of_time_in_range_by_fifteen_points_is_reported(highs: int, repor
     assert [patient for patient, _ in _found("tir_drop", stream, 27)] == ["p1"] * reported
 
 
+def test_fingersticks_are_no_wear() -> None:
+    stream = _days({"p1": lambda _: 100}, 15, lambda day: 144)
+    fingers = [v._replace(minute=v.minute + 2.5, device="meter") for v in stream.values]
+    assert _found("cgm_use_low", Stream([*stream.values, *fingers]), 14) != []
+    assert _found("cgm_use_low", Stream(fingers), 14) == []  # who wears no sensor is not told to wear it more
+
+
+def test_fingersticks_are_no_time_in_range() -> None:
+    fingers = [Value(day * _DAY + n, 300, device="meter") for day in range(14, 28) for n in range(2)]
+    sensor = _days({"p1": lambda _: 100}, 28, lambda _: 2).values
+    assert _found("tir_drop", Stream([*sensor, *fingers]), 27) == []
+
+
 def test_a_drop_needs_a_week_of_readings_on_both_sides() -> None:
     assert _found("tir_drop", _days({"p1": lambda day: 300 if day >= 14 else 100}, 20, lambda _: 2), 19) == []
     assert _found("tir_drop", _days({"p1": lambda day: 300 if day >= 14 else 100}, 21, lambda _: 2), 20) != []
 
 
 def test_yesterday_counts_for_those_who_measure_by_themselves() -> None:
-    stream = Stream([Value(day * _DAY + n, 100, p) for p, times in (("p1", 3), ("p2", 4)) for day in (0, 1) for n in range(times if day == 0 else 1)])  # fmt: skip
+    stream = Stream([Value(day * _DAY + n, 100, p, "meter") for p, times in (("p1", 3), ("p2", 4)) for day in (0, 1) for n in range(times if day == 0 else 1)])  # fmt: skip
     assert _found("few_readings", stream, 0) == [("p1", BEGIN + timedelta(days=1))]
 
 

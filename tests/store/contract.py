@@ -114,7 +114,7 @@ class StoreContract:
         fingers = [ReadingRow("anna", "a", minute * MINUTE_US, 550, 55.0, 0, 0, meter) for minute in (1, 2)]
         store.apply([glucose([*fingers, reading("anna", 1, 99)])])
         assert store.series("anna", 0, FOR_EVER).glucose_tenths.tolist() == [550, 550]
-        assert store.series("anna", 0, FOR_EVER, sensor_only=True).glucose_tenths.tolist() == [990]
+        assert store.series("anna", 0, FOR_EVER, method="cgm").glucose_tenths.tolist() == [990]
 
     def test_a_series_says_which_readings_were_sent_in_mmol_l(self, store: Store) -> None:
         sent = ReadingRow("anna", "meter", 2 * MINUTE_US, 1802, 10.0, UNIT_CODES.index("mmol/L"), 0, 0)

@@ -1,122 +1,30 @@
 """The pages in a real browser: live values, alarms, acknowledgement, layout, accessibility, and no policy violations."""
 
 import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from msgspec import structs
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from islet.model.alerts import AlertChange, Severity
-from islet.model.people import Patient, Role
+from islet.model.people import Role
 from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
-from islet.model.units import MG_DL_PER_MMOL_L, glucose_in
 from tests.conftest import Missing
+from tests.web.browser import (
+    AXE,
+    PAGES,
+    Open,
+    browser,
+    live,
+    open_page,
+    started,
+    ward,
+)
 from tests.web.night import last_night
 from tests.web.portal import PASSWORD, Site
 
-ROOT = Path(__file__).resolve().parents[2]
-CHROMIUM = Path("/usr/bin/chromium")
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-WEB = ROOT / "src" / "islet" / "web"
-CHART = WEB / "static" / "vendor" / "uPlot.esm.js"
-QUIET = (
-    "--no-sandbox --headless --disable-gpu --disable-background-networking "
-    "--disable-component-update --disable-sync --no-first-run"
-)
-PAGES = (
-    "/",
-    "/patients/p-1",
-    "/patients/p-1/policy",
-    "/patients/p-1/reports",
-    "/patients/p-1/reports/seven-day.html",
-    "/patients/p-1/reports/programme.html",
-    "/patients/p-1/import",
-    "/alerts",
-    "/cohorts",
-    "/account",
-    "/operations",
-    "/rules",
-    "/rules/groups/ward-3",
-    "/patients/p-1/rules",
-)
-Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[Browser | None]:
-    if not CHROMIUM.exists():
-        yield None
-        return
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET.split())
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def browser(started: Browser | None, missing: Missing) -> Browser:
-    if started is None:
-        missing("Chromium")
-    if not CHART.exists():
-        missing("uPlot (python -m tools.assets)")
-    return started
-
-
-@pytest.fixture
-def ward(site: Site) -> Site:
-    """A day of one patient, some hours of another with a gap, who is of a group, and things that happened."""
-    site.registry.put_patient(Patient(id="p-2", label="Ben Example", tags=("ward-3",)))
-    site.add_readings("p-1", [120 + (i % 40) for i in range(288)])
-    site.add_readings("p-2", [250 - i for i in range(20)], end_us=site.now_us - 90 * MINUTE_US)
-    site.add_readings("p-2", [210, 205, 200, 195, 190])
-    site.add_document(Topic.CARE_EVENTS, "p-1", "meal", '{"type":"meal","carbs_g":45,"text":"Rice"}', minutes=80)
-    site.add_document(Topic.CARE_EVENTS, "p-1", "insulin", '{"type":"insulin","dose_u":4.5}', minutes=75)
-    site.add_document(Topic.CARE_EVENTS, "p-1", "exercise", '{"type":"exercise","duration_min":30}', minutes=60)
-    site.open_alert("seed_demonstration", "p-1", Severity.NOTICE, minutes=40, mg_dl=118)
-    last_night(site, ["p-1", "p-2"], odd=["p-2"], changed=["p-1"])
-    return site
-
-
-@pytest.fixture
-def open_page(browser: Browser, ward: Site) -> Iterator[Open]:
-    """Open a path as a user; at the end no page may have complained."""
-    complaints: list[str] = []
-    contexts: list[BrowserContext] = []
-
-    def complain(message: ConsoleMessage) -> None:
-        refused = "status of 400" in message.text  # a form's answer: browsers note it, and the page says why
-        if message.type in ("error", "warning") and not refused:
-            complaints.append(message.text)
-
-    def failed(error: Error) -> None:
-        complaints.append(str(error))
-
-    with ward.serve() as address:
-
-        def open_one(path: str, user: str = "", width: int = 1280, **options: Any) -> Page:
-            context = browser.new_context(base_url=address, viewport={"width": width, "height": 900}, **options)
-            contexts.append(context)
-            if user:
-                context.add_cookies([{"name": "islet_session", "value": ward.token(user), "url": address}])
-            page = context.new_page()
-            page.on("console", complain)
-            page.on("pageerror", failed)
-            page.goto(path)
-            return page
-
-        yield open_one
-        for context in contexts:
-            context.close()
-    assert complaints == []
-
-
-def live(page: Page) -> None:
-    """Wait until the page follows the stream."""
-    expect(page.locator("#connection")).to_have_text(re.compile("Live|实时"))
+__all__ = ["browser", "open_page", "started", "ward"]  # fixtures
 
 
 def test_log_in_see_a_value_change_see_an_alarm_acknowledge_it(ward: Site, open_page: Open) -> None:
@@ -373,69 +281,3 @@ def test_without_the_chart_the_rest_of_the_page_works(ward: Site, browser: Brows
         expect(page.locator("#chart-summary")).to_contain_text("could not be loaded")
         live(page)
         context.close()
-
-
-def glucose(page: Page, expression: str, argument: object = None) -> Any:
-    """The value of an expression over the module `g` and the argument `a`."""
-    script = f"async (a) => {{ const g = await import('/static/glucose.js'); return {expression}; }}"
-    return page.evaluate(script, argument)
-
-
-@pytest.fixture
-def bare(browser: Browser) -> Iterator[Page]:
-    """A page with the scripts at hand, and no server."""
-    page = browser.new_page()
-    page.route("**/*", lambda route: route.fulfill(path=WEB / route.request.url.removeprefix("http://islet.test/")))
-    page.goto("http://islet.test/static/logo.svg")
-    yield page
-    page.close()
-
-
-def points(values: list[float], every_min: float = 5) -> dict[str, list[float]]:
-    return {
-        "time_us": [i * every_min * MINUTE_US for i in range(len(values))],
-        "glucose_tenths": [value * 10 for value in values],
-        "range": [0] * len(values),
-    }
-
-
-def test_the_trend_has_seven_levels_at_one_two_and_three_per_minute(bare: Page) -> None:
-    rates = [-3, -2.99, -2, -1.99, -1, -0.99, 0, 0.99, 1, 1.99, 2, 2.99, 3]
-    series = [points([150 + rate * 5 * i for i in range(4)]) for rate in rates]
-    names = glucose(bare, "a.map((one) => g.trend(new g.Points(one)))", series)
-    falling = ["double_down", "down", "down", "slight_down", "slight_down", "flat"]
-    rising = ["flat", "slight_up", "slight_up", "up", "up", "double_up"]
-    assert names == [*falling, "flat", *rising]
-    assert glucose(bare, "g.trend(new g.Points(a))", points([100])) == "unknown"
-    assert glucose(bare, "g.trend(new g.Points(a))", points([100, 120], every_min=16)) == "unknown"
-
-
-def test_zones_have_their_bounds(bare: Page) -> None:
-    limits = {"low_mg_dl": 70, "high_mg_dl": 180}
-    values = [53.9, 54, 69.9, 70, 180, 180.1, 250, 250.1]
-    names = glucose(bare, "a.values.map((v) => g.zone(v * 10, a.limits))", {"values": values, "limits": limits})
-    assert names == ["very_low", "low", "low", "target", "target", "high", "high", "very_high"]
-
-
-def test_a_line_is_drawn_over_two_missed_samples_but_not_over_three(bare: Page) -> None:
-    minutes = [0, 5, 10, 25, 30, 50, 55]
-    series = {"time_us": [m * MINUTE_US for m in minutes], "glucose_tenths": [1000] * 7, "range": [0] * 7}
-    assert glucose(bare, "g.runs(new g.Points(a))", series) == [[0, 5], [5, 7]]
-
-
-def test_late_and_double_readings_keep_the_points_in_order(bare: Page) -> None:
-    script = (
-        "(() => { const p = new g.Points(); const added = a.map(([t, v]) => p.add(t, v, 0));"
-        " return [added, p.time, p.glucose]; })()"
-    )
-    assert glucose(bare, script, [[20, 2], [10, 1], [30, 3], [20, 9]]) == [
-        [True, True, True, False],
-        [10, 20, 30],
-        [1, 2, 3],
-    ]
-
-
-def test_values_are_shown_alike_in_python_and_in_the_browser(bare: Page) -> None:
-    tenths = [value * 10 for value in range(20, 600)]
-    browsers = glucose(bare, f"a.map((v) => g.shown(v, 'mmol/L', {MG_DL_PER_MMOL_L}))", tenths)
-    assert browsers == [f"{glucose_in('mmol/L', value / 10):.1f}" for value in tenths]

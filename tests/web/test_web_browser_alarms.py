@@ -8,8 +8,8 @@ from islet.model.alerts import Severity
 from islet.model.people import Role
 from islet.model.topics import Topic
 from islet.notify.recipients import Contact
+from tests.web.browser import Open, browser, live, open_page, started, ward
 from tests.web.portal import Site
-from tests.web.test_web_browser import Open, browser, live, open_page, started, ward
 
 __all__ = ["browser", "open_page", "started", "ward"]  # fixtures
 SUBSCRIBED = """

@@ -7,8 +7,8 @@ from playwright.sync_api import expect
 
 from islet.model.alerts import Severity
 from islet.model.time import MINUTE_US
+from tests.web.browser import Open, browser, live, open_page, started, ward
 from tests.web.portal import Site
-from tests.web.test_web_browser import Open, browser, live, open_page, started, ward
 
 __all__ = ["browser", "open_page", "started", "ward"]  # fixtures
 

@@ -6,8 +6,8 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from tests.conftest import Missing
+from tests.web.browser import AXE, Open, browser, open_page, started, ward
 from tests.web.portal import Site
-from tests.web.test_web_browser import AXE, Open, browser, open_page, started, ward
 
 __all__ = ["browser", "open_page", "started", "ward"]  # fixtures
 PAGE = "/patients/p-1/import"

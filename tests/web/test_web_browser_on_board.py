@@ -10,8 +10,8 @@ from islet.model.events import Hba1c, Insulin, Meal
 from islet.model.people import Role
 from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
+from tests.web.browser import Open, browser, live, open_page, started, ward
 from tests.web.portal import Site
-from tests.web.test_web_browser import Open, browser, live, open_page, started, ward
 from tests.web.test_web_on_board import ago, did
 
 __all__ = ["browser", "open_page", "started", "ward"]  # fixtures

@@ -15,7 +15,7 @@ from islet.model.units import POSSIBLE_GLUCOSE_MG_DL, glucose_mg_dl, glucose_ten
 
 _UNKNOWN: Final = len(UNIT_CODES)
 _MG_DL_PER_UNIT: Final = np.array([*(glucose_mg_dl(1.0, unit) for unit in UNIT_CODES), np.nan])
-_METHOD_CODE: Final = {method: code for code, method in enumerate(METHOD_CODES)}
+_METHOD_CODE: Final[dict[str, int]] = {method: code for code, method in enumerate(METHOD_CODES)}
 
 
 def reading_columns(

@@ -17,7 +17,8 @@ from islet.engine.parameters import Resolved
 from islet.engine.program import CONTEXT_COLUMNS, CONTEXT_SCALE
 from islet.engine.rules import Plan
 from islet.engine.zones import transitions
-from islet.model.batch import int64_column
+from islet.model.batch import METHOD_CODES, int64_column
+from islet.model.events import Method
 from islet.model.people import Patient
 from islet.model.time import from_us, to_us
 from islet.model.time_zones import zone_or_utc
@@ -101,10 +102,14 @@ def _numbers(numbers: Sequence[float]) -> "pa.Array[Any]":
 
 
 def _readings(store: Store, one: Person, now_us: int) -> pa.Table:
-    series = store.series(one.patient.id, one.from_us, now_us)
+    return _together([_measured(store, one, now_us, method) for method in METHOD_CODES])
+
+
+def _measured(store: Store, one: Person, now_us: int, method: Method) -> pa.Table:
+    series = store.series(one.patient.id, one.from_us, now_us, method=method)
     who_and_when = _who_and_when(one.patient, series.time_us, pa.repeat("", len(series)))
     glucose = pa.array(series.glucose_tenths / _TENTHS).cast(_GLUCOSE)
-    return pa.table(who_and_when | {"glucose_mg_dl": glucose})
+    return pa.table(who_and_when | {"method": pa.repeat(method, len(series)), "glucose_mg_dl": glucose})
 
 
 def _care_events(store: Store, one: Person, now_us: int) -> pa.Table:

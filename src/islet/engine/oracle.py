@@ -28,17 +28,18 @@ SELECT patient, CAST(local_ts AS DATE) AS day, MAX(ts) AS ts, COUNT(*) AS readin
   100.0 * COUNT(*) FILTER (glucose_mg_dl < 70) / COUNT(*) AS tbr_percent,
   100.0 * COUNT(*) FILTER (glucose_mg_dl BETWEEN 70 AND 180) / COUNT(*) AS tir_percent,
   100.0 * COUNT(*) FILTER (glucose_mg_dl > 180) / COUNT(*) AS tar_percent
-FROM readings GROUP BY patient, CAST(local_ts AS DATE)
+FROM readings WHERE method = 'cgm' GROUP BY patient, CAST(local_ts AS DATE)
 """
-"""The table `days`, made of `readings`: what a patient's local day was like. `active_percent`: in how many of its
-5-minute slots there is a reading; tir, tbr and tar: the share of readings from 70 to 180 mg/dL, below, and above
-(doi:10.2337/dci19-0028). `ts` is the day's last reading."""
+"""The table `days`, made of the sensor's `readings` (fingersticks are not worn, and taken when something is felt): what
+a patient's local day was like. `active_percent`: in how many of its 5-minute slots there is a reading; tir, tbr and
+tar: the share of readings from 70 to 180 mg/dL, below, and above (doi:10.2337/dci19-0028). `ts` is the day's last
+reading."""
 
 
 def run(sql: str, tables: Mapping[str, pa.Table]) -> list[tuple[Any, ...]]:
     """The rows (n) that the rule's SELECT gives over these tables; instants are UTC without a zone.
 
-    `days` is made where it is not given and there are `readings`. Raises RuleRefused where DuckDB cannot run it.
+    `days` is made where the `readings` say by what `method` they are. Raises RuleRefused where DuckDB cannot run it.
     """
     import duckdb
 
@@ -46,7 +47,7 @@ def run(sql: str, tables: Mapping[str, pa.Table]) -> list[tuple[Any, ...]]:
     try:
         for name, table in tables.items():
             connection.register(name, table)
-        if "readings" in tables and "days" not in tables:
+        if "readings" in tables and "method" in tables["readings"].column_names:
             connection.execute(f"CREATE TEMP VIEW days AS {DAYS}")
         for statement in _CLOSED:
             connection.execute(statement)

@@ -142,4 +142,4 @@ CONTEXT_HIGH: Final = tuple(
 HISTORY_TABLES: Final = ("readings", "care_events", "vitals", "patients", "days", "clock")
 """What a rule with `every` may read: the last days of everybody (`islet.engine.history_tables`). `patients` has `today`
 as well: the patient's last complete local day, a DATE, and `day_end_ts`, the instant at which it ended; `clock` one row
-with `now_ts`; `days` is made of `readings` (`islet.engine.oracle.DAYS`)."""
+with `now_ts`; `readings` has `method` as well; `days` is made of the sensor's (`islet.engine.oracle.DAYS`)."""

@@ -10,10 +10,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from islet.model.events import Method
 from islet.model.topics import Topic
 
 UNIT_CODES: Final = ("mg/dL", "mmol/L")
-METHOD_CODES: Final = ("cgm", "capillary")
+METHOD_CODES: Final[tuple[Method, ...]] = ("cgm", "capillary")
 RANGE_CODES: Final = {"below": -1, "within": 0, "above": 1}
 
 _READING_FIELDS: "list[pa.Field[Any]]" = [

@@ -16,6 +16,7 @@ Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with zone, for
 Text = Annotated[str, Meta(max_length=2000)]
 Name = Annotated[str, Meta(max_length=200)]
 Amount = Annotated[float, Meta(ge=0, le=100_000)]
+Method = Literal["cgm", "capillary"]
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,7 +33,7 @@ class Reading(Event, tag_field="type", tag="reading", frozen=True, kw_only=True)
 
     value: float
     unit: Annotated[str, Meta(description="mg/dL or mmol/L; never guessed")]
-    method: Literal["cgm", "capillary"] = "cgm"
+    method: Method = "cgm"
     range: Literal["within", "below", "above"] = "within"
 
 

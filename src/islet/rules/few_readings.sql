@@ -27,7 +27,8 @@ zh-CN = "测量次数少于约定"
 [descriptions]
 zh-CN = "昨天的读数少于约定次数。适用于自行测量者。"
 */
-SELECT patients.patient AS patient, day_end_ts AS ts
+SELECT patients.patient AS patient, MAX(day_end_ts) AS ts
 FROM patients
-LEFT JOIN days ON days.patient = patients.patient AND days.day = patients.today
-WHERE COALESCE(days.readings, 0) < agreed_readings
+LEFT JOIN readings ON readings.patient = patients.patient AND CAST(readings.local_ts AS DATE) = patients.today
+GROUP BY patients.patient
+HAVING COUNT(readings.ts) < MAX(agreed_readings)

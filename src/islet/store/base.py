@@ -14,6 +14,7 @@ from msgspec import Struct
 from islet.access.audit import AuditLine
 from islet.log.base import Slice
 from islet.model.alerts import Alert
+from islet.model.events import Method
 from islet.model.hours import Hours
 from islet.model.people import Device, Patient, Session, User
 from islet.model.series import Series
@@ -56,8 +57,8 @@ class Store(Protocol):
     def applied(self, topic: Topic, partitions: int, consumer: str = "store") -> tuple[int, ...]:
         """Per partition, the offset up to which `apply` has taken in."""
 
-    def series(self, patient: str, from_us: int, to_us: int, *, sensor_only: bool = False) -> Series:
-        """The patient's readings with from_us <= time < to_us, CGM and capillary (`sensor_only`: CGM alone, for shares of
+    def series(self, patient: str, from_us: int, to_us: int, *, method: Method | None = None) -> Series:
+        """The patient's readings with from_us <= time < to_us, CGM and capillary (or of one `method`: "cgm" for shares of
         time), one per instant."""
 
     def hours(self, patient: str, from_us: int, to_us: int, offset_us: int = 0) -> Hours:

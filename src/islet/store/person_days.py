@@ -22,7 +22,7 @@ def stored_days(store: Store, patient: Patient, from_us: int, to_us: int, *, wis
     documents = store.documents(Topic.CARE_EVENTS, patient.id, from_us, to_us, limit=_MOST_EVENTS)
     return PersonDays(
         id=patient.id,
-        series=store.series(patient.id, from_us, to_us, sensor_only=True),
+        series=store.series(patient.id, from_us, to_us, method="cgm"),
         events=tuple(events_in(one.body for one in reversed(documents))),
         zone=zone_or_utc(patient.time_zone),
         diabetes=wishes.diabetes,

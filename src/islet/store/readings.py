@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from islet.log.base import Slice
 from islet.model.batch import METHOD_CODES, UNIT_CODES, int64_column
+from islet.model.events import Method
 from islet.model.hours import COLUMNS, Hours, hours_of
 from islet.model.series import Series
 from islet.model.time import HOUR_US
@@ -123,10 +124,10 @@ def _numbered(writer: apsw.Connection, column: Any, names: Names) -> NDArray[np.
     return numbers
 
 
-def series(reader: apsw.Connection, patient: str, from_us: int, to_us: int, *, sensor_only: bool = False) -> Series:
+def series(reader: apsw.Connection, patient: str, from_us: int, to_us: int, *, method: Method | None = None) -> Series:
     """The patient's readings with from_us <= time < to_us, one per instant (the device first by name)."""
-    method = METHOD_CODES.index("cgm") if sensor_only else None
-    rows: list[Any] = reader.execute(_SERIES, (patient, from_us, to_us, method)).fetchall()
+    code = METHOD_CODES.index(method) if method else None
+    rows: list[Any] = reader.execute(_SERIES, (patient, from_us, to_us, code)).fetchall()
     time_us, tenths, range_, _, units = zip(*rows, strict=True) if rows else ((), (), (), (), ())
     times = np.array(time_us, np.int64)
     if (times[1:] == times[:-1]).any():

@@ -8,6 +8,7 @@ from typing import Final
 from islet.log.base import Slice
 from islet.log.connection import Readers, open_database, plain_errors, transaction
 from islet.model.alerts import Alert
+from islet.model.events import Method
 from islet.model.hours import Hours
 from islet.model.series import Series
 from islet.model.topics import Topic
@@ -80,9 +81,9 @@ class SqliteStore:
             found = dict(reader.execute(_APPLIED, (consumer, topic)))
         return tuple(found.get(partition, 0) for partition in range(partitions))
 
-    def series(self, patient: str, from_us: int, to_us: int, *, sensor_only: bool = False) -> Series:
+    def series(self, patient: str, from_us: int, to_us: int, *, method: Method | None = None) -> Series:
         with self._readers.one() as reader:
-            return readings.series(reader, patient, from_us, to_us, sensor_only=sensor_only)
+            return readings.series(reader, patient, from_us, to_us, method=method)
 
     def hours(self, patient: str, from_us: int, to_us: int, offset_us: int = 0) -> Hours:
         with self._readers.one() as reader:

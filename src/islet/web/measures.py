@@ -41,7 +41,7 @@ def metrics(context: WebContext, request: Request, viewer: Viewer) -> Response:
         else to_us(datetime.combine(last + timedelta(days=1), time(), zone))
     )
     begin_us = end_us - days * DAY_US
-    series = context.store.series(patient.id, begin_us, end_us, sensor_only=True)
+    series = context.store.series(patient.id, begin_us, end_us, method="cgm")
     material = Material(person_of(series, zone=zone, id=patient.id))
     period = {"from": from_us(begin_us), "to": from_us(end_us), "time_zone": str(zone)}
     return json_response({"period": period, **document(material, goals, tell_all=False)})
