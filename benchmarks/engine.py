@@ -29,6 +29,7 @@ from benchmarks.backlog import (
 )
 from benchmarks.record import figure
 from islet.decode.telemetry import Arrival, decode_arrivals
+from islet.engine.memory import Room
 from islet.engine.reference import Reference
 from islet.engine.rules import StreamPlan
 from islet.engine.snapshot import copied, dump, load
@@ -138,8 +139,9 @@ def million() -> None:
         run(batches([arriving], BATCH), ready, state)
     copies_s = []
     for _ in range(3):
+        room = Room(state.nbytes * 17 // 16)  # as `islet.engine.saving` has it found while the engine goes on
         copying = perf_counter()
-        copied(state)
+        copied(state, room)
         copies_s.append(perf_counter() - copying)
     started = process_time()
     blob = dump(state)
@@ -152,8 +154,7 @@ def million() -> None:
     tick(state, START_US, ready[1], ready[0])
     load_s = process_time() - loading
     figure("engine, restart with them", load_s, "CPU s", bar="at most 3 s", holds=load_s <= 3)
-    figure("engine, standing still to save them, the first time", 1000 * copies_s[0], "ms")
-    figure("engine, and later", 1000 * copies_s[-1], "ms")
+    figure("engine, standing still to save them, at most of three times", 1000 * max(copies_s), "ms")
     figure("engine, their snapshot", sum(map(len, blob)) / 1e6, "MB")
     figure("engine, taking it", dumped - started, "CPU s")
     json(state, ready, next(coming), "shipped rules")

@@ -8,6 +8,7 @@ import pytest
 
 from islet.engine import saving as module
 from islet.engine import state as states
+from islet.engine.memory import Room
 from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rules import load_rules, plan
 from islet.engine.saving import SNAPSHOT, Saving
@@ -87,9 +88,12 @@ def test_what_is_saved_in_the_background_is_the_state_of_when_it_began(monkeypat
         runs, stays = shard(), shard()
         for each in (runs, stays):
             read(each, 900, 0, 5, 10)
+        while not one.is_ready(runs):  # memory for the copy is found
+            pass
         gate.open.clear()
         one.begin(OFFSETS, runs)
         assert one.running
+        assert not one.is_ready(runs)
         read(runs, 2_000, 15, 20, 25)  # more people: every table grows
         gate.open.set()
         assert one.finish() > 5_000
@@ -143,6 +147,6 @@ def test_a_state_in_the_midst_of_being_tidied_goes_on_after_a_save(monkeypatch: 
             engine.read(*some)
             again.read(*some)
             in_the_midst += bool(again.state._tidied)
-            again.state = load(copied(again.state).pieces(), lateness_us=again.state.lateness_us)
+            again.state = load(copied(again.state, Room()).pieces(), lateness_us=again.state.lateness_us)
     assert in_the_midst > 5
     assert again.said == engine.said

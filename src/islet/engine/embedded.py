@@ -169,7 +169,7 @@ class EmbeddedEngine:
         rows += self._go_on()
         self._tick()
         self._settle()
-        if self._now() - self._last_snapshot_us >= self._snapshot_us and not self._saving.running:
+        if self._now() - self._last_snapshot_us >= self._snapshot_us and self._saving.is_ready(self._shard):
             self._begin_snapshot()
         self._recovered = True
         return rows

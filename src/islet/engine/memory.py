@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 _T = TypeVar("_T", bound=np.generic)
 
 _HUGE_PAGE: Final = 1 << 21
+_LINE: Final = 64
 _NO_RESERVE: Final = 0x4000 if sys.platform == "linux" else 0  # MAP_NORESERVE, which Python 3.11 has no name for
 _KIND: Final = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _NO_RESERVE
 _POPULATE_WRITE: Final = 23  # MADV_POPULATE_WRITE, since Linux 5.14; not in the module mmap
@@ -25,6 +26,24 @@ def aligned(count: int, kind: np.dtype[_T]) -> NDArray[_T]:
     if size >= _HUGE_PAGE and hasattr(mmap, "MADV_HUGEPAGE"):
         mapped.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(mapped, np.uint8, size).view(kind)
+
+
+class Room:
+    """Memory that the system has found already, to be copied into; what does not fit is found when it is written to."""
+
+    def __init__(self, size: int = 0) -> None:
+        """`size`: bytes. Takes as long as the system does; other threads go on."""
+        self._free = aligned(size, np.dtype(np.uint8))
+        prefault(self._free)
+
+    def copy(self, array: NDArray[_T]) -> NDArray[_T]:
+        """A copy of an array without gaps."""
+        size = array.nbytes + -array.nbytes % _LINE
+        if size > len(self._free):
+            return array.copy()
+        mine, self._free = self._free[: array.nbytes].view(array.dtype), self._free[size:]
+        mine[:] = array
+        return mine
 
 
 def prefault(memory: NDArray[Any]) -> None:

@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from islet.engine.memory import Room
 from islet.engine.shard import Shard, ShardCopy
 from islet.log.base import Append, CursorMove, Log
 from islet.model.topics import Topic
@@ -17,6 +18,8 @@ SNAPSHOT: Final = "engine"
 _PART_BYTES: Final = 1 << 20
 _SMALL_BYTES: Final = 1 << 20
 """What is saved as fast as a thread could be asked to."""
+_MORE: Final = 16
+"""One part in so many may be added to a state while memory for its copy is found."""
 
 
 class Commits(Protocol):
@@ -49,17 +52,28 @@ class Saving:
         self._log, self._commit = log, commit
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine-snapshot")
         self._running: Future[int] | None = None
+        self._room: Future[Room] | None = None
 
     @property
     def running(self) -> bool:
         """Whether a state is being saved at the moment."""
         return self._running is not None and not self._running.done()
 
+    def is_ready(self, shard: Shard) -> bool:
+        """Whether the shard can be copied without waiting for the system to find memory; it is asked for it."""
+        if self.running:
+            return False
+        if self._room is None:
+            size = shard.nbytes
+            self._room = self._thread.submit(Room, size + size // _MORE if size > _SMALL_BYTES else 0)
+        return self._room.done()
+
     def begin(self, offsets: Mapping[Topic, Sequence[int]], shard: Shard) -> None:
         """Save the shard as it is now; raises what the saving before failed with."""
         self.finish()
         head = _Saved(offsets={topic: list(of) for topic, of in offsets.items()})
-        copy = shard.copied()
+        room, self._room = self._room, None
+        copy = shard.copied(Room() if room is None else room.result())
         if copy.nbytes > _SMALL_BYTES:
             self._running = self._thread.submit(self._write, head, copy)
         else:

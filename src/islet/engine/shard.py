@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from islet.engine.memory import Room
 from islet.engine.quantities import GLUCOSE, QUANTITIES, context, values
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.rules import Plan
@@ -120,15 +121,15 @@ class Shard:
             if part is not None:
                 yield part
 
-    def copied(self) -> "ShardCopy":
+    def copied(self, room: Room) -> "ShardCopy":
         """The streams between two steps, to be saved while the shard goes on."""
-        return ShardCopy(_digest(self.plan), {name: copied(state) for name, state in self._states.items()})
+        return ShardCopy(_digest(self.plan), {name: copied(state, room) for name, state in self._states.items()})
 
     def dump(self) -> list[bytes]:
         """The streams between two steps, tidied: the same for the same entries."""
         for state in self._states.values():
             state.tidy()
-        return list(self.copied().pieces())
+        return list(self.copied(Room()).pieces())
 
     def load(self, pieces: Iterable[bytes]) -> bool:
         """Go on from what was saved; streams that it does not have begin with nothing. Whether the rules are still

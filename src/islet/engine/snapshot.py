@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from islet.engine.ids import Known
+from islet.engine.memory import Room
 from islet.engine.pool import BEGIN, END, FROM, GIVEN_BACK, LIMIT, UNIT, UPTO
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.series import SERIES
@@ -94,7 +95,7 @@ class StateCopy(NamedTuple):
                 yield pa.compress(raw[begin : begin + _PIECE_BYTES].data, codec="zstd", asbytes=True)
 
 
-def copied(state: EngineState) -> StateCopy:
+def copied(state: EngineState, room: Room) -> StateCopy:
     """The state between two steps, which keeps no memory any more that it does not use."""
     state.forget_free()
     heap = _at_rest(state.heap)
@@ -106,8 +107,8 @@ def copied(state: EngineState) -> StateCopy:
         ended=list(state.ended),
         reference=state.reference,
         heap=heap,
-        series=state.series[: len(state.patients)].view(np.uint8).copy().view(SERIES),  # records are copied by field
-        pool=state.pool[heap[BEGIN] * UNIT : heap[END] * UNIT].copy(),
+        series=room.copy(state.series[: len(state.patients)].view(np.uint8)).view(SERIES),  # else copied by field
+        pool=room.copy(state.pool[heap[BEGIN] * UNIT : heap[END] * UNIT]),
         patients=state.patients.known,
         devices=state.devices.known,
     )
@@ -128,7 +129,7 @@ def dump(state: EngineState) -> list[bytes]:
     """The state between two steps, the same for the same readings; it is tidied, which changes nothing that it will
     ever say."""
     state.tidy()
-    return list(copied(state).pieces())
+    return list(copied(state, Room()).pieces())
 
 
 def load(pieces: Iterable[bytes], *, lateness_us: int, grace_us: int = 0) -> EngineState:
