@@ -74,6 +74,36 @@ def _turn(one: Series, memory: Memory, patient: Int, active: Int, changes: NDArr
     return n
 
 
+@inlined
+def _fold_one(
+    one: Series,
+    memory: Memory,
+    patient: Int,
+    verdicts: Verdicts,
+    done: Int,
+    kinds: Kinds,
+    room: Workplace,
+    changes: NDArray[np.int64],
+    n: Int,
+) -> Int:
+    """The same for one patient, on whom the verdicts begin at `done`; how many changes there are now. -1 where a larger
+    pool or more room for changes is needed: then nothing has happened."""
+    enabled = memory.profiles.masks[np.uint64(one.profile)]
+    at = np.uint64(done)
+    active = (verdicts.breach[at] & enabled) | (one.active & ~(verdicts.clear[at] | ~enabled) & kinds.reading)
+    if _is_simple(one, memory.pool, active ^ one.active, kinds):
+        if active == one.active:
+            return n
+        if not has_room(memory.heap) or n + MOST_RULES > len(changes):
+            return -1
+        return _turn(one, memory, patient, active, changes, n)
+    if not has_room(memory.heap):
+        return -1
+    end = done + one.count - one.first
+    mine = Verdicts(verdicts.breach[done:end], verdicts.clear[done:end])
+    return revise(one, memory, patient, mine, kinds, room, changes, n)
+
+
 @part
 def fold(
     memory: Memory,
@@ -89,31 +119,17 @@ def fold(
     """Write the changes that follow from the verdicts (as `evaluate` orders them; those on the patient at place `start`
     begin at `done`) from place n on; (the patient to go on with, where the verdicts on that one begin, how many changes
     there are now). Stops early where a larger pool or more room for changes is needed. Nothing is touched after."""
-    pool, heap, profiles, breach = memory.pool, memory.heap, memory.profiles, verdicts.breach
     kinds = kinds_of(program)
     for k in range(start, len(touched)):
         if k + AHEAD < len(touched):
-            _announce(memory.series[np.uint64(touched[np.uint64(k + AHEAD)])], pool, profiles, breach, done + AHEAD)
+            coming = memory.series[np.uint64(touched[np.uint64(k + AHEAD)])]
+            _announce(coming, memory.pool, memory.profiles, verdicts.breach, done + AHEAD)
         patient = touched[np.uint64(k)]
         one = memory.series[np.uint64(patient)]
-        enabled = profiles.masks[np.uint64(one.profile)]
-        at = np.uint64(done)
-        now_active = (breach[at] & enabled) | (one.active & ~(verdicts.clear[at] | ~enabled) & kinds.reading)
-        if _is_simple(one, pool, now_active ^ one.active, kinds):
-            if now_active != one.active:
-                if not has_room(heap) or n + MOST_RULES > len(changes):
-                    return k, done, n
-                n = _turn(one, memory, patient, now_active, changes, n)
-            done += 1
-        else:
-            if not has_room(heap):
-                return k, done, n
-            end = done + one.count - one.first
-            mine = Verdicts(breach[done:end], verdicts.clear[done:end])
-            after = revise(one, memory, patient, mine, kinds, room, changes, n)
-            if after < 0:
-                return k, done, n
-            n = after
-            done = end
+        after = _fold_one(one, memory, patient, verdicts, done, kinds, room, changes, n)
+        if after < 0:
+            return k, done, n
+        n = after
+        done += one.count - one.first
         one.first = UNTOUCHED
     return len(touched), done, n

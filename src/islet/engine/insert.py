@@ -134,48 +134,62 @@ def _put(one: Series, memory: Memory, entries: Entries, time_us: Int, value: Int
         one.first = place
 
 
-@part
-def _take(
-    one: Series, memory: Memory, device: Int, time_us: Int, value: Int, tally: NDArray[np.int64], entries: Entries
+@inlined
+def _add(
+    one: Series,
+    memory: Memory,
+    place: Int,
+    device: Int,
+    time_us: Int,
+    value: Int,
+    tally: NDArray[np.int64],
+    entries: Entries,
 ) -> Int:
-    """Any case but the usual one. What became of the row: a tally, or -1: what waits has to be evaluated before."""
-    pool, bounds = memory.pool, memory.bounds
-    newest_us = max(one.newest_us, time_us)
-    if time_us < newest_us - bounds.horizon_us:
-        return HISTORY
-    place = device_place(one, pool, device) if one.count else -1
-    unpack(one, pool, 0, entries)
-    if place >= 0 and time_us <= one.newest_us:
-        _, known = _find(entries, int(one.count), time_us, value, place)
-        if known >= 0:
-            return DUPLICATE if entries.values[known] == value else CONFLICT
-    if time_us < newest_us - bounds.lateness_us:
-        return HISTORY
-    if one.run and time_us <= left_us(one, pool):
-        tally[OVERFLOW] += 1
-        return HISTORY
-    old_us = newest_us - bounds.horizon_us
-    if one.count >= MOST_READINGS:
-        old_us = max(old_us, entries.times_us[0] + 1)
-    old = one.count != 0 and entries.times_us[0] < old_us
-    if old and one.first != UNTOUCHED and one.count >= _GATHERED:
-        return -1
-    if old and one.first == UNTOUCHED:
-        if old_us > newest_us - bounds.horizon_us:
-            tally[OVERFLOW] += 1
-            if time_us < old_us:
-                return HISTORY
-        if let_go(one, pool, old_us, memory.ranks):
-            unpack(one, pool, 0, entries)
-            if _append(one, memory, device, time_us, value):
-                return ACCEPTED
+    """Write an entry that is new in its place; `place` of its device in the table, -1 where it has none. What became of
+    the row, as of `_take`."""
+    horizon_us = max(one.newest_us, time_us) - memory.bounds.horizon_us
+    old_us = horizon_us if one.count < MOST_READINGS else max(horizon_us, entries.times_us[0] + 1)
+    if one.count != 0 and entries.times_us[0] < old_us:
+        if one.first != UNTOUCHED and one.count >= _GATHERED:
+            return -1
+        if one.first == UNTOUCHED:
+            if old_us > horizon_us:
+                tally[OVERFLOW] += 1
+                if time_us < old_us:
+                    return HISTORY
+            if let_go(one, memory.pool, old_us, memory.ranks):
+                unpack(one, memory.pool, 0, entries)
+                if _append(one, memory, device, time_us, value):
+                    return ACCEPTED
     if place < 0:
-        place = add_device(one, pool, memory.heap, device, entries)
+        place = add_device(one, memory.pool, memory.heap, device, entries)
         if place < 0:
             tally[OVERFLOW] += 1
             return HISTORY
     _put(one, memory, entries, time_us, value, place)
     return ACCEPTED
+
+
+@part
+def _take(
+    one: Series, memory: Memory, device: Int, time_us: Int, value: Int, tally: NDArray[np.int64], entries: Entries
+) -> Int:
+    """Any case but the usual one. What became of the row: a tally, or -1: what waits has to be evaluated before."""
+    newest_us = max(one.newest_us, time_us)
+    if time_us < newest_us - memory.bounds.horizon_us:
+        return HISTORY
+    place = device_place(one, memory.pool, device) if one.count else -1
+    unpack(one, memory.pool, 0, entries)
+    if place >= 0 and time_us <= one.newest_us:
+        _, known = _find(entries, int(one.count), time_us, value, place)
+        if known >= 0:
+            return DUPLICATE if entries.values[known] == value else CONFLICT
+    if time_us < newest_us - memory.bounds.lateness_us:
+        return HISTORY
+    if one.run and time_us <= left_us(one, memory.pool):
+        tally[OVERFLOW] += 1
+        return HISTORY
+    return _add(one, memory, place, device, time_us, value, tally, entries)
 
 
 @part

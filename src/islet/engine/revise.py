@@ -222,6 +222,19 @@ def _running(known: NDArray[np.int64], n_known: Int, from_us: Int) -> Int:
 
 
 @inlined
+def _unsettled(
+    one: Series, memory: Memory, mine: Verdicts, kinds: Kinds, room: Workplace, n_known: Int, from_us: Int
+) -> tuple[Int, Int]:
+    """Fill in what is active at the touched entries; the rules of which a known episode runs when they begin, and those
+    whose episodes have to be gone through."""
+    enabled = memory.profiles.masks[one.profile]
+    running = _running(room.known, n_known, from_us) & kinds.reading
+    ever = _activity(one, room.entries.times_us, enabled, running, mine, kinds, room.desk)
+    differ = _differing(one, room, n_known, from_us, running) & kinds.reading
+    return running, differ | (running | ever) & kinds.reading & (-1 if one.flags & UNTOLD else kinds.slow)
+
+
+@inlined
 def _renewed(
     one: Series,
     memory: Memory,
@@ -256,17 +269,13 @@ def revise(
 ) -> Int:
     """Say what follows from the touched entries, of which `mine` are the verdicts; how many changes there are now.
     -1 where there is no room for all that is to be said: then nothing has happened."""
-    desk, known, times_us = room.desk, room.known, room.entries.times_us
+    desk, times_us = room.desk, room.entries.times_us
     unpack(one, memory.pool, max(one.first - 1, 0), room.entries)
     since = _Since(times_us[one.first], times_us[one.first - 1] if one.first > 0 else left_us(one, memory.pool))
-    n_known = recall(one, memory.pool, known)
-    running = _running(known, n_known, since.from_us) & kinds.reading
-    ever = _activity(one, times_us, memory.profiles.masks[one.profile], running, mine, kinds, desk)
-    differ = _differing(one, room, n_known, since.from_us, running) & kinds.reading
-    differ |= (running | ever) & kinds.reading & (-1 if one.flags & UNTOLD else kinds.slow)
+    n_known = recall(one, memory.pool, room.known)
+    running, differ = _unsettled(one, memory, mine, kinds, room, n_known, since.from_us)
     active: Int = desk.active[one.count - 1] & ~differ
-    left: Int = differ | kinds.silences
-    untold, changed = False, False
+    left, untold, changed = differ | kinds.silences, False, False
     while left:
         rule = lowest_bit(left)
         left &= left - 1
@@ -284,7 +293,7 @@ def revise(
             active |= np.int64(1) << rule
             untold = untold or desk.new[n_new - 1, TOLD] == 0
     if changed:
-        keep(one, memory.pool, memory.heap, known, n_known, one.newest_us - memory.bounds.lateness_us)
+        keep(one, memory.pool, memory.heap, room.known, n_known, one.newest_us - memory.bounds.lateness_us)
     one.active = active
     one.flags = one.flags | UNTOLD if untold else one.flags & ~UNTOLD
     return n

@@ -215,7 +215,7 @@ class EngineState:
     def go_on_tidying(self, count: int) -> None:
         """Move that many series more; what they leave is free when all are moved."""
         heap, some = self.heap, self._tidied[:count]
-        self.pool = move(self.series, self.pool, heap, some.start, some.stop, self.bounds, self.devices.hashes)
+        self.pool = move(self.memory, some.start, some.stop)
         self._tidied = self._tidied[count:]
         if self._tidied:
             return
@@ -229,7 +229,7 @@ class EngineState:
     def _move_rules(self, rules: tuple[RuleName, ...]) -> None:
         place_of = {rule.name: place for place, rule in enumerate(rules)}
         places = np.array([place_of.get(rule.name, -1) for rule in self.rules], np.int64)
-        self.pool, ended = move_rules(self.series, self.pool, self.heap, len(self.patients), places)
+        self.pool, ended = move_rules(self.memory, len(self.patients), places)
         self.ended += [Ended(self.rules[rule], patient, onset) for rule, patient, onset in ended.tolist()]
         self.rules = rules
 

@@ -5,7 +5,7 @@ the lateness bound, no size of batches.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -162,11 +162,16 @@ def _ranges(readings: pa.RecordBatch | None) -> NDArray[np.int8]:
 
 def _context_rows(state: EngineState, context: pa.RecordBatch | None) -> ContextRows:
     if context is None:
-        return ContextRows(_NO_ROWS, _NO_ROWS, *(_column(_NO_ROWS) for _ in _CONTEXT))
+        return _no_context()
     patients, devices = (
         ids.numbers(context.column(name)) for ids, name in ((state.patients, "patient"), (state.devices, "device"))
     )
     return ContextRows(patients, devices, *(_numbers(context, name, np.int64) for name in _CONTEXT))
+
+
+@cache
+def _no_context() -> ContextRows:
+    return ContextRows(_NO_ROWS, _NO_ROWS, *(_column(_NO_ROWS) for _ in _CONTEXT))
 
 
 @lru_cache(maxsize=2)
