@@ -85,27 +85,30 @@ class Alarms:
         self.channels = Channels(settings, registry, lambda language, text: words(language).text(text), console=console)
         self.book = ContactBook(registry, now, self.channels.installation)
         self._in_force = rules.current()
-        self.outbox = Outbox(
-            settings.data_dir / "store.db",
-            key,
-            self.channels.notifiers,
-            page_max_age_min=settings.page_max_age_min,
-            notify_give_up_h=settings.notify_give_up_h,
-            rng=rng,
-            texts=self._wording(settings.notify_language),
-            languages=self._wording,
-            directory=self.book,
-            channels=self.channels.opens,
-            rules=_pager_rules(self._in_force),
-            acknowledge=self.acknowledge,
-            acknowledge_url=f"{settings.public_url.rstrip('/')}/acknowledge/" if settings.public_url else "",
-        )
+        self.outbox = self._new_outbox(key, rng)
         self.heart = Heart(settings.data_dir / "engine.tick", wall)
         self._people = self.book.version()
         self._seen, self._ends = 0, tuple[int, ...]()
         self._watched_us = self._tidied_us = wall()
         bot = self.channels.bot
         self.updates = None if bot is None else TelegramUpdates(bot, self._press)
+
+    def _new_outbox(self, key: bytes, rng: Random) -> Outbox:
+        settings = self._settings
+        return Outbox(
+            settings.data_dir / "store.db",
+            key,
+            self.channels.notifiers,
+            page_max_age_min=settings.page_max_age_min,
+            notify_give_up_h=settings.notify_give_up_h,
+            rng=rng,
+            wording=self._wording,
+            directory=self.book,
+            channels=self.channels.opens,
+            rules=_pager_rules(self._in_force),
+            acknowledge=self.acknowledge,
+            acknowledge_url=f"{settings.public_url.rstrip('/')}/acknowledge/" if settings.public_url else "",
+        )
 
     # the workers' steps
 

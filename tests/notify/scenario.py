@@ -15,7 +15,7 @@ from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
 from islet.notify.base import Delivered, Message, Notifier, Outcome
 from islet.notify.outbox import Outbox
-from islet.notify.texts import Wording
+from islet.notify.texts import Wording, texts_in
 
 KEY = bytes(range(32))
 NOW = 1_790_000_000_000_000
@@ -96,7 +96,7 @@ def outbox(
         page_max_age_min=30.0,
         notify_give_up_h=give_up_h,
         rng=Random(1),
-        texts=texts,
+        wording=lambda language: texts or texts_in(),
         patience_s=patience_s,
     )
 

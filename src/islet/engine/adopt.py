@@ -8,6 +8,7 @@ from islet.engine.context import HEADER as CONTEXT_HEADER
 from islet.engine.kernel import Int, kernel, part
 from islet.engine.pool import UNIT, UNITS, allocate, grown, has_room, long_at, size_for
 from islet.engine.runs import device_number, leave, let_go, new_entries, pack, unpack
+from islet.engine.said import more_room
 from islet.engine.series import (
     FOREVER,
     MOST_DEVICES,
@@ -19,6 +20,7 @@ from islet.engine.series import (
     WIDE,
     Bounds,
     Entries,
+    Memory,
     Series,
 )
 from islet.engine.told import END, EPISODE, MOST_EPISODES, ONSET, RULE, TOLD, keep, recall
@@ -28,19 +30,16 @@ from islet.engine.told import WIDTH as EPISODE_WIDTH
 
 @kernel
 def move_rules(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    patients: Int,
-    places: NDArray[np.int64],
+    memory: Memory, patients: Int, places: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """Give rule i the bit places[i]; -1: it is no more. The pool, and the told episodes that ran of those that are no
     more (n, 3): rule, patient, onset."""
+    pool, heap = memory.pool, memory.heap
     known = np.empty((MOST_EPISODES, EPISODE_WIDTH), np.int64)
     ended = np.empty((64, 3), np.int64)
     n = 0
     for patient in range(patients):
-        one = series[patient]
+        one = memory.series[patient]
         if not has_room(heap):
             pool = grown(pool, heap)
         count = recall(one, pool, known)
@@ -58,11 +57,7 @@ def move_rules(
                     untold = untold or not known[k, TOLD]
             elif runs and known[k, TOLD]:
                 if n == len(ended):
-                    larger = np.empty((2 * n, 3), np.int64)
-                    for i in range(n):
-                        for column in range(3):
-                            larger[i, column] = ended[i, column]
-                    ended = larger
+                    ended = more_room(ended, n)
                 ended[n, 0] = rule
                 ended[n, 1] = patient
                 ended[n, 2] = known[k, ONSET]
@@ -253,23 +248,16 @@ def _copied(pool: NDArray[np.uint32], heap: NDArray[np.int64], unit: Int, words:
 
 
 @kernel
-def move(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    first: Int,
-    last: Int,
-    bounds: Bounds,
-    ranks: NDArray[np.uint64],
-) -> NDArray[np.uint32]:
+def move(memory: Memory, first: Int, last: Int) -> NDArray[np.uint32]:
     """Everything of the patients from `first` to before `last` in new blocks, but for readings and acts that are not
     needed any more. The old blocks are not given back."""
+    pool, heap, bounds = memory.pool, memory.heap, memory.bounds
     for patient in range(first, last):
         if not has_room(heap):
             pool = grown(pool, heap)
-        one = series[patient]
+        one = memory.series[patient]
         if one.run:
-            let_go(one, pool, one.newest_us - bounds.horizon_us, ranks)
+            let_go(one, pool, one.newest_us - bounds.horizon_us, memory.ranks)
             words = RUN_HEADER + (int(one.count) << (int(one.flags) & WIDE))
             one.size = size_for(words)
             one.run = _copied(pool, heap, int(one.run), words, int(one.size))

@@ -1,5 +1,7 @@
 """The features of one evaluation, from the readings in the run into a column of the work table."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +23,6 @@ from islet.engine.program import (
     SPAN,
     SQUARES,
     SUM,
-    Program,
 )
 from islet.engine.runs import left_us
 from islet.engine.series import (
@@ -34,6 +35,7 @@ from islet.engine.series import (
     Series,
 )
 from islet.engine.windows import Windows, Work
+from islet.engine.workplace import Workplace
 from islet.model.ahead import UNKNOWN
 from islet.model.time import SECOND_US
 
@@ -94,60 +96,54 @@ def _foretell(
     return slopes
 
 
+class _Window(NamedTuple):
+    """A window as far as it has been walked: its first entry, and the sum, the least and the greatest of its values."""
+
+    begin: Int
+    total: Int
+    low: Int
+    high: Int
+
+
 @inlined
 def _walk_back(
-    entries: Entries,
-    begin: Int,
-    end: Int,
-    from_us: Int,
-    t_us: Int,
-    weighed: bool,
-    total: Int,
-    low: Int,
-    high: Int,
-    found: NDArray[np.int64],
-) -> tuple[Int, Int, Int, Int]:
-    """Widen the window [begin, end), of which sum, least and greatest are known, to the instant `from_us`, and write
-    what is found in it; where it begins now, its sum, least and greatest."""
-    before = begin
+    entries: Entries, known: _Window, end: Int, from_us: Int, t_us: Int, weighed: bool, found: NDArray[np.int64]
+) -> _Window:
+    """Widen the window, which ends before place `end`, to the instant `from_us`, and write what is found in it."""
+    begin, total, low, high = known
     while begin > 0 and entries.times_us[np.uint64(begin - 1)] >= from_us:
         begin -= 1
-    for k in range(np.uint64(begin), np.uint64(before)):  # a loop of its own, so that it is vectorised
+    for k in range(np.uint64(begin), np.uint64(known.begin)):  # a loop of its own, so that it is vectorised
         value = entries.values[k]
         total += value
         low = min(low, value)
         high = max(high, value)
     if weighed:
-        _weigh(entries, begin, before, t_us, found)
+        _weigh(entries, begin, known.begin, t_us, found)
     found[SUM], found[COUNT], found[MIN], found[MAX] = total, end - begin, low, high
     found[FIRST], found[LAST] = entries.values[np.uint64(begin)], entries.values[np.uint64(end - 1)]
     found[SPAN] = np.int64(np.uint64(t_us - entries.times_us[np.uint64(begin)]) // np.uint64(SECOND_US))
-    return begin, total, low, high
+    return _Window(begin, total, low, high)
 
 
 @inlined
 def gather(
     one: Series,
     pool: NDArray[np.uint32],
-    entries: Entries,
     place: Int,
     end: Int,
     enabled: Int,
-    program: Program,
     windows: Windows,
-    room: Work,
+    room: Workplace,
     column: Int,
     evaluation: Int,
 ) -> Int:
     """Write the features at the entry into its column of the work table; the entries before place `end` are those of
     its instant or before. The place of the first entry that a window reached."""
+    entries, found, work = room.entries, room.work.found, room.work.registers
     t_us = entries.times_us[np.uint64(place)]
-    begin = end
-    total: Int = 0
-    low: Int = 1 << 40
-    high: Int = 0
+    window = _Window(np.int64(end), np.int64(0), np.int64(1 << 40), np.int64(0))
     slopes: tuple[Int, Int] = (np.int64(0), np.int64(0))
-    found, work = room.found, room.registers
     if windows.weighed:
         for k in range(SQUARES, SPAN):
             found[k] = 0
@@ -157,19 +153,17 @@ def gather(
         source, from_us = windows.table[w, 0], t_us - windows.table[w, 1]
         first, last = windows.table[w, 2], windows.table[w, 3]
         if source == FORECAST:
-            slopes = _foretell(entries, end, w, slopes, windows, room, column, evaluation)
+            slopes = _foretell(entries, end, w, slopes, windows, room.work, column, evaluation)
             continue
         if source >= CONTEXT:
             gather_context(one, pool, source - CONTEXT, from_us, t_us, found)
-        elif program.features[first, 1] >= PREVIOUS:
+        elif windows.wanted[0, np.uint64(first)] >= PREVIOUS:
             _previous(one, pool, entries, place, found)
         else:
-            begin, total, low, high = _walk_back(
-                entries, begin, end, from_us, t_us, windows.weighed, total, low, high, found
-            )
+            window = _walk_back(entries, window, end, from_us, t_us, windows.weighed, found)
         for f in range(np.uint64(first), np.uint64(last)):
             work[windows.wanted[1, f], np.uint64(column)] = found[windows.wanted[0, f]]
-    return begin
+    return window.begin
 
 
 @inlined

@@ -42,12 +42,13 @@ def new_desk(readings: Int) -> Desk:
 
 
 @making_part
-def more_room(changes: NDArray[np.int64], n: Int) -> NDArray[np.int64]:
-    """The first n changes in an array twice as large."""
-    larger = np.empty((2 * len(changes), CHANGE_WIDTH), np.int64)
+def more_room(rows: NDArray[np.int64], n: Int) -> NDArray[np.int64]:
+    """The first n rows in an array twice as large."""
+    width = rows.shape[1]
+    larger = np.empty((2 * len(rows), width), np.int64)
     for k in range(n):  # an assignment of slices takes two seconds longer to compile
-        for column in range(CHANGE_WIDTH):
-            larger[k, column] = changes[k, column]
+        for column in range(width):
+            larger[k, column] = rows[k, column]
     return larger
 
 

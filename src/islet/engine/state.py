@@ -14,7 +14,7 @@ from islet.engine.memory import aligned, forget
 from islet.engine.pool import BEGIN, END, FROM, GIVEN_BACK, LIMIT, ROOM, UNIT, UPTO, new_heap
 from islet.engine.program import Program
 from islet.engine.reference import PatientReference, Reference
-from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Profiles
+from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Memory, Profiles
 from islet.engine.windows import Windows, own_window_us, windows_of
 from islet.model.ahead import LOOKS_BACK_US, Foreteller
 from islet.model.alerts import Severity
@@ -96,6 +96,11 @@ class EngineState:
     @property
     def bounds(self) -> Bounds:
         return Bounds(self.lateness_us, self.window_us + self.lateness_us, self.context_us, self.now_us)
+
+    @property
+    def memory(self) -> Memory:
+        """For a kernel, which gives the pool back."""
+        return Memory(self.series, self.pool, self.heap, self.devices.hashes, self.profiles, self.bounds)
 
     @property
     def nbytes(self) -> int:
@@ -225,7 +230,7 @@ class EngineState:
     def go_on_tidying(self, count: int) -> None:
         """Move that many series more; what they leave is free when all are moved."""
         heap, some = self.heap, self._tidied[:count]
-        self.pool = move(self.series, self.pool, heap, some.start, some.stop, self.bounds, self.devices.hashes)
+        self.pool = move(self.memory, some.start, some.stop)
         self._tidied = self._tidied[count:]
         if self._tidied:
             return
@@ -239,7 +244,7 @@ class EngineState:
     def _move_rules(self, rules: tuple[RuleName, ...]) -> None:
         place_of = {rule.name: place for place, rule in enumerate(rules)}
         places = np.array([place_of.get(rule.name, -1) for rule in self.rules], np.int64)
-        self.pool, ended = move_rules(self.series, self.pool, self.heap, len(self.patients), places)
+        self.pool, ended = move_rules(self.memory, len(self.patients), places)
         self.ended += [Ended(self.rules[rule], patient, onset) for rule, patient, onset in ended.tolist()]
         self.rules = rules
 

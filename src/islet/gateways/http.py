@@ -56,15 +56,10 @@ def routes(
     claims = ClaimEndpoints(authenticator, registry)
     found: list[_Path] = [
         ("POST", "/devices/{id}/messages/events", door.post_events),
-        ("PUT", "/devices/{id}", identities.put),
-        ("GET", "/devices/{id}", identities.get),
-        ("DELETE", "/devices/{id}", identities.delete),
-        ("GET", "/devices", identities.list_devices),
+        *_registry_paths(identities),
         ("POST", "/devices", bulk.post),
         ("POST", "/claims", claims.create),
         ("POST", "/claims/redeem", claims.redeem),
-        ("GET", "/statistics/devices", identities.device_statistics),
-        ("GET", "/statistics/service", identities.service_statistics),
     ]
     if exchange is not None:
         found += _exchange_paths(authenticator, registry, exchange)
@@ -80,6 +75,17 @@ def routes(
 
 
 _Path = tuple[str, str, Handler]
+
+
+def _registry_paths(identities: RegistryEndpoints) -> list[_Path]:
+    return [
+        ("PUT", "/devices/{id}", identities.put),
+        ("GET", "/devices/{id}", identities.get),
+        ("DELETE", "/devices/{id}", identities.delete),
+        ("GET", "/devices", identities.list_devices),
+        ("GET", "/statistics/devices", identities.device_statistics),
+        ("GET", "/statistics/service", identities.service_statistics),
+    ]
 
 
 def _exchange_paths(authenticator: Authenticator, registry: Registry, exchange: Exchange) -> list[_Path]:

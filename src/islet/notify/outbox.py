@@ -40,6 +40,7 @@ from islet.notify.texts import Said, Wording, texts_in
 from islet.notify.watchdog import Watch, watched
 
 _SLICE_ROWS: Final = 100  # alert changes per transaction; the store writes to the same file
+_TOLD: Final = (Severity.URGENT, Severity.WARNING)
 _LAST_URGENCY: Final = len(Severity)
 _TESTS_LOOKED_AT: Final = "tests_looked_at_us"
 _SILENT_SINCE: Final = "engine_silent_since_us"
@@ -51,12 +52,16 @@ Acknowledge = Callable[[str, Contact], bool]
 Answer = Literal["acknowledged", "confirmed", "refused", "unknown"]
 
 
+def _standard(language: str) -> Wording:
+    return texts_in()
+
+
 class Outbox:
     """Messages of one installation. `take_in`, `schedule` and `deliver_due` belong to one thread, the rest to any.
 
-    `notifiers` are the addresses of the settings; without a `directory` they are told of every alert of `severities`
-    once, and nobody else is. With one, its policies decide; `channels` opens its contacts. `texts` is the wording
-    where a contact names no language, `languages` gives that of the others. `patience_s` bounds how long one
+    `notifiers` are the addresses of the settings; without a `directory` they are told once of every alert that is urgent
+    or a warning, and nobody else is. With one, its policies decide; `channels` opens its contacts. `wording` gives a
+    language's, and for "" that of a contact who names none. `patience_s` bounds how long one
     `deliver_due` waits for a channel: a slower one is left to finish, and its outcome is recorded by a later call.
     """
 
@@ -69,9 +74,7 @@ class Outbox:
         page_max_age_min: float,
         notify_give_up_h: float,
         rng: Random,
-        texts: Wording | None = None,
-        languages: Callable[[str], Wording] | None = None,
-        severities: Sequence[Severity] = (Severity.URGENT, Severity.WARNING),
+        wording: Callable[[str], Wording] = _standard,
         patience_s: float = 1.0,
         directory: Directory | None = None,
         channels: Mapping[str, Opens] | None = None,
@@ -81,9 +84,9 @@ class Outbox:
     ) -> None:
         """`acknowledge_url`: what a token is put behind, to be POSTed to (`https://…/acknowledge/`)."""
         fixed = lanes_of(notifiers)
-        self._directory = directory or FixedDirectory([_installation(lane) for lane in fixed], once(severities))
+        self._directory = directory or FixedDirectory([_installation(lane) for lane in fixed], once(_TOLD))
         self._acknowledge, self._key = acknowledge, key
-        self._default, self._languages = texts or texts_in(), languages
+        self._wording = wording
         self.unreadable = 0
         """Entries of ALERTS that were skipped because they are not alert changes; nobody was told of them."""
         self._tables = Tables(path, key)
@@ -99,13 +102,16 @@ class Outbox:
             patience_s=patience_s,
             acknowledge_url=acknowledge_url if acknowledge else "",
         )
-        self._pager = Pager(
+        self._pager = self._new_pager(round(page_max_age_min * MINUTE_US), rules or Rules())
+
+    def _new_pager(self, max_age_us: int, rules: Rules) -> Pager:
+        return Pager(
             self._pages,
             self._queue,
             self._directory,
             self._wording,
-            max_age_us=round(page_max_age_min * MINUTE_US),
-            rules=rules or Rules(),
+            max_age_us=max_age_us,
+            rules=rules,
             changing=CHANGING,
             token_of=self._token,
             in_flight=self._sender.in_flight,
@@ -164,9 +170,6 @@ class Outbox:
         except msgspec.DecodeError:  # one bad entry must not keep all later alerts from everybody
             self.unreadable += 1
             return None
-
-    def _wording(self, language: str) -> Wording:
-        return self._languages(language) if language and self._languages is not None else self._default
 
     def _token(self, key: str) -> str:
         """Only who was sent it knows it. Without somebody to ask, there are no tokens."""
@@ -269,7 +272,7 @@ class Outbox:
         for contact in operators:
             self._operation(key, contact, kind, since_us, now_us)
         if not operators:
-            title, text = self._default(Said(kind=kind, since_us=since_us), None)
+            title, text = self._wording("")(Said(kind=kind, since_us=since_us), None)
             self._queue.nobody(Draft(key, Lane("", ""), kind, 0, title, text, now_us), NOBODY, now_us)
         return len(operators)
 
