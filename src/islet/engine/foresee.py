@@ -54,13 +54,7 @@ def foresee(
     """The pool, and the changes (n, CHANGE_WIDTH) that follow from the rows. `ranges` (n,): -1 where the sensor said LOW, 1 HIGH, 0 a value."""
     kept = np.flatnonzero(rows.received_us - rows.times_us <= FRESH_US)  # NEVER received: not from a log
     if len(kept) < len(rows.times_us):
-        rows = Rows(
-            rows.patients[kept],
-            rows.devices[kept],
-            _column(rows.times_us[kept]),
-            _column(rows.values[kept]),
-            _column(rows.received_us[kept]),
-        )
+        rows = _those(rows, kept)
         ranges = ranges[kept]
     beyond = _beyond(rows, ranges)
     found = [np.empty((0, CHANGE_WIDTH), np.int64)]
@@ -87,6 +81,11 @@ def foresee(
     caused = said[:, -1] >= 0
     said[caused, -1] = kept[said[caused, -1]]
     return memory.pool, said
+
+
+def _those(rows: Rows, kept: NDArray[np.int64]) -> Rows:
+    times_us, values, received_us = rows.times_us[kept], rows.values[kept], rows.received_us[kept]
+    return Rows(rows.patients[kept], rows.devices[kept], _column(times_us), _column(values), _column(received_us))
 
 
 def _column(column: NDArray[_Number]) -> NDArray[_Number]:
