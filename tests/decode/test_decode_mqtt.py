@@ -155,6 +155,13 @@ def test_packets_that_come_alone_are_read_as_all_others(packets: list[Publish], 
     assert parse_in_pieces(stream, sorted({*ends, *(cut % (len(stream) + 1) for cut in cuts)})) == (packets, False)
 
 
+def test_the_rest_of_a_packet_is_no_packet_although_it_reads_like_the_one_before() -> None:
+    first = Publish("a", b"x", 1, 1)
+    second = Publish("a", b"..." + encode(first), 1, 2)
+    stream = encode(first) + encode(second)
+    assert parse_in_pieces(stream, [len(encode(first)), len(stream) - len(encode(first))]) == ([first, second], False)
+
+
 def test_a_packet_identifier_of_0_is_refused_behind_a_packet_that_began_alike() -> None:
     good = encode(Publish("a", b"x", 1, 1))
     assert parse_in_pieces(good + good[:-3] + b"\x00\x00x", [len(good)]) == ([Publish("a", b"x", 1, 1)], True)

@@ -58,9 +58,10 @@ class Parser:
         """Where the packet identifier stands, when `data` is one PUBLISH like the last that came alone: QoS 1, the same
         length, and the topic of the last PUBLISH of all. So are most readings of one device. 0 for anything else, which
         is for `feed`."""
-        at = len(self._begins)
-        if len(data) == self._size and data.startswith(self._begins) and (data[at] or data[at + 1]) and not self._rest:
-            return at
+        if len(data) == self._size and data.startswith(self._begins):
+            at = len(self._begins)
+            if data[at] or data[at + 1]:
+                return at
         return 0
 
     def feed(self, data: bytes) -> Iterator[Packet]:
@@ -100,6 +101,7 @@ class Parser:
     def _keep(self, data: bytes, start: int) -> None:
         """Hold an unfinished packet, and how much is needed before it is worth another look."""
         self._rest = bytearray(data[start:])
+        self._size = -1
         self._needed = len(self._rest) + 1
         if len(self._rest) >= 2:
             if self._rest[0] >> 4 != 3:

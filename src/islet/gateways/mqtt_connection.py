@@ -5,7 +5,6 @@ What services send to the device is its session's (`mqtt_session`).
 
 import asyncio
 from collections.abc import Sequence
-from functools import partial
 from typing import Protocol, cast
 
 import structlog
@@ -124,8 +123,13 @@ class Connection(asyncio.Protocol):
         self._heard_s = self._loop.time()
         if self._is_telemetry and (at := self._parser.again(data)):
             device = self.device
-            self._acks += PUBACK + data[at : at + 2]
-            self._offer((Arrival(device.id, device.patient, data[at + 2 :], self._properties),))
+            arrival = Arrival(device.id, device.patient, data[at + 2 :], self._properties)
+            self._in_flight += 1
+            acks = PUBACK + data[at : at + 2]
+            if self._acks:
+                acks, self._acks = self._acks + acks, b""
+            if self._intake.offer(arrival, self._committed, (1, acks)) or self._in_flight >= WINDOW:
+                self._pause()
             return
         try:
             for packet in self._parser.feed(data):
@@ -250,10 +254,13 @@ class Connection(asyncio.Protocol):
         """What came together is offered together, and acknowledged by one write."""
         count, acks, self._acks = len(arrived), self._acks, b""
         self._in_flight += count
-        crowded = self._intake.offer_all(arrived, partial(self._committed, count, acks))
-        if crowded or self._in_flight >= WINDOW:
-            self._paused = True
-            self._set_reading()
+        if self._intake.offer_all(arrived, self._committed, (count, acks)) or self._in_flight >= WINDOW:
+            self._pause()
+
+    def _pause(self) -> None:
+        """Do not read from the device until enough of what it sent is in the log."""
+        self._paused = True
+        self._set_reading()
 
     # --- acknowledgements ---
 
@@ -264,15 +271,17 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(encode_puback(packet_id))
 
-    def _committed(self, count: int, acks: bytes, error: Exception | None) -> None:
-        """The oldest `count` messages in flight are in the log, or could not be put there."""
+    def _committed(self, offered: tuple[int, bytes], error: Exception | None) -> None:
+        """The oldest messages in flight, as many as were offered with these PUBACKs, are in the log, or could not be
+        put there."""
         if self._is_closed:
             return
         if error is not None:
             self.close("the log could not commit")
             return
+        count, acks = offered
         self._in_flight -= count
-        if not self._in_flight:
+        if self._acks and not self._in_flight:
             acks, self._acks = acks + self._acks, b""
         if acks:
             self._transport.write(acks)
@@ -333,7 +342,7 @@ class Connection(asyncio.Protocol):
         if will and self._will is not None and self._identity is not None:
             properties = {**_will_properties(self._will, self._identity), "iothub-MessageType": "Will"}
             arrival = Arrival(self.device.id, self.device.patient, self._will.payload, properties)
-            self._intake.offer(arrival, lambda error: None)
+            self._intake.offer(arrival, _nobody_asks, None)
 
     def _refuse(self, code: int, reason: str) -> None:
         """Say no to CONNECT. No log line names the device: anyone can claim any name."""
@@ -371,6 +380,10 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+
+def _nobody_asks(given: None, error: Exception | None) -> None:
+    """Of a last will: the device has gone."""
 
 
 def _properties(topic: str, telemetry_topic: str) -> dict[str, str]:
