@@ -67,8 +67,8 @@ def parse_in_pieces(data: bytes, cuts: list[int]) -> tuple[list[Packet], bool]:
     try:
         for stop in [*sorted(cuts), len(data)]:
             piece, start = data[start:stop], stop
-            if at := parser.again(piece):
-                packets.append(Publish(topic, piece[at + 2 :], 1, int.from_bytes(piece[at : at + 2], "big")))
+            if packet_id := parser.again(piece):
+                packets.append(Publish(topic, piece[parser.payload], 1, int.from_bytes(packet_id, "big")))
                 continue
             for packet in parser.feed(piece):
                 packets.append(packet)

@@ -121,11 +121,11 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard_s = self._loop.time()
-        if self._is_telemetry and (at := self._parser.again(data)):
+        if self._is_telemetry and (packet_id := self._parser.again(data)):
             device = self.device
-            arrival = Arrival(device.id, device.patient, data[at + 2 :], self._properties)
+            arrival = Arrival(device.id, device.patient, data[self._parser.payload], self._properties)
             self._in_flight += 1
-            acks = PUBACK + data[at : at + 2]
+            acks = PUBACK + packet_id
             if self._acks:
                 acks, self._acks = self._acks + acks, b""
             if self._intake.offer(arrival, self._committed, (1, acks)) or self._in_flight >= WINDOW:
