@@ -29,8 +29,8 @@ CROWDED_BYTES = 64 * 1024 * 1024
 _BYTES_PER_ARRIVAL = 200  # what a message costs beside its payload, about
 
 _PLENTY = 512
-"""Offers that are a group without more: what a group costs by itself is little beside what so many cost, and devices
-that wait for it could send meanwhile."""
+"""Offers that are a group without more: what a group costs by itself (1.6 million instructions and a sync; 3,600 for each
+reading) is little beside what so many cost, and devices that wait for it could send meanwhile."""
 
 _Offer = tuple[Sequence[Arrival], int, Told[Any], Any]
 """What came together, how many bytes it holds in memory, who is told, and with what."""

@@ -4,7 +4,6 @@ What services send to the device is its session's (`mqtt_session`).
 """
 
 import asyncio
-from collections.abc import Sequence
 from typing import Protocol, cast
 
 import structlog
@@ -94,6 +93,7 @@ class Connection(asyncio.Protocol):
         self._arrived: list[Arrival] = []  # in what was received last, not yet offered
         self._acks = b""  # to go out with the next commit
         self._in_flight = 0
+        self._told = self._committed  # made once, not for each message
         self._paused = self._choked = self._held = self._stopping = self._is_closed = False
         self._silence_s = LONGEST_SILENCE_S
         self._heard_s = 0.0
@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
             acks = PUBACK + packet_id
             if self._acks:
                 acks, self._acks = self._acks + acks, b""
-            if self._intake.offer(arrival, self._committed, (1, acks)) or self._in_flight >= WINDOW:
+            if self._intake.offer(arrival, self._told, (1, acks)) or self._in_flight >= WINDOW:
                 self._pause()
             return
         try:
@@ -246,15 +246,13 @@ class Connection(asyncio.Protocol):
             self._acks += encode_puback(packet.packet_id)
 
     def _offer_arrived(self) -> None:
-        if self._arrived:
-            arrived, self._arrived = self._arrived, []
-            self._offer(arrived)
-
-    def _offer(self, arrived: Sequence[Arrival]) -> None:
         """What came together is offered together, and acknowledged by one write."""
-        count, acks, self._acks = len(arrived), self._acks, b""
-        self._in_flight += count
-        if self._intake.offer_all(arrived, self._committed, (count, acks)) or self._in_flight >= WINDOW:
+        if not self._arrived:
+            return
+        arrived, self._arrived = self._arrived, []
+        acks, self._acks = self._acks, b""
+        self._in_flight += len(arrived)
+        if self._intake.offer_all(arrived, self._told, (len(arrived), acks)) or self._in_flight >= WINDOW:
             self._pause()
 
     def _pause(self) -> None:
