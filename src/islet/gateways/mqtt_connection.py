@@ -125,10 +125,11 @@ class Connection(asyncio.Protocol):
             device = self.device
             arrival = Arrival(device.id, device.patient, data[self._parser.payload], self._properties)
             self._in_flight += 1
-            acks = PUBACK + packet_id
-            if self._acks:
-                acks, self._acks = self._acks + acks, b""
-            if self._intake.offer(arrival, self._told, (1, acks)) or self._in_flight >= WINDOW:
+            offered = (
+                1,
+                PUBACK + packet_id,
+            )  # no other waits: a request has a topic of its own, and this came after none
+            if self._intake.offer(arrival, self._told, offered) or self._in_flight >= WINDOW:
                 self._pause()
             return
         try:
