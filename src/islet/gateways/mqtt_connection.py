@@ -125,10 +125,8 @@ class Connection(asyncio.Protocol):
             device = self.device
             arrival = Arrival(device.id, device.patient, data[self._parser.payload], self._properties)
             self._in_flight += 1
-            offered = (
-                1,
-                PUBACK + packet_id,
-            )  # no other waits: a request has a topic of its own, and this came after none
+            # No other PUBACK waits: behind a request, whose topic is another, a reading is for `feed`.
+            offered = (1, PUBACK + packet_id)
             if self._intake.offer(arrival, self._told, offered) or self._in_flight >= WINDOW:
                 self._pause()
             return
