@@ -29,10 +29,12 @@ from islet.decode.iothub import Identity
 from islet.decode.mqtt import Parser
 from islet.decode.mqtt_packets import Connack, Connect, Puback, Publish, encode
 from islet.decode.telemetry import Arrival, decode_arrivals
+from islet.decode.telemetry import warm_up as decoder_warm_up
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
 from islet.log.group_commit import GroupCommit
+from islet.log.partitioning import warm_up as log_warm_up
 from islet.log.sqlite import SqliteLog
 from islet.model.people import Device
 from islet.model.time import MINUTE_US
@@ -191,6 +193,8 @@ async def _serve(directory: Path) -> None:
     writer = GroupCommit(log, _now, wait_s=Settings().commit_wait_ms / 1000)
     intake = Intake(writer, asyncio.get_running_loop().call_soon_threadsafe, future_us=5 * MINUTE_US)
     server = MqttServer(intake, Authenticator(registry, HUB, _now))
+    decoder_warm_up()
+    log_warm_up()
     garbage.rarely()
     print(await server.listen("127.0.0.1", 0), flush=True)
     await asyncio.to_thread(sys.stdin.read)

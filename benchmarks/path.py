@@ -185,11 +185,11 @@ def send(intake: Intake, slices: list[list[Arrival]], begin_us: int, follower: A
             time.sleep(early_us / SECOND_US)
         if number == warm:
             used_s, began_s = cpu_s(follower), time.perf_counter()
-        intake.offer_all(one, ignore)
+        intake.offer_all(one, ignore, None)
     return (cpu_s(follower) - used_s) / (time.perf_counter() - began_s)
 
 
-def ignore(error: Exception | None) -> None:
+def ignore(given: None, error: Exception | None) -> None:
     if error is not None:
         raise error
 

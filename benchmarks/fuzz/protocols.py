@@ -56,10 +56,9 @@ def _packets(pieces: list[bytes]) -> tuple[list[Packet], bool]:
     parser, packets = mqtt.Parser(), list[Packet]()
     try:
         for piece in pieces:
-            if at := parser.again(piece):
+            if packet_id := parser.again(piece):
                 last = [one for one in packets if isinstance(one, Publish)][-1]
-                packet_id, payload = int.from_bytes(piece[at : at + 2], "big"), piece[at + 2 :]
-                packets.append(Publish(last.topic, payload, 1, packet_id))
+                packets.append(Publish(last.topic, piece[parser.payload], 1, int.from_bytes(packet_id, "big")))
                 continue
             for packet in parser.feed(piece):
                 packets.append(packet)

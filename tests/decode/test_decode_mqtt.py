@@ -67,8 +67,8 @@ def parse_in_pieces(data: bytes, cuts: list[int]) -> tuple[list[Packet], bool]:
     try:
         for stop in [*sorted(cuts), len(data)]:
             piece, start = data[start:stop], stop
-            if at := parser.again(piece):
-                packets.append(Publish(topic, piece[at + 2 :], 1, int.from_bytes(piece[at : at + 2], "big")))
+            if packet_id := parser.again(piece):
+                packets.append(Publish(topic, piece[parser.payload], 1, int.from_bytes(packet_id, "big")))
                 continue
             for packet in parser.feed(piece):
                 packets.append(packet)
@@ -153,6 +153,13 @@ def test_packets_that_come_alone_are_read_as_all_others(packets: list[Publish], 
     ends = list(accumulate(map(len, parts), initial=0))
     stream = b"".join(parts)
     assert parse_in_pieces(stream, sorted({*ends, *(cut % (len(stream) + 1) for cut in cuts)})) == (packets, False)
+
+
+def test_the_rest_of_a_packet_is_no_packet_although_it_reads_like_the_one_before() -> None:
+    first = Publish("a", b"x", 1, 1)
+    second = Publish("a", b"..." + encode(first), 1, 2)
+    stream = encode(first) + encode(second)
+    assert parse_in_pieces(stream, [len(encode(first)), len(stream) - len(encode(first))]) == ([first, second], False)
 
 
 def test_a_packet_identifier_of_0_is_refused_behind_a_packet_that_began_alike() -> None:

@@ -15,7 +15,7 @@ from proton.utils import LinkDetached
 from islet.access.sas import make_token, new_key
 from islet.decode.telemetry import Arrival
 from islet.gateways.amqp_device import Telemetry
-from islet.gateways.intake import Done
+from islet.gateways.intake import Told
 from islet.model.people import Device
 from islet.model.topics import Topic
 from islet.store.devices_base import Command
@@ -132,20 +132,20 @@ async def test_a_batch_of_which_the_log_could_not_take_one_is_released(door: Doo
 def test_a_batch_is_offered_as_one_and_holds_its_link_while_the_log_is_crowded(
     error: Exception | None, outcome: int
 ) -> None:
-    offered, happened = list[tuple[int, Done]](), list[object]()
+    offered, happened = list[tuple[int, Told[Any], Any]](), list[object]()
 
     class Crowded:
-        def offer_all(self, arrivals: Sequence[Arrival], done: Done) -> bool:
-            offered.append((len(arrivals), done))
+        def offer_all(self, arrivals: Sequence[Arrival], told: Told[Any], given: Any) -> bool:
+            offered.append((len(arrivals), told, given))
             return True
 
     line = SimpleNamespace(hold=lambda: happened.append("held"), let_go=lambda: happened.append("let go"))
     telemetry = Telemetry(*(cast(Any, one) for one in (None, line, None, Crowded())))
     telemetry.end = lambda _, state, __=None: happened.append(int(state))  # type: ignore[method-assign, assignment]
     telemetry.offer([Arrival("cgm-1", "p-1", b"")] * 2, cast(Any, None))
-    [(together, done)] = offered
+    [(together, told, given)] = offered
     assert (together, happened) == (2, ["held"])
-    done(error)
+    told(given, error)
     assert happened == ["held", "let go", outcome]
 
 

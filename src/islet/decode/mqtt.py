@@ -28,6 +28,7 @@ MAX_PAYLOAD = 256 * 1024
 MAX_PACKET = MAX_PAYLOAD + 8 * 1024
 """A message with its topic and property bag."""
 
+_NO_ID = b"\0\0"  # [MQTT-2.3.1-1]
 _QOS_1 = 0x32  # the first byte of a PUBLISH with QoS 1, neither a duplicate nor to be retained
 
 
@@ -43,7 +44,18 @@ class Parser:
     ([], [Pingreq()])
     """
 
-    __slots__ = ("_begins", "_limit", "_needed", "_rest", "_size", "_topic", "_topic_bytes")
+    __slots__ = (
+        "_before",
+        "_begins",
+        "_id",
+        "_limit",
+        "_needed",
+        "_rest",
+        "_size",
+        "_topic",
+        "_topic_bytes",
+        "payload",
+    )
 
     def __init__(self, limit: int = MAX_PACKET) -> None:
         self._limit = limit
@@ -53,15 +65,17 @@ class Parser:
         self._topic_bytes = b"\x00\x01/"
         self._begins = b""  # how the last packet that came alone began, up to its identifier,
         self._size = -1  # and how long it was
+        self._before = self._id = self.payload = slice(0)  # where in it that, its identifier and its payload are
 
-    def again(self, data: bytes) -> int:
-        """Where the packet identifier stands, when `data` is one PUBLISH like the last that came alone: QoS 1, the same
-        length, and the topic of the last PUBLISH of all. So are most readings of one device. 0 for anything else, which
-        is for `feed`."""
-        at = len(self._begins)
-        if len(data) == self._size and data.startswith(self._begins) and (data[at] or data[at + 1]) and not self._rest:
-            return at
-        return 0
+    def again(self, data: bytes) -> bytes:
+        """The packet identifier, when `data` is one PUBLISH like the last that came alone: QoS 1, the same length, and the
+        topic of the last PUBLISH of all; its payload is `data[parser.payload]`. So are most readings of one device.
+        Nothing for anything else, which is for `feed`."""
+        if len(data) == self._size and data[self._before] == self._begins:
+            packet_id = data[self._id]
+            if packet_id != _NO_ID:
+                return packet_id
+        return b""
 
     def feed(self, data: bytes) -> Iterator[Packet]:
         """The packets that `data` completes, in order; what is left over waits for the next call.
@@ -89,7 +103,7 @@ class Parser:
             if first >> 4 == 3:
                 packet = self._publish(first, data, body, stop)
                 if first == _QOS_1 and stop - start == size:
-                    self._begins, self._size = data[: body + len(self._topic_bytes)], size
+                    self._remember(data, body + len(self._topic_bytes))
                 yield packet
             else:
                 yield _packet(first, data[body:stop])
@@ -97,9 +111,15 @@ class Parser:
         if start < size or self._rest:  # else nothing is left, as after most readings
             self._keep(data, start)
 
+    def _remember(self, data: bytes, at: int) -> None:
+        """For `again`: a PUBLISH that came alone, with its identifier at `at`."""
+        self._begins, self._size = data[:at], len(data)
+        self._before, self._id, self.payload = slice(at), slice(at, at + 2), slice(at + 2, None)
+
     def _keep(self, data: bytes, start: int) -> None:
         """Hold an unfinished packet, and how much is needed before it is worth another look."""
         self._rest = bytearray(data[start:])
+        self._size = -1
         self._needed = len(self._rest) + 1
         if len(self._rest) >= 2:
             if self._rest[0] >> 4 != 3:

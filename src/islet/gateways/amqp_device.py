@@ -61,12 +61,12 @@ class Telemetry(Incoming):
         """Accepted when all of them are in the log, released when they could not be put there."""
         held = False
 
-        def done(error: Exception | None) -> None:
+        def told(delivery: Delivery, error: Exception | None) -> None:
             if held:
                 self.line.let_go()
             self.end(delivery, Delivery.ACCEPTED if error is None else Delivery.RELEASED)
 
-        if self._intake.offer_all(arrivals, done):
+        if self._intake.offer_all(arrivals, told, delivery):
             held = True
             self.line.hold()
 

@@ -185,19 +185,19 @@ class DeviceEndpoints:
 
     async def _committed(self, arrivals: Sequence[Arrival]) -> None:
         """Wait until all are durable. Raises NotCommitted when they are not."""
-        finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def done(error: Exception | None) -> None:
-            if finished.done():  # the caller has gone
-                return
-            if error is not None:
-                finished.set_exception(NotCommitted("the log could not commit; send it again"))
-            else:
-                finished.set_result(None)
-
         if arrivals:
-            self._intake.offer_all(arrivals, done)
+            finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._intake.offer_all(arrivals, _finish, finished)
             await finished
+
+
+def _finish(finished: "asyncio.Future[None]", error: Exception | None) -> None:
+    if finished.done():  # the caller has gone
+        return
+    if error is not None:
+        finished.set_exception(NotCommitted("the log could not commit; send it again"))
+    else:
+        finished.set_result(None)
 
 
 def _items(content: bytes) -> list[_Item]:

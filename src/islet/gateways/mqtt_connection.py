@@ -4,8 +4,6 @@ What services send to the device is its session's (`mqtt_session`).
 """
 
 import asyncio
-from collections.abc import Sequence
-from functools import partial
 from typing import Protocol, cast
 
 import structlog
@@ -95,6 +93,7 @@ class Connection(asyncio.Protocol):
         self._arrived: list[Arrival] = []  # in what was received last, not yet offered
         self._acks = b""  # to go out with the next commit
         self._in_flight = 0
+        self._told = self._committed  # made once, not for each message
         self._paused = self._choked = self._held = self._stopping = self._is_closed = False
         self._silence_s = LONGEST_SILENCE_S
         self._heard_s = 0.0
@@ -122,10 +121,14 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard_s = self._loop.time()
-        if self._is_telemetry and (at := self._parser.again(data)):
+        if self._is_telemetry and (packet_id := self._parser.again(data)):
             device = self.device
-            self._acks += PUBACK + data[at : at + 2]
-            self._offer((Arrival(device.id, device.patient, data[at + 2 :], self._properties),))
+            arrival = Arrival(device.id, device.patient, data[self._parser.payload], self._properties)
+            self._in_flight += 1
+            # No other PUBACK waits: behind a request, whose topic is another, a reading is for `feed`.
+            offered = (1, PUBACK + packet_id)
+            if self._intake.offer(arrival, self._told, offered) or self._in_flight >= WINDOW:
+                self._pause()
             return
         try:
             for packet in self._parser.feed(data):
@@ -242,18 +245,19 @@ class Connection(asyncio.Protocol):
             self._acks += encode_puback(packet.packet_id)
 
     def _offer_arrived(self) -> None:
-        if self._arrived:
-            arrived, self._arrived = self._arrived, []
-            self._offer(arrived)
-
-    def _offer(self, arrived: Sequence[Arrival]) -> None:
         """What came together is offered together, and acknowledged by one write."""
-        count, acks, self._acks = len(arrived), self._acks, b""
-        self._in_flight += count
-        crowded = self._intake.offer_all(arrived, partial(self._committed, count, acks))
-        if crowded or self._in_flight >= WINDOW:
-            self._paused = True
-            self._set_reading()
+        if not self._arrived:
+            return
+        arrived, self._arrived = self._arrived, []
+        acks, self._acks = self._acks, b""
+        self._in_flight += len(arrived)
+        if self._intake.offer_all(arrived, self._told, (len(arrived), acks)) or self._in_flight >= WINDOW:
+            self._pause()
+
+    def _pause(self) -> None:
+        """Do not read from the device until enough of what it sent is in the log."""
+        self._paused = True
+        self._set_reading()
 
     # --- acknowledgements ---
 
@@ -264,15 +268,17 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(encode_puback(packet_id))
 
-    def _committed(self, count: int, acks: bytes, error: Exception | None) -> None:
-        """The oldest `count` messages in flight are in the log, or could not be put there."""
+    def _committed(self, offered: tuple[int, bytes], error: Exception | None) -> None:
+        """The oldest messages in flight, as many as were offered with these PUBACKs, are in the log, or could not be
+        put there."""
         if self._is_closed:
             return
         if error is not None:
             self.close("the log could not commit")
             return
+        count, acks = offered
         self._in_flight -= count
-        if not self._in_flight:
+        if self._acks and not self._in_flight:
             acks, self._acks = acks + self._acks, b""
         if acks:
             self._transport.write(acks)
@@ -333,7 +339,7 @@ class Connection(asyncio.Protocol):
         if will and self._will is not None and self._identity is not None:
             properties = {**_will_properties(self._will, self._identity), "iothub-MessageType": "Will"}
             arrival = Arrival(self.device.id, self.device.patient, self._will.payload, properties)
-            self._intake.offer(arrival, lambda error: None)
+            self._intake.offer(arrival, _nobody_asks, None)
 
     def _refuse(self, code: int, reason: str) -> None:
         """Say no to CONNECT. No log line names the device: anyone can claim any name."""
@@ -371,6 +377,10 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
+
+
+def _nobody_asks(given: None, error: Exception | None) -> None:
+    """Of a last will: the device has gone."""
 
 
 def _properties(topic: str, telemetry_topic: str) -> dict[str, str]:
