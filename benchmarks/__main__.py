@@ -10,6 +10,7 @@ ALL = (
     "engine",
     "path",
     "gateway",
+    "door",
     "latency",
     "metrics",
     "nights",
