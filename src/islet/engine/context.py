@@ -34,8 +34,8 @@ from islet.engine.series import (
     NEVER,
     OVERFLOW,
     UNTOUCHED,
-    Bounds,
     ContextRows,
+    Memory,
     Series,
 )
 from islet.model.time import SECOND_US
@@ -151,15 +151,7 @@ def _put(
 
 @part
 def insert_context(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    rows: ContextRows,
-    start: Int,
-    stop: Int,
-    bounds: Bounds,
-    touched: NDArray[np.int64],
-    tally: NDArray[np.int64],
+    memory: Memory, rows: ContextRows, start: Int, stop: Int, touched: NDArray[np.int64], tally: NDArray[np.int64]
 ) -> tuple[Int, Int]:
     """Take rows from `start` to `stop`, or to where a larger pool is needed; (the row to go on with, how many patients
     are in `touched`).
@@ -167,12 +159,13 @@ def insert_context(
     An event later than the lateness bound still enters the windows of what comes, but the readings before the bound
     are not evaluated again: it is counted as history too.
     """
+    bounds = memory.bounds
     n_touched = 0
     for row in range(start, stop):
-        if not has_room(heap):
+        if not has_room(memory.heap):
             return row, n_touched
         patient = rows.patients[row]
-        one = series[patient]
+        one = memory.series[patient]
         time_us = rows.times_us[row]
         amount = min(max(rows.amounts[row], 0), _LARGEST_AMOUNT)
         event = amount << _AMOUNT_SHIFT | rows.devices[row] << _DEVICE_SHIFT | rows.columns[row]
@@ -181,12 +174,12 @@ def insert_context(
         tally[HISTORY] += time_us < late_us
         if time_us < old_us:
             continue
-        if not _put(one, pool, heap, time_us, event, old_us, tally):
+        if not _put(one, memory.pool, memory.heap, time_us, event, old_us, tally):
             tally[DUPLICATE] += 1
             continue
         tally[ACCEPTED] += 1
         untouched = one.first == UNTOUCHED
-        if _touch(one, pool, max(time_us, late_us)):
+        if _touch(one, memory.pool, max(time_us, late_us)):
             one.row = -1
             if untouched:
                 touched[n_touched] = patient

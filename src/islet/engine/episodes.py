@@ -22,9 +22,10 @@ from islet.engine.pool import UNIT, has_room
 from islet.engine.program import MOST_RULES, Program
 from islet.engine.revise import Kinds, kinds_of, revise
 from islet.engine.runs import entry_us, value_and_device
-from islet.engine.said import CLEARED, OPENED, Desk, said
-from islet.engine.series import FOREVER, NEVER, UNTOLD, UNTOUCHED, Bounds, Entries, Profiles, Series
+from islet.engine.said import CLEARED, OPENED, said
+from islet.engine.series import FOREVER, NEVER, UNTOLD, UNTOUCHED, Memory, Profiles, Series
 from islet.engine.told import add, end
+from islet.engine.workplace import Verdicts, Workplace
 
 AHEAD: Final = 16
 
@@ -53,25 +54,17 @@ def _is_simple(one: Series, pool: NDArray[np.uint32], turned: Int, kinds: Kinds)
 
 
 @part
-def _turn(
-    one: Series,
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    patient: Int,
-    active: Int,
-    old_us: Int,
-    changes: NDArray[np.int64],
-    n: Int,
-) -> Int:
+def _turn(one: Series, memory: Memory, patient: Int, active: Int, changes: NDArray[np.int64], n: Int) -> Int:
     """Open and end the episodes that the newest reading turns on and off: what `revise` does, in few steps. How many
     changes there are now."""
+    pool = memory.pool
     turned: Int = active ^ one.active
     value, device = value_and_device(one, pool, int(one.count) - 1)
     while turned:
         rule = lowest_bit(turned)
         turned &= turned - 1
         if (active >> rule) & 1:
-            add(one, pool, heap, rule, one.newest_us, old_us)
+            add(one, pool, memory.heap, rule, one.newest_us, one.newest_us - memory.bounds.lateness_us)
             n = said(changes, n, OPENED, rule, patient, one.newest_us, one.newest_us, int(one.row), device, value)
         else:
             onset_us = end(one, pool, rule, one.newest_us)
@@ -83,53 +76,44 @@ def _turn(
 
 @part
 def fold(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    ranks: NDArray[np.uint64],
-    profiles: Profiles,
-    bounds: Bounds,
+    memory: Memory,
     touched: NDArray[np.int64],
     start: Int,
-    stop: Int,
     done: Int,
-    breach: NDArray[np.int64],
-    clear: NDArray[np.int64],
+    verdicts: Verdicts,
     program: Program,
-    desk: Desk,
-    known: NDArray[np.int64],
-    entries: Entries,
+    room: Workplace,
     changes: NDArray[np.int64],
     n: Int,
 ) -> tuple[Int, Int, Int]:
-    """Write the changes that follow from the evaluations (as `evaluate` orders them; those of the patient at place
-    `start` begin at `done`) from place n on; (the patient to go on with, where its evaluations begin, how many changes
+    """Write the changes that follow from the verdicts (as `evaluate` orders them; those on the patient at place `start`
+    begin at `done`) from place n on; (the patient to go on with, where the verdicts on that one begin, how many changes
     there are now). Stops early where a larger pool or more room for changes is needed. Nothing is touched after."""
+    pool, heap, profiles, breach = memory.pool, memory.heap, memory.profiles, verdicts.breach
     kinds = kinds_of(program)
-    for k in range(start, stop):
-        if k + AHEAD < stop:
-            _announce(series[np.uint64(touched[np.uint64(k + AHEAD)])], pool, profiles, breach, done + AHEAD)
+    for k in range(start, len(touched)):
+        if k + AHEAD < len(touched):
+            _announce(memory.series[np.uint64(touched[np.uint64(k + AHEAD)])], pool, profiles, breach, done + AHEAD)
         patient = touched[np.uint64(k)]
-        one = series[np.uint64(patient)]
+        one = memory.series[np.uint64(patient)]
         enabled = profiles.masks[np.uint64(one.profile)]
         at = np.uint64(done)
-        now_active = (breach[at] & enabled) | (one.active & ~(clear[at] | ~enabled) & kinds.reading)
+        now_active = (breach[at] & enabled) | (one.active & ~(verdicts.clear[at] | ~enabled) & kinds.reading)
         if _is_simple(one, pool, now_active ^ one.active, kinds):
             if now_active != one.active:
                 if not has_room(heap) or n + MOST_RULES > len(changes):
                     return k, done, n
-                n = _turn(one, pool, heap, patient, now_active, one.newest_us - bounds.lateness_us, changes, n)
+                n = _turn(one, memory, patient, now_active, changes, n)
             done += 1
         else:
             if not has_room(heap):
                 return k, done, n
-            after = revise(
-                one, pool, heap, ranks, bounds, patient, enabled, breach, clear, done, program, kinds, desk, known,
-                entries, changes, n,
-            )  # fmt: skip
+            end = done + one.count - one.first
+            mine = Verdicts(breach[done:end], verdicts.clear[done:end])
+            after = revise(one, memory, patient, mine, kinds, room, changes, n)
             if after < 0:
                 return k, done, n
             n = after
-            done += one.count - one.first
+            done = end
         one.first = UNTOUCHED
-    return stop, done, n
+    return len(touched), done, n

@@ -8,16 +8,17 @@ from islet.engine.interpret import run
 from islet.engine.kernel import Int, inlined, part
 from islet.engine.program import Program
 from islet.engine.runs import entry_us, left_us, unpack_since
-from islet.engine.series import OVERFLOW, WIDE, Entries, Profiles, Series
-from islet.engine.windows import AT_ONCE, Windows, Work
+from islet.engine.series import OVERFLOW, WIDE, Memory, Profiles, Series
+from islet.engine.windows import AT_ONCE, Planned, Windows, Work
+from islet.engine.workplace import Verdicts, Workplace
 from islet.model.time import DAY_US, MINUTE_US
 
 
 @part
-def waiting(series: NDArray[np.void], touched: NDArray[np.int64], stop: Int) -> Int:
-    """How many entries of the first `stop` patients are to be evaluated."""
+def waiting(series: NDArray[np.void], touched: NDArray[np.int64]) -> Int:
+    """How many entries of these patients are to be evaluated."""
     total: Int = 0
-    for k in range(stop):
+    for k in range(np.uint64(len(touched))):
         one = series[np.uint64(touched[k])]
         total += one.count - one.first
     return total
@@ -54,14 +55,12 @@ def _fill_in_patient(program: Program, profiles: Profiles, profile: Int, t_us: I
 def _fill_in_entry(
     one: Series,
     pool: NDArray[np.uint32],
-    entries: Entries,
     place: Int,
     end: Int,
     enabled: Int,
     plain: bool,
-    program: Program,
     windows: Windows,
-    room: Work,
+    room: Workplace,
     column: Int,
     evaluation: Int,
 ) -> tuple[Int, Int]:
@@ -70,68 +69,51 @@ def _fill_in_entry(
     if plain:
         end = behind(one, pool, end)
         if len(windows.sums) > 0:
-            return end, gather_sums(one, pool, place, end, enabled, windows, room, column)
-        return end, gather_plain(one, pool, place, end, enabled, windows, room, column)
+            return end, gather_sums(one, pool, place, end, enabled, windows, room.work, column)
+        return end, gather_plain(one, pool, place, end, enabled, windows, room.work, column)
+    entries = room.entries
     while end < one.count and entries.times_us[np.uint64(end)] == entries.times_us[np.uint64(place)]:
         end += 1
-    room.registers[0, np.uint64(column)] = entries.values[np.uint64(place)]
-    begin = gather(one, pool, entries, place, end, enabled, program, windows, room, column, evaluation)
-    return end, begin
+    room.work.registers[0, np.uint64(column)] = entries.values[np.uint64(place)]
+    return end, gather(one, pool, place, end, enabled, windows, room, column, evaluation)
 
 
 @part
 def evaluate(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
+    memory: Memory,
     touched: NDArray[np.int64],
-    stop: Int,
-    program: Program,
-    windows: Windows,
-    profiles: Profiles,
-    longest_us: Int,
-    room: Work,
-    entries: Entries,
+    planned: Planned,
+    room: Workplace,
     tally: NDArray[np.int64],
-    breach: NDArray[np.int64],
-    clear: NDArray[np.int64],
+    verdicts: Verdicts,
 ) -> None:
-    """Fill in the breach and clear masks (n,) of the entries to be evaluated, in the order of the first `stop` of
-    `touched`, then of time.
+    """Fill in the verdicts (n,) on the entries to be evaluated, in the order of the touched patients, then of time.
 
     What a mask says about a rule that does not look at the patient has no meaning: windows that none of the
     patient's rules asks for are not computed.
     """
+    pool, profiles, work = memory.pool, memory.profiles, room.work
+    program, windows = planned
     n = column = 0
-    for k in range(stop):
-        one = series[np.uint64(touched[np.uint64(k)])]
+    for k in range(np.uint64(len(touched))):
+        one = memory.series[np.uint64(touched[k])]
         profile = np.int64(one.profile)
         enabled = profiles.masks[np.uint64(profile)]
         end: Int = int(one.first)
         plain = windows.plain and not one.flags & WIDE
         if not plain:
-            unpack_since(one, pool, entry_us(one, pool, end) - longest_us, entries)
+            unpack_since(one, pool, entry_us(one, pool, end) - windows.longest_us, room.entries)
         for place in range(end, int(one.count)):
             end, begin = _fill_in_entry(
-                one,
-                pool,
-                entries,
-                place,
-                max(end, place + 1),
-                enabled,
-                plain,
-                program,
-                windows,
-                room,
-                column,
-                n + column,
+                one, pool, place, max(end, place + 1), enabled, plain, windows, room, column, n + column
             )
             t_us = entry_us(one, pool, place)
-            if begin == 0 and t_us - longest_us <= left_us(one, pool):
+            if begin == 0 and t_us - windows.longest_us <= left_us(one, pool):
                 tally[OVERFLOW] += 1
-            _fill_in_patient(program, profiles, profile, t_us, room, column)
+            _fill_in_patient(program, profiles, profile, t_us, work, column)
             column += 1
             if column == AT_ONCE:
-                run(program, room.registers, room.flags, column, breach, clear, n)
+                run(program, work.registers, work.flags, column, verdicts.breach, verdicts.clear, n)
                 n += column
                 column = 0
-    run(program, room.registers, room.flags, column, breach, clear, n)
+    run(program, work.registers, work.flags, column, verdicts.breach, verdicts.clear, n)

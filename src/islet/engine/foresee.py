@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from islet.engine.context import gather_context, insert_context
 from islet.engine.evaluate import local_minute
 from islet.engine.insert import insert
-from islet.engine.judge import FEWEST_CHANGES, judge, new_workplace
+from islet.engine.judge import FEWEST_CHANGES, judge
 from islet.engine.kernel import Int, inlined, kernel, part
-from islet.engine.pool import grown, has_room
-from islet.engine.program import AGGREGATES, COUNT, MIN, Program
+from islet.engine.program import AGGREGATES, COUNT, MIN
 from islet.engine.runs import entry_us, unpack_since
 from islet.engine.said import CHANGE_WIDTH
-from islet.engine.series import MOST_READINGS, Bounds, ContextRows, Entries, Profiles, Rows, Series
-from islet.engine.windows import Windows
+from islet.engine.series import MOST_READINGS, ContextRows, Entries, Memory, Rows, Series, with_room
+from islet.engine.windows import Planned
+from islet.engine.workplace import new_workplace
 from islet.model.ahead import COLUMNS, LOOKS_BACK_US, POINTS, STEP_MIN, Foreteller
 from islet.model.time import HOUR_US, MINUTE_US
 
@@ -44,17 +44,14 @@ _Number = TypeVar("_Number", np.int64, np.int32)
 
 
 def foresee(
-    memory: tuple[NDArray[np.void], NDArray[np.uint32], NDArray[np.int64], NDArray[np.uint64], Profiles, Bounds],
+    memory: Memory,
     rows: Rows,
     ranges: NDArray[np.int8],
-    program: Program,
-    windows: Windows,
+    planned: Planned,
     foreteller: Foreteller,
     tally: NDArray[np.int64],
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """The pool, and the changes (n, CHANGE_WIDTH) that follow from the rows. `memory`: as `advance` takes it; `ranges`
-    (n,): -1 where the sensor said LOW, 1 HIGH, 0 a value."""
-    series, pool, heap, ranks, profiles, bounds = memory
+    """The pool, and the changes (n, CHANGE_WIDTH) that follow from the rows. `ranges` (n,): -1 where the sensor said LOW, 1 HIGH, 0 a value."""
     kept = np.flatnonzero(rows.received_us - rows.times_us <= FRESH_US)  # NEVER received: not from a log
     if len(kept) < len(rows.times_us):
         rows = Rows(
@@ -73,22 +70,23 @@ def foresee(
     marked: Int = 0
     while marked < len(beyond.times_us) or row < len(rows.times_us):
         if marked < len(beyond.times_us):
-            pool, marked, count = _mark(series, pool, heap, beyond, marked, bounds, touched, tally)
+            pool, marked, count = _mark(memory, beyond, marked, touched, tally)
         else:
             stop = min(row + _BLOCK_ROWS, len(rows.times_us))
-            pool, row, count = _take_in(series, pool, heap, ranks, rows, row, stop, bounds, touched, tally, entries)
+            pool, row, count = _take_in(memory, rows, row, stop, touched, tally, entries)
+        memory = memory._replace(pool=pool)
         if not count:
             continue
         mine = touched[:count]
-        ahead = _foretold(series, pool, mine, profiles, entries, foreteller)
-        pool, changes = _judge(
-            series, pool, heap, ranks, profiles, bounds, mine, program, windows._replace(ahead=ahead), tally
-        )
+        ahead = _foretold(memory, mine, entries, foreteller)
+        windows = planned.windows._replace(ahead=ahead, longest_us=planned.program.window_us)
+        pool, changes = _judge(memory, mine, Planned(planned.program, windows), tally)
+        memory = memory._replace(pool=pool)
         found.append(changes)
     said = np.concatenate(found)
     caused = said[:, -1] >= 0
     said[caused, -1] = kept[said[caused, -1]]
-    return pool, said
+    return memory.pool, said
 
 
 def _column(column: NDArray[_Number]) -> NDArray[_Number]:
@@ -104,15 +102,10 @@ def _beyond(rows: Rows, ranges: NDArray[np.int8]) -> ContextRows:
 
 
 def _foretold(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
-    touched: NDArray[np.int64],
-    profiles: Profiles,
-    entries: Entries,
-    foreteller: Foreteller,
+    memory: Memory, touched: NDArray[np.int64], entries: Entries, foreteller: Foreteller
 ) -> NDArray[np.int32]:
     """The columns (n, len(COLUMNS)) at each entry that `evaluate` will ask for, in its order."""
-    waiting = series["count"][touched].astype(np.int64) - series["first"][touched]
+    waiting = memory.series["count"][touched].astype(np.int64) - memory.series["first"][touched]
     ends = np.cumsum(waiting)
     pieces, begin, done = [np.empty((0, len(COLUMNS)), np.int32)], 0, 0
     while begin < len(touched):
@@ -120,7 +113,7 @@ def _foretold(
         count = int(ends[end - 1]) - done
         history = np.full((count, POINTS), np.nan, np.float32)
         minute = np.zeros(count, np.float32)
-        _histories(series, pool, touched[begin:end], profiles, entries, history, minute)
+        _histories(memory, touched[begin:end], entries, history, minute)
         pieces.append(foreteller(history, minute))
         begin, done = end, done + count
     return np.concatenate(pieces)
@@ -128,85 +121,56 @@ def _foretold(
 
 @kernel
 def _mark(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    beyond: ContextRows,
-    start: Int,
-    bounds: Bounds,
-    touched: NDArray[np.int64],
-    tally: NDArray[np.int64],
+    memory: Memory, beyond: ContextRows, start: Int, touched: NDArray[np.int64], tally: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint32], Int, Int]:
     """`insert_context`, called by Python: the pool, the row it came to, and how many patients it touched."""
-    if not has_room(heap):
-        pool = grown(pool, heap)
+    memory = with_room(memory)
     stop = min(start + _BLOCK_ROWS, len(beyond.times_us))
-    row, count = insert_context(series, pool, heap, beyond, start, stop, bounds, touched, tally)
-    return pool, row, count
+    row, count = insert_context(memory, beyond, start, stop, touched, tally)
+    return memory.pool, row, count
 
 
 @kernel
 def _take_in(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    ranks: NDArray[np.uint64],
+    memory: Memory,
     rows: Rows,
     start: Int,
     stop: Int,
-    bounds: Bounds,
     touched: NDArray[np.int64],
     tally: NDArray[np.int64],
     entries: Entries,
 ) -> tuple[NDArray[np.uint32], Int, Int]:
     """`insert`, called by Python: the pool, the row it came to, and how many patients it touched."""
-    if not has_room(heap):
-        pool = grown(pool, heap)
-    row, count = insert(series, pool, heap, ranks, rows, start, stop, bounds, touched, tally, entries)
-    return pool, row, count
+    memory = with_room(memory)
+    row, count = insert(memory, rows, start, stop, touched, tally, entries)
+    return memory.pool, row, count
 
 
 @kernel
 def _judge(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    ranks: NDArray[np.uint64],
-    profiles: Profiles,
-    bounds: Bounds,
-    touched: NDArray[np.int64],
-    program: Program,
-    windows: Windows,
-    tally: NDArray[np.int64],
+    memory: Memory, touched: NDArray[np.int64], planned: Planned, tally: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """The pool, and the changes that follow from what was foretold at the entries to be evaluated."""
-    longest_us = np.int64(0)
-    for k in range(len(program.features)):
-        if program.features[k, 0] == 0:
-            longest_us = max(longest_us, program.features[k, 2])
     changes = np.empty((FEWEST_CHANGES, CHANGE_WIDTH), np.int64)
-    pool, changes, n = judge(
-        series, pool, heap, ranks, profiles, bounds, touched, len(touched), program, windows, longest_us,
-        new_workplace(program), tally, changes, 0,
-    )  # fmt: skip
-    return pool, changes[:n]
+    room = new_workplace(planned.program)
+    memory, changes, n = judge(memory, touched, planned, room, tally, changes, 0)
+    return memory.pool, changes[:n]
 
 
 @kernel
 def _histories(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
+    memory: Memory,
     touched: NDArray[np.int64],
-    profiles: Profiles,
     entries: Entries,
     history: NDArray[np.float32],
     minute: NDArray[np.float32],
 ) -> None:
     """Fill in what lies behind each entry to be evaluated (n,); nothing of a patient at whom no rule looks."""
     found = np.empty(AGGREGATES, np.int64)
+    pool, profiles = memory.pool, memory.profiles
     n: Int = 0
     for patient in touched:
-        one = series[np.uint64(patient)]
+        one = memory.series[np.uint64(patient)]
         first, count = int(one.first), int(one.count)
         if profiles.masks[np.uint64(one.profile)] != 0:
             unpack_since(one, pool, entry_us(one, pool, first) - LOOKS_BACK_US, entries)

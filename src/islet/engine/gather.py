@@ -21,7 +21,6 @@ from islet.engine.program import (
     SPAN,
     SQUARES,
     SUM,
-    Program,
 )
 from islet.engine.runs import left_us
 from islet.engine.series import (
@@ -34,6 +33,7 @@ from islet.engine.series import (
     Series,
 )
 from islet.engine.windows import Windows, Work
+from islet.engine.workplace import Workplace
 from islet.model.ahead import UNKNOWN
 from islet.model.time import SECOND_US
 
@@ -129,25 +129,23 @@ def _walk_back(
 def gather(
     one: Series,
     pool: NDArray[np.uint32],
-    entries: Entries,
     place: Int,
     end: Int,
     enabled: Int,
-    program: Program,
     windows: Windows,
-    room: Work,
+    room: Workplace,
     column: Int,
     evaluation: Int,
 ) -> Int:
     """Write the features at the entry into its column of the work table; the entries before place `end` are those of
     its instant or before. The place of the first entry that a window reached."""
+    entries, found, work = room.entries, room.work.found, room.work.registers
     t_us = entries.times_us[np.uint64(place)]
     begin = end
     total: Int = 0
     low: Int = 1 << 40
     high: Int = 0
     slopes: tuple[Int, Int] = (np.int64(0), np.int64(0))
-    found, work = room.found, room.registers
     if windows.weighed:
         for k in range(SQUARES, SPAN):
             found[k] = 0
@@ -157,11 +155,11 @@ def gather(
         source, from_us = windows.table[w, 0], t_us - windows.table[w, 1]
         first, last = windows.table[w, 2], windows.table[w, 3]
         if source == FORECAST:
-            slopes = _foretell(entries, end, w, slopes, windows, room, column, evaluation)
+            slopes = _foretell(entries, end, w, slopes, windows, room.work, column, evaluation)
             continue
         if source >= CONTEXT:
             gather_context(one, pool, source - CONTEXT, from_us, t_us, found)
-        elif program.features[first, 1] >= PREVIOUS:
+        elif windows.wanted[0, np.uint64(first)] >= PREVIOUS:
             _previous(one, pool, entries, place, found)
         else:
             begin, total, low, high = _walk_back(

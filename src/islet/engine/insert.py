@@ -31,8 +31,8 @@ from islet.engine.series import (
     RUN_HEADER,
     UNTOUCHED,
     WIDE,
-    Bounds,
     Entries,
+    Memory,
     Rows,
     Series,
 )
@@ -66,23 +66,17 @@ def _announce(series: NDArray[np.void], pool: NDArray[np.uint32], patients: NDAr
 
 
 @inlined
-def _append(
-    one: Series,
-    pool: NDArray[np.uint32],
-    ranks: NDArray[np.uint64],
-    horizon_us: Int,
-    device: Int,
-    time_us: Int,
-    value: Int,
-) -> bool:
+def _append(one: Series, memory: Memory, device: Int, time_us: Int, value: Int) -> bool:
     """The usual case: the newest reading, from a device that is known, where there is room or nothing waits that what
     is old would be needed for. Else nothing is done that matters."""
     if one.count == 0 or time_us <= one.newest_us:
         return False
-    if one.count >= capacity(one) and (one.first != UNTOUCHED or let_go(one, pool, time_us - horizon_us, ranks) == 0):
-        return False
-    if one.count == 0:
-        return False
+    pool = memory.pool
+    if one.count >= capacity(one):
+        if one.first != UNTOUCHED or let_go(one, pool, time_us - memory.bounds.horizon_us, memory.ranks) == 0:
+            return False
+        if one.count == 0:
+            return False
     place = device_place(one, pool, device)
     if place < 0:
         return False
@@ -120,15 +114,7 @@ def _find(entries: Entries, count: Int, time_us: Int, value: Int, device: Int) -
 
 
 @part
-def _put(
-    one: Series,
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    entries: Entries,
-    time_us: Int,
-    value: Int,
-    device: Int,
-) -> None:
+def _put(one: Series, memory: Memory, entries: Entries, time_us: Int, value: Int, device: Int) -> None:
     """Write the entry in its place among the others of the run (unpacked); all from its instant on are to be
     evaluated."""
     count = int(one.count)
@@ -140,7 +126,7 @@ def _put(
     entries.times_us[place] = time_us
     entries.values[place] = value
     entries.devices[place] = device
-    pack(one, pool, heap, entries, count + 1)
+    pack(one, memory.pool, memory.heap, entries, count + 1)
     one.newest_us = max(one.newest_us, time_us)
     while place > 0 and entries.times_us[place - 1] == time_us:
         place -= 1
@@ -150,18 +136,10 @@ def _put(
 
 @part
 def _take(
-    one: Series,
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    ranks: NDArray[np.uint64],
-    bounds: Bounds,
-    device: Int,
-    time_us: Int,
-    value: Int,
-    tally: NDArray[np.int64],
-    entries: Entries,
+    one: Series, memory: Memory, device: Int, time_us: Int, value: Int, tally: NDArray[np.int64], entries: Entries
 ) -> Int:
     """Any case but the usual one. What became of the row: a tally, or -1: what waits has to be evaluated before."""
+    pool, bounds = memory.pool, memory.bounds
     newest_us = max(one.newest_us, time_us)
     if time_us < newest_us - bounds.horizon_us:
         return HISTORY
@@ -187,29 +165,25 @@ def _take(
             tally[OVERFLOW] += 1
             if time_us < old_us:
                 return HISTORY
-        if let_go(one, pool, old_us, ranks):
+        if let_go(one, pool, old_us, memory.ranks):
             unpack(one, pool, 0, entries)
-            if _append(one, pool, ranks, bounds.horizon_us, device, time_us, value):
+            if _append(one, memory, device, time_us, value):
                 return ACCEPTED
     if place < 0:
-        place = add_device(one, pool, heap, device, entries)
+        place = add_device(one, pool, memory.heap, device, entries)
         if place < 0:
             tally[OVERFLOW] += 1
             return HISTORY
-    _put(one, pool, heap, entries, time_us, value, place)
+    _put(one, memory, entries, time_us, value, place)
     return ACCEPTED
 
 
 @part
 def insert(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    ranks: NDArray[np.uint64],
+    memory: Memory,
     rows: Rows,
     start: Int,
     stop: Int,
-    bounds: Bounds,
     touched: NDArray[np.int64],
     tally: NDArray[np.int64],
     entries: Entries,
@@ -219,21 +193,21 @@ def insert(
     Stops early where going on would push out an entry that has not been evaluated yet, or needs a larger pool.
     """
     n_touched = 0
-    _announce_series(series, rows.patients, start)
+    _announce_series(memory.series, rows.patients, start)
     for row in range(start, stop):
         if (row - start) % AHEAD == 0:
-            _announce(series, pool, rows.patients, row)
+            _announce(memory.series, memory.pool, rows.patients, row)
         at = np.uint64(row)  # an index without a sign: it need not be looked at whether it counts from the end
         patient, device, time_us = rows.patients[at], rows.devices[at], rows.times_us[at]
         value = np.int64(rows.values[at])
-        one = series[np.uint64(patient)]
+        one = memory.series[np.uint64(patient)]
         untouched = one.first == UNTOUCHED
-        if _append(one, pool, ranks, bounds.horizon_us, device, time_us, value):
+        if _append(one, memory, device, time_us, value):
             found: Int = ACCEPTED
         else:
-            if not has_room(heap):
+            if not has_room(memory.heap):
                 return row, n_touched
-            found = _take(one, pool, heap, ranks, bounds, device, time_us, value, tally, entries)
+            found = _take(one, memory, device, time_us, value, tally, entries)
             if found < 0:
                 return row, n_touched
         tally[found] += 1

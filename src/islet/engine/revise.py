@@ -4,7 +4,7 @@ The rules whose episodes are as they were are found first, all at once: their bi
 as before. Only the others are gone through one by one.
 """
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,23 +13,31 @@ from islet.engine.kernel import Int, inlined, lowest_bit, part
 from islet.engine.program import Program
 from islet.engine.runs import device_number, left_us, unpack
 from islet.engine.said import Desk, begin_episode, difference
-from islet.engine.series import FOREVER, NEVER, UNTOLD, Bounds, Entries, Series
+from islet.engine.series import FOREVER, NEVER, UNTOLD, Entries, Memory, Series
 from islet.engine.silences import silences_of
 from islet.engine.told import DEVICE, END, LAST, ONSET, RULE, TOLD, VALUE, keep, recall
 from islet.engine.told import WIDTH as EPISODE_WIDTH
-
-MOST_WORKED_ON: Final = 16_384
-"""Episodes of one series that the evaluations of one block may make."""
+from islet.engine.workplace import Verdicts, Workplace
 
 
 class Kinds(NamedTuple):
     """The rules of a program as masks: those that look at values, the silences, and those that are not told of at once
-    (the silences among them); and the length of the shortest silence, FOREVER where there is none."""
+    (the silences among them); the length of the shortest silence, FOREVER where there is none; and of each rule (r,) the
+    length of its silence, and how long an episode has to last before anybody is told."""
 
     reading: Int
     silences: Int
     slow: Int
     shortest_us: Int
+    silence_us: NDArray[np.int64]
+    sustained_us: NDArray[np.int64]
+
+
+class _Since(NamedTuple):
+    """The instant of the first touched entry, and the one before it (NEVER: there is none)."""
+
+    from_us: Int
+    before_us: Int
 
 
 @inlined
@@ -44,69 +52,79 @@ def kinds_of(program: Program) -> Kinds:
             silences |= bit
             slow |= bit
             shortest_us = min(shortest_us, program.silence_us[rule])
-    return Kinds(np.int64(program.reading_bits), silences, slow, shortest_us)
+    reading = np.int64(program.reading_bits)
+    return Kinds(reading, silences, slow, shortest_us, program.silence_us, program.sustained_us)
 
 
 @inlined
 def _activity(
-    one: Series,
-    entries: Entries,
-    enabled: Int,
-    running: Int,
-    breach: NDArray[np.int64],
-    clear: NDArray[np.int64],
-    done: Int,
-    reading_bits: Int,
-    active_at: NDArray[np.int64],
+    one: Series, times_us: NDArray[np.int64], enabled: Int, running: Int, mine: Verdicts, kinds: Kinds, desk: Desk
 ) -> Int:
-    """Fill `active_at` for the touched entries; the rules that are active at any of them."""
+    """Fill in what is active at the touched entries; the rules that are at any of them."""
     ever: Int = 0
     active: Int = running
     first = int(one.first)
     place = first
     while place < one.count:
-        instant_us = entries.times_us[place]
+        instant_us = times_us[place]
         any_breach = 0
         all_clear = -1
         end = place
-        while end < one.count and entries.times_us[end] == instant_us:
-            any_breach |= breach[done + end - first] & enabled
-            all_clear &= clear[done + end - first] | ~enabled
+        while end < one.count and times_us[end] == instant_us:
+            any_breach |= mine.breach[end - first] & enabled
+            all_clear &= mine.clear[end - first] | ~enabled
             end += 1
-        active = (any_breach | (active & ~all_clear)) & reading_bits
+        active = (any_breach | (active & ~all_clear)) & kinds.reading
         ever |= active
         while place < end:
-            active_at[place] = active
+            desk.active[place] = active
             place += 1
     return ever
 
 
 @inlined
+def _explain(
+    one: Series,
+    memory: Memory,
+    entries: Entries,
+    place: Int,
+    breached: Int,
+    ranked: Int,
+    episode: NDArray[np.int64],
+) -> Int:
+    """Have the entry explain the episode where it does so better than what explains it: by a breach, then by the rank of
+    its device. Whether what explains it now is a breach."""
+    device = device_number(one, memory.pool, entries.devices[place])
+    if breached > ranked or (breached == ranked and memory.ranks[device] < memory.ranks[episode[DEVICE]]):
+        episode[DEVICE] = device
+        episode[VALUE] = entries.values[place]
+        return breached
+    return ranked
+
+
+@inlined
 def _reading_episodes(
     one: Series,
-    pool: NDArray[np.uint32],
-    ranks: NDArray[np.uint64],
-    entries: Entries,
+    memory: Memory,
+    mine: Verdicts,
+    room: Workplace,
     rule: Int,
     sustained_us: Int,
     before_us: Int,
-    breach: NDArray[np.int64],
-    done: Int,
-    desk: Desk,
     n_new: Int,
 ) -> Int:
     """Fill in the episodes of one rule as they are over the touched entries; the one that was running is there."""
-    new = desk.new
+    new = room.desk.new
     now = n_new
     if now:
         new[0, LAST] = before_us
         new[0, TOLD] = before_us - new[0, ONSET] >= sustained_us
     first = int(one.first)
     explained_us = NEVER  # the instant that the last episode is explained by
-    ranked = 0  # whether its reading is breached
+    ranked: Int = 0  # whether its reading is breached
     for place in range(first, one.count):
-        active = (desk.active[place] >> rule) & 1
-        t_us = entries.times_us[place]
+        active = (room.desk.active[place] >> rule) & 1
+        t_us = room.entries.times_us[place]
         if active and not now:
             n_new = begin_episode(new, n_new, rule, t_us, 0, -1, 0)
             explained_us = NEVER
@@ -122,46 +140,38 @@ def _reading_episodes(
             explained_us = t_us
             ranked = -1
         if explained_us == t_us:
-            device = device_number(one, pool, entries.devices[place])
-            breached = (breach[done + place - first] >> rule) & 1
-            if breached > ranked or (breached == ranked and ranks[device] < ranks[last[DEVICE]]):
-                last[DEVICE] = device
-                last[VALUE] = entries.values[place]
-                ranked = breached
+            breached = (mine.breach[place - first] >> rule) & 1
+            ranked = _explain(one, memory, room.entries, place, breached, ranked, last)
     return n_new
 
 
 @inlined
-def _old_of(
-    desk: Desk, known: NDArray[np.int64], n_known: Int, rule: Int, silence: bool, from_us: Int, before_us: Int
-) -> Int:
-    """Fill in the episodes of one rule that may change: those that a touched instant can lie in, or ends."""
+def _can_change(episode: NDArray[np.int64], rule: Int, silence: bool, since: _Since) -> bool:
+    """Whether it is one of the rule's that a touched instant can lie in, or ends."""
+    if episode[RULE] != rule:
+        return False
+    return bool(episode[ONSET] > since.before_us if silence else episode[END] >= since.from_us)
+
+
+@inlined
+def _old_of(room: Workplace, n_known: Int, rule: Int, silence: bool, since: _Since) -> Int:
+    """Fill in the known episodes of one rule that can change; how many."""
     n_old = 0
     for k in range(n_known):
-        if known[k, RULE] != rule:
-            continue
-        if known[k, ONSET] > before_us if silence else known[k, END] >= from_us:
+        if _can_change(room.known[k], rule, silence, since):
             for column in range(EPISODE_WIDTH):
-                desk.old[n_old, column] = known[k, column]
+                room.desk.old[n_old, column] = room.known[k, column]
             n_old += 1
     return n_old
 
 
 @inlined
-def _settle(
-    known: NDArray[np.int64],
-    n_known: Int,
-    rule: Int,
-    silence: bool,
-    from_us: Int,
-    before_us: Int,
-    desk: Desk,
-    n_new: Int,
-) -> Int:
+def _settle(room: Workplace, n_known: Int, rule: Int, silence: bool, since: _Since, n_new: Int) -> Int:
     """The known episodes with the new ones of one rule in the place of those that could change; how many."""
+    known = room.known
     stay = 0
     for k in range(n_known):
-        if known[k, RULE] == rule and (known[k, ONSET] > before_us if silence else known[k, END] >= from_us):
+        if _can_change(known[k], rule, silence, since):
             continue
         for column in range(EPISODE_WIDTH):
             known[stay, column] = known[k, column]
@@ -169,15 +179,14 @@ def _settle(
     skip = max(stay + n_new - len(known), 0)  # of absurdly many only the last ones can be kept
     for k in range(skip, n_new):
         for column in range(EPISODE_WIDTH):
-            known[stay + k - skip, column] = desk.new[k, column]
+            known[stay + k - skip, column] = room.desk.new[k, column]
     return stay + n_new - skip
 
 
 @inlined
-def _differing(
-    one: Series, entries: Entries, known: NDArray[np.int64], n_known: Int, from_us: Int, running: Int, desk: Desk
-) -> Int:
+def _differing(one: Series, room: Workplace, n_known: Int, from_us: Int, running: Int) -> Int:
     """The rules that turn on or off at other touched instants than their known episodes do."""
+    entries, desk, known = room.entries, room.desk, room.known
     first, count = int(one.first), int(one.count)
     before: Int = running
     for place in range(first, count):
@@ -203,67 +212,57 @@ def _differing(
 
 
 @inlined
+def _running(known: NDArray[np.int64], n_known: Int, from_us: Int) -> Int:
+    """The rules of which a known episode runs when the touched entries begin."""
+    running: Int = 0
+    for k in range(n_known):
+        if known[k, ONSET] < from_us <= known[k, END]:
+            running |= np.int64(1) << known[k, RULE]
+    return running
+
+
+@inlined
 def _renewed(
     one: Series,
-    pool: NDArray[np.uint32],
-    ranks: NDArray[np.uint64],
-    entries: Entries,
-    bounds: Bounds,
+    memory: Memory,
+    mine: Verdicts,
+    kinds: Kinds,
+    room: Workplace,
     rule: Int,
-    wanted: bool,
-    runs: bool,
+    running: Int,
     before_us: Int,
-    breach: NDArray[np.int64],
-    done: Int,
-    program: Program,
-    desk: Desk,
     n_old: Int,
 ) -> Int:
     """Fill in the episodes of one rule as they are now; how many there are."""
-    length_us = program.silence_us[rule]
-    if length_us > 0:
-        return silences_of(one, pool, ranks, entries, wanted, rule, length_us, bounds.now_us, desk, n_old)
+    if kinds.silence_us[rule] > 0:
+        wanted = (memory.profiles.masks[one.profile] >> rule) & 1 != 0
+        return silences_of(one, memory, room, wanted, rule, kinds.silence_us[rule], n_old)
     n_new: Int = 0
-    if runs:
-        n_new = begin_episode(desk.new, 0, rule, desk.old[0, ONSET], 0, -1, 0)
-    return _reading_episodes(
-        one, pool, ranks, entries, rule, program.sustained_us[rule], before_us, breach, done, desk, n_new
-    )
+    if (running >> rule) & 1:
+        n_new = begin_episode(room.desk.new, 0, rule, room.desk.old[0, ONSET], 0, -1, 0)
+    return _reading_episodes(one, memory, mine, room, rule, kinds.sustained_us[rule], before_us, n_new)
 
 
 @part
 def revise(
     one: Series,
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    ranks: NDArray[np.uint64],
-    bounds: Bounds,
+    memory: Memory,
     patient: Int,
-    enabled: Int,
-    breach: NDArray[np.int64],
-    clear: NDArray[np.int64],
-    done: Int,
-    program: Program,
+    mine: Verdicts,
     kinds: Kinds,
-    desk: Desk,
-    known: NDArray[np.int64],
-    entries: Entries,
+    room: Workplace,
     changes: NDArray[np.int64],
     n: Int,
 ) -> Int:
-    """Say what follows from the touched entries, whose evaluations begin at `done`; how many changes there are now.
+    """Say what follows from the touched entries, of which `mine` are the verdicts; how many changes there are now.
     -1 where there is no room for all that is to be said: then nothing has happened."""
-    unpack(one, pool, max(one.first - 1, 0), entries)
-    from_us = entries.times_us[one.first]
-    before_us = entries.times_us[one.first - 1] if one.first > 0 else left_us(one, pool)
-    n_known = recall(one, pool, known)
-    running: Int = 0
-    for k in range(n_known):
-        if known[k, ONSET] < from_us <= known[k, END]:
-            running |= np.int64(1) << known[k, RULE]
-    running &= kinds.reading
-    ever = _activity(one, entries, enabled, running, breach, clear, done, kinds.reading, desk.active)
-    differ = _differing(one, entries, known, n_known, from_us, running, desk) & kinds.reading
+    desk, known, times_us = room.desk, room.known, room.entries.times_us
+    unpack(one, memory.pool, max(one.first - 1, 0), room.entries)
+    since = _Since(times_us[one.first], times_us[one.first - 1] if one.first > 0 else left_us(one, memory.pool))
+    n_known = recall(one, memory.pool, known)
+    running = _running(known, n_known, since.from_us) & kinds.reading
+    ever = _activity(one, times_us, memory.profiles.masks[one.profile], running, mine, kinds, desk)
+    differ = _differing(one, room, n_known, since.from_us, running) & kinds.reading
     differ |= (running | ever) & kinds.reading & (-1 if one.flags & UNTOLD else kinds.slow)
     active: Int = desk.active[one.count - 1] & ~differ
     left: Int = differ | kinds.silences
@@ -271,24 +270,21 @@ def revise(
     while left:
         rule = lowest_bit(left)
         left &= left - 1
-        silence = program.silence_us[rule] > 0
-        n_old = _old_of(desk, known, n_known, rule, silence, from_us, before_us)
-        n_new = _renewed(
-            one, pool, ranks, entries, bounds, rule, (enabled >> rule) & 1 != 0, (running >> rule) & 1 != 0, before_us,
-            breach, done, program, desk, n_old,
-        )  # fmt: skip
+        silence = kinds.silence_us[rule] > 0
+        n_old = _old_of(room, n_known, rule, silence, since)
+        n_new = _renewed(one, memory, mine, kinds, room, rule, running, since.before_us, n_old)
         if n_old == 0 and n_new == 0:
             continue
         if n + n_old + 2 * n_new > len(changes):
             return -1
         changed = True
         n = difference(changes, n, rule, patient, int(one.row), desk, n_old, n_new)
-        n_known = _settle(known, n_known, rule, silence, from_us, before_us, desk, n_new)
+        n_known = _settle(room, n_known, rule, silence, since, n_new)
         if n_new and desk.new[n_new - 1, END] == FOREVER:
             active |= np.int64(1) << rule
             untold = untold or desk.new[n_new - 1, TOLD] == 0
     if changed:
-        keep(one, pool, heap, known, n_known, one.newest_us - bounds.lateness_us)
+        keep(one, memory.pool, memory.heap, known, n_known, one.newest_us - memory.bounds.lateness_us)
     one.active = active
     one.flags = one.flags | UNTOLD if untold else one.flags & ~UNTOLD
     return n

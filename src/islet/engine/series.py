@@ -10,7 +10,8 @@ from typing import Final, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.kernel import Int
+from islet.engine.kernel import Int, making_part
+from islet.engine.pool import grown, has_room
 from islet.model.time import SECOND_US
 
 SERIES: Final = np.dtype(
@@ -130,6 +131,28 @@ class Bounds(NamedTuple):
     horizon_us: int
     context_us: int
     now_us: int
+
+
+class Memory(NamedTuple):
+    """What the kernels have before them: the series (patients,), pool and heap, the devices' ranks, by which the first of
+    several is chosen (devices,), whom the rules are for, and how far back things matter. Only the pool is ever replaced:
+    by a larger one."""
+
+    series: NDArray[np.void]
+    pool: NDArray[np.uint32]
+    heap: NDArray[np.int64]
+    ranks: NDArray[np.uint64]
+    profiles: Profiles
+    bounds: Bounds
+
+
+@making_part
+def with_room(memory: Memory) -> Memory:
+    """The same memory, with a larger pool where there is no room in this one."""
+    if has_room(memory.heap):
+        return memory
+    pool = grown(memory.pool, memory.heap)
+    return Memory(memory.series, pool, memory.heap, memory.ranks, memory.profiles, memory.bounds)
 
 
 ACCEPTED: Final = 0

@@ -4,28 +4,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.engine.kernel import Int, inlined, kernel, part
-from islet.engine.pool import UNIT, grown, has_room
+from islet.engine.pool import UNIT, has_room
 from islet.engine.runs import last_of_instant, left_us
-from islet.engine.said import CHANGE_WIDTH, CLEARED, OPENED, Desk, begin_episode, more_room, said
-from islet.engine.series import FOREVER, NEVER, Bounds, Entries, Profiles, Series
+from islet.engine.said import CHANGE_WIDTH, CLEARED, OPENED, begin_episode, more_room, said
+from islet.engine.series import FOREVER, NEVER, Memory, Series, with_room
 from islet.engine.told import END, MOST_EPISODES, ONSET, RULE, keep, recall
 from islet.engine.told import WIDTH as EPISODE_WIDTH
+from islet.engine.workplace import Workplace
 
 
 @inlined
 def silences_of(
-    one: Series,
-    pool: NDArray[np.uint32],
-    ranks: NDArray[np.uint64],
-    entries: Entries,
-    wanted: bool,
-    rule: Int,
-    length_us: Int,
-    now_us: Int,
-    desk: Desk,
-    n_old: Int,
+    one: Series, memory: Memory, room: Workplace, wanted: bool, rule: Int, length_us: Int, n_old: Int
 ) -> Int:
     """Fill in the silences behind the touched entries and the one before them, as they are."""
+    pool, entries, desk = memory.pool, room.entries, room.desk
     n_new: Int = 0
     ran = n_old > 0 and desk.old[n_old - 1, END] == FOREVER
     place = int(one.first) - 1
@@ -36,14 +29,14 @@ def silences_of(
         following = place + 1
         if following == one.count:
             known = ran and desk.old[n_old - 1, ONSET] == t_us + length_us
-            silent = ran and (known or now_us - t_us >= length_us)
+            silent = ran and (known or memory.bounds.now_us - t_us >= length_us)
             end_us = FOREVER
         else:
             end_us = entries.times_us[following]
             silent = end_us - t_us > length_us
         if wanted and silent:
             if place >= 0:
-                _, value, device = last_of_instant(one, pool, place, ranks)
+                _, value, device = last_of_instant(one, pool, place, memory.ranks)
             else:
                 value = np.int64(pool[int(one.run) * UNIT + 2])
                 device = np.int64(pool[int(one.run) * UNIT + 3])
@@ -56,10 +49,7 @@ def silences_of(
 @part
 def _look(
     one: Series,
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    ranks: NDArray[np.uint64],
-    bounds: Bounds,
+    memory: Memory,
     patient: Int,
     rule: Int,
     length_us: Int,
@@ -71,9 +61,9 @@ def _look(
     now."""
     bit = np.int64(1) << rule
     onset = one.newest_us + length_us
-    n_known = recall(one, pool, known)
+    n_known = recall(one, memory.pool, known)
     if one.active & bit == 0:
-        _, value, device = last_of_instant(one, pool, one.count - 1, ranks)
+        _, value, device = last_of_instant(one, memory.pool, one.count - 1, memory.ranks)
         n_known = begin_episode(known, n_known, rule, onset, 1, device, value)
         n = said(changes, n, OPENED, rule, patient, onset, onset, -1, device, value)
         one.active |= bit
@@ -82,20 +72,15 @@ def _look(
             if known[k, RULE] == rule and known[k, END] == FOREVER:
                 onset = known[k, ONSET]
                 known[k, END] = NEVER
-        n = said(changes, n, CLEARED, rule, patient, onset, bounds.now_us, -1, -1, 0)
+        n = said(changes, n, CLEARED, rule, patient, onset, memory.bounds.now_us, -1, -1, 0)
         one.active &= ~bit
-    keep(one, pool, heap, known, n_known, one.newest_us - bounds.lateness_us)
+    keep(one, memory.pool, memory.heap, known, n_known, one.newest_us - memory.bounds.lateness_us)
     return n
 
 
 @part
 def _silent(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    ranks: NDArray[np.uint64],
-    profiles: Profiles,
-    bounds: Bounds,
+    memory: Memory,
     start: Int,
     stop: Int,
     silence_us: NDArray[np.int64],
@@ -106,9 +91,9 @@ def _silent(
 ) -> tuple[Int, Int]:
     """Look at the patients from `start` on; (the one to go on with, how many changes there are now). Stops early where a
     larger pool or more room for changes is needed."""
-    now_us = bounds.now_us
+    now_us = memory.bounds.now_us
     for patient in range(start, stop):
-        one = series[np.uint64(patient)]
+        one = memory.series[np.uint64(patient)]
         if one.count == 0 or now_us - one.received_us < grace_us:
             continue
         for rule in range(len(silence_us)):
@@ -116,25 +101,17 @@ def _silent(
             if length_us == 0 or now_us - one.newest_us < length_us:
                 continue
             bit = np.int64(1) << rule
-            if (one.active & bit != 0) == (profiles.masks[one.profile] & bit != 0):
+            if (one.active & bit != 0) == (memory.profiles.masks[one.profile] & bit != 0):
                 continue
-            if not has_room(heap) or n == len(changes):
+            if not has_room(memory.heap) or n == len(changes):
                 return patient, n
-            n = _look(one, pool, heap, ranks, bounds, patient, rule, length_us, known, changes, n)
+            n = _look(one, memory, patient, rule, length_us, known, changes, n)
     return stop, n
 
 
 @kernel
 def fold_tick(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-    ranks: NDArray[np.uint64],
-    profiles: Profiles,
-    bounds: Bounds,
-    patients: Int,
-    silence_us: NDArray[np.int64],
-    grace_us: Int,
+    memory: Memory, patients: Int, silence_us: NDArray[np.int64], grace_us: Int
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """The pool, and the changes (n, CHANGE_WIDTH) that follow from the time alone: silences behind the newest readings
     that are long enough by now, and an end for those that run although their rule has been switched off for the
@@ -148,11 +125,9 @@ def fold_tick(
     n: Int = 0
     patient: Int = 0
     while patient < patients:
-        patient, n = _silent(
-            series, pool, heap, ranks, profiles, bounds, patient, patients, silence_us, grace_us, known, changes, n
-        )
-        if not has_room(heap):
-            pool = grown(pool, heap)
+        patient, n = _silent(memory, patient, patients, silence_us, grace_us, known, changes, n)
+        if not has_room(memory.heap):
+            memory = with_room(memory)
         elif patient < patients:
             changes = more_room(changes, n)
-    return pool, changes[:n]
+    return memory.pool, changes[:n]

@@ -14,7 +14,7 @@ from islet.engine.memory import aligned, forget
 from islet.engine.pool import BEGIN, END, FROM, GIVEN_BACK, LIMIT, ROOM, UNIT, UPTO, new_heap
 from islet.engine.program import Program
 from islet.engine.reference import PatientReference, Reference
-from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Profiles
+from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Memory, Profiles
 from islet.engine.windows import Windows, own_window_us, windows_of
 from islet.model.ahead import LOOKS_BACK_US, Foreteller
 from islet.model.alerts import Severity
@@ -93,6 +93,11 @@ class EngineState:
     @property
     def bounds(self) -> Bounds:
         return Bounds(self.lateness_us, self.window_us + self.lateness_us, self.context_us, self.now_us)
+
+    @property
+    def memory(self) -> Memory:
+        """For a kernel, which gives the pool back."""
+        return Memory(self.series, self.pool, self.heap, self.devices.hashes, self.profiles, self.bounds)
 
     @property
     def nbytes(self) -> int:

@@ -31,6 +31,7 @@ from islet.engine.series import (
 )
 from islet.engine.silences import fold_tick
 from islet.engine.state import EngineState, Ruled
+from islet.engine.windows import Planned
 from islet.model.ahead import POINTS, Foreteller
 from islet.model.alerts import AlertChange
 from islet.model.time import DAY_US, HOUR_US
@@ -95,8 +96,8 @@ def step(
     tally = np.zeros(TALLIES, np.int64)
     if plan.foreteller is not None:
         return _foreseen(state, rows, _ranges(readings), plan.program, plan.foreteller, tally)
-    memory = (state.series, state.pool, state.heap, state.devices.hashes, state.profiles, state.bounds)
-    state.pool, changes = advance(*memory, context_rows, rows, plan.program, state.windows, tally, 2 * state.said)
+    planned = Planned(plan.program, state.windows)
+    state.pool, changes = advance(state.memory, context_rows, rows, planned, tally, 2 * state.said)
     state.said = len(changes)
     return Output(
         said=Changes(changes, state.patients, state.devices, state.rules),
@@ -117,8 +118,7 @@ def _foreseen(
     foreteller: Foreteller,
     tally: NDArray[np.int64],
 ) -> Output:
-    memory = (state.series, state.pool, state.heap, state.devices.hashes, state.profiles, state.bounds)
-    state.pool, changes = foresee(memory, rows, ranges, program, state.windows, foreteller, tally)
+    state.pool, changes = foresee(state.memory, rows, ranges, Planned(program, state.windows), foreteller, tally)
     said = Changes(changes, state.patients, state.devices, state.rules)
     return Output(said=said, evaluations=int(tally[EVALUATIONS]), overflows=int(tally[OVERFLOW]))
 
@@ -128,9 +128,7 @@ def tick(state: EngineState, now_us: int, reference: Reference, plan: Ruled) -> 
     `state`; time never goes back."""
     state.adopt(plan, reference)
     state.now_us = max(state.now_us, now_us)
-    memory = (state.series, state.pool, state.heap, state.devices.hashes, state.profiles, state.bounds)
-    silence_us = plan.program.silence_us
-    state.pool, changes = fold_tick(*memory, len(state.patients), silence_us, state.grace_us)
+    state.pool, changes = fold_tick(state.memory, len(state.patients), plan.program.silence_us, state.grace_us)
     ended, rules = state.ended, state.rules
     if ended:
         state.ended = []

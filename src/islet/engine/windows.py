@@ -41,7 +41,7 @@ class Windows(NamedTuple):
     them nor what was before the window; then `seconds` (w,) is how long each is, and `places` (w, PLAIN) the register
     of each of its aggregates, a spare one where nobody asks. `sums` (w, 2): where there are sums and counts only, the cells
     (of `Work`) in which those of column 0 stand, else without rows. Indices have no sign, so that it need not be looked at
-    whether they count from the end. `ahead` (n, columns): what a model foretells at each of the entries to be
+    whether they count from the end. `longest_us`: of the windows over values. `ahead` (n, columns): what a model foretells at each of the entries to be
     evaluated; without rows, the damped slope foretells."""
 
     table: NDArray[np.int64]
@@ -52,7 +52,15 @@ class Windows(NamedTuple):
     seconds: NDArray[np.int64]
     places: NDArray[np.uint64]
     sums: NDArray[np.uint64]
+    longest_us: int
     ahead: NDArray[np.int32]
+
+
+class Planned(NamedTuple):
+    """What the kernels have of a plan: the program of its rules, and its windows."""
+
+    program: Program
+    windows: Windows
 
 
 def windows_of(program: Program) -> Windows:
@@ -78,7 +86,9 @@ def windows_of(program: Program) -> Windows:
     seconds, nothing = rows[:, 1] // NARROW_UNIT_US, np.empty((0, 0), np.int32)
     only = bool(plain and np.isin(own, (SUM, COUNT)).all())
     sums = np.ascontiguousarray(places[: len(places) * only, (SUM, COUNT)] * np.uint64(AT_ONCE))
-    return Windows(rows, np.array(asking, np.int64), wanted, weighed, bool(plain), seconds, places, sums, nothing)
+    return Windows(
+        rows, np.array(asking, np.int64), wanted, weighed, plain, seconds, places, sums, own_window_us(program), nothing
+    )
 
 
 def own_window_us(program: Program) -> int:
