@@ -20,7 +20,7 @@ from islet.forecast.forecaster import Forecaster
 from islet.forecast.gather import histories
 from islet.forecast.network import MEDIAN
 from islet.forecast.serving import PERSISTENCE, RIDGE, SHADOWS, columns, served, shipped
-from islet.model.ahead import COLUMNS, UNKNOWN
+from islet.model.ahead import COLUMNS, EATEN_POINTS, POINTS, UNKNOWN
 from islet.model.alerts import AlertChange
 from islet.model.time import HOUR_US, MINUTE_US
 from islet.model.topics import Topic
@@ -30,6 +30,7 @@ PLAN = plan([rule for rule in load_rules() if rule.name in NAMES], foreteller=sh
 EVERYBODY = references(PLAN, NO_LAYERS, [])
 LATENESS_US = 2 * HOUR_US
 LOW, HIGH = 390, 4010
+HUNGRY = np.zeros((1, EATEN_POINTS), np.float32)
 
 
 class Kept:
@@ -40,10 +41,12 @@ class Kept:
     def __init__(self) -> None:
         self.said: dict[bytes, bytes] = {}
 
-    def __call__(self, history: NDArray[np.float32], minute: NDArray[np.float32]) -> NDArray[np.int32]:
-        found = shipped()(history, minute)
-        for row, at, what in zip(history, minute, found, strict=True):
-            self.said[row.tobytes() + at.tobytes()] = what.tobytes()
+    def __call__(
+        self, history: NDArray[np.float32], minute: NDArray[np.float32], eaten: NDArray[np.float32]
+    ) -> NDArray[np.int32]:
+        found = shipped()(history, minute, eaten)
+        for row, at, food, what in zip(history, minute, eaten, found, strict=True):
+            self.said[row.tobytes() + at.tobytes() + food.tobytes()] = what.tobytes()
         return found
 
 
@@ -106,7 +109,7 @@ def test_the_engine_asks_with_the_same_history_as_the_page() -> None:
     tenths = np.array([[row[2] for row in rows]], np.int32)
     newest = histories(times, tenths, np.array([len(rows)]))[0]
     minute = np.float32(rows[-1][1])
-    assert newest.tobytes() + minute.tobytes() in asked.said
+    assert newest.tobytes() + minute.tobytes() + HUNGRY.tobytes() in asked.said
 
 
 @settings(max_examples=15, deadline=None)
@@ -161,11 +164,11 @@ def test_nothing_is_foretold_from_low_or_high_and_what_was_is_over(limit: int, r
     rows = [("p", 5 * k, start - slope * (35 - k) if k > 20 else start - slope * 15) for k in range(36)]
     assert [c.change for c in take(one, rows) if c.rule == rule] == ["opened"]
     assert [c.change for c in take(one, [("p", 180, limit)]) if c.rule == rule] == ["cleared"]
-    newest = np.frombuffer(list(asked.said)[-1][:-4], np.float32)
+    newest = np.frombuffer(list(asked.said)[-1][: 4 * POINTS], np.float32)
     assert newest[-1] == (-np.inf if limit == LOW else np.inf) and newest[-2] == start / 10
     assert set(np.frombuffer(list(asked.said.values())[-1], np.int32).tolist()) == {UNKNOWN}
     take(one, [("p", 185, start)])  # back in its range: what the sensor told stands in the past
-    newest = np.frombuffer(list(asked.said)[-1][:-4], np.float32)
+    newest = np.frombuffer(list(asked.said)[-1][: 4 * POINTS], np.float32)
     assert newest[-2:].tolist() == pytest.approx([limit / 10, start / 10])
     assert UNKNOWN not in np.frombuffer(list(asked.said.values())[-1], np.int32)[:30]
 
@@ -178,7 +181,7 @@ def test_readings_that_came_a_day_late_raise_no_alarm_about_what_comes() -> None
 @pytest.mark.parametrize("name", SHADOWS)
 def test_a_simple_calculation_serves_the_same_columns_without_quantiles_and_risks(name: str) -> None:
     history = np.linspace(150, 100, 144, dtype=np.float32)[None]
-    shadow, network = served(name)(history, np.zeros(1, np.float32)), shipped()(history, np.zeros(1, np.float32))
+    shadow, network = (model(history, np.zeros(1, np.float32), HUNGRY) for model in (served(name), shipped()))
     assert served(name).name == name
     assert shadow.shape == network.shape == (1, len(COLUMNS))
     assert (shadow[0, :30].reshape(5, 6) == shadow[0, :6]).all()
@@ -222,7 +225,7 @@ def test_a_plan_with_its_model_can_be_sent_to_another_process() -> None:
     again: Plan = pickle.loads(pickle.dumps(PLAN))
     history, minute = np.linspace(90, 160, 144, dtype=np.float32)[None], np.zeros(1, np.float32)
     assert again.foreteller is not None
-    assert again.foreteller(history, minute).tolist() == shipped()(history, minute).tolist()
+    assert again.foreteller(history, minute, HUNGRY).tolist() == shipped()(history, minute, HUNGRY).tolist()
     assert standing(take(shard(again), falling())) == standing(take(shard(), falling()))
 
 

@@ -66,8 +66,10 @@ async def test_page_and_engine_foretell_the_same_of_the_same_readings(site: Site
     class Kept:
         name = "kept"
 
-        def __call__(self, history: NDArray[np.float32], minute: NDArray[np.float32]) -> NDArray[np.int32]:
-            said.append(shipped()(history, minute))
+        def __call__(
+            self, history: NDArray[np.float32], minute: NDArray[np.float32], eaten: NDArray[np.float32]
+        ) -> NDArray[np.int32]:
+            said.append(shipped()(history, minute, eaten))
             return said[-1]
 
     planned = plan(load_rules(), foreteller=Kept())
