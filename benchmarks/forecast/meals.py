@@ -34,12 +34,13 @@ _BESIDE_MIN: Final = (-60, -30, 0, 30, 60)
 def main() -> int:
     shared = Path(os.environ.get("ISLET_SHARED_DATA", ROOT.parent / "shared" / "data"))
     meals = read_meals(shared)
-    found = [one for one in read_recordings(shared) if one.person in meals]
+    everybody = read_recordings(shared)
+    found = [one for one in everybody if one.person in meals]
     model = from_bytes(OUT.read_bytes())
     data = forecasts_of(model, found, meals)
     agree = {p for p in meals if clocks_agree([one for one in found if one.person == p], meals[p])}
     right = np.isin(data.person, sorted(agree))
-    learn = np.isin(data.person, sorted({s.person for s in divide(read_recordings(shared), SEED).learn}))
+    learn = np.isin(data.person, sorted({s.person for s in divide(everybody, SEED).learn}))
     added = held_out(data, right)
     figures = meals_figures(data.some(right), added[right])
     print(meals_table(figures), f"all, also {sorted(set(meals) - agree)}, whose clocks disagree", sep="\n\n")
@@ -79,6 +80,8 @@ def read_meals(shared: Path) -> Meals:
     for path in sorted((shared / "t1d_uom" / "nutrition").glob("*.csv")):
         with path.open(newline="", encoding="utf-8-sig") as file:
             for row in csv.DictReader(file):
+                if ":" not in row["meal_ts"]:  # a day without a time
+                    continue
                 at = datetime.strptime(row["meal_ts"].strip(), "%d/%m/%Y %H:%M")  # noqa: DTZ007
                 meals[f"T1D-UOM/{path.stem[-4:]}"].append((minute_of(at), _grams(row["carbs_g"])))
     for path in sorted((shared / "bigideas").glob("Food_Log_*.csv")):

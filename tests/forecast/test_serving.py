@@ -22,7 +22,10 @@ from islet.forecast.network import MEDIAN
 from islet.forecast.serving import PERSISTENCE, RIDGE, SHADOWS, columns, served, shipped
 from islet.model.ahead import COLUMNS, EATEN_POINTS, POINTS, UNKNOWN
 from islet.model.alerts import AlertChange
-from islet.model.time import HOUR_US, MINUTE_US
+from islet.model.batch import DocumentRow, documents_batch
+from islet.model.codec import encode_event
+from islet.model.events import Meal
+from islet.model.time import HOUR_US, MINUTE_US, from_us
 from islet.model.topics import Topic
 
 NAMES = ("low_soon", "urgent_low_soon", "low", "urgent_low")
@@ -67,6 +70,17 @@ def batch(rows: list[tuple[str, int, int]], received_after_us: int = 0) -> pa.Re
             "range": pa.array(ranges, pa.int8()),
         }
     )
+
+
+def diary(rows: list[tuple[str, int, float]]) -> pa.RecordBatch:
+    """patient, minute, carbs in g."""
+    meals = [Meal(time=from_us(minute * MINUTE_US), carbs_g=carbs_g) for _, minute, carbs_g in rows]
+    told = [
+        DocumentRow(patient, "phone", minute * MINUTE_US, "meal", encode_event(meal).decode())
+        for (patient, minute, _), meal in zip(rows, meals, strict=True)
+    ]
+    batch = documents_batch(told)
+    return batch.append_column("received_at_us", batch.column("time_us"))
 
 
 def take(one: Shard, rows: list[tuple[str, int, int]], received_after_us: int = 0) -> list[AlertChange]:
@@ -134,6 +148,51 @@ def test_order_cuts_and_restarts_change_nothing(data: st.DataObject) -> None:
             one = again
     assert standing(changes) == expected
     assert {key: said.said.get(key) for key in straight.said} == straight.said
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_meals_and_readings_in_any_order_give_the_same_forecasts(data: st.DataObject) -> None:
+    rows = falling("p") + falling("q")
+    meals = data.draw(st.lists(st.tuples(st.sampled_from("pq"), st.integers(0, 280), st.integers(1, 90)), max_size=8))
+    straight, said = Kept(), Kept()
+    one = Shard(plan(PLAN.rules, foreteller=straight), EVERYBODY, lateness_us=LATENESS_US)
+    one.take_in({Topic.CARE_EVENTS: diary([*meals])})
+    expected = standing(take(one, sorted(rows, key=lambda row: row[1])))
+    entries: list[tuple[int, bool, int]] = [(row[1], False, k) for k, row in enumerate(rows)]
+    entries += [(meal[1], True, k) for k, meal in enumerate(meals)] * 2  # each is sent twice
+    late = data.draw(st.lists(st.integers(0, 60), min_size=len(entries), max_size=len(entries)))
+    order = [entry for _, entry in sorted(zip(late, entries, strict=True), key=lambda pair: pair[0] + pair[1][0])]
+    one = Shard(plan(PLAN.rules, foreteller=said), EVERYBODY, lateness_us=LATENESS_US)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(order)), max_size=6)))
+    changes: list[AlertChange] = []
+    for begin, end in zip([0, *cuts], [*cuts, len(order)], strict=True):
+        ate = [meals[k] for _, meal, k in order[begin:end] if meal]
+        if ate:
+            given_here = one.take_in({Topic.CARE_EVENTS: diary([*ate])})
+            changes += [change for output in given_here.outputs for change in output.changes]
+        changes += take(one, [rows[k] for _, meal, k in order[begin:end] if not meal])
+        if data.draw(st.booleans()):
+            again = Shard(one.plan, EVERYBODY, lateness_us=LATENESS_US)
+            assert again.load(one.dump())
+            one = again
+    assert standing(changes) == expected
+    assert {key: said.said.get(key) for key in straight.said} == straight.said
+
+
+def test_a_meal_that_is_entered_later_has_the_readings_after_it_judged_again() -> None:
+    rules = plan([one for one in load_rules() if one.name in ("high", "high_soon")], foreteller=shipped())
+    mine = references(rules, NO_LAYERS, [])
+    one = Shard(rules, mine, lateness_us=LATENESS_US)
+    rows = [("p", 5 * k, 1640 + 3 * k) for k in range(36)]
+    assert not take(one, rows)
+    taken = one.take_in({Topic.CARE_EVENTS: diary([("p", 163, 90)])})
+    opened = [change for output in taken.outputs for change in output.changes]
+    assert [(change.rule, change.change) for change in opened] == [("high_soon", "opened")]
+    assert opened[0].onset_us >= 165 * MINUTE_US
+    other = Shard(rules, mine, lateness_us=LATENESS_US)
+    other.take_in({Topic.CARE_EVENTS: diary([("p", 163, 90)])})
+    assert standing(take(other, rows)) == standing(opened)
 
 
 def test_there_is_no_alarm_about_what_comes_from_too_little_history_or_after_a_gap() -> None:

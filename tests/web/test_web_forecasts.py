@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
@@ -14,9 +15,11 @@ from islet.engine.rules import load_rules, plan
 from islet.engine.shard import Shard
 from islet.forecast.serving import Choice, shipped
 from islet.model.ahead import COLUMNS, UNKNOWN
-from islet.model.batch import ReadingRow, readings_batch
+from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
+from islet.model.codec import encode_event
+from islet.model.events import Meal
 from islet.model.people import Patient
-from islet.model.time import HOUR_US, MINUTE_US
+from islet.model.time import HOUR_US, MINUTE_US, from_us, to_us
 from islet.model.topics import Topic
 from tests.web.portal import Site
 
@@ -59,6 +62,19 @@ def made_up(seed: int, now_us: int) -> list[ReadingRow]:
     ]
 
 
+def eaten(seed: int, now_us: int) -> pa.RecordBatch:
+    """Four meals of the last two hours (one of them twice), and one just now; of every third seed none."""
+    rng = np.random.default_rng(seed)
+    times_us = [now_us, *(now_us - rng.integers(0, 120, 4) * MINUTE_US).tolist()]
+    meals = [Meal(time=from_us(at), carbs_g=round(rng.uniform(1, 80), 1)) for at in times_us] if seed % 3 else []
+    return documents_batch(
+        [
+            DocumentRow("p-1", "phone", to_us(one.time), "meal", encode_event(one).decode())
+            for one in [*meals, *meals[:1]]
+        ]
+    )
+
+
 async def test_page_and_engine_foretell_the_same_of_the_same_readings(site: Site) -> None:
     site.registry.put_patient(Patient(id="p-1", label="Ada", time_zone="Asia/Shanghai"))
     said: list[NDArray[np.int32]] = []
@@ -78,9 +94,12 @@ async def test_page_and_engine_foretell_the_same_of_the_same_readings(site: Site
         site.now_us += 24 * HOUR_US
         rows = readings_batch(made_up(seed, site.now_us))
         site.append(Topic.GLUCOSE_READINGS, rows)
+        ate = eaten(seed, site.now_us)
+        site.append(Topic.CARE_EVENTS, ate)
         found = await asked(site)
         engine = Shard(planned, references(planned, NO_LAYERS, site.registry.patients()), lateness_us=2 * HOUR_US)
         engine.take_in({Topic.GLUCOSE_READINGS: rows.append_column("received_at_us", rows.column("time_us"))})
+        engine.take_in({Topic.CARE_EVENTS: ate.append_column("received_at_us", ate.column("time_us"))})
         newest = dict(zip(COLUMNS, said[-1][-1].tolist(), strict=True))
         reasons.add(found["reason"])
         assert (found["reason"] == "") == (newest["glucose_in_30_min_mg_dl"] != UNKNOWN)

@@ -143,7 +143,17 @@ def meals_table(meals: Mapping[str, Any]) -> str:
         for name, one in meals.items()
         for minutes in (30, 60)
     ]
-    header = ("", "people", "forecasts", "MAE", "with meals", "less by", "worst person", "50 / 90 % interval", "with meals")
+    header = (
+        "",
+        "people",
+        "forecasts",
+        "MAE",
+        "with meals",
+        "less by",
+        "worst person",
+        "50 / 90 % interval",
+        "with meals",
+    )
     return _table(header, rows)
 
 

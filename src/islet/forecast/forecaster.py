@@ -83,9 +83,7 @@ class Forecaster:
         able = np.flatnonzero(reason == Reason.FORECAST)
         for begin in range(0, len(able), _BATCH):
             chosen = able[begin : begin + _BATCH]
-            quantiles[chosen], risks[chosen] = self._batch(
-                _padded(history[chosen]), minute[chosen], eaten[chosen]
-            )
+            quantiles[chosen], risks[chosen] = self._batch(_padded(history[chosen]), minute[chosen], eaten[chosen])
         return Forecasts(quantiles=quantiles, risks=risks, reason=reason)
 
     def _batch(self, history: Array, minute: Array, eaten: Array) -> tuple[Array, Array]:

@@ -120,7 +120,7 @@ def _line(x: NDArray[np.float64], y: NDArray[np.float64], each: NDArray[np.float
         if (line >= 0).all():
             break
         used &= line > 0
-    return np.maximum(line, 0) / spread
+    return np.asarray(np.maximum(line, 0) / spread, np.float64)
 
 
 def held_out(data: Eaten, learn: NDArray[np.bool_]) -> Array:
@@ -157,7 +157,8 @@ def _figures(data: Eaten, added_mg_dl: Array) -> dict[str, float]:
         out |= {f"mae_{minutes}": plain.sum() / len(who), f"mae_{minutes}_known": known.sum() / len(who)}
         out |= {f"gain_{minutes}": 1 - known.sum() / plain.sum(), f"worst_{minutes}": float((1 - known / plain).min())}
         out |= {
-            f"gain_{minutes}_{k}": float(q) for k, q in zip(("low", "high"), np.quantile(gains, (0.025, 0.975)), strict=True)
+            f"gain_{minutes}_{k}": float(q)
+            for k, q in zip(("low", "high"), np.quantile(gains, (0.025, 0.975)), strict=True)
         }
     for name, quantiles in (("", data.quantiles), ("_known", raised(data.quantiles, added_mg_dl))):
         out |= {f"covered_{k}{name}": float(v) for k, v in coverage(quantiles, data.target).items()}
