@@ -234,9 +234,12 @@ def _put_together(
     found: Array,
     risks: Array,
 ) -> None:
-    """As `Model.moves` from the networks' sum of outputs on, raised by meals (n, 12) in mg/dL as `meals.raised` does."""
+    """As `Model.moves` from the networks' sum of outputs on, raised by meals (n, 12) in mg/dL as `meals.raised` does.
+
+    Meals raise the risks of going above a line and touch no other."""
     path = np.empty(HORIZON, np.float32)
     five = np.empty(_N_QUANTILES, np.float32)
+    after = np.empty(risks.shape[1:], np.float32)
     for row in range(len(x)):
         one = np.float32(np.sqrt(np.float32(20.0) * max(x[row, _SPREAD], np.float32(4.0))))
         path[:] = lines[WIDTH]
@@ -253,10 +256,17 @@ def _put_together(
             _sort(five)
             for k in range(_N_QUANTILES):
                 found[row, step, k] = five[k]
-        _chances(x[row, _LEVEL] + _CENTRE, found[row], meals[row], outputs[row], mean, risk_lines, risks[row])
-        for step in range(HORIZON):
-            for k in range(MEDIAN, _N_QUANTILES):
-                found[row, step, k] += meals[row, step]
+        now = x[row, _LEVEL] + _CENTRE
+        _chances(now, found[row], outputs[row], mean, risk_lines, risks[row])
+        if meals[row].max() > 0:
+            for step in range(HORIZON):
+                for k in range(MEDIAN, _N_QUANTILES):
+                    found[row, step, k] += meals[row, step]
+            _chances(now, found[row], outputs[row], mean, risk_lines, after)
+            for k in range(len(_LINES)):
+                if _SIGNS[k] > 0:
+                    for s in range(_N_STEPS):
+                        risks[row, k, s] = max(risks[row, k, s], after[k, s])
 
 
 @_compiled
@@ -271,11 +281,8 @@ def _sort(five: Array) -> None:
 
 
 @_compiled
-def _chances(
-    now: float, found: Array, meals: Array, outputs: Array, mean: np.float32, lines: Array, out: Array
-) -> None:
-    """As `risk.chances` of `risk.inputs`, of what was foretold before meals raise it; they raise the risks of going
-    above alone."""
+def _chances(now: float, found: Array, outputs: Array, mean: np.float32, lines: Array, out: Array) -> None:
+    """As `risk.chances` of `risk.inputs`."""
     given = np.empty(INPUTS, np.float64)
     past = np.empty(HORIZON, np.float64)
     for k in range(len(_LINES)):
@@ -284,8 +291,6 @@ def _chances(
         for step in range(HORIZON):
             middle = np.float64(found[step, MEDIAN])
             width = max(_SIGNS[k] * (found[step, outer] - middle), 2.0)
-            if outer > 0:
-                middle += meals[step]
             past[step] = min(max(_SIGNS[k] * (middle - (_LINES[k] - now)) / width, -_FAR), _FAR)
             if step == 0:
                 width_first = width
