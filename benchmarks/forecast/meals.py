@@ -15,12 +15,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from benchmarks.forecast.shipped import OUT, ROOT, SEED, minute_of, read_recordings
-from islet.forecast.card import meals_table
+from islet.forecast.card import meals_table, with_card
 from islet.forecast.fit import divide
 from islet.forecast.grid import STEP_MIN, Segment
 from islet.forecast.learn_meals import Meals, fit_meals, forecasts_of, held_out, meals_figures
@@ -48,10 +48,16 @@ def main() -> int:
     for source in sorted({person.partition("/")[0] for person in agree}):
         own = right & np.char.startswith(data.person, source)
         print(source, meals_table(meals_figures(data.some(own), added[own])), sep="\n\n")
-    card = dict(model.card)
-    card["figures"] = {**dict(model.card["figures"]), "meals": figures}  # type: ignore[call-overload]
-    weights = fit_meals(data.some(right & learn))
-    OUT.write_bytes(to_bytes(replace(model, meals=weights, card=card)))
+    weights, card = fit_meals(data.some(right & learn)), dict[str, Any](model.card)
+    model = with_card(
+        replace(model, meals=weights),
+        title=card["title"],
+        sources=card["sources"],
+        people=card["people"],
+        figures=card["figures"] | {"meals": figures},
+        seed=card["seed"],
+    )
+    OUT.write_bytes(to_bytes(model))
     print(f"{OUT.name}: {OUT.stat().st_size:,} bytes; at most {weights.max():.1f} mg/dL are added")
     return 0
 

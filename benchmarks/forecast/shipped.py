@@ -1,6 +1,7 @@
 """The model that the package ships: `python -m benchmarks.forecast.shipped`, from data whose licence allows it.
 
-With `--judge` the model stays, and only the figures of its card are made anew.
+With `--judge` the model stays, and only the figures of its card are made anew. What meals add is learnt afterwards, and
+its figures are added to the card: `python -m benchmarks.forecast.meals`.
 
 Colas and Hall (CC BY 4.0), T1D-UOM (CC BY 4.0), Zhao (CC BY 4.0), BIG IDEAs (ODC-By 1.0). Not used: Broll (package data
 under the GPL), Dubosson (CC BY-SA 4.0), Weinstock (its own agreement).

@@ -80,7 +80,7 @@ def figures_markdown(figures: Mapping[str, Any]) -> str:
         f"people whom it helps least it changes the MAE by {personal['worst_tenth']:+.1%}. It is not served.",
     ]
     if "meals" in figures:
-        parts += ["### Meals, on people held out whole in turn", meals_table(figures["meals"])]
+        parts += ["### Carbs of the last hour", meals_table(figures["meals"])]
     return _spaced(parts)
 
 
