@@ -1,5 +1,6 @@
 """The forecast of one patient: as the engine's rules have it, or the reason why there is none."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,24 @@ def test_in_the_past_nothing_is_foretold_from_low_either(site: Site) -> None:
     looked_at = {(one.rule, one.onset_us, one.end_us) for one in episodes(planned, everybody, seen.values)}
     assert looked_at == live
     assert ("urgent_low_soon", begin_us + 5 * 31 * MINUTE_US) in {(rule, end_us) for rule, _, end_us in live}
+
+
+async def test_in_the_past_meals_are_known_too(site: Site) -> None:
+    begin_us = site.now_us - 175 * MINUTE_US
+    levels = [246.0 - (35 - k) for k in range(36)]
+    site.add_readings("p-1", levels)
+    meal = Meal(time=from_us(begin_us + 168 * MINUTE_US), carbs_g=90)
+    site.append(
+        Topic.CARE_EVENTS,
+        documents_batch([DocumentRow("p-1", "phone", to_us(meal.time), "meal", encode_event(meal).decode())]),
+    )
+    planned = plan([one for one in load_rules() if one.name in ("high", "high_soon")], foreteller=shipped())
+    mine = references(planned, NO_LAYERS, [])
+    mine = {name: replace(one, otherwise=replace(one.otherwise, mask=1)) for name, one in mine.items()}
+    seen = past(site.store, "p-1", begin_us, site.now_us + 1)
+    assert not episodes(planned, mine, seen.values)
+    found = episodes(planned, mine, seen.values, seen.context)
+    assert [(one.rule, one.onset_us - begin_us) for one in found] == [("high_soon", 170 * MINUTE_US)]
 
 
 @pytest.mark.parametrize(
