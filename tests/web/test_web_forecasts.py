@@ -64,15 +64,13 @@ def made_up(seed: int, now_us: int) -> list[ReadingRow]:
 
 
 def eaten(seed: int, now_us: int) -> pa.RecordBatch:
-    """Four meals of the last two hours (one of them twice), and one just now; of every third seed none."""
+    """Meals of the last two hours, one of them told twice in other words, and one just now; of every third seed none."""
     rng = np.random.default_rng(seed)
     times_us = [now_us, *(now_us - rng.integers(0, 120, 4) * MINUTE_US).tolist()]
     meals = [Meal(time=from_us(at), carbs_g=round(rng.uniform(1, 80), 1)) for at in times_us] if seed % 3 else []
+    told = [*meals, *(Meal(time=one.time, carbs_g=one.carbs_g, text="rice") for one in meals[:1])]
     return documents_batch(
-        [
-            DocumentRow("p-1", "phone", to_us(one.time), "meal", encode_event(one).decode())
-            for one in [*meals, *meals[:1]]
-        ]
+        [DocumentRow("p-1", "phone", to_us(one.time), "meal", encode_event(one).decode()) for one in told]
     )
 
 
