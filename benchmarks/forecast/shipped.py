@@ -1,6 +1,7 @@
 """The model that the package ships: `python -m benchmarks.forecast.shipped`, from data whose licence allows it.
 
-With `--judge` the model stays, and only the figures of its card are made anew.
+With `--judge` the model stays, and only the figures of its card are made anew. What meals add is learnt afterwards, and
+its figures are added to the card: `python -m benchmarks.forecast.meals`.
 
 Colas and Hall (CC BY 4.0), T1D-UOM (CC BY 4.0), Zhao (CC BY 4.0), BIG IDEAs (ODC-By 1.0). Not used: Broll (package data
 under the GPL), Dubosson (CC BY-SA 4.0), Weinstock (its own agreement).
@@ -42,7 +43,7 @@ SOURCES: Final = {
 
 def main() -> int:
     shared = Path(os.environ.get("ISLET_SHARED_DATA", ROOT.parent / "shared" / "data"))
-    found = _recordings(shared)
+    found = read_recordings(shared)
     people = divide(found, SEED)
     if "--judge" in sys.argv[1:]:
         model = from_bytes(OUT.read_bytes())
@@ -58,7 +59,7 @@ def main() -> int:
     return 0
 
 
-def _recordings(shared: Path) -> list[Segment]:
+def read_recordings(shared: Path) -> list[Segment]:
     people: dict[str, Rows] = {}
     for source, name in (("Colas", "colas"), ("Hall", "hall")):
         with (shared / "glucobench" / f"{name}.csv").open(newline="", encoding="utf-8-sig") as file:
@@ -70,7 +71,7 @@ def _recordings(shared: Path) -> list[Segment]:
             lines = (line for line in file)
             table = [row for row in csv.DictReader(lines) if row["event_type"] == "EGV" and row["glucose"]]
         people[f"BIG IDEAs/{path.stem[-3:]}"] = [
-            (_minute(datetime.fromisoformat(row["timestamp"])), float(row["glucose"])) for row in table
+            (minute_of(datetime.fromisoformat(row["timestamp"])), float(row["glucose"])) for row in table
         ]
     for path in sorted((shared / "shanghai").glob("Shanghai_T?DM/*.xls*")):
         people.setdefault(f"Zhao/{path.stem.partition('_')[0]}", []).extend(_zhao(path))
@@ -81,7 +82,7 @@ def _uom(path: Path) -> Rows:
     """Days come first in its dates, whatever its own README says; values are mmol/L."""
     with path.open(newline="", encoding="utf-8-sig") as file:
         return [
-            (_minute(datetime.strptime(row["bg_ts"], "%d/%m/%Y %H:%M")), float(row["value"]) * MG_DL_PER_MMOL_L)  # noqa: DTZ007
+            (minute_of(datetime.strptime(row["bg_ts"], "%d/%m/%Y %H:%M")), float(row["value"]) * MG_DL_PER_MMOL_L)  # noqa: DTZ007
             for row in csv.DictReader(file)
             if row["value"]
         ]
@@ -90,13 +91,13 @@ def _uom(path: Path) -> Rows:
 def _zhao(path: Path) -> Rows:
     """One wearing of a sensor; a person may have several."""
     return [
-        (_minute(event.time.replace(tzinfo=None)), event.value)
+        (minute_of(event.time.replace(tzinfo=None)), event.value)
         for event in decode_workbook(path.read_bytes()).events
         if isinstance(event, Reading) and event.method == "cgm"
     ]
 
 
-def _minute(at: datetime) -> int:
+def minute_of(at: datetime) -> int:
     """Minutes since 1970 of the clock on the wall."""
     return round((at - datetime(1970, 1, 1)).total_seconds() / 60)  # noqa: DTZ001
 

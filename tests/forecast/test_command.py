@@ -33,19 +33,30 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_one_trains_a_model_that_is_the_same_again_and_has_its_card(table: Path, tmp_path: Path) -> None:
-    kept = []
+    kept, diary = [], tmp_path / "diary.csv"
+    ate = [
+        f"{k},{table.read_text().split(f'{chr(10)}{k},')[70 + 9 * m].partition(',')[0]},50"
+        for k in range(12)
+        for m in range(8)
+    ]
+    diary.write_text("\n".join(["id,time,carbs_g", *ate]))
     for name in ("one", "two"):
         out = tmp_path / f"{name}.npz"
         command = ["forecast", "train", str(table), "--out", str(out), "--epochs", "0.5", "--source", "made up, CC0"]
+        command += ["--meals", str(diary)]
         ran = CliRunner().invoke(main, command)
         assert ran.exit_code == 0, ran.output
         kept.append(out)
     one, two = (from_bytes(out.read_bytes()) for out in kept)
     assert all(np.array_equal(a, b) for a, b in zip(one.networks[0].weights, two.networks[0].weights, strict=True))
     card = CliRunner().invoke(main, ["forecast", "card", "--model", str(kept[0])])
-    assert "made up, CC0" in card.output
-    evaluated = CliRunner().invoke(main, ["forecast", "evaluate", str(table), "--model", str(kept[0]), "--json"])
+    assert one.meals.tobytes() == two.meals.tobytes()
+    assert "made up, CC0" in card.output and "the hour after a meal, 30 min | 12 |" in card.output
+    command = ["forecast", "evaluate", str(table), "--model", str(kept[0]), "--json"]
+    evaluated = CliRunner().invoke(main, [*command, "--meals", str(diary)])
     assert json.loads(evaluated.output)["forecasts"] > 100
+    assert json.loads(evaluated.output)["meals"]["all forecasts"]["people"] == 12
+    assert "give one for each table" in CliRunner().invoke(main, [*command, *(["--meals", str(diary)] * 2)]).output
 
 
 def test_too_few_people_are_refused_in_a_sentence(tmp_path: Path) -> None:

@@ -20,9 +20,12 @@ from islet.forecast.forecaster import Forecaster
 from islet.forecast.gather import histories
 from islet.forecast.network import MEDIAN
 from islet.forecast.serving import PERSISTENCE, RIDGE, SHADOWS, columns, served, shipped
-from islet.model.ahead import COLUMNS, UNKNOWN
+from islet.model.ahead import COLUMNS, EATEN_POINTS, POINTS, UNKNOWN
 from islet.model.alerts import AlertChange
-from islet.model.time import HOUR_US, MINUTE_US
+from islet.model.batch import DocumentRow, documents_batch
+from islet.model.codec import encode_event
+from islet.model.events import Meal
+from islet.model.time import HOUR_US, MINUTE_US, from_us
 from islet.model.topics import Topic
 
 NAMES = ("low_soon", "urgent_low_soon", "low", "urgent_low")
@@ -30,6 +33,7 @@ PLAN = plan([rule for rule in load_rules() if rule.name in NAMES], foreteller=sh
 EVERYBODY = references(PLAN, NO_LAYERS, [])
 LATENESS_US = 2 * HOUR_US
 LOW, HIGH = 390, 4010
+HUNGRY = np.zeros((1, EATEN_POINTS), np.float32)
 
 
 class Kept:
@@ -40,10 +44,12 @@ class Kept:
     def __init__(self) -> None:
         self.said: dict[bytes, bytes] = {}
 
-    def __call__(self, history: NDArray[np.float32], minute: NDArray[np.float32]) -> NDArray[np.int32]:
-        found = shipped()(history, minute)
-        for row, at, what in zip(history, minute, found, strict=True):
-            self.said[row.tobytes() + at.tobytes()] = what.tobytes()
+    def __call__(
+        self, history: NDArray[np.float32], minute: NDArray[np.float32], eaten: NDArray[np.float32]
+    ) -> NDArray[np.int32]:
+        found = shipped()(history, minute, eaten)
+        for row, at, food, what in zip(history, minute, eaten, found, strict=True):
+            self.said[row.tobytes() + at.tobytes() + food.tobytes()] = what.tobytes()
         return found
 
 
@@ -64,6 +70,17 @@ def batch(rows: list[tuple[str, int, int]], received_after_us: int = 0) -> pa.Re
             "range": pa.array(ranges, pa.int8()),
         }
     )
+
+
+def diary(rows: list[tuple[str, int, float]]) -> pa.RecordBatch:
+    """patient, minute, carbs in g."""
+    meals = [Meal(time=from_us(minute * MINUTE_US), carbs_g=carbs_g) for _, minute, carbs_g in rows]
+    told = [
+        DocumentRow(patient, "phone", minute * MINUTE_US, "meal", encode_event(meal).decode())
+        for (patient, minute, _), meal in zip(rows, meals, strict=True)
+    ]
+    batch = documents_batch(told)
+    return batch.append_column("received_at_us", batch.column("time_us"))
 
 
 def take(one: Shard, rows: list[tuple[str, int, int]], received_after_us: int = 0) -> list[AlertChange]:
@@ -106,7 +123,7 @@ def test_the_engine_asks_with_the_same_history_as_the_page() -> None:
     tenths = np.array([[row[2] for row in rows]], np.int32)
     newest = histories(times, tenths, np.array([len(rows)]))[0]
     minute = np.float32(rows[-1][1])
-    assert newest.tobytes() + minute.tobytes() in asked.said
+    assert newest.tobytes() + minute.tobytes() + HUNGRY.tobytes() in asked.said
 
 
 @settings(max_examples=15, deadline=None)
@@ -131,6 +148,52 @@ def test_order_cuts_and_restarts_change_nothing(data: st.DataObject) -> None:
             one = again
     assert standing(changes) == expected
     assert {key: said.said.get(key) for key in straight.said} == straight.said
+
+
+@settings(max_examples=15, deadline=None)
+@given(data=st.data())
+def test_meals_and_readings_in_any_order_give_the_same_forecasts(data: st.DataObject) -> None:
+    rows = falling("p") + falling("q")
+    meals = data.draw(st.lists(st.tuples(st.sampled_from("pq"), st.integers(0, 280), st.integers(1, 90)), max_size=8))
+    straight, said = Kept(), Kept()
+    one = Shard(plan(PLAN.rules, foreteller=straight), EVERYBODY, lateness_us=LATENESS_US)
+    one.take_in({Topic.CARE_EVENTS: diary([*meals])})
+    expected = standing(take(one, sorted(rows, key=lambda row: row[1])))
+    entries: list[tuple[int, bool, int]] = [(row[1], False, k) for k, row in enumerate(rows)]
+    entries += [(meal[1], True, k) for k, meal in enumerate(meals)] * 2  # each is sent twice
+    late = data.draw(st.lists(st.integers(0, 60), min_size=len(entries), max_size=len(entries)))
+    order = [entry for _, entry in sorted(zip(late, entries, strict=True), key=lambda pair: pair[0] + pair[1][0])]
+    one = Shard(plan(PLAN.rules, foreteller=said), EVERYBODY, lateness_us=LATENESS_US)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(order)), max_size=6)))
+    changes: list[AlertChange] = []
+    for begin, end in zip([0, *cuts], [*cuts, len(order)], strict=True):
+        ate = [meals[k] for _, meal, k in order[begin:end] if meal]
+        if ate:
+            given_here = one.take_in({Topic.CARE_EVENTS: diary([*ate])})
+            changes += [change for output in given_here.outputs for change in output.changes]
+        changes += take(one, [rows[k] for _, meal, k in order[begin:end] if not meal])
+        if data.draw(st.booleans()):
+            again = Shard(one.plan, EVERYBODY, lateness_us=LATENESS_US)
+            assert again.load(one.dump())
+            one = again
+    assert standing(changes) == expected
+    assert {key: said.said.get(key) for key in straight.said} == straight.said
+
+
+def test_a_meal_that_is_entered_later_has_the_readings_after_it_judged_again() -> None:
+    rules = plan([one for one in load_rules() if one.name in ("high", "high_soon")], foreteller=shipped())
+    mine = references(rules, NO_LAYERS, [])
+    mine = {name: replace(one, otherwise=replace(one.otherwise, mask=1)) for name, one in mine.items()}
+    one = Shard(rules, mine, lateness_us=LATENESS_US)
+    rows = [("p", 5 * k, 2460 - 10 * (35 - k)) for k in range(36)]
+    assert not take(one, rows)
+    taken = one.take_in({Topic.CARE_EVENTS: diary([("p", 168, 90)])})
+    opened = [change for output in taken.outputs for change in output.changes]
+    assert [(change.rule, change.change) for change in opened] == [("high_soon", "opened")]
+    assert opened[0].onset_us == 170 * MINUTE_US
+    other = Shard(rules, mine, lateness_us=LATENESS_US)
+    other.take_in({Topic.CARE_EVENTS: diary([("p", 168, 90)])})
+    assert standing(take(other, rows)) == standing(opened)
 
 
 def test_there_is_no_alarm_about_what_comes_from_too_little_history_or_after_a_gap() -> None:
@@ -161,11 +224,11 @@ def test_nothing_is_foretold_from_low_or_high_and_what_was_is_over(limit: int, r
     rows = [("p", 5 * k, start - slope * (35 - k) if k > 20 else start - slope * 15) for k in range(36)]
     assert [c.change for c in take(one, rows) if c.rule == rule] == ["opened"]
     assert [c.change for c in take(one, [("p", 180, limit)]) if c.rule == rule] == ["cleared"]
-    newest = np.frombuffer(list(asked.said)[-1][:-4], np.float32)
+    newest = np.frombuffer(list(asked.said)[-1][: 4 * POINTS], np.float32)
     assert newest[-1] == (-np.inf if limit == LOW else np.inf) and newest[-2] == start / 10
     assert set(np.frombuffer(list(asked.said.values())[-1], np.int32).tolist()) == {UNKNOWN}
     take(one, [("p", 185, start)])  # back in its range: what the sensor told stands in the past
-    newest = np.frombuffer(list(asked.said)[-1][:-4], np.float32)
+    newest = np.frombuffer(list(asked.said)[-1][: 4 * POINTS], np.float32)
     assert newest[-2:].tolist() == pytest.approx([limit / 10, start / 10])
     assert UNKNOWN not in np.frombuffer(list(asked.said.values())[-1], np.int32)[:30]
 
@@ -178,7 +241,7 @@ def test_readings_that_came_a_day_late_raise_no_alarm_about_what_comes() -> None
 @pytest.mark.parametrize("name", SHADOWS)
 def test_a_simple_calculation_serves_the_same_columns_without_quantiles_and_risks(name: str) -> None:
     history = np.linspace(150, 100, 144, dtype=np.float32)[None]
-    shadow, network = served(name)(history, np.zeros(1, np.float32)), shipped()(history, np.zeros(1, np.float32))
+    shadow, network = (model(history, np.zeros(1, np.float32), HUNGRY) for model in (served(name), shipped()))
     assert served(name).name == name
     assert shadow.shape == network.shape == (1, len(COLUMNS))
     assert (shadow[0, :30].reshape(5, 6) == shadow[0, :6]).all()
@@ -222,7 +285,7 @@ def test_a_plan_with_its_model_can_be_sent_to_another_process() -> None:
     again: Plan = pickle.loads(pickle.dumps(PLAN))
     history, minute = np.linspace(90, 160, 144, dtype=np.float32)[None], np.zeros(1, np.float32)
     assert again.foreteller is not None
-    assert again.foreteller(history, minute).tolist() == shipped()(history, minute).tolist()
+    assert again.foreteller(history, minute, HUNGRY).tolist() == shipped()(history, minute, HUNGRY).tolist()
     assert standing(take(shard(again), falling())) == standing(take(shard(), falling()))
 
 

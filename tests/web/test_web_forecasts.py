@@ -1,8 +1,10 @@
 """The forecast of one patient: as the engine's rules have it, or the reason why there is none."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
@@ -14,9 +16,11 @@ from islet.engine.rules import load_rules, plan
 from islet.engine.shard import Shard
 from islet.forecast.serving import Choice, shipped
 from islet.model.ahead import COLUMNS, UNKNOWN
-from islet.model.batch import ReadingRow, readings_batch
+from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
+from islet.model.codec import encode_event
+from islet.model.events import Meal
 from islet.model.people import Patient
-from islet.model.time import HOUR_US, MINUTE_US
+from islet.model.time import HOUR_US, MINUTE_US, from_us, to_us
 from islet.model.topics import Topic
 from tests.web.portal import Site
 
@@ -59,6 +63,17 @@ def made_up(seed: int, now_us: int) -> list[ReadingRow]:
     ]
 
 
+def eaten(seed: int, now_us: int) -> pa.RecordBatch:
+    """Meals of the last two hours, one of them told twice in other words, and one just now; of every third seed none."""
+    rng = np.random.default_rng(seed)
+    times_us = [now_us, *(now_us - rng.integers(0, 120, 4) * MINUTE_US).tolist()]
+    meals = [Meal(time=from_us(at), carbs_g=round(rng.uniform(1, 80), 1)) for at in times_us] if seed % 3 else []
+    told = [*meals, *(Meal(time=one.time, carbs_g=one.carbs_g, text="rice") for one in meals[:1])]
+    return documents_batch(
+        [DocumentRow("p-1", "phone", to_us(one.time), "meal", encode_event(one).decode()) for one in told]
+    )
+
+
 async def test_page_and_engine_foretell_the_same_of_the_same_readings(site: Site) -> None:
     site.registry.put_patient(Patient(id="p-1", label="Ada", time_zone="Asia/Shanghai"))
     said: list[NDArray[np.int32]] = []
@@ -66,8 +81,10 @@ async def test_page_and_engine_foretell_the_same_of_the_same_readings(site: Site
     class Kept:
         name = "kept"
 
-        def __call__(self, history: NDArray[np.float32], minute: NDArray[np.float32]) -> NDArray[np.int32]:
-            said.append(shipped()(history, minute))
+        def __call__(
+            self, history: NDArray[np.float32], minute: NDArray[np.float32], eaten: NDArray[np.float32]
+        ) -> NDArray[np.int32]:
+            said.append(shipped()(history, minute, eaten))
             return said[-1]
 
     planned = plan(load_rules(), foreteller=Kept())
@@ -76,9 +93,12 @@ async def test_page_and_engine_foretell_the_same_of_the_same_readings(site: Site
         site.now_us += 24 * HOUR_US
         rows = readings_batch(made_up(seed, site.now_us))
         site.append(Topic.GLUCOSE_READINGS, rows)
+        ate = eaten(seed, site.now_us)
+        site.append(Topic.CARE_EVENTS, ate)
         found = await asked(site)
         engine = Shard(planned, references(planned, NO_LAYERS, site.registry.patients()), lateness_us=2 * HOUR_US)
         engine.take_in({Topic.GLUCOSE_READINGS: rows.append_column("received_at_us", rows.column("time_us"))})
+        engine.take_in({Topic.CARE_EVENTS: ate.append_column("received_at_us", ate.column("time_us"))})
         newest = dict(zip(COLUMNS, said[-1][-1].tolist(), strict=True))
         reasons.add(found["reason"])
         assert (found["reason"] == "") == (newest["glucose_in_30_min_mg_dl"] != UNKNOWN)
@@ -111,6 +131,24 @@ def test_in_the_past_nothing_is_foretold_from_low_either(site: Site) -> None:
     looked_at = {(one.rule, one.onset_us, one.end_us) for one in episodes(planned, everybody, seen.values)}
     assert looked_at == live
     assert ("urgent_low_soon", begin_us + 5 * 31 * MINUTE_US) in {(rule, end_us) for rule, _, end_us in live}
+
+
+async def test_in_the_past_meals_are_known_too(site: Site) -> None:
+    begin_us = site.now_us - 175 * MINUTE_US
+    levels = [246.0 - (35 - k) for k in range(36)]
+    site.add_readings("p-1", levels)
+    meal = Meal(time=from_us(begin_us + 168 * MINUTE_US), carbs_g=90)
+    site.append(
+        Topic.CARE_EVENTS,
+        documents_batch([DocumentRow("p-1", "phone", to_us(meal.time), "meal", encode_event(meal).decode())]),
+    )
+    planned = plan([one for one in load_rules() if one.name in ("high", "high_soon")], foreteller=shipped())
+    mine = references(planned, NO_LAYERS, [])
+    mine = {name: replace(one, otherwise=replace(one.otherwise, mask=1)) for name, one in mine.items()}
+    seen = past(site.store, "p-1", begin_us, site.now_us + 1)
+    assert not episodes(planned, mine, seen.values)
+    found = episodes(planned, mine, seen.values, seen.context)
+    assert [(one.rule, one.onset_us - begin_us) for one in found] == [("high_soon", 170 * MINUTE_US)]
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 import itertools
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import click
+import numpy as np
 
 from islet.clock import wall_us
 from islet.commands.acting import who
@@ -17,6 +19,8 @@ from islet.forecast.fit import counted, divide, fit_model
 from islet.forecast.forecaster import Forecaster
 from islet.forecast.grid import LONGEST_GAP_MIN, Segment
 from islet.forecast.judge import card_figures, judged
+from islet.forecast.learn_meals import fit_meals, forecasts_of, held_out, meals_figures
+from islet.forecast.meals import added
 from islet.forecast.model import Model, from_bytes, to_bytes
 from islet.forecast.recordings import Columns, Rows, read_table, recordings
 from islet.forecast.serving import SHADOWS, SHIPPED, Choice
@@ -27,6 +31,13 @@ from islet.settings import Settings
 
 _LEAST_READINGS: Final = 48
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
+_DIARIES: Final = click.option(
+    "--meals",
+    "diaries",
+    multiple=True,
+    type=_FILE,
+    help="What the people of a table ate: CSV with the columns id, time and carbs_g; once for each table, in their order.",
+)
 
 
 @click.group()
@@ -49,15 +60,26 @@ def forecast() -> None:
     type=click.FloatRange(0.1, 1000),
     help="How often to go through the data.",
 )
-def train(tables: Sequence[Path], out: Path, title: str, sources: Sequence[str], seed: int, epochs: float) -> None:
+@_DIARIES
+def train(
+    tables: Sequence[Path],
+    out: Path,
+    title: str,
+    sources: Sequence[str],
+    seed: int,
+    epochs: float,
+    diaries: Sequence[Path],
+) -> None:
     """Train on TABLES: CSV files with the columns id, time (ISO 8601, the person's own clock) and gl (mg/dL).
 
-    Of the people, four fifths teach, and a fifth judges: the card holds what was found on those.
+    Of the people, four fifths teach, and a fifth judges: the card holds what was found on those. What meals add is
+    learnt where --meals says who ate what, and found true on people held out in turn.
     """
     if sources and len(sources) != len(tables):
         raise BadInput(
             f"{len(tables)} tables, {len(sources)} --source: give one for each table, or none", reason="usage"
         )
+    meals = _meals(tables, diaries)
     people = divide(_recordings(tables), seed)
     with click.progressbar(length=1000, label="training", show_pos=False) as bar:
         model = fit_model(
@@ -67,6 +89,10 @@ def train(tables: Sequence[Path], out: Path, title: str, sources: Sequence[str],
     model = from_bytes(to_bytes(model))  # judged as it is kept, in half precision
     click.echo("judging …")
     figures = card_figures(judged(Forecaster(model=model), people.judge, 1), people.judge)
+    if meals:
+        model = replace(model, meals=fit_meals(forecasts_of(model, people.learn, meals)))
+        ate = forecasts_of(model, [*people.learn, *people.judge], meals)
+        figures["meals"] = meals_figures(ate, held_out(ate, np.ones(len(ate.person), bool)))
     said = dict(itertools.zip_longest((t.stem for t in tables), sources, fillvalue="source and licence not given"))
     model = with_card(model, title=title, sources=said, people=counted(people), figures=figures, seed=seed)
     out.write_bytes(to_bytes(model))
@@ -78,10 +104,14 @@ def train(tables: Sequence[Path], out: Path, title: str, sources: Sequence[str],
 @click.argument("tables", nargs=-1, required=True, type=_FILE)
 @click.option("--model", "file", type=_FILE, help="A model file; the one in the package by default.")
 @click.option("--json", "as_json", is_flag=True, help="All figures as JSON.")
-def evaluate(tables: Sequence[Path], file: Path | None, as_json: bool) -> None:
+@_DIARIES
+def evaluate(tables: Sequence[Path], file: Path | None, as_json: bool, diaries: Sequence[Path]) -> None:
     """How a model would have done live on TABLES (see `train`), beside simple forecasts. They must not be what it learnt from."""
-    found = _recordings(tables)
-    figures = card_figures(judged(Forecaster(model=_model(file)), found, 1), found)
+    found, meals, model = _recordings(tables), _meals(tables, diaries), _model(file)
+    figures = card_figures(judged(Forecaster(model=model), found, 1), found)
+    if meals:
+        ate = forecasts_of(model, found, meals)
+        figures["meals"] = meals_figures(ate, added(model.meals, ate.eaten))
     click.echo(json.dumps(figures, indent=1) if as_json else figures_markdown(figures))
 
 
@@ -107,6 +137,20 @@ def use(model: str) -> None:
 
 def _model(file: Path | None) -> Model:
     return shipped_model() if file is None else from_bytes(file.read_bytes())
+
+
+def _meals(tables: Sequence[Path], diaries: Sequence[Path]) -> dict[str, Rows]:
+    """By the same names as the recordings' people."""
+    if diaries and len(diaries) != len(tables):
+        raise BadInput(
+            f"{len(tables)} tables, {len(diaries)} --meals: give one for each table, or none", reason="usage"
+        )
+    found: dict[str, Rows] = {}
+    for table, diary in zip(tables, diaries, strict=False):
+        with diary.open(newline="", encoding="utf-8-sig") as lines:
+            read = read_table(lines, str(diary), Columns(glucose="carbs_g"))
+        found |= {f"{table.stem}/{person}": rows for person, rows in read.items()}
+    return found
 
 
 def _recordings(tables: Sequence[Path]) -> list[Segment]:

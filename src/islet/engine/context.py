@@ -223,3 +223,28 @@ def gather_context(
         found[AGES_VALUES] += age * amount
         found[SPAN] = age
         n += 1
+
+
+@part
+def gather_by_age(
+    one: Series,
+    pool: NDArray[np.uint32],
+    column: Int,
+    t_us: Int,
+    step_us: Int,
+    found: NDArray[np.float32],
+    row: Int,
+) -> None:
+    """Add to each place k of the row of `found` (n, m) the amounts of the column's events that are k whole steps old
+    at t_us, of a patient who has any events."""
+    begin = int(one.context) * UNIT + HEADER
+    place = events_of(one, pool)
+    while place > 0:
+        place -= 1
+        at = begin + EVENT * place
+        age_us = t_us - long_at(pool, at)
+        if age_us >= step_us * found.shape[1]:
+            return
+        event = long_at(pool, at + 2)
+        if age_us >= 0 and event & _COLUMN == column:
+            found[np.uint64(row), np.uint64(age_us) // np.uint64(step_us)] += np.float32(event >> _AMOUNT_SHIFT)

@@ -8,7 +8,6 @@ The type of a sensor is the tag `sensorType` of its device's twin, which service
 """
 
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 import numpy as np
@@ -33,6 +32,7 @@ from islet.forecast.gather import histories
 from islet.log.base import Log
 from islet.model.ahead import LOOKS_BACK_US
 from islet.model.time import MINUTE_US, Now, from_us
+from islet.model.time_zones import zone_or_utc
 from islet.model.topics import Topic
 from islet.store.base import Registry, Store
 from islet.store.devices_base import Address, Twins
@@ -137,11 +137,7 @@ class DriftWatch:
         return type if type in known or len(known) < MOST_TYPES else ""
 
     def _minute(self, patient: str, at_us: int) -> float:
-        """Of the patient's day; NaN where that is not known."""
+        """Of the patient's day."""
         found = self._registry.patient(patient)
-        try:
-            zone = ZoneInfo("UTC" if found is None else found.time_zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            return float("nan")
-        local = from_us(at_us).astimezone(zone)
+        local = from_us(at_us).astimezone(zone_or_utc("UTC" if found is None else found.time_zone))
         return 60 * local.hour + local.minute

@@ -5,8 +5,11 @@ those about what comes. It takes in readings that came within FRESH_US of being 
 about what comes and are no past to foretell from. Each reading is judged by what is known of it and of those before it:
 so a late one has those after it judged again, and the order in which they come does not matter.
 
+Carbs that were eaten in the hour before a reading are told to the model as well: a meal that is entered later has the
+readings after it judged again. Other things that people do are left out of the stream's context.
+
 Where the sensor could only tell LOW or HIGH nothing is foretold; later, what it told is a part of the past. Which
-readings those were is kept as context: the stream has no other.
+readings those were is kept as context too.
 """
 
 from typing import Final, TypeVar
@@ -14,18 +17,18 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.context import gather_context, insert_context
+from islet.engine.context import gather_by_age, gather_context, insert_context
 from islet.engine.evaluate import local_minute
 from islet.engine.insert import insert
 from islet.engine.judge import FEWEST_CHANGES, judge
 from islet.engine.kernel import Int, inlined, kernel, part
-from islet.engine.program import AGGREGATES, COUNT, MIN
+from islet.engine.program import AGGREGATES, CONTEXT_COLUMNS, CONTEXT_SCALE, COUNT, MIN
 from islet.engine.runs import entry_us, unpack_since
 from islet.engine.said import CHANGE_WIDTH
 from islet.engine.series import MOST_READINGS, ContextRows, Entries, Memory, Rows, Series, with_room
 from islet.engine.windows import Planned
 from islet.engine.workplace import new_workplace
-from islet.model.ahead import COLUMNS, LOOKS_BACK_US, POINTS, STEP_MIN, Foreteller
+from islet.model.ahead import COLUMNS, EATEN_POINTS, LOOKS_BACK_US, POINTS, STEP_MIN, Foreteller
 from islet.model.time import HOUR_US, MINUTE_US
 
 FRESH_US: Final = 24 * HOUR_US
@@ -38,33 +41,37 @@ _BLOCK_ROWS: Final = 2048
 _MOST_AT_ONCE: Final = MOST_READINGS
 """Histories that are made at once; a patient never has more to be judged."""
 _TENTH: Final = np.float64(0.1)
-_BEYOND: Final = 0
-"""The context column of LOW and HIGH; the amount is 1 or 2."""
+_EATEN: Final = CONTEXT_COLUMNS.index("carbs_g")
+_BEYOND: Final = CONTEXT_COLUMNS.index("bolus_u")
+"""In this stream the context column of LOW and HIGH; the amount is 1 or 2."""
+_GRAM: Final = np.float32(1 / CONTEXT_SCALE[_EATEN])
 _Number = TypeVar("_Number", np.int64, np.int32)
 
 
 def foresee(
     memory: Memory,
+    context: ContextRows,
     rows: Rows,
     ranges: NDArray[np.int8],
     planned: Planned,
     foreteller: Foreteller,
     tally: NDArray[np.int64],
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """The pool, and the changes (n, CHANGE_WIDTH) that follow from the rows. `ranges` (n,): -1 where the sensor said LOW, 1 HIGH, 0 a value."""
+    """The pool, and the changes (n, CHANGE_WIDTH) that follow from the rows and from what people did. `ranges` (n,):
+    -1 where the sensor said LOW, 1 HIGH, 0 a value."""
     kept = np.flatnonzero(rows.received_us - rows.times_us <= FRESH_US)  # NEVER received: not from a log
     if len(kept) < len(rows.times_us):
         rows = _those(rows, kept)
         ranges = ranges[kept]
-    beyond = _beyond(rows, ranges)
+    acts = _joined(_eaten(context), _beyond(rows, ranges))
     found = [np.empty((0, CHANGE_WIDTH), np.int64)]
     entries = Entries(*(np.empty(MOST_READINGS + 1, np.int64) for _ in range(3)))
     touched = np.empty(_BLOCK_ROWS, np.int64)
     row: Int = 0
     marked: Int = 0
-    while marked < len(beyond.times_us) or row < len(rows.times_us):
-        if marked < len(beyond.times_us):
-            pool, marked, count = _mark(memory, beyond, marked, touched, tally)
+    while marked < len(acts.times_us) or row < len(rows.times_us):
+        if marked < len(acts.times_us):
+            pool, marked, count = _mark(memory, acts, marked, touched, tally)
         else:
             stop = min(row + _BLOCK_ROWS, len(rows.times_us))
             pool, row, count = _take_in(memory, rows, row, stop, touched, tally, entries)
@@ -93,11 +100,21 @@ def _column(column: NDArray[_Number]) -> NDArray[_Number]:
     return column
 
 
+def _eaten(context: ContextRows) -> ContextRows:
+    """The rows that are carbs."""
+    some = np.flatnonzero(context.columns == _EATEN)
+    return ContextRows(*(column[some] for column in context))
+
+
 def _beyond(rows: Rows, ranges: NDArray[np.int8]) -> ContextRows:
     """The rows at which the sensor could only tell LOW or HIGH."""
     some = np.flatnonzero(ranges)
     columns, amounts = np.full(len(some), _BEYOND, np.int64), np.where(ranges[some] < 0, 1, 2)
     return ContextRows(rows.patients[some], rows.devices[some], rows.times_us[some], columns, amounts)
+
+
+def _joined(one: ContextRows, other: ContextRows) -> ContextRows:
+    return ContextRows(*(np.concatenate(columns) for columns in zip(one, other, strict=True)))
 
 
 def _foretold(
@@ -112,20 +129,21 @@ def _foretold(
         count = int(ends[end - 1]) - done
         history = np.full((count, POINTS), np.nan, np.float32)
         minute = np.zeros(count, np.float32)
-        _histories(memory, touched[begin:end], entries, history, minute)
-        pieces.append(foreteller(history, minute))
+        eaten = np.zeros((count, EATEN_POINTS), np.float32)
+        _histories(memory, touched[begin:end], entries, history, minute, eaten)
+        pieces.append(foreteller(history, minute, eaten * _GRAM))
         begin, done = end, done + count
     return np.concatenate(pieces)
 
 
 @kernel
 def _mark(
-    memory: Memory, beyond: ContextRows, start: Int, touched: NDArray[np.int64], tally: NDArray[np.int64]
+    memory: Memory, acts: ContextRows, start: Int, touched: NDArray[np.int64], tally: NDArray[np.int64]
 ) -> tuple[NDArray[np.uint32], Int, Int]:
     """`insert_context`, called by Python: the pool, the row it came to, and how many patients it touched."""
     memory = with_room(memory)
-    stop = min(start + _BLOCK_ROWS, len(beyond.times_us))
-    row, count = insert_context(memory, beyond, start, stop, touched, tally)
+    stop = min(start + _BLOCK_ROWS, len(acts.times_us))
+    row, count = insert_context(memory, acts, start, stop, touched, tally)
     return memory.pool, row, count
 
 
@@ -163,8 +181,10 @@ def _histories(
     entries: Entries,
     history: NDArray[np.float32],
     minute: NDArray[np.float32],
+    eaten: NDArray[np.float32],
 ) -> None:
-    """Fill in what lies behind each entry to be evaluated (n,); nothing of a patient at whom no rule looks."""
+    """Fill in what lies behind each entry to be evaluated (n,), eaten in the context's integers; nothing of a patient
+    at whom no rule looks."""
     found = np.empty(AGGREGATES, np.int64)
     pool, profiles = memory.pool, memory.profiles
     n: Int = 0
@@ -182,6 +202,7 @@ def _histories(
                 _fill_in(entries, end, history, n + k - first)
                 if one.context:
                     _blank(one, pool, t_us, found, history, n + k - first)
+                    gather_by_age(one, pool, _EATEN, t_us, _STEP_US, eaten, n + k - first)
         n += count - first
 
 

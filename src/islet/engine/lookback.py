@@ -11,7 +11,7 @@ from islet.engine.quantities import GLUCOSE, QUANTITIES, context, values
 from islet.engine.retrospect import Found, episodes
 from islet.engine.rulebook import Rules
 from islet.model.topics import Topic
-from islet.store.base import Store
+from islet.store.base import Store, as_entries
 
 _ALL: Final = 10_000_000  # documents; more than anybody's
 _TENTHS: Final = 10
@@ -68,13 +68,4 @@ def _episode(found: Found) -> Episode:
 
 
 def _documents(store: Store, topic: Topic, patient: str, from_us: int, to_us: int) -> pa.RecordBatch:
-    rows = store.documents(topic, patient, from_us, to_us, _ALL)[::-1]
-    return pa.record_batch(
-        {
-            "patient": pa.array([row.patient for row in rows], pa.utf8()),
-            "device": pa.array([row.device for row in rows], pa.utf8()),
-            "time_us": pa.array([row.time_us for row in rows], pa.int64()),
-            "received_at_us": pa.array([row.received_at_us for row in rows], pa.int64()),
-            "body": pa.array([row.body for row in rows], pa.utf8()),
-        }
-    )
+    return as_entries(store.documents(topic, patient, from_us, to_us, _ALL)[::-1])

@@ -71,7 +71,7 @@ class Shard:
         found = self._values(entries)
         for name, stream in self.plan.streams.items():
             batch = found.get(stream.quantity)
-            said = given if name == GLUCOSE else None
+            said = given if name in (GLUCOSE, FORECASTS) else None
             if batch is None and said is None:
                 continue
             output = step(self._states[name], batch, self.references.get(name, _NOBODY), stream, said)

@@ -16,7 +16,7 @@ from islet.engine.program import Program
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Memory, Profiles
 from islet.engine.windows import Windows, own_window_us, windows_of
-from islet.model.ahead import LOOKS_BACK_US, Foreteller
+from islet.model.ahead import EATEN_US, LOOKS_BACK_US, Foreteller
 from islet.model.alerts import Severity
 
 _UNITS_A_PATIENT: Final = 2
@@ -124,7 +124,7 @@ class EngineState:
     def _take_over(self, plan: Ruled) -> None:
         window_us, context_us = own_window_us(plan.program), plan.program.context_us
         if plan.foreteller is not None:
-            window_us = max(window_us, LOOKS_BACK_US)
+            window_us, context_us = max(window_us, LOOKS_BACK_US), max(context_us, EATEN_US)
         if max(window_us, context_us) + self.lateness_us > LONGEST_HORIZON_US:
             raise ValueError(f"windows and lateness: expected at most {LONGEST_HORIZON_US} µs together")
         rules = tuple(RuleName(rule.name, rule.severity) for rule in plan.rules)

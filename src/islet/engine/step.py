@@ -32,7 +32,7 @@ from islet.engine.series import (
 from islet.engine.silences import fold_tick
 from islet.engine.state import EngineState, Ruled
 from islet.engine.windows import Planned
-from islet.model.ahead import POINTS, Foreteller
+from islet.model.ahead import EATEN_POINTS, POINTS, Foreteller
 from islet.model.alerts import AlertChange
 from islet.model.time import DAY_US, HOUR_US
 
@@ -95,7 +95,7 @@ def step(
     state.make_room(len(rows.times_us) + len(context_rows.times_us))
     tally = np.zeros(TALLIES, np.int64)
     if plan.foreteller is not None:
-        return _foreseen(state, rows, _ranges(readings), plan.program, plan.foreteller, tally)
+        return _foreseen(state, context_rows, rows, _ranges(readings), plan.program, plan.foreteller, tally)
     planned = Planned(plan.program, state.windows)
     state.pool, changes = advance(state.memory, context_rows, rows, planned, tally, 2 * state.said)
     state.said = len(changes)
@@ -112,13 +112,15 @@ def step(
 
 def _foreseen(
     state: EngineState,
+    context: ContextRows,
     rows: Rows,
     ranges: NDArray[np.int8],
     program: Program,
     foreteller: Foreteller,
     tally: NDArray[np.int64],
 ) -> Output:
-    state.pool, changes = foresee(state.memory, rows, ranges, Planned(program, state.windows), foreteller, tally)
+    planned = Planned(program, state.windows)
+    state.pool, changes = foresee(state.memory, context, rows, ranges, planned, foreteller, tally)
     said = Changes(changes, state.patients, state.devices, state.rules)
     return Output(said=said, evaluations=int(tally[EVALUATIONS]), overflows=int(tally[OVERFLOW]))
 
@@ -200,7 +202,8 @@ def warm_up(plan: Ruled) -> None:
         step(state, _made_up(time_us), everything, plan)
     tick(state, DAY_US, everything, plan).said.documents()
     if plan.foreteller is not None:
-        plan.foreteller(np.full((1, POINTS), 100, np.float32), np.zeros(1, np.float32))
+        history, eaten = np.full((1, POINTS), 100, np.float32), np.zeros((1, EATEN_POINTS), np.float32)
+        plan.foreteller(history, np.zeros(1, np.float32), eaten)
     state.tidy()
     state.begin_to_tidy()
     state.go_on_tidying(1)

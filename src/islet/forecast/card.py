@@ -12,7 +12,8 @@ _USE = (
     "Dosing decisions are not to be made from it."
 )
 _LIMITS = (
-    "It knows glucose and the time of day, not meals, insulin or sport that are about to act.",
+    "It knows glucose, the time of day and carbs that were entered for the last hour, not insulin or sport that are "
+    "about to act.",
     "It has seen few people under 18, none in pregnancy, and few lows below 54 mg/dL: trust its risk of those least.",
     "Sensors lag the blood and err after they are put on, or are lain upon; a forecast errs with them.",
     "Intervals hold for people on the average, not for each person and each hour.",
@@ -78,6 +79,8 @@ def figures_markdown(figures: Mapping[str, Any]) -> str:
         f"({personal['gain_low']:.1%} to {personal['gain_high']:.1%} in 95 of 100 draws of people); in the tenth of the "
         f"people whom it helps least it changes the MAE by {personal['worst_tenth']:+.1%}. It is not served.",
     ]
+    if "meals" in figures:
+        parts += ["### Carbs of the last hour", meals_table(figures["meals"])]
     return _spaced(parts)
 
 
@@ -121,6 +124,37 @@ def _alarms_table(alarms: Mapping[str, Any]) -> str:
         for name, one in alarms.items()
     ]
     return _table(("warning", "events", "foretold", "false a day", "lead, min", "true"), rows)
+
+
+def meals_table(meals: Mapping[str, Any]) -> str:
+    """The table of learn_meals.meals_figures: errors without and with carbs of the last hour."""
+    rows = [
+        (
+            f"{name}, {minutes} min",
+            f"{one['people']:.0f}",
+            f"{one['forecasts']:,.0f}",
+            f"{one[f'mae_{minutes}']:.2f}",
+            f"{one[f'mae_{minutes}_known']:.2f}",
+            f"{one[f'gain_{minutes}']:.1%} ({one[f'gain_{minutes}_low']:.1%} to {one[f'gain_{minutes}_high']:.1%})",
+            f"{one[f'worst_{minutes}']:.1%}",
+            f"{one['covered_50']:.1%} / {one['covered_90']:.1%}",
+            f"{one['covered_50_known']:.1%} / {one['covered_90_known']:.1%}",
+        )
+        for name, one in meals.items()
+        for minutes in (30, 60)
+    ]
+    header = (
+        "",
+        "people",
+        "forecasts",
+        "MAE",
+        "with meals",
+        "less by",
+        "worst person",
+        "50 / 90 % interval",
+        "with meals",
+    )
+    return _table(header, rows)
 
 
 _ERRORS = ("rmse", "mae", "rmse_30_min", "mae_30_min", "rmse_60_min", "mae_60_min")

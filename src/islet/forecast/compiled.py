@@ -13,6 +13,7 @@ from numba import njit
 
 from islet.forecast.features import WIDTH
 from islet.forecast.grid import LOOKS_BACK
+from islet.forecast.meals import HALF_G
 from islet.forecast.model import Model
 from islet.forecast.network import MEDIAN, OUTPUTS, PATH, QUANTILES, RISK_STEPS, RISKS, Array
 from islet.forecast.risk import INPUTS
@@ -29,6 +30,7 @@ _SPREAD: Final = _LEVEL + 2
 _CLIP: Final = np.float32(8.0)
 _CENTRE: Final = 120.0
 _FAR: Final = 6.0
+_HALF_G: Final = np.float32(HALF_G)
 _N_QUANTILES: Final = len(QUANTILES)
 _N_STEPS: Final = len(RISK_STEPS)
 _STEPS: Final = np.array(RISK_STEPS)
@@ -40,8 +42,9 @@ def _compiled(function: Callable[_P, _R]) -> Callable[_P, _R]:
     return cast(Callable[_P, _R], njit(cache=True, nogil=True)(function))
 
 
-def moves(model: Model, history: Array, minute: Array) -> tuple[Array, Array]:
-    """As `Model.moves` of the features of history (n, LOOKS_BACK) and minute (n,): (n, 12, 5) and (n, 4, 2)."""
+def moves(model: Model, history: Array, minute: Array, eaten: Array) -> tuple[Array, Array]:
+    """As `Model.moves` of the features of history (n, LOOKS_BACK) and minute (n,), raised by what was eaten
+    (n, EATEN_POINTS): (n, 12, 5) and (n, 4, 2). Where nothing was, to the last bit what is foretold without meals."""
     n = len(history)
     x = np.empty((n, WIDTH), np.float32)
     outputs = np.zeros((n, OUTPUTS), np.float32)
@@ -52,8 +55,10 @@ def moves(model: Model, history: Array, minute: Array) -> tuple[Array, Array]:
         w1, b1, w2, b2, w3, b3, way = network.weights
         _add_outputs(x, network.centre, network.scale, w1, b1, w2, b2, w3, b3, way, outputs)
     share = np.float32(1 / len(model.networks))
+    meals = np.empty((n, HORIZON), np.float32)
+    _eat(np.ascontiguousarray(eaten, np.float32), model.meals, meals)
     _put_together(
-        x, outputs, share, np.float32(model.share), model.lines, model.margins, model.risk_lines, found, risks
+        x, outputs, share, np.float32(model.share), model.lines, model.margins, model.risk_lines, meals, found, risks
     )
     return found, risks
 
@@ -202,6 +207,21 @@ def _cut(values: Array) -> None:
 
 
 @_compiled
+def _eat(eaten: Array, weights: Array, out: Array) -> None:
+    """As `meals.added`."""
+    for row in range(len(eaten)):
+        out[row] = 0
+        total = np.float32(0)
+        for k in range(eaten.shape[1]):
+            total += eaten[row, k]
+        if total > 0:
+            for k in range(eaten.shape[1]):
+                share = eaten[row, k] / (total + _HALF_G)
+                for step in range(HORIZON):
+                    out[row, step] += share * weights[k, step]
+
+
+@_compiled
 def _put_together(
     x: Array,
     outputs: Array,
@@ -210,12 +230,16 @@ def _put_together(
     lines: Array,
     margins: Array,
     risk_lines: Array,
+    meals: Array,
     found: Array,
     risks: Array,
 ) -> None:
-    """As `Model.moves` from the networks' sum of outputs on."""
+    """As `Model.moves` from the networks' sum of outputs on, raised by meals (n, 12) in mg/dL as `meals.raised` does.
+
+    Meals raise the risks of going above a line and touch no other."""
     path = np.empty(HORIZON, np.float32)
     five = np.empty(_N_QUANTILES, np.float32)
+    after = np.empty(risks.shape[1:], np.float32)
     for row in range(len(x)):
         one = np.float32(np.sqrt(np.float32(20.0) * max(x[row, _SPREAD], np.float32(4.0))))
         path[:] = lines[WIDTH]
@@ -232,7 +256,17 @@ def _put_together(
             _sort(five)
             for k in range(_N_QUANTILES):
                 found[row, step, k] = five[k]
-        _chances(x[row, _LEVEL] + _CENTRE, found[row], outputs[row], mean, risk_lines, risks[row])
+        now = x[row, _LEVEL] + _CENTRE
+        _chances(now, found[row], outputs[row], mean, risk_lines, risks[row])
+        if meals[row].max() > 0:
+            for step in range(HORIZON):
+                for k in range(MEDIAN, _N_QUANTILES):
+                    found[row, step, k] += meals[row, step]
+            _chances(now, found[row], outputs[row], mean, risk_lines, after)
+            for k in range(len(_LINES)):
+                if _SIGNS[k] > 0:
+                    for s in range(_N_STEPS):
+                        risks[row, k, s] = max(risks[row, k, s], after[k, s])
 
 
 @_compiled

@@ -15,6 +15,7 @@ from islet.forecast.grid import LOOKS_BACK, STEP_MIN
 from islet.forecast.model import Model
 from islet.forecast.network import QUANTILES, RISK_STEPS, RISKS, Array
 from islet.forecast.windows import HORIZON
+from islet.model.ahead import EATEN_POINTS
 
 LEAST_KNOWN: Final = 6  # points of the last hour, the newest included: 30 min of readings every 5 min
 OLDEST_MIN: Final = 10.0  # a reading older than this is no base for what comes now
@@ -64,25 +65,30 @@ class Forecaster:
 
     model: Model
 
-    def forecast(self, history: Array, minute: Array, age_min: Array | None = None) -> Forecasts:
+    def forecast(
+        self, history: Array, minute: Array, age_min: Array | None = None, eaten: Array | None = None
+    ) -> Forecasts:
         """What comes after the newest of history (n, points <= 144) mg/dL, on the grid of 5 min, NaN unknown.
 
         minute (n,) of the person's own day at the newest reading, NaN unknown; age_min (n,) how old that reading is,
-        by default 0. Risk is said of values below 70 and 54 mg/dL and above 180 and 250.
+        by default 0; eaten (n, EATEN_POINTS) carbs in g of the hour before it, by default none. Risk is said of values
+        below 70 and 54 mg/dL and above 180 and 250.
         """
         n = len(history)
+        if eaten is None:
+            eaten = np.zeros((n, EATEN_POINTS), np.float32)
         reason = reasons(history, np.zeros(n, np.float32) if age_min is None else age_min)
         quantiles = np.full((n, HORIZON, len(QUANTILES)), np.nan, np.float32)
         risks = np.full((n, len(RISKS), len(RISK_STEPS)), np.nan, np.float32)
         able = np.flatnonzero(reason == Reason.FORECAST)
         for begin in range(0, len(able), _BATCH):
             chosen = able[begin : begin + _BATCH]
-            quantiles[chosen], risks[chosen] = self._batch(_padded(history[chosen]), minute[chosen])
+            quantiles[chosen], risks[chosen] = self._batch(_padded(history[chosen]), minute[chosen], eaten[chosen])
         return Forecasts(quantiles=quantiles, risks=risks, reason=reason)
 
-    def _batch(self, history: Array, minute: Array) -> tuple[Array, Array]:
+    def _batch(self, history: Array, minute: Array, eaten: Array) -> tuple[Array, Array]:
         now = history[:, -1]
-        found, risks = moves(self.model, history, minute)
+        found, risks = moves(self.model, history, minute, eaten)
         np.maximum(
             risks[:, :, 1], risks[:, :, 0], out=risks[:, :, 1]
         )  # within the hour is no less than within half of it

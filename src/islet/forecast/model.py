@@ -13,9 +13,11 @@ import numpy as np
 
 from islet.errors import BadInput
 from islet.forecast.features import WIDTH, unit
+from islet.forecast.meals import no_meals
 from islet.forecast.network import MEDIAN, OUTPUTS, PATH, QUANTILES, Array, Network
 from islet.forecast.risk import chances, inputs, plain_lines
 from islet.forecast.windows import HORIZON
+from islet.model.ahead import EATEN_POINTS
 
 FORMAT: Final = 2
 
@@ -26,6 +28,7 @@ class Model:
 
     margins (12, 5) in the row's unit are added to the quantiles; risk_lines (8, 6) make probabilities of risk.inputs.
     ridge (f + 1, 12) in mg/dL is what forecasts alone where the rest does worse than if nothing moved.
+    meals (EATEN_POINTS, 12) in mg/dL: what was eaten adds by these weights (`islet.forecast.meals`).
     card: what it was trained on, how it did, under which licence; plain JSON.
     """
 
@@ -35,6 +38,7 @@ class Model:
     margins: Array
     risk_lines: Array
     ridge: Array
+    meals: Array = field(default_factory=no_meals)
     card: dict[str, object] = field(default_factory=dict)
 
     def outputs(self, x: Array) -> Array:
@@ -85,6 +89,7 @@ def to_bytes(model: Model) -> bytes:
         "margins": model.margins,
         "risk_lines": model.risk_lines,
         "ridge": model.ridge,
+        "meals": model.meals,
         "card": np.frombuffer(json.dumps(model.card, sort_keys=True).encode(), np.uint8),
     }
     for k, network in enumerate(model.networks):
@@ -129,6 +134,7 @@ def _model(arrays: dict[str, np.ndarray]) -> Model:
         margins=arrays["margins"].astype(np.float32),
         risk_lines=arrays["risk_lines"].astype(np.float32),
         ridge=arrays["ridge"].astype(np.float32),
+        meals=arrays["meals"].astype(np.float32) if "meals" in arrays else no_meals(),
         card=json.loads(arrays["card"].tobytes()),
     )
     shapes = [n.weights[-1].shape for n in networks]
@@ -136,6 +142,7 @@ def _model(arrays: dict[str, np.ndarray]) -> Model:
         not networks
         or shapes != [(WIDTH, OUTPUTS)] * count
         or {model.lines.shape, model.ridge.shape} != {(WIDTH + 1, HORIZON)}
+        or model.meals.shape != (EATEN_POINTS, HORIZON)
     ):
         raise BadInput(f"forecast model: made for other features ({shapes}); train it anew", reason="model")
     return model

@@ -10,7 +10,7 @@ An hour is learnt from LATE_POINTS after it was over: by then no reading of it c
 the order in which readings came is forgotten. Memory, hold and margin were chosen on the people whom the first shipped
 model was calibrated on; there a bias for each horizon instead of a line gained a fifth as much.
 
-The state of a person is STATE_FLOATS float32: 820 bytes. The correction is measured, not served
+The state of a person is 205 float32: 820 bytes. The correction is measured, not served
 (docs/decisions/0061-risks-and-the-personal-correction.md).
 """
 
@@ -28,7 +28,6 @@ LEAST_SEEN: Final = 288.0  # hours that were learnt from, one for each reading: 
 LATE_POINTS: Final = 24  # 2 h, the lateness bound's default
 PRIOR: Final = 300.0
 INPUTS: Final = 6
-STATE_FLOATS: Final = INPUTS * INPUTS + 2 * INPUTS * HORIZON + 2 * HORIZON + 1
 _KEEP: Final = np.float32(1 - 1 / 1440)  # of what is known, at each hour that is learnt from
 _WILDEST_MG_DL: Final = 40.0  # a miss counts for no more
 _MEMORY: Final = 1 / 576  # weight of the newest error: a mean over about two days
@@ -116,24 +115,3 @@ def learn(state: Personal, known: Array, missed: Array) -> Personal:
 def _said(state: Personal, known: Array) -> Array:
     said: Array = np.clip(np.einsum("ni,nih->nh", known, state.lines), -BOUND_MG_DL, BOUND_MG_DL)
     return said
-
-
-def to_floats(state: Personal) -> Array:
-    """(n, STATE_FLOATS) to be saved."""
-    parts = (state.moments, state.cross, state.lines, state.plain, state.corrected, state.seen)
-    return np.column_stack([part.reshape(len(state.seen), -1) for part in parts])
-
-
-def from_floats(saved: Array) -> Personal:
-    """What was saved."""
-    sizes = (INPUTS * INPUTS, INPUTS * HORIZON, INPUTS * HORIZON, HORIZON, HORIZON)
-    moments, cross, lines, plain, corrected, seen = np.split(saved, np.cumsum(sizes), axis=1)
-    n = len(saved)
-    return Personal(
-        moments=moments.reshape(n, INPUTS, INPUTS),
-        cross=cross.reshape(n, INPUTS, HORIZON),
-        lines=lines.reshape(n, INPUTS, HORIZON),
-        plain=plain,
-        corrected=corrected,
-        seen=seen[:, 0],
-    )

@@ -45,13 +45,15 @@ class Network:
     name: str
     forecaster: Forecaster
 
-    def forecast(self, history: Array, minute: Array, age_min: Array | None = None) -> Forecasts:
+    def forecast(
+        self, history: Array, minute: Array, age_min: Array | None = None, eaten: Array | None = None
+    ) -> Forecasts:
         """As `Forecaster.forecast`."""
-        return self.forecaster.forecast(history, minute, age_min)
+        return self.forecaster.forecast(history, minute, age_min, eaten)
 
-    def __call__(self, history: Array, minute: Array) -> NDArray[np.int32]:
+    def __call__(self, history: Array, minute: Array, eaten: Array) -> NDArray[np.int32]:
         """The columns (n, COLUMNS), as `islet.model.ahead.Foreteller`."""
-        return columns(self.forecast(history, minute))
+        return columns(self.forecast(history, minute, eaten=eaten))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,8 +65,10 @@ class Shadow:
 
     name: str
 
-    def forecast(self, history: Array, minute: Array, age_min: Array | None = None) -> Forecasts:
-        """As `Forecaster.forecast`; the other quantiles and the risks are NaN."""
+    def forecast(
+        self, history: Array, minute: Array, age_min: Array | None = None, eaten: Array | None = None
+    ) -> Forecasts:
+        """As `Forecaster.forecast`; the other quantiles and the risks are NaN, and meals raise nothing."""
         n = len(history)
         reason = reasons(history, np.zeros(n, np.float32) if age_min is None else age_min)
         quantiles = np.full((n, HORIZON, len(QUANTILES)), np.nan, np.float32)
@@ -77,7 +81,7 @@ class Shadow:
             quantiles=quantiles, risks=np.full((n, len(RISKS), len(RISK_STEPS)), np.nan, np.float32), reason=reason
         )
 
-    def __call__(self, history: Array, minute: Array) -> NDArray[np.int32]:
+    def __call__(self, history: Array, minute: Array, eaten: Array) -> NDArray[np.int32]:
         """The columns (n, COLUMNS), as `islet.model.ahead.Foreteller`."""
         return columns(self.forecast(history, minute))
 

@@ -33,6 +33,9 @@ POINTS: Final = 144
 STEP_MIN: Final = 5
 """A history has that many points, so far apart."""
 LOOKS_BACK_US: Final = POINTS * STEP_MIN * MINUTE_US
+EATEN_POINTS: Final = 12
+"""What was eaten is told for so many STEP_MIN before the newest reading."""
+EATEN_US: Final = EATEN_POINTS * STEP_MIN * MINUTE_US
 
 
 class Foreteller(Protocol):
@@ -42,9 +45,12 @@ class Foreteller(Protocol):
     def name(self) -> str:
         """Of the model, as people read it."""
 
-    def __call__(self, history: NDArray[np.float32], minute: NDArray[np.float32]) -> NDArray[np.int32]:
+    def __call__(
+        self, history: NDArray[np.float32], minute: NDArray[np.float32], eaten: NDArray[np.float32]
+    ) -> NDArray[np.int32]:
         """Tenths (n, len(COLUMNS)), UNKNOWN where nothing is foretold.
 
         history (n, POINTS) mg/dL every STEP_MIN, the newest reading last, NaN unknown; the newest is -inf or inf where
         the sensor could only tell LOW or HIGH, from which nothing is foretold. minute (n,) of the local day.
+        eaten (n, EATEN_POINTS): carbs in g that are known to have been eaten in each STEP_MIN, the last one first.
         """

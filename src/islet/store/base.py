@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+import pyarrow as pa
 from msgspec import Struct
 
 from islet.access.audit import AuditLine
@@ -44,6 +45,19 @@ class Document(Struct, frozen=True, kw_only=True):
     received_at_us: int
     type: str
     body: str
+
+
+def as_entries(documents: Sequence[Document]) -> pa.RecordBatch:
+    """The documents (n,) as the engine takes them from the log."""
+    return pa.record_batch(
+        {
+            "patient": pa.array([row.patient for row in documents], pa.utf8()),
+            "device": pa.array([row.device for row in documents], pa.utf8()),
+            "time_us": pa.array([row.time_us for row in documents], pa.int64()),
+            "received_at_us": pa.array([row.received_at_us for row in documents], pa.int64()),
+            "body": pa.array([row.body for row in documents], pa.utf8()),
+        }
+    )
 
 
 class Store(Protocol):

@@ -4,25 +4,31 @@ from typing import Final
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from islet.engine.program import CONTEXT_COLUMNS, CONTEXT_SCALE
+from islet.engine.quantities import context as context_of
 from islet.forecast.forecaster import Forecasts, Reason
 from islet.forecast.gather import histories
 from islet.forecast.network import QUANTILES, RISK_STEPS, RISKS
 from islet.forecast.serving import Served, shipped
-from islet.model.ahead import LOOKS_BACK_US, STEP_MIN
+from islet.model.ahead import EATEN_POINTS, EATEN_US, LOOKS_BACK_US, STEP_MIN
 from islet.model.series import Series
 from islet.model.time import MINUTE_US, from_us
 from islet.model.time_zones import zone_or_utc
-from islet.store.base import Store
+from islet.model.topics import Topic
+from islet.store.base import Store, as_entries
 from islet.web.answers import api, json_response
 from islet.web.context import WebContext
 from islet.web.pages import visible_patient
 from islet.web.sessions import Viewer
 
 NOT_FOR_DOSING: Final = "Dosing decisions are not to be made from a forecast."
+_CARBS: Final = CONTEXT_COLUMNS.index("carbs_g")
+_MOST_EVENTS: Final = 1_000
 _REASONS: Final = {
     Reason.FORECAST: "",
     Reason.NO_READING: "no_reading",
@@ -78,7 +84,8 @@ def forecast_snapshot(context: WebContext, patient: str, time_zone: str) -> Fore
         history[0, -1] = np.inf * series.range[-1]  # as the engine says LOW and HIGH: nothing is foretold from them
     at = from_us(newest_us).astimezone(zone_or_utc(time_zone))
     minute = np.array([60 * at.hour + at.minute], np.float32)
-    found = model.forecast(history, minute, np.array([(now_us - newest_us) / MINUTE_US], np.float32))
+    age_min = np.array([(now_us - newest_us) / MINUTE_US], np.float32)
+    found = model.forecast(history, minute, age_min, _eaten(context.store, patient, newest_us))
     reason = _REASONS[Reason(int(found.reason[0]))]
     if reason:
         return ForecastSnapshot(now_us=now_us, model=model.name, reason=reason, time_us=newest_us)
@@ -96,6 +103,19 @@ def _last(store: Store, patient: str, now_us: int) -> Series:
     latest = store.latest([patient])
     newest_us = latest[0].time_us if latest else now_us
     return store.series(patient, newest_us - LOOKS_BACK_US, newest_us + 1)
+
+
+def _eaten(store: Store, patient: str, newest_us: int) -> NDArray[np.float32]:
+    """Carbs in g (1, EATEN_POINTS) of the hour up to the newest reading, as the engine knows them: of one meal from one
+    device at one instant there is one."""
+    rows = store.documents(Topic.CARE_EVENTS, patient, newest_us - EATEN_US + 1, newest_us + 1, limit=_MOST_EVENTS)
+    acts = context_of(as_entries(rows))
+    who_and_what = zip(*(acts[name].to_pylist() for name in ("time_us", "column", "device", "amount")), strict=True)
+    meals = [(time_us, amount) for time_us, column, _, amount in set(who_and_what) if column == _CARBS]
+    tenths = np.zeros((1, EATEN_POINTS), np.float32)
+    for time_us, amount in meals:
+        tenths[0, (newest_us - time_us) // (STEP_MIN * MINUTE_US)] += amount
+    return tenths * np.float32(1 / CONTEXT_SCALE[_CARBS])
 
 
 def _snapshot(found: Forecasts, now_us: int, newest_us: int, model: str) -> ForecastSnapshot:
