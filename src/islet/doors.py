@@ -19,11 +19,13 @@ from islet.gateways.claims import make_claim
 from islet.gateways.client_certificates import Trusted, take_client_certificates
 from islet.gateways.device_jobs import JobRunner
 from islet.gateways.enrollments import Enrollments
+from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
 from islet.gateways.registry_files import RegistryFiles
+from islet.gateways.twin_changes import TwinChanges
 from islet.gateways.websocket import AMQP, MQTT, websocket_routes
 from islet.log.base import Log
 from islet.log.group_commit import GroupCommit
@@ -76,9 +78,14 @@ class Doors:
         await asyncio.to_thread(decoder_warm_up)
         await asyncio.to_thread(log_warm_up)
         soon = asyncio.get_running_loop().call_soon_threadsafe
-        intake = Intake(self.commit, soon, future_us=round(settings.future_min * MINUTE_US))
+        intake = Intake(
+            self.commit, soon, future_us=round(settings.future_min * MINUTE_US), keeps_messages=settings.event_hub == "on"
+        )
         authenticator = Authenticator(self.registry, settings.hub_name, wall_us, self.devices, self.turned_away)
-        exchange = Exchange(self.devices, wall_us)
+        changes = None
+        if settings.event_hub == "on":
+            changes = TwinChanges(self.commit, authenticator.patient_of, settings.hub_name, wall_us)
+        exchange = Exchange(self.devices, wall_us, changes)
         stack.push_async_callback(exchange.close)
         jobs = JobRunner(exchange, self.registry, random.Random(secrets.randbits(64)))
         stack.push_async_callback(jobs.close)
@@ -94,7 +101,10 @@ class Doors:
             await mqtt.listen(settings.host, settings.mqtt_plain_port)
         tunnelled = {MQTT: mqtt.connection}
         if settings.amqp_tls_port:
-            amqp = plug("gateway", "amqp")(intake, authenticator, exchange)
+            event_hub = EventHub(self.log, wall_us) if settings.event_hub == "on" else None
+            if event_hub is not None:
+                stack.push_async_callback(event_hub.close)
+            amqp = plug("gateway", "amqp")(intake, authenticator, exchange, event_hub=event_hub)
             stack.push_async_callback(amqp.stop)
             await amqp.listen(settings.host, settings.amqp_tls_port, device_tls)
             tunnelled[AMQP] = amqp.connection

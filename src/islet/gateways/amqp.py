@@ -2,6 +2,7 @@
 
 from islet.gateways.amqp_connection import AmqpConnection
 from islet.gateways.authenticate import Authenticator
+from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake
 from islet.gateways.server import ConnectionServer
@@ -13,10 +14,17 @@ class AmqpServer(ConnectionServer[AmqpConnection]):
     within a second."""
 
     def __init__(
-        self, intake: Intake, authenticator: Authenticator, exchange: Exchange, turnstile: Turnstile | None = None
+        self,
+        intake: Intake,
+        authenticator: Authenticator,
+        exchange: Exchange,
+        turnstile: Turnstile | None = None,
+        event_hub: EventHub | None = None,
     ) -> None:
+        """Without an `event_hub`, nobody reads devices' messages here."""
         super().__init__("amqp", intake, authenticator, turnstile)
         self.exchange = exchange
+        self.event_hub = event_hub
 
     def connection(self) -> AmqpConnection:
         return AmqpConnection(self)

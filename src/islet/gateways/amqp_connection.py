@@ -4,20 +4,22 @@ import asyncio
 from typing import Final, Protocol, cast
 
 import structlog
-from proton import Event, Link, Message, ProtonException, Receiver, Sender, Terminus
+from proton import Event, Link, ProtonException, Receiver, Sender, Terminus
 
 from islet.access.x509 import PeerCertificate
 from islet.decode.amqp_sasl import SaslServer
 from islet.decode.iothub import Identity
-from islet.decode.iothub_amqp import Place, parse_address
+from islet.decode.iothub_amqp import Endpoint, Place, parse_address
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound, ProtocolError
 from islet.gateways import server
 from islet.gateways.amqp_credentials import Credentials
 from islet.gateways.amqp_device import DeviceEnd
 from islet.gateways.amqp_engine import IDLE_S, Engine
 from islet.gateways.amqp_links import Incoming, Outgoing, end_link
-from islet.gateways.amqp_service import CommandsIn, FeedbackOut, Tokens, token_of
+from islet.gateways.amqp_events import Elsewhere
+from islet.gateways.amqp_service import ServiceEnd, service_path, token_of
 from islet.gateways.client_certificates import peer_certificate
+from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 
 OPEN_WITHIN_S: Final = 20.0
@@ -26,6 +28,7 @@ _REFUSALS: Final[tuple[tuple[type[IsletError], str], ...]] = (
     (AccessDenied, "amqp:unauthorized-access"),
     (NotFound, "amqp:not-found"),
     (BadInput, "amqp:not-allowed"),
+    (Elsewhere, "amqp:link:redirect"),
 )
 _log = structlog.get_logger("islet.gateways.amqp")
 
@@ -35,6 +38,8 @@ class Server(server.Server["AmqpConnection"], Protocol):
 
     @property
     def exchange(self) -> Exchange: ...
+    @property
+    def event_hub(self) -> EventHub | None: ...
 
 
 class AmqpConnection(asyncio.Protocol):
@@ -51,7 +56,7 @@ class AmqpConnection(asyncio.Protocol):
         self._handlers: dict[Link, Incoming | Outgoing] = {}
         self._ends: dict[Identity, DeviceEnd] = {}
         self._end_of: dict[Incoming | Outgoing, DeviceEnd] = {}
-        self._token_answers: Outgoing | None = None
+        self._services = ServiceEnd(self, server.exchange, server.authenticator, self._credentials, server.event_hub)
         self._is_open = self._is_closed = self._woken = self._choked = self._stopping = False
         self._held = 0
         self._timers: list[asyncio.TimerHandle] = []
@@ -215,7 +220,7 @@ class AmqpConnection(asyncio.Protocol):
             name = next((name for kind, name in _REFUSALS if isinstance(error, kind)), "amqp:internal-error")
             (link.target if isinstance(link, Receiver) else link.source).type = Terminus.UNSPECIFIED
             link.open()
-            end_link(link, name, str(error))
+            end_link(link, name, str(error), error.info if isinstance(error, Elsewhere) else None)
             return
         link.source.copy(link.remote_source)
         link.target.copy(link.remote_target)
@@ -230,9 +235,9 @@ class AmqpConnection(asyncio.Protocol):
         """Raises AccessDenied, NotFound and BadInput."""
         endpoint = parse_address(address)
         if endpoint.place is Place.TOKENS:
-            return self._tokens_link(link)
+            return self._services.tokens_link(link, self._put_token)
         if endpoint.identity is None:
-            return self._service_link(link, endpoint.place)
+            return self._service_link(link, endpoint)
         end = self._end(endpoint.identity)
         handler: Incoming | Outgoing
         if isinstance(link, Receiver):
@@ -242,26 +247,13 @@ class AmqpConnection(asyncio.Protocol):
         self._end_of[handler] = end
         return handler
 
-    def _tokens_link(self, link: Link) -> Incoming | Outgoing:
-        if isinstance(link, Receiver):
-            return Tokens(link, self, self._put_token, self._answer_token)
-        self._token_answers = Outgoing(cast(Sender, link), self)
-        return self._token_answers
-
-    def _answer_token(self, answer: Message) -> None:
-        if self._token_answers is not None:
-            self._token_answers.send(answer)
-
-    def _service_link(self, link: Link, place: Place) -> Incoming | Outgoing:
-        path = "messages/devicebound" if place is Place.SEND else "messages/servicebound/feedback"
+    def _service_link(self, link: Link, endpoint: Endpoint) -> Incoming | Outgoing:
+        path = service_path(endpoint)
         self._expires_us[path] = self._credentials.check_service(path)
         self._watch_expiry()
-        exchange = self._server.exchange
-        if place is Place.SEND and isinstance(link, Receiver):
-            return CommandsIn(link, self, exchange, self._server.authenticator)
-        if place is Place.FEEDBACK and isinstance(link, Sender):
-            return FeedbackOut(link, self, exchange)
-        raise BadInput("expected a link in the other direction", reason="amqp")
+        if endpoint.place is Place.EVENTS_ELSEWHERE:
+            raise Elsewhere(self._server.authenticator.hub_name, endpoint.tail)
+        return self._services.link(link, endpoint, path)
 
     def _end(self, identity: Identity) -> DeviceEnd:
         """The device's end on this connection; the newest connection of a device wins."""
@@ -288,8 +280,7 @@ class AmqpConnection(asyncio.Protocol):
 
     def _forget(self, handler: Incoming | Outgoing) -> None:
         handler.ended()
-        if handler is self._token_answers:
-            self._token_answers = None
+        self._services.forget(handler)
         end = self._end_of.pop(handler, None)
         if end is not None and end.detached(handler):
             self._gone(end)

@@ -7,6 +7,7 @@ from typing import Final
 from proton import Delivery, Message, Receiver, Sender
 
 from islet.decode.amqp_batch import MOST_MESSAGES, batched, data_sections
+from islet.decode.device_messages import stamped
 from islet.decode.iothub import Identity
 from islet.decode.iothub_amqp import Place
 from islet.decode.iothub_twins import JsonObject, Twin, desired_patch, device_twin, parse_object
@@ -55,7 +56,8 @@ class Telemetry(Incoming):
         device, body = self._end.device, body_bytes(message) if body is None else body
         if len(body) > MAX_PAYLOAD:
             raise BadInput(f"AMQP: expected at most {MAX_PAYLOAD} bytes", reason="size")
-        return Arrival(device.id, device.patient, body, read_properties(message))
+        properties = stamped(read_properties(message), self._end.identity.module)
+        return Arrival(device.id, device.patient, body, properties)
 
     def offer(self, arrivals: Sequence[Arrival], delivery: Delivery) -> None:
         """Accepted when all of them are in the log, released when they could not be put there."""

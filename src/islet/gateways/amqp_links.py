@@ -162,9 +162,9 @@ class Outgoing:
             told(None)
 
 
-def end_link(link: Link, name: str, description: str) -> None:
+def end_link(link: Link, name: str, description: str, info: dict[object, object] | None = None) -> None:
     """Close it from our side with a condition."""
-    link.condition = Condition(name, description)
+    link.condition = Condition(name, description, info)
     link.close()
 
 

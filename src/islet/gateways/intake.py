@@ -12,8 +12,10 @@ from typing import Any, Protocol
 
 import structlog
 
+from islet.decode.device_messages import kept_messages
 from islet.decode.telemetry import Arrival, Decoded, decode_arrivals
 from islet.log.base import Append, Commit
+from islet.model.topics import Topic
 
 Done = Callable[[Exception | None], None]
 """Told in the loop, in the order of the offers: None once the arrival is durable, otherwise why it is not. Must be
@@ -50,7 +52,16 @@ class Intake:
     commit did not succeed. All methods but `drain` belong to the loop's thread.
     """
 
-    def __init__(self, writer: Writer, call_soon: CallSoon, *, future_us: int, most_bytes: int = CROWDED_BYTES) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        call_soon: CallSoon,
+        *,
+        future_us: int,
+        most_bytes: int = CROWDED_BYTES,
+        keeps_messages: bool = False,
+    ) -> None:
+        """Where it `keeps_messages`, the log gets them as they came, too."""
         self.accepted = 0
         self.dead: Counter[str] = Counter()
         self.failed = 0
@@ -59,6 +70,7 @@ class Intake:
         self._call_soon = call_soon
         self._future_us = future_us
         self._most_bytes = most_bytes
+        self._keeps_messages = keeps_messages
         self._bytes = 0
         self._is_announced = False
         self._pending: deque[_Offer] = deque()  # its ends may be used from two threads
@@ -115,6 +127,8 @@ class Intake:
             self._call_soon(self._settle, pending, None, error)
             return None
         appends = [Append(topic=topic, batch=batch) for topic, batch in decoded.batches.items()]
+        if self._keeps_messages:
+            appends.append(Append(topic=Topic.DEVICE_MESSAGES, batch=kept_messages(arrivals, now_us)))
 
         def done(error: Exception | None) -> None:
             self._call_soon(self._settle, pending, decoded, error)

@@ -4,13 +4,14 @@ What services send to the device is its session's (`mqtt_session`).
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Protocol, cast
 
 import structlog
 
 from islet.access.x509 import PeerCertificate
+from islet.decode.device_messages import stamped
 from islet.decode.iothub import (
     Identity,
     parse_identity,
@@ -89,7 +90,7 @@ class Connection(asyncio.Protocol):
         self._policy_token = ""
         self._session: Session | TelemetryOnly = TelemetryOnly(self)
         self._topic = ""
-        self._telemetry_topic = _NO_TOPIC
+        self._telemetry_topic, self._module = _NO_TOPIC, ""
         self._properties = NO_PROPERTIES
         self._is_telemetry = False  # the last PUBLISH was
         self._arrived: list[Arrival] = []  # in what was received last, not yet offered
@@ -198,7 +199,7 @@ class Connection(asyncio.Protocol):
         self._identity, self.device, self._will, self._session = identity, device, connect.will, session
         self._peer = peer
         self._policy_token = token if admission.principal.kind is Kind.SERVICE else ""
-        self._telemetry_topic = identity.telemetry_topic
+        self._telemetry_topic, self._module = identity.telemetry_topic, identity.module
         self._watch(connect, admission.expires_us)
         self._server.let_in(identity, session)
         self.send(Connack(ACCEPTED, session.present))
@@ -233,7 +234,7 @@ class Connection(asyncio.Protocol):
                 if packet.packet_id:
                     self._acknowledge_in_turn(packet.packet_id)
                 return
-            self._properties = _properties(packet.topic, self._telemetry_topic)
+            self._properties = _properties(packet.topic, self._telemetry_topic, self._module)
             self._topic = packet.topic
         self._is_telemetry = True
         device = self.device
@@ -373,16 +374,16 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
 
-def _properties(topic: str, telemetry_topic: str) -> dict[str, str]:
+def _properties(topic: str, telemetry_topic: str, module: str) -> Mapping[str, str]:
     """The property bag at the end of the device's own telemetry topic (whose last slash may be left out)."""
     if topic.startswith(telemetry_topic):
-        return parse_properties(topic[len(telemetry_topic) :])
+        return stamped(parse_properties(topic[len(telemetry_topic) :]), module)
     if topic == telemetry_topic[:-1]:
-        return {}
+        return stamped({}, module)
     raise ProtocolError("MQTT: expected the device's own telemetry topic")
 
 
-def _will_properties(will: Will, identity: Identity) -> dict[str, str]:
+def _will_properties(will: Will, identity: Identity) -> Mapping[str, str]:
     if will.qos > 1:
         raise ProtocolError("MQTT: expected a will with QoS 0 or 1")
-    return _properties(will.topic, identity.telemetry_topic)
+    return _properties(will.topic, identity.telemetry_topic, identity.module)
