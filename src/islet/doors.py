@@ -79,7 +79,10 @@ class Doors:
         await asyncio.to_thread(log_warm_up)
         soon = asyncio.get_running_loop().call_soon_threadsafe
         intake = Intake(
-            self.commit, soon, future_us=round(settings.future_min * MINUTE_US), keeps_messages=settings.event_hub == "on"
+            self.commit,
+            soon,
+            future_us=round(settings.future_min * MINUTE_US),
+            keeps_messages=settings.event_hub == "on",
         )
         authenticator = Authenticator(self.registry, settings.hub_name, wall_us, self.devices, self.turned_away)
         changes = None

@@ -198,7 +198,9 @@ class Door:
         self.registry.put_patient(Patient(id="p-1"))
         ensure_policy_keys(self.registry)
         call_soon = asyncio.get_running_loop().call_soon_threadsafe
-        self.intake = Intake(self.writer, call_soon, future_us=5 * MINUTE_US, most_bytes=most_bytes, keeps_messages=keeps_messages)
+        self.intake = Intake(
+            self.writer, call_soon, future_us=5 * MINUTE_US, most_bytes=most_bytes, keeps_messages=keeps_messages
+        )
         self.devices = devices
         self.authenticator = Authenticator(self.registry, hub, wall_now, devices)
         self.event_hub = EventHub(self.log, wall_now) if keeps_messages else None

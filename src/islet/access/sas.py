@@ -162,15 +162,15 @@ def device_principal(device: Device) -> Principal:
 
 
 def resource_of(token: Token) -> str:
-    """What a token is for, as IoT Hub writes it; clients of Event Hubs put sb:// before the host.
+    """What a token is for, as IoT Hub writes it; clients of Event Hubs put sb:// before the host, and mean any case.
 
-    >>> resource_of(Token(resource="sb%3A%2F%2Fhub%3A5671%2Fdevice-messages%2f", signature="", expiry="0"))
+    >>> resource_of(Token(resource="sb%3A%2F%2Fhub%3A5671%2FDevice-Messages%2f", signature="", expiry="0"))
     'hub/device-messages'
     """
     resource = unquote(token.resource)
     if not _is_event_hub(token):
         return resource
-    host, slash, path = resource[len(_EVENT_HUB) :].rstrip("/").partition("/")
+    host, slash, path = resource[len(_EVENT_HUB) :].lower().rstrip("/").partition("/")
     return f"{host.partition(':')[0]}{slash}{path}"
 
 

@@ -54,6 +54,8 @@ def parse_address(text: str) -> Endpoint:
     path = _URL.sub("", text)
     if path.strip("/").lower() == "$cbs":
         return Endpoint(Place.TOKENS)
+    if path.strip("/").lower() == RUNTIME:  # of the Event Hub that the request names
+        return Endpoint(Place.RUNTIME, tail=RUNTIME)
     if path.lower() in _SERVICE:
         return Endpoint(_SERVICE[path.lower()])
     events = _EVENTS.fullmatch(path.rstrip("/"))

@@ -15,8 +15,8 @@ from islet.gateways import server
 from islet.gateways.amqp_credentials import Credentials
 from islet.gateways.amqp_device import DeviceEnd
 from islet.gateways.amqp_engine import IDLE_S, Engine
-from islet.gateways.amqp_links import Incoming, Outgoing, end_link
 from islet.gateways.amqp_events import Elsewhere
+from islet.gateways.amqp_links import Incoming, Outgoing, end_link
 from islet.gateways.amqp_service import ServiceEnd, service_path, token_of
 from islet.gateways.client_certificates import peer_certificate
 from islet.gateways.event_hub import EventHub

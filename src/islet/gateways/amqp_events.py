@@ -10,11 +10,12 @@ from typing import Any, Final
 import structlog
 from proton import UNDESCRIBED, Array, Data, Delivery, Link, Message, Receiver, Sender, int32, symbol, timestamp
 
+from islet.decode.amqp_batch import without_empty_properties
 from islet.decode.device_messages import MODULE, Kept, read_kept
 from islet.decode.event_hub import ENTITY, Partition, parse_partition, parse_selector
 from islet.errors import BadInput, IsletError, NotFound
 from islet.gateways.amqp_links import Incoming, Line, Outgoing
-from islet.gateways.amqp_messages import FIELDS, data_message, text
+from islet.gateways.amqp_messages import FIELDS, text
 from islet.gateways.event_hub import EventHub
 from islet.log.base import Slice
 
@@ -22,7 +23,6 @@ _MOST_ROWS: Final = 500
 _PORT: Final = 5671
 """The only one that clients can be led to: some look for it in the address."""
 _EPOCH: Final = "com.microsoft:epoch"
-_NO_PROPERTIES: Final = b"\x00\x53\x73\x45"
 _log = structlog.get_logger("islet.gateways.event_hub")
 
 MaySee = Callable[[str], bool]
@@ -93,22 +93,17 @@ class EventsOut(Outgoing):
                 self.send(event_message(row, offset))
 
 
-class _Event(Message):  # type: ignore[misc]  # Proton's annotations are not read
-    """A message that has no section for properties when it has none: readers tell one from the other."""
+class _Bare(Message):  # type: ignore[misc]  # Proton's annotations are not read
+    """A message without system properties, and without a section for them: readers tell one from the other."""
 
     def encode(self) -> bytes:
-        encoded = bytes(super().encode())
-        before, found, after = encoded.partition(_NO_PROPERTIES)
-        return before + after if found and self._is_bare else encoded
-
-    _is_bare = False
+        return without_empty_properties(super().encode())
 
 
 def event_message(row: dict[str, Any], offset: int) -> Message:
     """A row of the log as a reader gets it."""
     kept = read_kept(row["body"])
-    message = _Event(body=kept.payload, inferred=True)
-    _write_properties(message, kept)
+    message = _with_properties(kept)
     received_ms = timestamp(row["received_at_us"] // 1000)
     annotations: dict[str, object] = {
         "x-opt-sequence-number": offset,
@@ -124,17 +119,16 @@ def event_message(row: dict[str, Any], offset: int) -> Message:
     return message
 
 
-def _write_properties(message: _Event, kept: Kept) -> None:
+def _with_properties(kept: Kept) -> Message:
     given = kept.properties
-    for name, field in FIELDS.items():
-        if name in given:
-            setattr(message, field, given[name])
+    fields: dict[str, Any] = {field: given[name] for name, field in FIELDS.items() if name in given}
     if "$.uid" in given:
-        message.user_id = given["$.uid"].encode()
-    message._is_bare = not any(name in given for name in (*FIELDS, "$.uid"))
+        fields["user_id"] = given["$.uid"].encode()
+    message = (Message if fields else _Bare)(body=kept.payload, inferred=True, **fields)
     own = {name: value for name, value in given.items() if not name.startswith("$.") and name != MODULE}
     if own:
         message.properties = own
+    return message
 
 
 class RuntimeIn(Incoming):
@@ -224,5 +218,3 @@ def _epoch(link: Link) -> int | None:
     properties = link.remote_properties
     found = {text(name): value for name, value in (properties or {}).items()}.get(_EPOCH)
     return int(found) if isinstance(found, int) else None
-
-

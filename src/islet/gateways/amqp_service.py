@@ -181,7 +181,7 @@ def service_path(endpoint: Endpoint) -> str:
     return {
         Place.SEND: "messages/devicebound",
         Place.FEEDBACK: "messages/servicebound/feedback",
-    }.get(endpoint.place, f"{ENTITY}/{endpoint.tail}")
+    }.get(endpoint.place, f"{ENTITY}/{endpoint.tail.lower()}")
 
 
 def token_of(response: bytes) -> str:

@@ -100,7 +100,9 @@ class Exchange:
         changes = self._changes
         if changes is not None:
             reported.add_done_callback(
-                lambda done: None if done.cancelled() or done.exception() else changes.reported(of, patch, done.result())
+                lambda done: (
+                    None if done.cancelled() or done.exception() else changes.reported(of, patch, done.result())
+                )
             )
         return reported
 
