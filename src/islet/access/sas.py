@@ -191,12 +191,20 @@ def covers(resource: str, endpoint: str) -> bool:
 
 
 def _signed_by(token: Token, keys: Sequence[str]) -> bool:
-    """Any of the keys will do, so that one can be renewed while the other is in use. Clients of Event Hubs sign with a
-    key's text, those of IoT Hub with the bytes that it stands for."""
+    """Any of the keys will do, so that one can be renewed while the other is in use."""
     given = token.signature.encode()
-    secrets_of = [key.encode() if _is_event_hub(token) else base64.b64decode(key) for key in keys if is_key(key)]
-    expected = [_signature(token.resource, token.expiry, secret).encode() for secret in secrets_of]
-    return any(hmac.compare_digest(signature, given) for signature in expected)
+    return any(
+        hmac.compare_digest(_signature(token.resource, token.expiry, secret).encode(), given)
+        for key in keys
+        if is_key(key)
+        for secret in _signing(token, key)
+    )
+
+
+def _signing(token: Token, key: str) -> tuple[bytes, ...]:
+    """What may have signed: the bytes that a key stands for; clients of Event Hubs take its text."""
+    decoded = base64.b64decode(key)
+    return (decoded, key.encode()) if _is_event_hub(token) else (decoded,)
 
 
 def _signature(encoded_resource: str, expiry: str, secret: bytes) -> str:

@@ -14,6 +14,9 @@ from islet.errors import BadInput, NotFound
 ENTITY: Final = "device-messages"
 """The Event Hub-compatible name (`EntityPath` in connection strings)."""
 
+ELSEWHERE: Final = "messages/events"
+"""Where IoT Hub leads readers to the Event Hub from."""
+
 RUNTIME: Final = "$management"
 _PARTITION = re.compile(r"ConsumerGroups/([^/]+)/Partitions/([0-9]{1,4})", re.IGNORECASE)
 _GROUP = re.compile(r"[$A-Za-z0-9][A-Za-z0-9._-]{0,49}")

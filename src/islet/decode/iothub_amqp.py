@@ -8,12 +8,12 @@ from enum import StrEnum
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from islet.decode.event_hub import ENTITY, RUNTIME
+from islet.decode.event_hub import ELSEWHERE, ENTITY, RUNTIME
 from islet.decode.iothub import DEVICE_ID, Identity
 from islet.errors import NotFound
 
 _URL = re.compile(r"(?:amqps?|sb)://[^/]*(?=/|$)", re.IGNORECASE)
-_EVENTS = re.compile(rf"/?(messages/events|{ENTITY})/(\$management|ConsumerGroups/.+)", re.IGNORECASE | re.DOTALL)
+_EVENTS = re.compile(rf"/?({ELSEWHERE}|{ENTITY})/(\$management|ConsumerGroups/.+)", re.IGNORECASE | re.DOTALL)
 _DEVICE = re.compile(r"/devices/([^/]+)(?:/modules/([^/]+))?(/.+)", re.DOTALL)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 from islet.access.decide import Action
 from islet.access.sas import parse_token, resource_of
 from islet.access.x509 import PeerCertificate
-from islet.decode.event_hub import ENTITY
+from islet.decode.event_hub import ELSEWHERE, ENTITY
 from islet.decode.iothub import Identity
 from islet.decode.iothub_amqp import parse_resource
 from islet.errors import AccessDenied
@@ -69,7 +69,7 @@ class Credentials:
         return any(self._allows(path, token, patient or None) for token in self._tokens.values())
 
     def _allows(self, path: str, token: str, patient: str | None) -> bool:
-        action = Action.CONSUME_LOG if path.startswith(f"{ENTITY}/") else Action.COMMAND_DEVICES
+        action = Action.CONSUME_LOG if path.startswith((f"{ENTITY}/", f"{ELSEWHERE}/")) else Action.COMMAND_DEVICES
         try:
             return self._authenticator.decide(path, token, action, patient).allowed
         except AccessDenied:

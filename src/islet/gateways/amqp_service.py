@@ -7,7 +7,7 @@ from typing import Final, cast
 import msgspec
 from proton import Condition, Delivery, Link, Message, Receiver, Sender, int32
 
-from islet.decode.event_hub import ENTITY
+from islet.decode.event_hub import ELSEWHERE, ENTITY
 from islet.decode.iothub_amqp import Endpoint, Place, parse_receiver
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound
 from islet.gateways.amqp_credentials import Credentials
@@ -181,6 +181,7 @@ def service_path(endpoint: Endpoint) -> str:
     return {
         Place.SEND: "messages/devicebound",
         Place.FEEDBACK: "messages/servicebound/feedback",
+        Place.EVENTS_ELSEWHERE: f"{ELSEWHERE}/{endpoint.tail.lower()}",
     }.get(endpoint.place, f"{ENTITY}/{endpoint.tail.lower()}")
 
 
