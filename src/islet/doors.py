@@ -93,7 +93,8 @@ class Doors:
         jobs = JobRunner(exchange, self.registry, random.Random(secrets.randbits(64)))
         stack.push_async_callback(jobs.close)
         enrollments = Enrollments(self.registry, settings.id_scope, wall_us)
-        mqtt = MqttServer(intake, authenticator, exchange, enrollments=enrollments)
+        faults = settings.fault_injection == "on"
+        mqtt = MqttServer(intake, authenticator, exchange, enrollments=enrollments, fault_injection=faults)
         stack.push_async_callback(mqtt.stop)
         device_tls = server_ssl_context(self.certificates)
         self._trusted = (authenticator, enrollments)
@@ -107,7 +108,7 @@ class Doors:
             event_hub = EventHub(self.log, wall_us) if settings.event_hub == "on" else None
             if event_hub is not None:
                 stack.push_async_callback(event_hub.close)
-            amqp = plug("gateway", "amqp")(intake, authenticator, exchange, event_hub=event_hub)
+            amqp = plug("gateway", "amqp")(intake, authenticator, exchange, event_hub=event_hub, fault_injection=faults)
             stack.push_async_callback(amqp.stop)
             await amqp.listen(settings.host, settings.amqp_tls_port, device_tls)
             tunnelled[AMQP] = amqp.connection

@@ -190,6 +190,7 @@ class Door:
         devices: Devices,
         turnstile: Turnstile | None,
         keeps_messages: bool = False,
+        fault_injection: bool = False,
     ) -> None:
         self.hub = hub
         self.log = GatedLog()
@@ -208,8 +209,12 @@ class Door:
         self.exchange = Exchange(devices, wall_now, changes)
         self.jobs = JobRunner(self.exchange, registry, Random(1), look_s=0.02, pause_us=SECOND_US)
         self.enrollments = Enrollments(self.registry, ID_SCOPE, wall_now)
-        self.mqtt = MqttServer(self.intake, self.authenticator, self.exchange, turnstile, self.enrollments)
-        self.amqp = AmqpServer(self.intake, self.authenticator, self.exchange, event_hub=self.event_hub)
+        self.mqtt = MqttServer(
+            self.intake, self.authenticator, self.exchange, turnstile, self.enrollments, fault_injection=fault_injection
+        )
+        self.amqp = AmqpServer(
+            self.intake, self.authenticator, self.exchange, event_hub=self.event_hub, fault_injection=fault_injection
+        )
         self.port = 0
 
     @classmethod
@@ -226,12 +231,22 @@ class Door:
         registry: Registry | None = None,
         turnstile: Turnstile | None = None,
         keeps_messages: bool = False,
+        fault_injection: bool = False,
     ) -> AsyncIterator[Self]:
         with (
             tempfile.TemporaryDirectory() as directory,
             contextlib.closing(SqliteDevices(Path(directory) / "store.db", bytes(32))) as devices,
         ):
-            door = cls(wall_now, hub, most_bytes, registry or DictRegistry(), devices, turnstile, keeps_messages)
+            door = cls(
+                wall_now,
+                hub,
+                most_bytes,
+                registry or DictRegistry(),
+                devices,
+                turnstile,
+                keeps_messages,
+                fault_injection,
+            )
             if tls is not None:
                 take_client_certificates(tls, door.authenticator, door.enrollments)
             try:

@@ -20,11 +20,14 @@ class AmqpServer(ConnectionServer[AmqpConnection]):
         exchange: Exchange,
         turnstile: Turnstile | None = None,
         event_hub: EventHub | None = None,
+        *,
+        fault_injection: bool = False,
     ) -> None:
         """Without an `event_hub`, nobody reads devices' messages here."""
         super().__init__("amqp", intake, authenticator, turnstile)
         self.exchange = exchange
         self.event_hub = event_hub
+        self.fault_injection = fault_injection
 
     def connection(self) -> AmqpConnection:
         return AmqpConnection(self)

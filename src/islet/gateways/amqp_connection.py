@@ -16,6 +16,7 @@ from islet.gateways.amqp_credentials import Credentials
 from islet.gateways.amqp_device import DeviceEnd
 from islet.gateways.amqp_engine import IDLE_S, Engine
 from islet.gateways.amqp_events import Elsewhere
+from islet.gateways.amqp_faults import AmqpFaults
 from islet.gateways.amqp_links import Incoming, Outgoing, end_link
 from islet.gateways.amqp_service import ServiceEnd, service_path, token_of
 from islet.gateways.client_certificates import peer_certificate
@@ -40,6 +41,8 @@ class Server(server.Server["AmqpConnection"], Protocol):
     def exchange(self) -> Exchange: ...
     @property
     def event_hub(self) -> EventHub | None: ...
+    @property
+    def fault_injection(self) -> bool: ...
 
 
 class AmqpConnection(asyncio.Protocol):
@@ -53,7 +56,8 @@ class AmqpConnection(asyncio.Protocol):
         self._credentials = Credentials(server.authenticator, self._peer)
         self._expires_us: dict[Identity | str, int] = {}  # of what is in use: devices, and services' endpoints
         self._links: set[Link] = set()
-        self._handlers: dict[Link, Incoming | Outgoing] = {}
+        self.handlers: dict[Link, Incoming | Outgoing] = {}
+        self._faults = AmqpFaults(self) if server.fault_injection else None
         self._ends: dict[Identity, DeviceEnd] = {}
         self._end_of: dict[Incoming | Outgoing, DeviceEnd] = {}
         self._services = ServiceEnd(self, server.exchange, server.authenticator, self._credentials, server.event_hub)
@@ -173,7 +177,7 @@ class AmqpConnection(asyncio.Protocol):
         elif kind == Event.LINK_FLOW:
             self._handler(event.link, "flowed")
         elif kind == Event.DELIVERY:
-            handler = self._handlers.get(event.link)
+            handler = self.handlers.get(event.link)
             if handler is not None and not handler.closed:
                 handler.moved(event.delivery)
         elif kind in (Event.LINK_REMOTE_CLOSE, Event.LINK_REMOTE_DETACH):
@@ -187,7 +191,7 @@ class AmqpConnection(asyncio.Protocol):
             self._engine.close()
 
     def _handler(self, link: Link, act: str) -> None:
-        handler = self._handlers.get(link)
+        handler = self.handlers.get(link)
         if handler is not None and not handler.closed:
             getattr(handler, act)()
 
@@ -210,7 +214,7 @@ class AmqpConnection(asyncio.Protocol):
         self._links.add(link)
         terminus = link.remote_target if isinstance(link, Receiver) else link.remote_source
         try:
-            if len(self._handlers) >= _MOST_LINKS:
+            if len(self.handlers) >= _MOST_LINKS:
                 raise BadInput(f"expected at most {_MOST_LINKS} links", reason="amqp")
             handler = self._handler_for(link, terminus.address or "")
         except (IsletError, OSError) as error:
@@ -225,7 +229,7 @@ class AmqpConnection(asyncio.Protocol):
         link.source.copy(link.remote_source)
         link.target.copy(link.remote_target)
         link.open()
-        self._handlers[link] = handler
+        self.handlers[link] = handler
         handler.opened()
         end = self._end_of.get(handler)
         if end is not None:
@@ -262,7 +266,7 @@ class AmqpConnection(asyncio.Protocol):
         if end is None:
             server = self._server
             address = server.authenticator.address(identity, device)
-            end = DeviceEnd(self, server.exchange, server.intake, identity, device, address)
+            end = DeviceEnd(self, server.exchange, server.intake, identity, device, address, self._faults)
             self._ends[identity] = end
             server.exchange.presence.arrived(identity.client_id, end)
         self._watch_expiry()
@@ -272,7 +276,7 @@ class AmqpConnection(asyncio.Protocol):
         if link not in self._links:  # freed before, which may be done once only
             return
         self._links.discard(link)
-        handler = self._handlers.pop(link, None)
+        handler = self.handlers.pop(link, None)
         if handler is not None:
             self._forget(handler)
         link.close()
@@ -345,6 +349,11 @@ class AmqpConnection(asyncio.Protocol):
         self._stopping = True
         self._set_reading()
 
+    def sever(self) -> None:
+        """Cut it off without a word."""
+        if not self._is_closed:
+            self._transport.abort()
+
     def end(self, name: str, description: str) -> None:
         """Close with a condition that the peer is told."""
         if self._is_closed:
@@ -365,12 +374,12 @@ class AmqpConnection(asyncio.Protocol):
         self._is_closed = True
         for timer in [*self._timers, *([self._expiry] if self._expiry else [])]:
             timer.cancel()
-        for handler in list(self._handlers.values()):
+        for handler in list(self.handlers.values()):
             handler.ended()
         for end in list(self._ends.values()):
             end.detached_all()
             self._gone(end)
-        self._handlers.clear()
+        self.handlers.clear()
         self._links.clear()
         self._end_of.clear()
         if self._choked:

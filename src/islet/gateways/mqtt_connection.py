@@ -12,6 +12,7 @@ import structlog
 
 from islet.access.x509 import PeerCertificate
 from islet.decode.device_messages import stamped
+from islet.decode.faults import asked_fault
 from islet.decode.iothub import (
     Identity,
     parse_identity,
@@ -65,6 +66,8 @@ _log = structlog.get_logger("islet.gateways.mqtt")
 class Server(server.Server["Connection"], Protocol):
     """What a connection needs of the server."""
 
+    @property
+    def fault_injection(self) -> bool: ...
     def registration(
         self, registrant: Registrant, token: str, peer: PeerCertificate | None, connection: "Connection", /
     ) -> tuple[TelemetryOnly, int]: ...
@@ -235,6 +238,12 @@ class Connection(asyncio.Protocol):
                     self._acknowledge_in_turn(packet.packet_id)
                 return
             self._properties = _properties(packet.topic, self._telemetry_topic, self._module)
+            if self._server.fault_injection and (fault := asked_fault(self._properties)) is not None:
+                self._topic = ""  # the next one asks again
+                self._loop.call_later(fault.delay_s, self._transport.abort)
+                if packet.packet_id:
+                    self._acknowledge_in_turn(packet.packet_id)
+                return
             self._topic = packet.topic
         self._is_telemetry = True
         device = self.device
