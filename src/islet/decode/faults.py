@@ -39,4 +39,8 @@ def asked_fault(properties: Mapping[str, str]) -> Fault | None:
 
 
 def _seconds(text: str | None) -> float:
-    return min(float(text), _LONGEST_S) if text is not None and text.isascii() and text.isdigit() else 0.0
+    try:
+        seconds = float(text or 0)
+    except ValueError:
+        return 0.0
+    return min(seconds, _LONGEST_S) if seconds > 0 else 0.0  # nan is neither

@@ -1,6 +1,7 @@
 """The front door for AMQP 1.0. Needs the extra `amqp`."""
 
 from islet.gateways.amqp_connection import AmqpConnection
+from islet.gateways.amqp_links import FORCED
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
@@ -33,7 +34,7 @@ class AmqpServer(ConnectionServer[AmqpConnection]):
         return AmqpConnection(self)
 
     def end(self, connection: AmqpConnection) -> None:
-        connection.end("amqp:connection:forced", "the server stops")
+        connection.end(FORCED, "the server stops")
 
     async def refresh(self) -> None:
         for connection in list(self._open):

@@ -24,6 +24,9 @@ from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 
 OPEN_WITHIN_S: Final = 20.0
+CLOSE_WITHIN_S: Final = 0.5
+"""How long a peer may take to close the connection once its sessions are ended."""
+
 _MOST_LINKS: Final = 1000
 _REFUSALS: Final[tuple[tuple[type[IsletError], str], ...]] = (
     (AccessDenied, "amqp:unauthorized-access"),
@@ -355,12 +358,26 @@ class AmqpConnection(asyncio.Protocol):
             self._transport.abort()
 
     def end(self, name: str, description: str) -> None:
-        """Close with a condition that the peer is told."""
+        """Close with a condition that the peer is told: at its sessions first, and the connection if it does not.
+
+        The SDK for Node waits for 45 s, and then does not come again, where a connection is closed over open sessions.
+        """
         if self._is_closed:
             return
-        self._engine.close((name, description))
+        sessions = {link.session for link in self._links}
+        self._let_go()
+        for session in sessions:
+            end_link(session, name, description)
+        self._timers.append(
+            self._loop.call_later(CLOSE_WITHIN_S if sessions else 0.0, self._end_now, name, description)
+        )
         self.flush()
-        self.close(description)
+
+    def _end_now(self, name: str, description: str) -> None:
+        if not self._is_closed:
+            self._engine.close((name, description))
+            self.flush()
+            self.close(description)
 
     def _refuse(self, reason: str) -> None:
         self._server.refused += 1
@@ -374,6 +391,16 @@ class AmqpConnection(asyncio.Protocol):
         self._is_closed = True
         for timer in [*self._timers, *([self._expiry] if self._expiry else [])]:
             timer.cancel()
+        self._let_go()
+        if self._choked:
+            self._transport.abort()
+        else:
+            self._transport.close()
+        self._engine.free()
+        _log.debug("closed", reason=reason)
+
+    def _let_go(self) -> None:
+        """Of all links, and of what waits for them."""
         for handler in list(self.handlers.values()):
             handler.ended()
         for end in list(self._ends.values()):
@@ -382,9 +409,3 @@ class AmqpConnection(asyncio.Protocol):
         self.handlers.clear()
         self._links.clear()
         self._end_of.clear()
-        if self._choked:
-            self._transport.abort()
-        else:
-            self._transport.close()
-        self._engine.free()
-        _log.debug("closed", reason=reason)

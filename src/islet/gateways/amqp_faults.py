@@ -8,7 +8,7 @@ from proton import Link, Receiver
 
 from islet.decode.faults import Fault, asked_fault
 from islet.decode.iothub_amqp import Place, parse_address
-from islet.gateways.amqp_links import Incoming, Outgoing, end_link
+from islet.gateways.amqp_links import FORCED, Incoming, Outgoing, end_link
 
 
 class Faulty(Protocol):
@@ -55,13 +55,13 @@ class AmqpFaults:
             place, to_us = _LINKS[fault.kind]
             for link, handler in list(connection.handlers.items()):
                 if isinstance(link, Receiver) is to_us and _place(link) is place:
-                    handler.refuse("amqp:link:detach-forced", reason)
+                    handler.refuse(FORCED, reason)
         elif fault.kind == "KillAmqpSession":
             for session in {link.session for link in connection.handlers}:
-                end_link(session, "amqp:session:forced", reason)
+                end_link(session, FORCED, reason)
             connection.wake()
         elif fault.kind in ("KillAmqpConnection", "ShutDownAmqp"):
-            connection.end("amqp:connection:forced", reason)
+            connection.end(FORCED, reason)
         elif fault.kind == "KillTcp":
             connection.sever()
 
