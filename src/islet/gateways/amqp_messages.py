@@ -66,6 +66,8 @@ def text(value: object) -> str:
     """A property's value as MQTT and HTTPS have it: a text."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int | float):  # Proton's own kinds of numbers say what kind they are
+        return str(int(value) if isinstance(value, int) else float(value))
     if isinstance(value, bytes | memoryview):
         return bytes(value).decode(errors="replace")
     return str(value)
