@@ -38,16 +38,24 @@ async def keeping() -> AsyncIterator[Door]:
 
 
 @contextlib.asynccontextmanager
-async def reader(door: Door, policy: str = "service") -> AsyncIterator[AmqpPeer]:
-    """A back end on a connection, with the token of a hub policy."""
+async def readers(door: Door, count: int = 1, policy: str = "service") -> AsyncIterator[list[AmqpPeer]]:
+    """Back ends on connections of their own, with the token of a hub policy."""
     port = await door.amqp.listen("127.0.0.1", 0)
-    peer = await AmqpPeer.connected(port)
+    peers = [await AmqpPeer.connected(port) for _ in range(count)]
     try:
-        assert await peer.put_token(door.policy_token(policy)) == 200
-        yield peer
+        for peer in peers:
+            assert await peer.put_token(door.policy_token(policy)) == 200
+        yield peers
     finally:
-        await peer.close()
+        for peer in peers:
+            await peer.close()
         await door.amqp.stop()
+
+
+@contextlib.asynccontextmanager
+async def reader(door: Door, policy: str = "service") -> AsyncIterator[AmqpPeer]:
+    async with readers(door, 1, policy) as (peer,):
+        yield peer
 
 
 async def send(door: Door, *payloads: bytes, id: str = "cgm-1", bag: str = "", module: str = "") -> None:
@@ -63,7 +71,7 @@ async def send(door: Door, *payloads: bytes, id: str = "cgm-1", bag: str = "", m
 
 async def received(peer: AmqpPeer, *options: LinkOption, partition: int = OF_P_1) -> list[Message]:
     """What a reader gets until nothing more comes for a moment."""
-    link = await threaded(peer.connection.create_receiver, EVENTS.format(partition), 100, options=options)
+    link = await threaded(peer.connection.create_receiver, EVENTS.format(partition), 100, options=[*options])
     found = []
     with contextlib.suppress(Timeout):
         while True:
@@ -188,16 +196,15 @@ async def test_where_it_is_off_nothing_is_kept_and_nothing_read(door: Door) -> N
 
 
 async def test_a_reader_with_an_epoch_takes_the_partition_from_those_below(keeping: Door) -> None:
-    async with reader(keeping) as peer:
-        address = EVENTS.format(OF_P_1)
-        first = await threaded(peer.connection.create_receiver, address, 10, name="a", options=Epoch(1))
-        await threaded(peer.connection.create_receiver, address, 10, name="b", options=Epoch(2))
+    address = EVENTS.format(OF_P_1)
+    async with readers(keeping, 2) as (peer, other):
+        first = await threaded(peer.connection.create_receiver, address, 10, options=Epoch(1))
+        await threaded(other.connection.create_receiver, address, 10, options=Epoch(2))
         with pytest.raises(LinkDetached, match="stolen"):
             await threaded(first.receive, PATIENCE_S)
         for below in (Epoch(1), None):
-            options = [below] if below else None
-            link = await threaded(peer.connection.create_receiver, address, 10, name=str(below), options=options)
             with pytest.raises(LinkDetached, match="stolen"):
+                link = await threaded(peer.connection.create_receiver, address, 10, name=str(below), options=below)
                 await threaded(link.receive, PATIENCE_S)
 
 
