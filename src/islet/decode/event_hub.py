@@ -7,7 +7,6 @@ Sources: Microsoft's "AMQP 1.0 in Azure Service Bus and Event Hubs protocol guid
 import re
 from enum import StrEnum
 from typing import Final, NamedTuple
-from urllib.parse import unquote
 
 from islet.errors import BadInput, NotFound
 
@@ -55,7 +54,7 @@ def parse_partition(text: str) -> Partition:
     >>> parse_partition("ConsumerGroups/$Default/Partitions/3")
     Partition(group='$default', number=3)
     """
-    found = _PARTITION.fullmatch(unquote(text))
+    found = _PARTITION.fullmatch(text)
     if found is None or not _GROUP.fullmatch(found[1]):
         raise NotFound("expected ConsumerGroups/{group}/Partitions/{number}")
     return Partition(found[1].lower(), int(found[2]))
