@@ -191,8 +191,9 @@ async def test_where_it_is_off_nothing_is_kept_and_nothing_read(door: Door) -> N
     await send(door, b"x")
     assert door.rows(Topic.DEVICE_MESSAGES) == []
     async with reader(door) as peer:
-        with pytest.raises(LinkDetached, match="not-found"):
-            await peer.receiver(EVENTS.format(0))
+        for address in (EVENTS.format(0), "device-messages/$management", "messages/events/$management"):
+            with pytest.raises(LinkDetached, match="not-found"):
+                await peer.receiver(address)
 
 
 async def test_a_reader_with_an_epoch_takes_the_partition_from_those_below(keeping: Door) -> None:

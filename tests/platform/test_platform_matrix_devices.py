@@ -113,7 +113,7 @@ async def test_amqp_lets_everybody_to_the_addresses_that_the_matrix_grants(tmp_p
                     id = MARKS[device][1]
                     address = door.address.format(id=id, group="$Default", partition=0)
                     granted = acts_for(visitor, id)
-                    if door.credential is Credential.HUB:
+                    if isinstance(door.needs, Action) and door.credential is Credential.HUB:
                         granted = decide(visitor.principal, door.needs).allowed and status == 200
                     if await may_attach(peer, door.method, address) is not granted:
                         wrong.append(f"{visitor.name}: {door.method} {address}")

@@ -4,7 +4,7 @@ import asyncio
 from typing import Final, Protocol, cast
 
 import structlog
-from proton import Event, Link, ProtonException, Receiver, Sender, Terminus
+from proton import Event, Link, ProtonException, Receiver, Sender
 
 from islet.access.x509 import PeerCertificate
 from islet.decode.amqp_sasl import SaslServer
@@ -15,10 +15,9 @@ from islet.gateways import server
 from islet.gateways.amqp_credentials import Credentials
 from islet.gateways.amqp_device import DeviceEnd
 from islet.gateways.amqp_engine import IDLE_S, Engine
-from islet.gateways.amqp_events import Elsewhere
 from islet.gateways.amqp_faults import AmqpFaults
 from islet.gateways.amqp_links import Incoming, Outgoing, end_link
-from islet.gateways.amqp_service import ServiceEnd, service_path, token_of
+from islet.gateways.amqp_service import ServiceEnd, refuse_link, service_path, token_of
 from islet.gateways.client_certificates import peer_certificate
 from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
@@ -28,12 +27,6 @@ CLOSE_WITHIN_S: Final = 0.5
 """How long a peer may take to close the connection once its sessions are ended."""
 
 _MOST_LINKS: Final = 1000
-_REFUSALS: Final[tuple[tuple[type[IsletError], str], ...]] = (
-    (AccessDenied, "amqp:unauthorized-access"),
-    (NotFound, "amqp:not-found"),
-    (BadInput, "amqp:not-allowed"),
-    (Elsewhere, "amqp:link:redirect"),
-)
 _log = structlog.get_logger("islet.gateways.amqp")
 
 
@@ -224,10 +217,7 @@ class AmqpConnection(asyncio.Protocol):
             self._server.refused += 1
             if isinstance(error, AccessDenied):
                 self._turned_away(terminus.address or "")
-            name = next((name for kind, name in _REFUSALS if isinstance(error, kind)), "amqp:internal-error")
-            (link.target if isinstance(link, Receiver) else link.source).type = Terminus.UNSPECIFIED
-            link.open()
-            end_link(link, name, str(error), error.info if isinstance(error, Elsewhere) else None)
+            refuse_link(link, error)
             return
         link.source.copy(link.remote_source)
         link.target.copy(link.remote_target)
@@ -258,8 +248,6 @@ class AmqpConnection(asyncio.Protocol):
         path = service_path(endpoint)
         self._expires_us[path] = self._credentials.check_service(path)
         self._watch_expiry()
-        if endpoint.place is Place.EVENTS_ELSEWHERE:
-            raise Elsewhere(self._server.authenticator.hub_name, endpoint.tail)
         return self._services.link(link, endpoint, path)
 
     def _end(self, identity: Identity) -> DeviceEnd:

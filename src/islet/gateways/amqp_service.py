@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import Final, cast
 
 import msgspec
-from proton import Condition, Delivery, Link, Message, Receiver, Sender, int32
+from proton import Condition, Delivery, Link, Message, Receiver, Sender, Terminus, int32
 
 from islet.decode.event_hub import ELSEWHERE, ENTITY
 from islet.decode.iothub_amqp import Endpoint, Place, parse_receiver
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound
 from islet.gateways.amqp_credentials import Credentials
-from islet.gateways.amqp_events import EventsOut, RuntimeIn
-from islet.gateways.amqp_links import Incoming, Line, Outgoing
+from islet.gateways.amqp_events import Elsewhere, EventsOut, RuntimeIn
+from islet.gateways.amqp_links import Incoming, Line, Outgoing, end_link
 from islet.gateways.amqp_messages import body_bytes, data_message, feedback_json, read_command, text
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.event_hub import EventHub
@@ -26,6 +26,13 @@ _CONDITIONS: Final[tuple[tuple[type[IsletError], str], ...]] = (
     (MailboxFull, "amqp:resource-limit-exceeded"),
     (NotFound, "amqp:not-found"),
     (BadInput, "amqp:invalid-field"),
+)
+
+_REFUSALS: Final[tuple[tuple[type[IsletError], str], ...]] = (
+    (AccessDenied, "amqp:unauthorized-access"),
+    (NotFound, "amqp:not-found"),
+    (BadInput, "amqp:not-allowed"),
+    (Elsewhere, "amqp:link:redirect"),
 )
 
 
@@ -136,8 +143,8 @@ class ServiceEnd:
         return self._token_answers
 
     def link(self, link: Link, endpoint: Endpoint, path: str) -> Incoming | Outgoing:
-        """The handler of a link that the credentials allow. Raises BadInput and NotFound."""
-        if endpoint.place in (Place.EVENTS, Place.RUNTIME):
+        """The handler of a link that the credentials allow. Raises BadInput, NotFound and Elsewhere."""
+        if endpoint.place in (Place.EVENTS, Place.RUNTIME, Place.EVENTS_ELSEWHERE):
             return self._events_link(link, endpoint, path)
         if endpoint.place is Place.SEND and isinstance(link, Receiver):
             return CommandsIn(link, self._line, self._exchange, self._authenticator)
@@ -148,6 +155,8 @@ class ServiceEnd:
     def _events_link(self, link: Link, endpoint: Endpoint, path: str) -> Incoming | Outgoing:
         if self._hub is None:
             raise NotFound("expected the setting event_hub to be on")
+        if endpoint.place is Place.EVENTS_ELSEWHERE:
+            raise Elsewhere(self._authenticator.hub_name, endpoint.tail)
         if endpoint.place is Place.EVENTS and isinstance(link, Sender):
             return EventsOut(link, self._line, self._hub, endpoint.tail, lambda one: self._credentials.sees(path, one))
         if endpoint.place is Place.RUNTIME and isinstance(link, Receiver):
@@ -174,6 +183,14 @@ class ServiceEnd:
             out = next(reversed(self._runtime_answers.values()))
         if out is not None:
             out.send(answer)
+
+
+def refuse_link(link: Link, error: Exception) -> None:
+    """Open a link without its end that is ours, and close it with what is wrong."""
+    name = next((name for kind, name in _REFUSALS if isinstance(error, kind)), "amqp:internal-error")
+    (link.target if isinstance(link, Receiver) else link.source).type = Terminus.UNSPECIFIED
+    link.open()
+    end_link(link, name, str(error), error.info if isinstance(error, Elsewhere) else None)
 
 
 def service_path(endpoint: Endpoint) -> str:
