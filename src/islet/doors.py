@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import random
 import secrets
+import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
@@ -103,21 +105,35 @@ class Doors:
             await mqtt.listen(settings.host, settings.mqtt_tls_port, device_tls)
         if settings.mqtt_plain_port:
             await mqtt.listen(settings.host, settings.mqtt_plain_port)
-        tunnelled = {MQTT: mqtt.connection}
+        tunnelled: dict[str, Callable[[], asyncio.Protocol]] = {MQTT: mqtt.connection}
         if settings.amqp_tls_port:
-            event_hub = EventHub(self.log, wall_us) if settings.event_hub == "on" else None
-            if event_hub is not None:
-                stack.push_async_callback(event_hub.close)
-            amqp = plug("gateway", "amqp")(intake, authenticator, exchange, event_hub=event_hub, fault_injection=faults)
-            stack.push_async_callback(amqp.stop)
-            await amqp.listen(settings.host, settings.amqp_tls_port, device_tls)
-            tunnelled[AMQP] = amqp.connection
-            self.metrics.watch(CountsCollector("amqp", "Connections, and refusals.", amqp.counts, grows=False))
+            tunnelled[AMQP] = await self._open_amqp(stack, device_tls, intake, authenticator, exchange)
         self.metrics.watch(CountsCollector("intake", "Events taken in, refused and failed.", intake.counts))
         self.metrics.watch(CountsCollector("mqtt", "Connected and refused devices.", mqtt.counts, grows=False))
         files = RegistryFiles(settings.data_dir / "registry-files")
         paths = device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected, exchange, jobs, files)
         return [*paths, *websocket_routes(tunnelled)]
+
+    async def _open_amqp(
+        self,
+        stack: contextlib.AsyncExitStack,
+        tls: ssl.SSLContext,
+        intake: Intake,
+        authenticator: Authenticator,
+        exchange: Exchange,
+    ) -> Callable[[], asyncio.Protocol]:
+        """What makes a connection's protocol, for tunnels."""
+        settings = self.settings
+        event_hub = EventHub(self.log, wall_us) if settings.event_hub == "on" else None
+        if event_hub is not None:
+            stack.push_async_callback(event_hub.close)
+        faults = settings.fault_injection == "on"
+        amqp = plug("gateway", "amqp")(intake, authenticator, exchange, event_hub=event_hub, fault_injection=faults)
+        stack.push_async_callback(amqp.stop)
+        await amqp.listen(settings.host, settings.amqp_tls_port, tls)
+        self.metrics.watch(CountsCollector("amqp", "Connections, and refusals.", amqp.counts, grows=False))
+        connection: Callable[[], asyncio.Protocol] = amqp.connection
+        return connection
 
     async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
         settings = self.settings
