@@ -122,13 +122,14 @@ class Intake:
         arrivals = list(chain.from_iterable(together for together, _, _ in pending))
         try:
             decoded = decode_arrivals(arrivals, now_us, self._future_us)
+            kept = kept_messages(arrivals, now_us) if self._keeps_messages else None
         except Exception as error:  # a fault of ours: nobody may wait for ever
             _log.exception("decoding_failed", arrivals=len(arrivals))
             self._call_soon(self._settle, pending, None, error)
             return None
         appends = [Append(topic=topic, batch=batch) for topic, batch in decoded.batches.items()]
-        if self._keeps_messages:
-            appends.append(Append(topic=Topic.DEVICE_MESSAGES, batch=kept_messages(arrivals, now_us)))
+        if kept is not None:
+            appends.append(Append(topic=Topic.DEVICE_MESSAGES, batch=kept))
 
         def done(error: Exception | None) -> None:
             self._call_soon(self._settle, pending, decoded, error)
