@@ -134,6 +134,9 @@ def topics() -> str:
 _WRITTEN_BY_US: Final[Mapping[Topic, list[str]]] = {
     Topic.ALERTS: ["alert changes (opened, cleared, retracted, acknowledged)"],
     Topic.DEAD_LETTERS: ["what could not be understood, with the reason as its `type`"],
+    Topic.DEVICE_MESSAGES: [
+        "messages as devices sent them, and changes of twins, while `event_hub` is on; not in the store"
+    ],
 }
 
 

@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import random
 import secrets
+import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
@@ -19,11 +21,13 @@ from islet.gateways.claims import make_claim
 from islet.gateways.client_certificates import Trusted, take_client_certificates
 from islet.gateways.device_jobs import JobRunner
 from islet.gateways.enrollments import Enrollments
+from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
 from islet.gateways.registry_files import RegistryFiles
+from islet.gateways.twin_changes import TwinChanges
 from islet.gateways.websocket import AMQP, MQTT, websocket_routes
 from islet.log.base import Log
 from islet.log.group_commit import GroupCommit
@@ -76,14 +80,23 @@ class Doors:
         await asyncio.to_thread(decoder_warm_up)
         await asyncio.to_thread(log_warm_up)
         soon = asyncio.get_running_loop().call_soon_threadsafe
-        intake = Intake(self.commit, soon, future_us=round(settings.future_min * MINUTE_US))
+        intake = Intake(
+            self.commit,
+            soon,
+            future_us=round(settings.future_min * MINUTE_US),
+            keeps_messages=settings.event_hub == "on",
+        )
         authenticator = Authenticator(self.registry, settings.hub_name, wall_us, self.devices, self.turned_away)
-        exchange = Exchange(self.devices, wall_us)
+        changes = None
+        if settings.event_hub == "on":
+            changes = TwinChanges(self.commit, authenticator.patient_of, settings.hub_name, wall_us)
+        exchange = Exchange(self.devices, wall_us, changes)
         stack.push_async_callback(exchange.close)
         jobs = JobRunner(exchange, self.registry, random.Random(secrets.randbits(64)))
         stack.push_async_callback(jobs.close)
         enrollments = Enrollments(self.registry, settings.id_scope, wall_us)
-        mqtt = MqttServer(intake, authenticator, exchange, enrollments=enrollments)
+        faults = settings.fault_injection == "on"
+        mqtt = MqttServer(intake, authenticator, exchange, enrollments=enrollments, fault_injection=faults)
         stack.push_async_callback(mqtt.stop)
         device_tls = server_ssl_context(self.certificates)
         self._trusted = (authenticator, enrollments)
@@ -92,18 +105,35 @@ class Doors:
             await mqtt.listen(settings.host, settings.mqtt_tls_port, device_tls)
         if settings.mqtt_plain_port:
             await mqtt.listen(settings.host, settings.mqtt_plain_port)
-        tunnelled = {MQTT: mqtt.connection}
+        tunnelled: dict[str, Callable[[], asyncio.Protocol]] = {MQTT: mqtt.connection}
         if settings.amqp_tls_port:
-            amqp = plug("gateway", "amqp")(intake, authenticator, exchange)
-            stack.push_async_callback(amqp.stop)
-            await amqp.listen(settings.host, settings.amqp_tls_port, device_tls)
-            tunnelled[AMQP] = amqp.connection
-            self.metrics.watch(CountsCollector("amqp", "Connections, and refusals.", amqp.counts, grows=False))
+            tunnelled[AMQP] = await self._open_amqp(stack, device_tls, intake, authenticator, exchange)
         self.metrics.watch(CountsCollector("intake", "Events taken in, refused and failed.", intake.counts))
         self.metrics.watch(CountsCollector("mqtt", "Connected and refused devices.", mqtt.counts, grows=False))
         files = RegistryFiles(settings.data_dir / "registry-files")
         paths = device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected, exchange, jobs, files)
         return [*paths, *websocket_routes(tunnelled)]
+
+    async def _open_amqp(
+        self,
+        stack: contextlib.AsyncExitStack,
+        tls: ssl.SSLContext,
+        intake: Intake,
+        authenticator: Authenticator,
+        exchange: Exchange,
+    ) -> Callable[[], asyncio.Protocol]:
+        """What makes a connection's protocol, for tunnels."""
+        settings = self.settings
+        event_hub = EventHub(self.log, wall_us) if settings.event_hub == "on" else None
+        if event_hub is not None:
+            stack.push_async_callback(event_hub.close)
+        faults = settings.fault_injection == "on"
+        amqp = plug("gateway", "amqp")(intake, authenticator, exchange, event_hub=event_hub, fault_injection=faults)
+        stack.push_async_callback(amqp.stop)
+        await amqp.listen(settings.host, settings.amqp_tls_port, tls)
+        self.metrics.watch(CountsCollector("amqp", "Connections, and refusals.", amqp.counts, grows=False))
+        connection: Callable[[], asyncio.Protocol] = amqp.connection
+        return connection
 
     async def _open_http(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
         settings = self.settings

@@ -19,6 +19,8 @@ ROLES: Final = ("gateway", "engine", "store", "notify", "web")
 _CHOICES: Final = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("json", "text"),
+    "event_hub": ("off", "on"),
+    "fault_injection": ("off", "on"),
     "https_client_certificates": ("ignored", "asked"),
     "notify_language": ("en", "zh-CN"),
     "smtp_security": ("tls", "starttls", "none"),
@@ -70,6 +72,18 @@ class Settings:
         0,
         "port",
         "AMQP 1.0 over TLS for devices and services (IoT Hub's is 5671); 0 turns it off. Needs the extra amqp.",
+    )
+    event_hub: str = _setting(
+        "off",
+        "",
+        "on: services read devices' messages as they came, over AMQP as from an Event Hub, and the log keeps each message "
+        "twice; or off.",
+    )
+    fault_injection: str = _setting(
+        "off",
+        "",
+        "on: devices may ask for faults of their own connection, as tests of IoT Hub's SDKs do (for development only); or "
+        "off.",
     )
     https_port: int = _setting(8443, "port", "Portal, API and IoT Hub's HTTPS endpoints over TLS; 0 turns it off.")
     https_client_certificates: str = _setting(

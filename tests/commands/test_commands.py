@@ -98,6 +98,9 @@ def test_users_are_added_with_a_role_and_get_tokens(shell: Shell) -> None:
 
 def test_the_hub_policies_have_keys_of_their_own(shell: Shell) -> None:
     owner = parse_connection_string(shell.ok("hub", "connection-string", "iothubowner").strip())
+    of_events = shell.ok("hub", "connection-string", "iothubowner", "--event-hub").strip()
+    named = f"SharedAccessKeyName=iothubowner;SharedAccessKey={owner.key};EntityPath=device-messages"
+    assert of_events == f"Endpoint=sb://{owner.host}/;{named}"
     reader = parse_connection_string(shell.ok("hub", "connection-string", "registryRead").strip())
     assert owner.policy == "iothubowner"
     assert owner.key != reader.key

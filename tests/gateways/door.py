@@ -24,10 +24,12 @@ from islet.gateways.authenticate import Authenticator
 from islet.gateways.client_certificates import take_client_certificates
 from islet.gateways.device_jobs import JobRunner
 from islet.gateways.enrollments import Enrollments
+from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
 from islet.gateways.turnstile import Turnstile
+from islet.gateways.twin_changes import TwinChanges
 from islet.log.base import Commit
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
@@ -187,6 +189,8 @@ class Door:
         registry: Registry,
         devices: Devices,
         turnstile: Turnstile | None,
+        keeps_messages: bool = False,
+        fault_injection: bool = False,
     ) -> None:
         self.hub = hub
         self.log = GatedLog()
@@ -195,14 +199,22 @@ class Door:
         self.registry.put_patient(Patient(id="p-1"))
         ensure_policy_keys(self.registry)
         call_soon = asyncio.get_running_loop().call_soon_threadsafe
-        self.intake = Intake(self.writer, call_soon, future_us=5 * MINUTE_US, most_bytes=most_bytes)
+        self.intake = Intake(
+            self.writer, call_soon, future_us=5 * MINUTE_US, most_bytes=most_bytes, keeps_messages=keeps_messages
+        )
         self.devices = devices
-        self.exchange = Exchange(devices, wall_now)
-        self.jobs = JobRunner(self.exchange, registry, Random(1), look_s=0.02, pause_us=SECOND_US)
         self.authenticator = Authenticator(self.registry, hub, wall_now, devices)
+        self.event_hub = EventHub(self.log, wall_now) if keeps_messages else None
+        changes = TwinChanges(self.writer, self.authenticator.patient_of, hub, wall_now) if keeps_messages else None
+        self.exchange = Exchange(devices, wall_now, changes)
+        self.jobs = JobRunner(self.exchange, registry, Random(1), look_s=0.02, pause_us=SECOND_US)
         self.enrollments = Enrollments(self.registry, ID_SCOPE, wall_now)
-        self.mqtt = MqttServer(self.intake, self.authenticator, self.exchange, turnstile, self.enrollments)
-        self.amqp = AmqpServer(self.intake, self.authenticator, self.exchange)
+        self.mqtt = MqttServer(
+            self.intake, self.authenticator, self.exchange, turnstile, self.enrollments, fault_injection=fault_injection
+        )
+        self.amqp = AmqpServer(
+            self.intake, self.authenticator, self.exchange, event_hub=self.event_hub, fault_injection=fault_injection
+        )
         self.port = 0
 
     @classmethod
@@ -218,12 +230,23 @@ class Door:
         most_bytes: int = 1 << 26,
         registry: Registry | None = None,
         turnstile: Turnstile | None = None,
+        keeps_messages: bool = False,
+        fault_injection: bool = False,
     ) -> AsyncIterator[Self]:
         with (
             tempfile.TemporaryDirectory() as directory,
             contextlib.closing(SqliteDevices(Path(directory) / "store.db", bytes(32))) as devices,
         ):
-            door = cls(wall_now, hub, most_bytes, registry or DictRegistry(), devices, turnstile)
+            door = cls(
+                wall_now,
+                hub,
+                most_bytes,
+                registry or DictRegistry(),
+                devices,
+                turnstile,
+                keeps_messages,
+                fault_injection,
+            )
             if tls is not None:
                 take_client_certificates(tls, door.authenticator, door.enrollments)
             try:
@@ -234,6 +257,8 @@ class Door:
                 await door.mqtt.stop()
                 await door.jobs.close()
                 await door.exchange.close()
+                if door.event_hub is not None:
+                    await door.event_hub.close()
                 await asyncio.to_thread(door.writer.close)
 
     def add_device(self, id: str = "cgm-1", patient: str = "p-1") -> Device:

@@ -58,12 +58,22 @@ class Hub:
 
 
 @contextlib.asynccontextmanager
-async def opened_hub(host: str, directory: Path) -> AsyncIterator[Hub]:
+async def opened_hub(
+    host: str, directory: Path, *, keeps_messages: bool = False, fault_injection: bool = False
+) -> AsyncIterator[Hub]:
     """MQTT on 8883; AMQP on 5671; HTTPS and WebSocket on 443."""
     certificates = ensure_certificates(directory, host, wall_now())
     mqtt_tls, tls = server_ssl_context(certificates), server_ssl_context(certificates)
     async with (
-        Door.opened(wall_now=wall_now, hub=host, host=host, port=MQTT_PORT, tls=mqtt_tls) as door,
+        Door.opened(
+            wall_now=wall_now,
+            hub=host,
+            host=host,
+            port=MQTT_PORT,
+            tls=mqtt_tls,
+            keeps_messages=keeps_messages,
+            fault_injection=fault_injection,
+        ) as door,
         listening(door, host, HTTPS_PORT, tls, RegistryFiles(directory / "registry-files")),
     ):
         take_client_certificates(tls, door.authenticator, door.enrollments)

@@ -46,7 +46,7 @@ def main(text: str) -> None:
         query_condition="*",
         max_execution_time_in_seconds=600,
     )
-    assert manager.create_scheduled_job("calls", request).status in ("scheduled", "running")
+    assert manager.create_scheduled_job("calls", request).status in ("queued", "running")
     assert manager.cancel_scheduled_job("calls").status == "cancelled"
     assert len(manager.query_scheduled_jobs("scheduleUpdateTwin", "completed").items) == 1
 

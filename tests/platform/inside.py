@@ -93,6 +93,7 @@ async def inside(folder: Path, visit: Callable[[Inside], Awaitable[None]]) -> No
         mqtt_tls_port=0,
         mqtt_plain_port=mqtt,
         amqp_tls_port=amqp,
+        event_hub="on",
         log_level="error",
         oidc_issuer="http://127.0.0.1:9" if PROVIDERS else "",
     )

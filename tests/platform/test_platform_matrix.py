@@ -14,6 +14,7 @@ from islet.access.decide import decide, visible
 from islet.access.doors import Credential, Door, Open, doors
 from islet.access.masking import pseudonym
 from islet.access.sas import POLICIES
+from islet.decode.event_hub import ENTITY, RUNTIME
 from islet.decode.iothub import Identity
 from islet.decode.iothub_amqp import _OWN, _SERVICE
 from islet.model.people import Kind, Principal, Role
@@ -204,7 +205,8 @@ def test_every_topic_and_amqp_address_has_a_line_in_the_matrix() -> None:
     assert filters == set(identity.filters)
     own = {door.address.removeprefix("/devices/{id}") for door in doors("amqp") if door.credential is Credential.DEVICE}
     services = {door.address for door in doors("amqp") if door.credential is Credential.HUB}
-    assert (own, services) == (set(_OWN), set(_SERVICE))
+    of_events = {f"/{ENTITY}/{RUNTIME}", f"/{ENTITY}/ConsumerGroups/{{group}}/Partitions/{{partition}}"}
+    assert (own, services) == (set(_OWN), {*_SERVICE, *of_events})
 
 
 @pytest.mark.parametrize("role", [role for role in Role if role not in (Role.ADMINISTRATOR, Role.DEVICE)])

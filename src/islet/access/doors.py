@@ -191,10 +191,16 @@ SERVICES: Final = [
         protocol="amqp",
         method=method,
         address=address,
-        needs=Action.COMMAND_DEVICES,
+        needs=needs,
         credential=Credential.HUB,
     )
-    for method, address in (("send", "/messages/devicebound"), ("receive", "/messages/servicebound/feedback"))
+    for needs, method, address in (
+        (Action.COMMAND_DEVICES, "send", "/messages/devicebound"),
+        (Action.COMMAND_DEVICES, "receive", "/messages/servicebound/feedback"),
+        (Action.CONSUME_LOG, "send", "/device-messages/$management"),
+        (Action.CONSUME_LOG, "receive", "/device-messages/$management"),
+        (Action.CONSUME_LOG, "receive", "/device-messages/ConsumerGroups/{group}/Partitions/{partition}"),
+    )
 ]
 DOORS: Final[dict[str, list[Door]]] = {
     "Pages": PAGES,

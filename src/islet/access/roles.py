@@ -58,7 +58,7 @@ _TABLE: Final[dict[str, tuple[str, str, tuple[Action, ...]]]] = {
 _RIGHTS: Final[dict[str, tuple[Action, ...]]] = {
     "RegistryRead": (Action.READ_REGISTRY,),
     "RegistryWrite": (Action.READ_REGISTRY, Action.WRITE_REGISTRY),
-    "ServiceConnect": (Action.COMMAND_DEVICES,),
+    "ServiceConnect": (Action.COMMAND_DEVICES, Action.CONSUME_LOG),
     "DeviceConnect": (Action.SEND_EVENTS,),
 }
 

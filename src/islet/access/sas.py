@@ -27,6 +27,7 @@ POLICIES = {
 """The hub policies and what each grants; their keys are the installation's."""
 
 _SCHEME = "SharedAccessSignature "
+_EVENT_HUB = "sb://"
 
 
 class Token(Struct, frozen=True, kw_only=True):
@@ -80,7 +81,7 @@ def make_token(resource: str, key: str, expires_s: int, policy: str = "") -> str
     if not is_key(key):
         raise BadInput("key: expected base64 of 16 to 64 bytes", reason="key")
     encoded = quote(resource, safe="")
-    signature = quote(_signature(encoded, str(expires_s), key), safe="")
+    signature = quote(_signature(encoded, str(expires_s), base64.b64decode(key)), safe="")
     name = f"&skn={quote(policy, safe='')}" if policy else ""
     return f"{_SCHEME}sr={encoded}&sig={signature}&se={expires_s}{name}"
 
@@ -150,7 +151,7 @@ def _check(token: Token, keys: Sequence[str], endpoint: str, now_us: int) -> Non
         raise AccessDenied("the token is not signed with a key that is known here")
     if now_us >= token.expires_us:
         raise AccessDenied("the token has expired")
-    if not covers(unquote(token.resource), endpoint):
+    if not covers(resource_of(token), endpoint):
         raise AccessDenied("the token is for another resource")
 
 
@@ -158,6 +159,23 @@ def device_principal(device: Device) -> Principal:
     """A device as one who asks: it acts for the patient it is assigned to, if any."""
     patients = (device.patient,) if device.patient else ()
     return Principal(kind=Kind.DEVICE, name=device.id, role=Role.DEVICE, patients=patients)
+
+
+def resource_of(token: Token) -> str:
+    """What a token is for, as IoT Hub writes it; clients of Event Hubs put sb:// before the host, and mean any case.
+
+    >>> resource_of(Token(resource="sb%3A%2F%2Fhub%3A5671%2FDevice-Messages%2f", signature="", expiry="0"))
+    'hub/device-messages'
+    """
+    resource = unquote(token.resource)
+    if not _is_event_hub(token):
+        return resource
+    host, slash, path = resource[len(_EVENT_HUB) :].lower().rstrip("/").partition("/")
+    return f"{host.partition(':')[0]}{slash}{path}"
+
+
+def _is_event_hub(token: Token) -> bool:
+    return unquote(token.resource).startswith(_EVENT_HUB)
 
 
 def covers(resource: str, endpoint: str) -> bool:
@@ -175,12 +193,22 @@ def covers(resource: str, endpoint: str) -> bool:
 def _signed_by(token: Token, keys: Sequence[str]) -> bool:
     """Any of the keys will do, so that one can be renewed while the other is in use."""
     given = token.signature.encode()
-    expected = [_signature(token.resource, token.expiry, key).encode() for key in keys if is_key(key)]
-    return any(hmac.compare_digest(signature, given) for signature in expected)
+    return any(
+        hmac.compare_digest(_signature(token.resource, token.expiry, secret).encode(), given)
+        for key in keys
+        if is_key(key)
+        for secret in _signing(token, key)
+    )
 
 
-def _signature(encoded_resource: str, expiry: str, key: str) -> str:
-    digest = hmac.digest(base64.b64decode(key), f"{encoded_resource}\n{expiry}".encode(), hashlib.sha256)
+def _signing(token: Token, key: str) -> tuple[bytes, ...]:
+    """What may have signed: the bytes that a key stands for; clients of Event Hubs take its text."""
+    decoded = base64.b64decode(key)
+    return (decoded, key.encode()) if _is_event_hub(token) else (decoded,)
+
+
+def _signature(encoded_resource: str, expiry: str, secret: bytes) -> str:
+    digest = hmac.digest(secret, f"{encoded_resource}\n{expiry}".encode(), hashlib.sha256)
     return base64.b64encode(digest).decode()
 
 

@@ -5,6 +5,7 @@ import click
 from islet.access.sas import POLICIES, ConnectionString, format_connection_string
 from islet.clock import wall_us
 from islet.commands.acting import who
+from islet.decode.event_hub import ENTITY
 from islet.model.time import iso
 from islet.opened import opened_registry
 from islet.settings import Settings
@@ -33,13 +34,18 @@ def policies(settings: Settings) -> None:
 @hub.command("connection-string")
 @_POLICY
 @click.option("--secondary", is_flag=True, help="With the secondary key.")
+@click.option("--event-hub", is_flag=True, help="As libraries for Event Hubs take it (see the setting event_hub).")
 @click.pass_obj
-def connection_string(settings: Settings, policy: str, secondary: bool) -> None:
+def connection_string(settings: Settings, policy: str, secondary: bool, event_hub: bool) -> None:
     """The connection string of a hub policy, as IoT Hub's service SDKs take it. It is a secret."""
     with opened_registry(settings) as registry:
         ensure_policy_keys(registry)
         key = policy_key(registry, policy, Which.SECONDARY if secondary else Which.PRIMARY)
-    click.echo(_written(settings, policy, key))
+    if event_hub:
+        where = f"Endpoint=sb://{settings.hub_name}/"
+        click.echo(f"{where};SharedAccessKeyName={policy};SharedAccessKey={key};EntityPath={ENTITY}")
+    else:
+        click.echo(_written(settings, policy, key))
 
 
 @hub.command("renew")

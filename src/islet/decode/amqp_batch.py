@@ -13,7 +13,8 @@ MOST_MESSAGES: Final = 500
 
 _DESCRIBED: Final = 0x00
 _SMALL_ULONG, _ULONG = 0x53, 0x80
-_HEADER, _DATA, _FOOTER = 0x70, 0x75, 0x78
+_HEADER, _PROPERTIES, _DATA, _FOOTER = 0x70, 0x73, 0x75, 0x78
+_LIST_0: Final = 0x45
 _FIXED: Final = {0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16}
 _COUNTED: Final = {0xA: 1, 0xB: 4, 0xC: 1, 0xD: 4, 0xE: 1, 0xF: 4}
 _DEEPEST: Final = 8
@@ -42,6 +43,24 @@ def batched(sections: list[bytes]) -> bool:
     (True, False, False)
     """
     return bool(sections) and all(_is_message(one) for one in sections)
+
+
+def without_empty_properties(message: bytes) -> bytes:
+    """An encoded message whose section of properties is left out where it names none. Raises BadInput when it is none.
+
+    >>> without_empty_properties(bytes.fromhex("00537045" "00537345" "005375a00178")).hex()
+    '00537045005375a00178'
+    """
+    at = 0
+    while at < len(message):
+        code, begin = _descriptor(message, at)
+        end = _after(message, begin)
+        if code == _PROPERTIES and message[begin] == _LIST_0:
+            return message[:at] + message[end:]
+        if code >= _PROPERTIES:
+            break
+        at = end
+    return message
 
 
 def _is_message(octets: bytes) -> bool:

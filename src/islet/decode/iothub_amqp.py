@@ -8,10 +8,12 @@ from enum import StrEnum
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from islet.decode.event_hub import ELSEWHERE, ENTITY, RUNTIME
 from islet.decode.iothub import DEVICE_ID, Identity
 from islet.errors import NotFound
 
-_URL = re.compile(r"amqps?://[^/]*(?=/|$)", re.IGNORECASE)
+_URL = re.compile(r"(?:amqps?|sb)://[^/]*(?=/|$)", re.IGNORECASE)
+_EVENTS = re.compile(rf"/?({ELSEWHERE}|{ENTITY})/(\$management|ConsumerGroups/.+)", re.IGNORECASE | re.DOTALL)
 _DEVICE = re.compile(r"/devices/([^/]+)(?:/modules/([^/]+))?(/.+)", re.DOTALL)
 
 
@@ -25,13 +27,18 @@ class Place(StrEnum):
     METHODS = "/methods/devicebound"
     SEND = "to devices"
     FEEDBACK = "feedback"
+    EVENTS = "devices' messages"
+    RUNTIME = "what there is of them"
+    EVENTS_ELSEWHERE = "devices' messages, at IoT Hub's own address"
 
 
 class Endpoint(NamedTuple):
-    """One end of a link: for a device's places with the device or module."""
+    """One end of a link: for a device's places with the device or module; `tail` is what stands behind the name of the
+    Event Hub."""
 
     place: Place
     identity: Identity | None = None
+    tail: str = ""
 
 
 _SERVICE = {"/messages/devicebound": Place.SEND, "/messages/servicebound/feedback": Place.FEEDBACK}
@@ -47,13 +54,24 @@ def parse_address(text: str) -> Endpoint:
     path = _URL.sub("", text)
     if path.strip("/").lower() == "$cbs":
         return Endpoint(Place.TOKENS)
+    if path.strip("/").lower() == RUNTIME:  # of the Event Hub that the request names
+        return Endpoint(Place.RUNTIME, tail=RUNTIME)
     if path.lower() in _SERVICE:
         return Endpoint(_SERVICE[path.lower()])
+    events = _EVENTS.fullmatch(path.rstrip("/"))
+    if events is not None:
+        return _of_events(events[1], events[2])
     found = _DEVICE.fullmatch(path)
     place = _OWN.get(found[3].rstrip("/").lower()) if found else None
     if found is None or place is None:
         raise NotFound("expected an address of IoT Hub")
     return Endpoint(place, _identity(found[1], found[2] or ""))
+
+
+def _of_events(name: str, tail: str) -> Endpoint:
+    if name.lower() != ENTITY:
+        return Endpoint(Place.EVENTS_ELSEWHERE, tail=tail)
+    return Endpoint(Place.RUNTIME if tail.lower() == RUNTIME else Place.EVENTS, tail=tail)
 
 
 def parse_receiver(to: str) -> str:

@@ -1,7 +1,9 @@
 """The front door for AMQP 1.0. Needs the extra `amqp`."""
 
 from islet.gateways.amqp_connection import AmqpConnection
+from islet.gateways.amqp_links import FORCED
 from islet.gateways.authenticate import Authenticator
+from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake
 from islet.gateways.server import ConnectionServer
@@ -13,16 +15,26 @@ class AmqpServer(ConnectionServer[AmqpConnection]):
     within a second."""
 
     def __init__(
-        self, intake: Intake, authenticator: Authenticator, exchange: Exchange, turnstile: Turnstile | None = None
+        self,
+        intake: Intake,
+        authenticator: Authenticator,
+        exchange: Exchange,
+        turnstile: Turnstile | None = None,
+        event_hub: EventHub | None = None,
+        *,
+        fault_injection: bool = False,
     ) -> None:
+        """Without an `event_hub`, nobody reads devices' messages here."""
         super().__init__("amqp", intake, authenticator, turnstile)
         self.exchange = exchange
+        self.event_hub = event_hub
+        self.fault_injection = fault_injection
 
     def connection(self) -> AmqpConnection:
         return AmqpConnection(self)
 
     def end(self, connection: AmqpConnection) -> None:
-        connection.end("amqp:connection:forced", "the server stops")
+        connection.end(FORCED, "the server stops")
 
     async def refresh(self) -> None:
         for connection in list(self._open):

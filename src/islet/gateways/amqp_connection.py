@@ -4,29 +4,29 @@ import asyncio
 from typing import Final, Protocol, cast
 
 import structlog
-from proton import Event, Link, Message, ProtonException, Receiver, Sender, Terminus
+from proton import Event, Link, ProtonException, Receiver, Sender
 
 from islet.access.x509 import PeerCertificate
 from islet.decode.amqp_sasl import SaslServer
 from islet.decode.iothub import Identity
-from islet.decode.iothub_amqp import Place, parse_address
+from islet.decode.iothub_amqp import Endpoint, Place, parse_address
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound, ProtocolError
 from islet.gateways import server
 from islet.gateways.amqp_credentials import Credentials
 from islet.gateways.amqp_device import DeviceEnd
 from islet.gateways.amqp_engine import IDLE_S, Engine
+from islet.gateways.amqp_faults import AmqpFaults
 from islet.gateways.amqp_links import Incoming, Outgoing, end_link
-from islet.gateways.amqp_service import CommandsIn, FeedbackOut, Tokens, token_of
+from islet.gateways.amqp_service import ServiceEnd, refuse_link, service_path, token_of
 from islet.gateways.client_certificates import peer_certificate
+from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 
 OPEN_WITHIN_S: Final = 20.0
+CLOSE_WITHIN_S: Final = 0.5
+"""How long a peer may take to close the connection once its sessions are ended."""
+
 _MOST_LINKS: Final = 1000
-_REFUSALS: Final[tuple[tuple[type[IsletError], str], ...]] = (
-    (AccessDenied, "amqp:unauthorized-access"),
-    (NotFound, "amqp:not-found"),
-    (BadInput, "amqp:not-allowed"),
-)
 _log = structlog.get_logger("islet.gateways.amqp")
 
 
@@ -35,6 +35,10 @@ class Server(server.Server["AmqpConnection"], Protocol):
 
     @property
     def exchange(self) -> Exchange: ...
+    @property
+    def event_hub(self) -> EventHub | None: ...
+    @property
+    def fault_injection(self) -> bool: ...
 
 
 class AmqpConnection(asyncio.Protocol):
@@ -48,10 +52,11 @@ class AmqpConnection(asyncio.Protocol):
         self._credentials = Credentials(server.authenticator, self._peer)
         self._expires_us: dict[Identity | str, int] = {}  # of what is in use: devices, and services' endpoints
         self._links: set[Link] = set()
-        self._handlers: dict[Link, Incoming | Outgoing] = {}
+        self.handlers: dict[Link, Incoming | Outgoing] = {}
+        self._faults = AmqpFaults(self) if server.fault_injection else None
         self._ends: dict[Identity, DeviceEnd] = {}
         self._end_of: dict[Incoming | Outgoing, DeviceEnd] = {}
-        self._token_answers: Outgoing | None = None
+        self._services = ServiceEnd(self, server.exchange, server.authenticator, self._credentials, server.event_hub)
         self._is_open = self._is_closed = self._woken = self._choked = self._stopping = False
         self._held = 0
         self._timers: list[asyncio.TimerHandle] = []
@@ -168,7 +173,7 @@ class AmqpConnection(asyncio.Protocol):
         elif kind == Event.LINK_FLOW:
             self._handler(event.link, "flowed")
         elif kind == Event.DELIVERY:
-            handler = self._handlers.get(event.link)
+            handler = self.handlers.get(event.link)
             if handler is not None and not handler.closed:
                 handler.moved(event.delivery)
         elif kind in (Event.LINK_REMOTE_CLOSE, Event.LINK_REMOTE_DETACH):
@@ -182,7 +187,7 @@ class AmqpConnection(asyncio.Protocol):
             self._engine.close()
 
     def _handler(self, link: Link, act: str) -> None:
-        handler = self._handlers.get(link)
+        handler = self.handlers.get(link)
         if handler is not None and not handler.closed:
             getattr(handler, act)()
 
@@ -205,22 +210,19 @@ class AmqpConnection(asyncio.Protocol):
         self._links.add(link)
         terminus = link.remote_target if isinstance(link, Receiver) else link.remote_source
         try:
-            if len(self._handlers) >= _MOST_LINKS:
+            if len(self.handlers) >= _MOST_LINKS:
                 raise BadInput(f"expected at most {_MOST_LINKS} links", reason="amqp")
             handler = self._handler_for(link, terminus.address or "")
         except (IsletError, OSError) as error:
             self._server.refused += 1
             if isinstance(error, AccessDenied):
                 self._turned_away(terminus.address or "")
-            name = next((name for kind, name in _REFUSALS if isinstance(error, kind)), "amqp:internal-error")
-            (link.target if isinstance(link, Receiver) else link.source).type = Terminus.UNSPECIFIED
-            link.open()
-            end_link(link, name, str(error))
+            refuse_link(link, error)
             return
         link.source.copy(link.remote_source)
         link.target.copy(link.remote_target)
         link.open()
-        self._handlers[link] = handler
+        self.handlers[link] = handler
         handler.opened()
         end = self._end_of.get(handler)
         if end is not None:
@@ -230,9 +232,9 @@ class AmqpConnection(asyncio.Protocol):
         """Raises AccessDenied, NotFound and BadInput."""
         endpoint = parse_address(address)
         if endpoint.place is Place.TOKENS:
-            return self._tokens_link(link)
+            return self._services.tokens_link(link, self._put_token)
         if endpoint.identity is None:
-            return self._service_link(link, endpoint.place)
+            return self._service_link(link, endpoint)
         end = self._end(endpoint.identity)
         handler: Incoming | Outgoing
         if isinstance(link, Receiver):
@@ -242,26 +244,11 @@ class AmqpConnection(asyncio.Protocol):
         self._end_of[handler] = end
         return handler
 
-    def _tokens_link(self, link: Link) -> Incoming | Outgoing:
-        if isinstance(link, Receiver):
-            return Tokens(link, self, self._put_token, self._answer_token)
-        self._token_answers = Outgoing(cast(Sender, link), self)
-        return self._token_answers
-
-    def _answer_token(self, answer: Message) -> None:
-        if self._token_answers is not None:
-            self._token_answers.send(answer)
-
-    def _service_link(self, link: Link, place: Place) -> Incoming | Outgoing:
-        path = "messages/devicebound" if place is Place.SEND else "messages/servicebound/feedback"
+    def _service_link(self, link: Link, endpoint: Endpoint) -> Incoming | Outgoing:
+        path = service_path(endpoint)
         self._expires_us[path] = self._credentials.check_service(path)
         self._watch_expiry()
-        exchange = self._server.exchange
-        if place is Place.SEND and isinstance(link, Receiver):
-            return CommandsIn(link, self, exchange, self._server.authenticator)
-        if place is Place.FEEDBACK and isinstance(link, Sender):
-            return FeedbackOut(link, self, exchange)
-        raise BadInput("expected a link in the other direction", reason="amqp")
+        return self._services.link(link, endpoint, path)
 
     def _end(self, identity: Identity) -> DeviceEnd:
         """The device's end on this connection; the newest connection of a device wins."""
@@ -270,7 +257,7 @@ class AmqpConnection(asyncio.Protocol):
         if end is None:
             server = self._server
             address = server.authenticator.address(identity, device)
-            end = DeviceEnd(self, server.exchange, server.intake, identity, device, address)
+            end = DeviceEnd(self, server.exchange, server.intake, identity, device, address, self._faults)
             self._ends[identity] = end
             server.exchange.presence.arrived(identity.client_id, end)
         self._watch_expiry()
@@ -280,7 +267,7 @@ class AmqpConnection(asyncio.Protocol):
         if link not in self._links:  # freed before, which may be done once only
             return
         self._links.discard(link)
-        handler = self._handlers.pop(link, None)
+        handler = self.handlers.pop(link, None)
         if handler is not None:
             self._forget(handler)
         link.close()
@@ -288,8 +275,7 @@ class AmqpConnection(asyncio.Protocol):
 
     def _forget(self, handler: Incoming | Outgoing) -> None:
         handler.ended()
-        if handler is self._token_answers:
-            self._token_answers = None
+        self._services.forget(handler)
         end = self._end_of.pop(handler, None)
         if end is not None and end.detached(handler):
             self._gone(end)
@@ -354,13 +340,32 @@ class AmqpConnection(asyncio.Protocol):
         self._stopping = True
         self._set_reading()
 
+    def sever(self) -> None:
+        """Cut it off without a word."""
+        if not self._is_closed:
+            self._transport.abort()
+
     def end(self, name: str, description: str) -> None:
-        """Close with a condition that the peer is told."""
+        """Close with a condition that the peer is told: at its sessions first, and the connection if it does not.
+
+        The SDK for Node waits for 45 s, and then does not come again, where a connection is closed over open sessions.
+        """
         if self._is_closed:
             return
-        self._engine.close((name, description))
+        sessions = {link.session for link in self._links}
+        self._let_go()
+        for session in sessions:
+            end_link(session, name, description)
+        self._timers.append(
+            self._loop.call_later(CLOSE_WITHIN_S if sessions else 0.0, self._end_now, name, description)
+        )
         self.flush()
-        self.close(description)
+
+    def _end_now(self, name: str, description: str) -> None:
+        if not self._is_closed:
+            self._engine.close((name, description))
+            self.flush()
+            self.close(description)
 
     def _refuse(self, reason: str) -> None:
         self._server.refused += 1
@@ -374,17 +379,21 @@ class AmqpConnection(asyncio.Protocol):
         self._is_closed = True
         for timer in [*self._timers, *([self._expiry] if self._expiry else [])]:
             timer.cancel()
-        for handler in list(self._handlers.values()):
-            handler.ended()
-        for end in list(self._ends.values()):
-            end.detached_all()
-            self._gone(end)
-        self._handlers.clear()
-        self._links.clear()
-        self._end_of.clear()
+        self._let_go()
         if self._choked:
             self._transport.abort()
         else:
             self._transport.close()
         self._engine.free()
         _log.debug("closed", reason=reason)
+
+    def _let_go(self) -> None:
+        """Of all links, and of what waits for them."""
+        for handler in list(self.handlers.values()):
+            handler.ended()
+        for end in list(self._ends.values()):
+            end.detached_all()
+            self._gone(end)
+        self.handlers.clear()
+        self._links.clear()
+        self._end_of.clear()

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from typing import Final
-from urllib.parse import unquote
 
-from islet.access.sas import parse_token
+from islet.access.decide import Action
+from islet.access.sas import parse_token, resource_of
 from islet.access.x509 import PeerCertificate
+from islet.decode.event_hub import ELSEWHERE, ENTITY
 from islet.decode.iothub import Identity
 from islet.decode.iothub_amqp import parse_resource
 from islet.errors import AccessDenied
@@ -24,7 +25,7 @@ class Credentials:
 
     def put(self, token: str) -> Identity | None:
         """Keep a token that is good now; whose it is (None: the hub's). Raises AccessDenied."""
-        resource = unquote(parse_token(token).resource)
+        resource = resource_of(parse_token(token))
         identity = parse_resource(resource)
         if identity is None:
             self._authenticator.admit_service(resource.partition("/")[2], token)
@@ -57,11 +58,19 @@ class Credentials:
         """When the last token for that endpoint expires (µs). Raises AccessDenied."""
         latest_us = 0
         for token in self._tokens.values():
-            try:
-                self._authenticator.check_service(path, token)
-            except AccessDenied:
-                continue
-            latest_us = max(latest_us, parse_token(token).expires_us)
+            if self._allows(path, token, None):
+                latest_us = max(latest_us, parse_token(token).expires_us)
         if not latest_us:
             raise AccessDenied("no token for this address was put that grants ServiceConnect")
         return latest_us
+
+    def sees(self, path: str, patient: str) -> bool:
+        """Whether one of the tokens allows to read what the devices of that patient send ("": of nobody)."""
+        return any(self._allows(path, token, patient or None) for token in self._tokens.values())
+
+    def _allows(self, path: str, token: str, patient: str | None) -> bool:
+        action = Action.CONSUME_LOG if path.startswith((f"{ENTITY}/", f"{ELSEWHERE}/")) else Action.COMMAND_DEVICES
+        try:
+            return self._authenticator.decide(path, token, action, patient).allowed
+        except AccessDenied:
+            return False

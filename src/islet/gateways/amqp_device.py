@@ -4,15 +4,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from proton import Delivery, Message, Receiver, Sender
+from proton import Condition, Delivery, Message, Receiver, Sender
 
 from islet.decode.amqp_batch import MOST_MESSAGES, batched, data_sections
+from islet.decode.device_messages import stamped
 from islet.decode.iothub import Identity
 from islet.decode.iothub_amqp import Place
 from islet.decode.iothub_twins import JsonObject, Twin, desired_patch, device_twin, parse_object
 from islet.decode.mqtt import MAX_PAYLOAD
 from islet.decode.telemetry import Arrival
 from islet.errors import BadInput
+from islet.gateways.amqp_faults import AmqpFaults
 from islet.gateways.amqp_links import Incoming, Line, Outgoing
 from islet.gateways.amqp_messages import (
     body_bytes,
@@ -49,13 +51,20 @@ class Telemetry(Incoming):
             arrivals = [self._arrival(decode_message(one)) for one in sections]
         else:
             arrivals = [self._arrival(decode_message(data), b"".join(sections) if len(sections) > 1 else None)]
-        self.offer(arrivals, delivery)
+        faults, refusal = self._end.faults, self._end.faults and self._end.faults.refusal()
+        if refusal:
+            self.end(delivery, Delivery.REJECTED, Condition(refusal, "as the device has asked"))
+        elif faults is not None and any(faults.take(one.properties) for one in arrivals):
+            self.end(delivery, Delivery.ACCEPTED)
+        else:
+            self.offer(arrivals, delivery)
 
     def _arrival(self, message: Message, body: bytes | None = None) -> Arrival:
         device, body = self._end.device, body_bytes(message) if body is None else body
         if len(body) > MAX_PAYLOAD:
             raise BadInput(f"AMQP: expected at most {MAX_PAYLOAD} bytes", reason="size")
-        return Arrival(device.id, device.patient, body, read_properties(message))
+        properties = stamped(read_properties(message), self._end.identity.module)
+        return Arrival(device.id, device.patient, body, properties)
 
     def offer(self, arrivals: Sequence[Arrival], delivery: Delivery) -> None:
         """Accepted when all of them are in the log, released when they could not be put there."""
@@ -87,8 +96,16 @@ class DeviceEnd:
     """Implements `presence.Link` for all links of one device on one connection."""
 
     def __init__(
-        self, line: Line, exchange: Exchange, intake: Intake, identity: Identity, device: Device, address: Address
+        self,
+        line: Line,
+        exchange: Exchange,
+        intake: Intake,
+        identity: Identity,
+        device: Device,
+        address: Address,
+        faults: AmqpFaults | None,
     ) -> None:
+        self.faults = faults
         self.identity, self.device, self.address = identity, device, address
         self._line, self._exchange, self._intake = line, exchange, intake
         self._in: set[Incoming] = set()

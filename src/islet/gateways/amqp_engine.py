@@ -5,6 +5,7 @@ from typing import Final
 
 from proton import Collector, Connection, Event, Transport
 
+from islet.decode.amqp_frames import Completer
 from islet.errors import ProtocolError
 from islet.gateways.amqp_links import end_link
 
@@ -27,6 +28,7 @@ class Engine:
         self._connection, self._events = Connection(), Collector()
         self._connection.collect(self._events)
         self._transport.bind(self._connection)
+        self._completer = Completer()
 
     def feed(self, data: bytes) -> None:
         """What came in. Raises ProtocolError, and what Proton does for what is no AMQP."""
@@ -49,7 +51,7 @@ class Engine:
     def output(self) -> Iterator[bytes]:
         """What is to be written."""
         while (pending := self._transport.pending()) > 0:
-            yield self._transport.peek(pending) or b""
+            yield self._completer.feed(bytes(self._transport.peek(pending) or b""))
             self._transport.pop(pending)
 
     @property

@@ -13,6 +13,9 @@ MOST_MESSAGE_BYTES: Final = 256 * 1024 + 64 * 1024  # IoT Hub's message, and roo
 WINDOW: Final = 256
 """Messages that one link may have under way; its peer gets no more credit."""
 
+FORCED: Final = "amqp:link:detach-forced"
+"""The condition after which the SDK for Node comes again by itself; it knows none that would fit better."""
+
 Told = Callable[[int | None], None]
 """Told once how a message that was sent ended: a state of `Delivery`, None when the link has gone before."""
 
@@ -162,9 +165,9 @@ class Outgoing:
             told(None)
 
 
-def end_link(link: Link, name: str, description: str) -> None:
+def end_link(link: Link, name: str, description: str, info: dict[object, object] | None = None) -> None:
     """Close it from our side with a condition."""
-    link.condition = Condition(name, description)
+    link.condition = Condition(name, description, info)
     link.close()
 
 

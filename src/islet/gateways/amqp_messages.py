@@ -8,7 +8,7 @@ from proton import Message, symbol
 from islet.errors import BadInput
 from islet.store.devices_base import Ack, Command, Feedback, Letter
 
-_FIELDS: Final = {
+FIELDS: Final = {
     "$.mid": "id",
     "$.cid": "correlation_id",
     "$.ct": "content_type",
@@ -16,7 +16,7 @@ _FIELDS: Final = {
 }
 """System properties as MQTT names them, and the fields of an AMQP message."""
 
-_READ: Final = (*_FIELDS.values(), "user_id", "expiry_time", "address", "reply_to")
+_READ: Final = (*FIELDS.values(), "user_id", "expiry_time", "address", "reply_to")
 
 
 def decode_message(data: bytes) -> Message:
@@ -53,7 +53,7 @@ def read_properties(message: Message) -> dict[str, str]:
     """The properties, by the names that MQTT has for them."""
     properties = {name: text(value) for name, value in (message.properties or {}).items() if value is not None}
     properties = {text(name): value for name, value in properties.items()}
-    for name, field in _FIELDS.items():
+    for name, field in FIELDS.items():
         value = getattr(message, field)
         if value not in (None, "", "None"):  # Proton 0.40 makes symbol("None") of an absent content type
             properties[name] = text(value)
@@ -66,6 +66,8 @@ def text(value: object) -> str:
     """A property's value as MQTT and HTTPS have it: a text."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int | float):  # Proton's own kinds of numbers say what kind they are
+        return str(int(value) if isinstance(value, int) else float(value))
     if isinstance(value, bytes | memoryview):
         return bytes(value).decode(errors="replace")
     return str(value)
@@ -82,7 +84,7 @@ def data_message(body: bytes, annotations: Mapping[str, object] | None = None, *
 def command_message(device: str, letter: Letter) -> Message:
     """A command as its device gets it."""
     command = letter.command
-    fields: dict[str, Any] = {_FIELDS[name]: value for name, value in command.properties.items() if name in _FIELDS}
+    fields: dict[str, Any] = {FIELDS[name]: value for name, value in command.properties.items() if name in FIELDS}
     own: dict[str, Any] = {name: value for name, value in command.properties.items() if not name.startswith("$.")}
     message = data_message(command.body, properties={**own, "iothub-ack": command.ack}, **fields)
     message.address = f"/devices/{device}/messages/devicebound"

@@ -92,6 +92,11 @@ class Authenticator:
                 self._devices[id] = device
         return device
 
+    def patient_of(self, id: str) -> str:
+        """The patient that the device belongs to; "" where it belongs to nobody, or there is none."""
+        device = self.device(id)
+        return "" if device is None else device.patient
+
     def look_up(self, ids: Iterable[str]) -> dict[str, Device | None]:
         """The devices of those ids as the registry has them now, None where there is none, or one that may not send. From
         any thread."""
@@ -151,12 +156,12 @@ class Authenticator:
         if device is not None and not self.may_send(device):
             raise AccessDenied("the device may not send for this patient")
 
-    def decide(self, path: str, token: str, action: Action) -> Decision:
+    def decide(self, path: str, token: str, action: Action, patient: str | None = None) -> Decision:
         """Whether the hub policy that a token names may do it at that endpoint. Raises AccessDenied for the token."""
-        return self._decide(self.admit_service(path, token).principal, action)
+        return self._decide(self.admit_service(path, token).principal, action, patient)
 
-    def _decide(self, principal: Principal, action: Action) -> Decision:
-        return decide(self._principals.completed(principal, self.wall_now()), action)
+    def _decide(self, principal: Principal, action: Action, patient: str | None = None) -> Decision:
+        return decide(self._principals.completed(principal, self.wall_now()), action, patient)
 
     def _admit_peer(self, identity: Identity, device: Device | None, peer: PeerCertificate) -> Admission:
         if self._module(identity) is not None:

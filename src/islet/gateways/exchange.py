@@ -10,6 +10,7 @@ import structlog
 from islet.decode.iothub_twins import JsonObject, ServiceTwin, Twin
 from islet.gateways.desk import Desk
 from islet.gateways.presence import NoAnswer, Presence
+from islet.gateways.twin_changes import TwinChanges
 from islet.model.time import Now
 from islet.store.devices_base import LEASE_US, UNTIL_RELEASED, Address, Command, Devices, Letter
 
@@ -30,10 +31,12 @@ class Exchange:
     `wall_now` is the wall's clock: commands live by it, as tokens do.
     """
 
-    def __init__(self, devices: Devices, wall_now: Now) -> None:
+    def __init__(self, devices: Devices, wall_now: Now, changes: TwinChanges | None = None) -> None:
+        """`changes` is told of changed twins."""
         self.presence = Presence()
         self.devices = devices
         self.wall_now = wall_now
+        self._changes = changes
         self._desk = Desk(devices)
         self._tidying = asyncio.create_task(self._tidy_regularly(), name="mailboxes-tidy")
 
@@ -93,7 +96,15 @@ class Exchange:
         return self.write(lambda: self.devices.twin(of))
 
     def report(self, of: Address, patch: JsonObject) -> "asyncio.Future[Twin]":
-        return self.write(lambda: self.devices.report(of, patch, self.wall_now()))
+        reported = self.write(lambda: self.devices.report(of, patch, self.wall_now()))
+        changes = self._changes
+        if changes is not None:
+            reported.add_done_callback(
+                lambda done: (
+                    None if done.cancelled() or done.exception() else changes.reported(of, patch, done.result())
+                )
+            )
+        return reported
 
     async def change_twin(
         self, of: Address, wanted: ServiceTwin, *, whole: bool = False, etag: str | None = None
@@ -104,6 +115,8 @@ class Exchange:
             return self.devices.change_twin(of, wanted, self.wall_now(), whole=whole, etag=etag)
 
         twin = await self.write(change)
+        if self._changes is not None:
+            self._changes.wanted(of, wanted, twin)
         link = self.presence.link(client_id(of))
         if link is not None and wanted.desired is not None:
             link.desired_changed(wanted.desired, twin.desired.version)

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from islet.decode.device_messages import stamped
 from islet.decode.telemetry import Arrival
 from islet.errors import BadInput
 from islet.gateways.authenticate import Authenticator
@@ -180,7 +181,11 @@ class DeviceEndpoints:
             messages = [(_payload(item), read_properties(item.properties.items())) for item in _items(content)]
         else:
             messages = [(content, read_properties(request.headers.items()))]
-        await self._committed([Arrival(device.id, device.patient, *message) for message in messages])
+        arrivals = [
+            Arrival(device.id, device.patient, payload, stamped(properties, identity.module))
+            for payload, properties in messages
+        ]
+        await self._committed(arrivals)
         return Response(status_code=204)
 
     async def _committed(self, arrivals: Sequence[Arrival]) -> None:

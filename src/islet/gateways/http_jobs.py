@@ -63,7 +63,9 @@ class JobEndpoints:
         id = self._checked(request)
         admission = self._authenticator.admit_service("jobs", request.headers.get("authorization", ""))
         job = read_job(await read_body(request), id, self._exchange.wall_now(), by=admission.principal.name)
-        return JSONResponse(job_json(await self._runner.start(job)))
+        made = await self._runner.start(job)
+        queued: JsonObject = {"status": "queued"} if made.status is JobStatus.SCHEDULED else {}  # IoT Hub's first word
+        return JSONResponse(job_json(made) | queued)
 
     async def get(self, request: Request) -> Response:
         id = self._checked(request)

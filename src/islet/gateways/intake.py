@@ -13,9 +13,11 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 
+from islet.decode.device_messages import kept_messages
 from islet.decode.telemetry import Arrival, Decoded, decode_arrivals
 from islet.log.base import Append, Commit
 from islet.log.group_commit import Done
+from islet.model.topics import Topic
 
 T = TypeVar("T")
 Told = Callable[[T, Exception | None], None]
@@ -55,7 +57,16 @@ class Intake:
     commit did not succeed. All methods but `drain` belong to the loop's thread.
     """
 
-    def __init__(self, writer: Writer, call_soon: CallSoon, *, future_us: int, most_bytes: int = CROWDED_BYTES) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        call_soon: CallSoon,
+        *,
+        future_us: int,
+        most_bytes: int = CROWDED_BYTES,
+        keeps_messages: bool = False,
+    ) -> None:
+        """Where it `keeps_messages`, the log gets them as they came, too."""
         self.accepted = 0
         self.dead: Counter[str] = Counter()
         self.failed = 0
@@ -64,6 +75,7 @@ class Intake:
         self._call_soon = call_soon
         self._future_us = future_us
         self._most_bytes = most_bytes
+        self._keeps_messages = keeps_messages
         self._bytes = 0
         self._is_announced = False
         self._pending: deque[_Offer] = deque()  # its ends may be used from two threads
@@ -122,11 +134,14 @@ class Intake:
         count = len(arrivals)
         try:
             decoded = decode_arrivals(arrivals, now_us, self._future_us)
+            kept = kept_messages(arrivals, now_us) if self._keeps_messages else None
         except Exception as error:  # a fault of ours: nobody may wait for ever
             _log.exception("decoding_failed", arrivals=count)
             self._call_soon(self._settle, pending, count, None, error)
             return None
         appends = [Append(topic=topic, batch=batch) for topic, batch in decoded.batches.items()]
+        if kept is not None:
+            appends.append(Append(topic=Topic.DEVICE_MESSAGES, batch=kept))
 
         def done(error: Exception | None) -> None:
             self._call_soon(self._settle, pending, count, decoded, error)

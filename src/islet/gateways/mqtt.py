@@ -30,9 +30,12 @@ class MqttServer(ConnectionServer[Connection]):
         exchange: Exchange | None = None,
         turnstile: Turnstile | None = None,
         enrollments: Enrollments | None = None,
+        *,
+        fault_injection: bool = False,
     ) -> None:
         """Without an exchange, telemetry is all that is served; without enrollments, nobody registers themselves."""
         super().__init__("mqtt", intake, authenticator, turnstile)
+        self.fault_injection = fault_injection
         self._exchange = exchange
         self._enrollments = enrollments
         self._presence = Presence() if exchange is None else exchange.presence

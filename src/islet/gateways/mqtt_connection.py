@@ -9,10 +9,10 @@ from typing import Protocol, cast
 import structlog
 
 from islet.access.x509 import PeerCertificate
+from islet.decode.faults import asked_fault
 from islet.decode.iothub import (
     Identity,
     parse_identity,
-    parse_properties,
     parse_username,
 )
 from islet.decode.iothub_dps import Registrant, is_registrant, parse_registrant
@@ -43,6 +43,7 @@ from islet.errors import AccessDenied, IsletError, ProtocolError
 from islet.gateways import server
 from islet.gateways.client_certificates import peer_certificate
 from islet.gateways.mqtt_session import Session, TelemetryOnly
+from islet.gateways.mqtt_topics import telemetry_properties, will_properties
 from islet.model.people import Device, Kind
 
 CONNECT_WITHIN_S = 20.0
@@ -62,6 +63,8 @@ _log = structlog.get_logger("islet.gateways.mqtt")
 class Server(server.Server["Connection"], Protocol):
     """What a connection needs of the server."""
 
+    @property
+    def fault_injection(self) -> bool: ...
     def registration(
         self, registrant: Registrant, token: str, peer: PeerCertificate | None, connection: "Connection", /
     ) -> tuple[TelemetryOnly, int]: ...
@@ -87,7 +90,7 @@ class Connection(asyncio.Protocol):
         self._policy_token = ""
         self._session: Session | TelemetryOnly = TelemetryOnly(self)
         self._topic = ""
-        self._telemetry_topic = _NO_TOPIC
+        self._telemetry_topic, self._module = _NO_TOPIC, ""
         self._properties = NO_PROPERTIES
         self._is_telemetry = False  # the last PUBLISH was
         self._arrived: list[Arrival] = []  # in what was received last, not yet offered
@@ -196,12 +199,12 @@ class Connection(asyncio.Protocol):
         token, peer = self._credential(connect)
         device, admission = authenticator.admit_device(identity, token, peer)
         if connect.will is not None:
-            _will_properties(connect.will, identity)
+            will_properties(connect.will, identity)
         session = self._server.session(identity, device, self, clean=connect.clean_session)
         self._identity, self.device, self._will, self._session = identity, device, connect.will, session
         self._peer = peer
         self._policy_token = token if admission.principal.kind is Kind.SERVICE else ""
-        self._telemetry_topic = identity.telemetry_topic
+        self._telemetry_topic, self._module = identity.telemetry_topic, identity.module
         self._watch(connect, admission.expires_us)
         self._server.let_in(identity, session)
         self.send(Connack(ACCEPTED, session.present))
@@ -236,7 +239,13 @@ class Connection(asyncio.Protocol):
                 if packet.packet_id:
                     self._acknowledge_in_turn(packet.packet_id)
                 return
-            self._properties = _properties(packet.topic, self._telemetry_topic)
+            self._properties = telemetry_properties(packet.topic, self._telemetry_topic, self._module)
+            if self._server.fault_injection and (fault := asked_fault(self._properties)) is not None:
+                self._topic = ""  # the next one asks again
+                self._loop.call_later(fault.delay_s, self._transport.abort)
+                if packet.packet_id:
+                    self._acknowledge_in_turn(packet.packet_id)
+                return
             self._topic = packet.topic
         self._is_telemetry = True
         device = self.device
@@ -337,7 +346,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
         _log.debug("closed", device=self.device.id, reason=reason)
         if will and self._will is not None and self._identity is not None:
-            properties = {**_will_properties(self._will, self._identity), "iothub-MessageType": "Will"}
+            properties = {**will_properties(self._will, self._identity), "iothub-MessageType": "Will"}
             arrival = Arrival(self.device.id, self.device.patient, self._will.payload, properties)
             self._intake.offer(arrival, _nobody_asks, None)
 
@@ -381,18 +390,3 @@ class Connection(asyncio.Protocol):
 
 def _nobody_asks(given: None, error: Exception | None) -> None:
     """Of a last will: the device has gone."""
-
-
-def _properties(topic: str, telemetry_topic: str) -> dict[str, str]:
-    """The property bag at the end of the device's own telemetry topic (whose last slash may be left out)."""
-    if topic.startswith(telemetry_topic):
-        return parse_properties(topic[len(telemetry_topic) :])
-    if topic == telemetry_topic[:-1]:
-        return {}
-    raise ProtocolError("MQTT: expected the device's own telemetry topic")
-
-
-def _will_properties(will: Will, identity: Identity) -> dict[str, str]:
-    if will.qos > 1:
-        raise ProtocolError("MQTT: expected a will with QoS 0 or 1")
-    return _properties(will.topic, identity.telemetry_topic)

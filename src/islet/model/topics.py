@@ -1,6 +1,7 @@
 """The topics of the log, what goes into each, and how they are partitioned."""
 
 from enum import StrEnum
+from typing import Final
 from zlib import crc32
 
 
@@ -13,6 +14,11 @@ class Topic(StrEnum):
     VITALS = "vitals"
     ALERTS = "alerts"
     DEAD_LETTERS = "dead_letters"
+    DEVICE_MESSAGES = "device_messages"
+
+
+STORED: Final[tuple[Topic, ...]] = tuple(topic for topic in Topic if topic is not Topic.DEVICE_MESSAGES)
+"""The topics whose entries the store has too. Messages as they came are only passed on."""
 
 
 TOPIC_OF_TYPE = {

@@ -1,7 +1,7 @@
 """Keeps a store up to date with the log."""
 
 from islet.log.base import CursorMove, Log, Slice
-from islet.model.topics import Topic
+from islet.model.topics import STORED
 from islet.store.base import Store
 
 
@@ -11,7 +11,7 @@ class Follower:
     def __init__(self, log: Log, store: Store) -> None:
         self._log, self._store = log, store
         self._seen = 0
-        self._positions = {topic: list(store.applied(topic, log.partitions)) for topic in Topic}
+        self._positions = {topic: list(store.applied(topic, log.partitions)) for topic in STORED}
 
     def run_once(self, timeout_s: float) -> int:
         """Apply what is there, at most one slice a partition; wait for some up to `timeout_s` when there is nothing.

@@ -5,7 +5,7 @@ from typing import Final
 
 from islet.log.base import Log
 from islet.model.time import DAY_US
-from islet.model.topics import Topic
+from islet.model.topics import STORED
 from islet.store.base import Store
 
 Progress = Callable[[int, int], None]
@@ -21,9 +21,9 @@ def rebuild(store: Store, log: Log, progress: Progress | None = None) -> None:
     Nobody else may apply to the store meanwhile. Interrupted, it may be begun again; a reading that was forgotten
     and not yet taken in again comes with the log in any case.
     """
-    places = [(topic, partition) for topic in Topic for partition in range(log.partitions)]
-    begins = {topic: log.begin(topic) for topic in Topic}
-    total = sum(sum(log.end(topic)) - sum(begins[topic]) for topic in Topic)
+    places = [(topic, partition) for topic in STORED for partition in range(log.partitions)]
+    begins = {topic: log.begin(topic) for topic in STORED}
+    total = sum(sum(log.end(topic)) - sum(begins[topic]) for topic in STORED)
     done = 0
     store.reset(_kept_from_us(log))
     for topic, partition in places:
@@ -41,7 +41,7 @@ def _kept_from_us(log: Log) -> int:
     firsts: list[int] = []
     bounds: list[int] = []
     emptied = False
-    for topic in Topic:
+    for topic in STORED:
         for partition, begin in enumerate(log.begin(topic)):
             first = log.read(topic, partition, begin, 1)
             if first is None:

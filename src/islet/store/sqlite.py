@@ -11,7 +11,7 @@ from islet.model.alerts import Alert
 from islet.model.events import Method
 from islet.model.hours import Hours
 from islet.model.series import Series
-from islet.model.topics import Topic
+from islet.model.topics import STORED, Topic
 from islet.store import alerts, documents, readings
 from islet.store.base import Document, Latest
 
@@ -122,7 +122,7 @@ class SqliteStore:
                 "alerts": reader.execute("SELECT count(*) FROM alert WHERE NOT retracted").get,
             }
             by_topic = dict(reader.execute("SELECT topic, count(*) FROM document GROUP BY topic"))
-        kept_as_documents = [topic for topic in Topic if topic not in (Topic.GLUCOSE_READINGS, Topic.ALERTS)]
+        kept_as_documents = [topic for topic in STORED if topic not in (Topic.GLUCOSE_READINGS, Topic.ALERTS)]
         return found | {topic.value: by_topic.get(topic, 0) for topic in kept_as_documents}
 
     def reset(self, received_from_us: int) -> None:

@@ -1,0 +1,49 @@
+"""Frames of AMQP with all fields of their performatives, as Proton's decoder reads them."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from islet.decode.amqp_frames import Completer, completed
+
+LISTS = {0x45: b"\x45", 0xC0: b"\xc0\x03\x02\x40\x41", 0xD0: b"\xd0\x00\x00\x00\x06\x00\x00\x00\x02\x40\x41"}
+FIELDS = {0x10: 10, 0x11: 8, 0x12: 14, 0x13: 11, 0x14: 11, 0x15: 6, 0x16: 3, 0x17: 1, 0x18: 1}
+
+
+def frame(code: int, fields: bytes, body: bytes = b"") -> bytes:
+    rest = b"\x02\x00\x00\x07\x00\x53" + bytes((code,)) + fields + body
+    return (len(rest) + 4).to_bytes(4, "big") + rest
+
+
+def test_each_performative_gets_its_missing_fields_as_null_and_keeps_its_body() -> None:
+    for code, count in FIELDS.items():
+        for kind, fields in LISTS.items():
+            given_fields = b"" if kind == 0x45 else b"\x40\x41"
+            wanted = max(count, len(given_fields))
+            whole = bytes((0xC0, wanted + 1, wanted)) + given_fields.ljust(wanted, b"\x40")
+            enough = len(given_fields) >= count
+            assert completed(frame(code, fields, b"body")) == frame(code, fields if enough else whole, b"body")
+
+
+def test_a_list_that_becomes_too_long_for_a_short_one_is_a_long_one() -> None:
+    text = b"\xa1\xfb" + b"x" * 251  # 253 bytes, and nine fields more
+    whole = completed(frame(0x10, b"\xc0\xfe\x01" + text))
+    assert whole == frame(
+        0x10, b"\xd0" + (253 + 9 + 4).to_bytes(4, "big") + (10).to_bytes(4, "big") + text + b"\x40" * 9
+    )
+
+
+@given(st.lists(st.sampled_from(sorted(FIELDS)), max_size=5), st.lists(st.integers(1, 40), max_size=20))
+def test_a_stream_may_come_in_any_cut(codes: list[int], cuts: list[int]) -> None:
+    frames = [frame(code, LISTS[0xC0], b"body") for code in codes]
+    data = b"AMQP\x00\x01\x00\x00" + b"".join(frames) + frame(0x13, b"")[:8]
+    completer, got, at = Completer(), b"", 0
+    for cut in [*cuts, len(data)]:
+        got += completer.feed(data[at : at + cut])
+        at += cut
+    assert got.startswith(b"AMQP\x00\x01\x00\x00" + b"".join(map(completed, frames)))
+
+
+@given(st.sampled_from(sorted(FIELDS)), st.sampled_from(sorted(LISTS)))
+def test_a_complete_frame_stays_as_it_is(code: int, kind: int) -> None:
+    once = completed(frame(code, LISTS[kind]))
+    assert completed(once) == once
