@@ -52,10 +52,9 @@ class PlatformProcess:
             **(environment or {}),
         }
         self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://{self.host}:{self.http_port}"
+        self.url = f"http://{self.host}:{self.http_port}"
+        # one for all questions: to read the authorities of the web for each costs more CPU than the answer
+        self.http = httpx.Client(base_url=self.url, verify=False, timeout=_SETTLE_S)
 
     def start(self) -> None:
         """Start it; does not wait."""
@@ -69,7 +68,7 @@ class PlatformProcess:
             assert self._process is not None
             assert self._process.poll() is None, f"islet serve ended: see {self.data_dir / 'serve.log'}"
             try:
-                if httpx.get(f"{self.url}/readyz").status_code == 200:
+                if self.http.get("/readyz").status_code == 200:
                     return
             except httpx.TransportError:
                 pass
@@ -88,7 +87,7 @@ class PlatformProcess:
         raise AssertionError(f"not settled after {patience_s:g} s: {lags}; see {self.data_dir / 'serve.log'}")
 
     def _lags(self) -> dict[str, int]:
-        lines = httpx.get(f"{self.url}/metrics", timeout=_SETTLE_S).text.splitlines()
+        lines = self.http.get("/metrics").text.splitlines()
         pairs = (line.rsplit(" ", 1) for line in lines if line.startswith("islet_consumer_lag{"))
         return {name: int(float(value)) for name, value in pairs}
 
