@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes
 
+# Where the environment forbids to keep compiled sources, every process would compile all of them again: of the CPU of a
+# test run, and of each start of the platform, that is half.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: demo test test-services setup lint types contracts docs bench fuzz crash lock assets clean
 
 # The demo needs less than a developer does; a developer's environment serves the demo as well.

@@ -8,8 +8,18 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
-settings.register_profile("islet", deadline=None)  # the first example of some reads kernels or zones from the disk
+EXAMPLES = int(os.environ.get("ISLET_EXAMPLES", "40"))
+"""Of each property; CI tries 100."""
+
+# no deadline: the first example of some reads kernels or zones from the disk
+settings.register_profile("islet", deadline=None, max_examples=EXAMPLES)
 settings.load_profile("islet")
+
+
+def examples(full: int) -> int:
+    """How many of a property that CI tries with `full`."""
+    return max(1, full * EXAMPLES // 100)
+
 
 Missing = Callable[[str], NoReturn]
 

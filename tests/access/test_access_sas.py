@@ -30,6 +30,7 @@ from islet.access.sas import (
 )
 from islet.errors import AccessDenied, BadInput
 from islet.model.people import Device, Kind
+from tests.conftest import examples
 
 KEY = base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 OTHER = base64.b64encode(b"fedcba9876543210fedcba9876543210").decode()
@@ -188,7 +189,7 @@ def parsed(text: str) -> Token | None:
 
 @given(st.integers(len("SharedAccessSignature "), len(TOKEN) - 1), st.characters(codec="utf-8"))
 @example(len("SharedAccessSignature "), "S")
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_no_changed_letter_of_a_token_is_overlooked(index: int, letter: str) -> None:
     changed = TOKEN[:index] + letter + TOKEN[index + 1 :]
     same = changed == TOKEN or (changed.lower() == TOKEN.lower() and parsed(changed) == parse_token(TOKEN))
@@ -197,7 +198,7 @@ def test_no_changed_letter_of_a_token_is_overlooked(index: int, letter: str) -> 
 
 
 @given(st.text(max_size=60))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_any_text_is_refused_and_nothing_worse(text: str) -> None:
     assert refusal("SharedAccessSignature " + text)
     assert refusal(text)

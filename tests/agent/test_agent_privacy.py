@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from islet.agent.intake import private_event
 from islet.agent.privacy import Privacy, identifies, pseudonym
 from islet.decode.iothub_twins import JsonObject
+from tests.conftest import examples
 
 NAMES = ("Anna", "Müller", "O'Brien", "王小明", "Nguyễn")
 PHONES = ("+49 151 2345678", "(030) 1234-5678", "13912345678", "555.123.4567")
@@ -98,7 +99,7 @@ EVENTS = (
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(st.sampled_from(EVENTS), secrets, st.dictionaries(fields, secrets), st.dictionaries(st.text(), secrets))
 def test_of_an_event_nothing_leaves_that_is_a_detail(
     event: dict[str, object], secret: str, named: dict[str, str], unknown: dict[str, str]

@@ -2,14 +2,18 @@
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from msgspec import structs
 
 from islet.access.sas import parse_connection_string
 from islet.cli import main
+from islet.commands.lazy import LazyGroup
 from islet.model.people import Patient, User
 from islet.opened import opened_registry
 from islet.operations.locks import only_one
@@ -255,3 +259,21 @@ def test_a_store_is_not_rebuilt_beside_a_running_platform(shell: Shell, tmp_path
         refused = shell.run("store", "rebuild")
     assert refused.exit_code == 1
     assert "already runs in another process" in refused.output
+
+
+@pytest.mark.parametrize("words", [(), ("patients",), ("devices",)])
+def test_the_list_of_commands_says_what_each_says_of_itself(shell: Shell, words: tuple[str, ...]) -> None:
+    group: click.Command | None = main
+    context = click.Context(main)
+    for word in words:
+        assert isinstance(group, click.Group)
+        group = group.get_command(context, word)
+    assert isinstance(group, LazyGroup)
+    formatter = click.HelpFormatter(width=80)  # as the test runner has it
+    click.Group.format_commands(group, context, formatter)  # which imports all of them
+    assert formatter.getvalue() in shell.ok(*words, "--help")
+
+
+def test_help_is_there_without_the_machinery() -> None:
+    code = "import sys; from islet.cli import main; main(['--help'], standalone_mode=False); sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -17,6 +17,7 @@ from islet.decode.iothub import (
     request_id,
 )
 from islet.errors import ProtocolError
+from tests.conftest import examples
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 
@@ -78,7 +79,7 @@ def test_a_wrong_encoding_is_refused(bag: str) -> None:
 
 
 @given(st.dictionaries(TEXT.filter(bool), TEXT, max_size=5))
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 def test_properties_come_back_as_they_were(properties: dict[str, str]) -> None:
     assert parse_properties(format_properties(properties)) == properties
 

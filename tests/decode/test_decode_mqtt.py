@@ -25,6 +25,7 @@ from islet.decode.mqtt_packets import (
     encode_puback,
 )
 from islet.errors import ProtocolError
+from tests.conftest import examples
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=40)
 NAME = TEXT.filter(bool)
@@ -104,7 +105,7 @@ def test_puback_on_the_hot_path_equals_the_general_one() -> None:
 
 
 @given(packets=st.lists(PACKET, max_size=6), data=st.data())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 def test_packets_come_back_equal_however_the_bytes_are_cut(packets: list[Packet], data: st.DataObject) -> None:
     stream = b"".join(map(encode, packets))
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
@@ -112,7 +113,7 @@ def test_packets_come_back_equal_however_the_bytes_are_cut(packets: list[Packet]
 
 
 @given(packets=st.lists(PACKET, max_size=3), junk=st.binary(min_size=1, max_size=60), data=st.data())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_junk_gives_packets_or_a_protocol_error_the_same_in_any_cut(
     packets: list[Packet], junk: bytes, data: st.DataObject
 ) -> None:
@@ -146,7 +147,7 @@ PUBLISHES = st.builds(
 
 
 @given(packets=st.lists(PUBLISHES, max_size=12), cuts=st.lists(st.integers(0, 120), max_size=3))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_packets_that_come_alone_are_read_as_all_others(packets: list[Publish], cuts: list[int]) -> None:
     """Those that begin as the one before are known by that."""
     parts = list(map(encode, packets))

@@ -19,6 +19,7 @@ from islet.model.events import Reading
 from islet.model.time import MINUTE_US, to_us
 from islet.model.topics import Topic
 from islet.model.units import glucose_tenths, glucose_unit
+from tests.conftest import examples
 
 NOW_US = 1_795_248_180_000_000
 TIME = "2026-11-21T08:03:00Z"
@@ -161,7 +162,7 @@ UNITS = st.sampled_from(["mg/dL", "MG/DL", "mmol/L", "mmol/l", "mg", "", "g/L"])
 
 
 @given(st.lists(st.tuples(VALUES, UNITS), min_size=1, max_size=20))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_columns_give_what_the_rules_for_one_reading_give(sent: Sequence[tuple[float, str]]) -> None:
     expected: list[int] = []
     reasons: list[str] = []
@@ -189,7 +190,7 @@ FIELDS = st.dictionaries(
 
 
 @given(st.lists(st.binary(max_size=50) | FIELDS.map(lambda fields: json.dumps(fields).encode()), max_size=8))
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=examples(300))
 def test_anything_at_all_becomes_exactly_one_row(payloads: list[bytes]) -> None:
     decoded = arrive(*payloads)
     assert sum(batch.num_rows for batch in decoded.batches.values()) == len(payloads)

@@ -20,6 +20,7 @@ from islet.decode.telemetry import EARLIEST_US, Arrival, Decoded, decode_arrival
 from islet.decode.usual import usual_readings
 from islet.model.time import DAY_US, from_us, to_us
 from islet.model.topics import Topic
+from tests.conftest import examples
 
 NOW_US = 1_798_761_600_000_000  # 2027-01-01T00:00:00Z (GNU date)
 USUAL = b'{"type":"reading","time":"2026-11-21T08:03:00Z","value":6.7,"unit":"mmol/L"}'
@@ -191,7 +192,7 @@ def readings(draw: st.DrawFn) -> bytes:
 
 
 @given(st.lists(readings(), min_size=1, max_size=30))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=examples(200))
 def test_readings_written_in_any_way_give_the_same(payloads: list[bytes]) -> None:
     expect_the_same(arrivals_of(payloads))
 

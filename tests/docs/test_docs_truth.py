@@ -82,7 +82,7 @@ def test_every_make_target_that_is_shown_exists() -> None:
 def test_every_setting_in_the_environment_exists() -> None:
     known = {f"ISLET_{name.upper()}" for name in Settings.__dataclass_fields__}
     known |= {"ISLET_AGENT_CONNECTION_STRING", "ISLET_AGENT_KEY", "ISLET_KIND"}  # the agent's
-    known |= {"ISLET_KEY", "ISLET_REQUIRE_SERVICES", "ISLET_SCALE_READINGS", "ISLET_PEERS"}
+    known |= {"ISLET_KEY", "ISLET_REQUIRE_SERVICES", "ISLET_EXAMPLES", "ISLET_SCALE_READINGS", "ISLET_PEERS"}
     shown = {name for page in PAGES for name in re.findall(r"ISLET_[A-Z_]*[A-Z]", page.read_text(encoding="utf-8"))}
     assert shown <= known
 

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from islet.engine.ids import Ids, Pairs
+from tests.conftest import examples
 
 
 @given(st.lists(st.lists(st.text(max_size=20), max_size=30), max_size=5))
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 def test_ids_are_numbered_in_the_order_in_which_they_are_first_seen(columns: list[list[str]]) -> None:
     ids, known = Ids(), dict[str, int]()
     for column in columns:
@@ -66,7 +67,7 @@ def test_a_null_is_refused() -> None:
 
 
 @given(st.lists(st.lists(st.tuples(st.text(max_size=10), st.text(max_size=10)), max_size=40), max_size=5))
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 def test_a_pair_gives_the_numbers_that_its_two_ids_have_alone(columns: list[list[tuple[str, str]]]) -> None:
     patients, devices = Ids(), Ids()
     pairs, known, beside = Pairs(patients, devices), dict[str, int](), dict[str, int]()

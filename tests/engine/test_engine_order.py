@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from islet.engine.snapshot import dump
+from tests.conftest import examples
 from tests.engine.slow import expected_episodes
 from tests.engine.streams import EVERYTHING, LATENESS_MIN, Engine, Point
 
@@ -55,7 +56,7 @@ def arrivals(draw: st.DrawFn) -> Arrivals:
 
 
 @given(arrivals())
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=examples(120))
 def test_the_alerts_are_those_of_the_slow_reference_whatever_the_order_batches_doubles_and_restarts(
     a: Arrivals,
 ) -> None:
@@ -75,7 +76,7 @@ def test_the_alerts_are_those_of_the_slow_reference_whatever_the_order_batches_d
 
 
 @given(arrivals())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_one_batch_and_single_readings_say_the_same(a: Arrivals) -> None:
     whole, single = Engine(reference=EVERYTHING), Engine(reference=EVERYTHING)
     stream = [point for points in a.batches for point in points]
@@ -88,7 +89,7 @@ def test_one_batch_and_single_readings_say_the_same(a: Arrivals) -> None:
 
 
 @given(arrivals())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 def test_a_replay_on_top_of_what_is_known_says_nothing_new(a: Arrivals) -> None:
     engine = Engine(reference=EVERYTHING)
     for points in a.batches:

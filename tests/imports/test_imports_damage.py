@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from islet.decode.imports.found import Choices
 from islet.decode.imports.preview import Preview, tallied
 from islet.errors import BadInput
+from tests.conftest import examples
 from tests.imports.given import UTC, items
 
 _CLARITY = ",".join(
@@ -51,7 +52,7 @@ GOOD = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.sampled_from(GOOD), st.data())
 def test_a_damaged_file_is_refused_or_read(good: str, data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(good)))

@@ -21,6 +21,7 @@ from islet.log.sqlite import SqliteLog
 from islet.model.batch import ReadingRow, documents_batch, readings_batch
 from islet.model.time import DAY_US
 from islet.model.topics import Topic
+from tests.conftest import examples
 from tests.log.rows import GLUCOSE, append, commit, entries, reading, tuples
 
 KEY = bytes(32)
@@ -38,7 +39,7 @@ _rows = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=examples(100))
 @given(rows=st.lists(_rows, min_size=1, max_size=40), data=st.data())
 def test_sorted_segments_give_back_every_bit_in_the_order_of_the_offsets(
     rows: list[ReadingRow], data: st.DataObject

@@ -15,6 +15,7 @@ from islet.model.time import DAY_US, MINUTE_US, to_us
 from islet.notify.policy import DEFAULT, Policy, Step, check_policy, once
 from islet.notify.quiet import QuietHours, quiet_until_us
 from islet.notify.recipients import Contact, Lane, may_be_told, reached
+from tests.conftest import examples
 
 URGENT, WARNING, NOTICE, TECHNICAL = Severity
 NIGHT = QuietHours(begin="22:00", end="07:00")
@@ -150,7 +151,7 @@ def test_the_night_is_an_hour_shorter_when_summer_begins() -> None:
     assert quiet_until_us(NIGHT, "Europe/Vienna", evening) == evening + 8 * 60 * MINUTE_US
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(
     now_us=st.integers(0, 4 * 365 * DAY_US).map(lambda us: us + local("UTC", 2024, 1, 1)),
     begin=st.integers(0, 1439),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from islet.patterns.pairs import least_pairs
 from islet.patterns.partition import Groups, best_partition, k_means, nearest, silhouette, squares
+from tests.conftest import examples
 
 NO_CENTRES = np.empty((0, 2))
 POINTS = arrays(np.float64, st.tuples(st.integers(4, 7), st.just(2)), elements=st.integers(-20, 20).map(float))
@@ -32,7 +33,7 @@ def by_the_definition(points: NDArray[np.float64], labels: NDArray[np.int64]) ->
 
 
 @given(POINTS, st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_a_silhouette_is_that_of_the_definition(points: NDArray[np.float64], data: st.DataObject) -> None:
     labels = np.array(data.draw(st.lists(st.integers(0, 2), min_size=len(points), max_size=len(points))))
     found = silhouette(np.sqrt(squares(points, points)), labels)
@@ -59,7 +60,7 @@ def squares_within(points: NDArray[np.float64], labels: NDArray[np.int64]) -> fl
 
 
 @given(POINTS, st.integers(2, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_the_iteration_ends_with_each_point_at_the_nearest_centre_and_each_centre_in_the_middle(
     points: NDArray[np.float64], k: int
 ) -> None:
@@ -82,7 +83,7 @@ def test_a_group_that_loses_its_members_is_no_group() -> None:
         np.float64, st.tuples(st.integers(1, 5), st.integers(1, 5)), elements=st.integers(0, 30).map(lambda n: n / 2)
     )
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_pairs_have_the_least_sum_of_all(costs: NDArray[np.float64]) -> None:
     few, many = sorted(costs.shape)
     short = costs if costs.shape[0] == few else costs.T

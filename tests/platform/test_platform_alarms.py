@@ -8,7 +8,6 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import httpx
 import pytest
 from msgspec.structs import replace
 
@@ -87,8 +86,8 @@ class Ward:
         """What a device measures now."""
         body = {"type": "reading", "time": iso(wall_us()), "value": mg_dl, "unit": "mg/dL"}
         token = make_token(f"localhost/devices/{device}", self.keys[device], wall_us() // SECOND_US + 600)
-        url = f"{self.platform.url}/devices/{device}/messages/events"
-        answer = httpx.post(url, json=body, headers={"authorization": token}, params={"api-version": "2021-04-12"})
+        path, version = f"/devices/{device}/messages/events", {"api-version": "2021-04-12"}
+        answer = self.platform.http.post(path, json=body, headers={"authorization": token}, params=version)
         assert answer.status_code == 204, answer.text
 
     def urgent(self) -> dict[str, Any]:
@@ -99,7 +98,7 @@ class Ward:
 
     def asks(self, path: str) -> Any:
         headers = {"authorization": f"Bearer {self.token}"}
-        return httpx.get(f"{self.platform.url}{path}", headers=headers).raise_for_status().json()
+        return self.platform.http.get(path, headers=headers).raise_for_status().json()
 
 
 @pytest.fixture(scope="module")
@@ -139,11 +138,11 @@ def test_an_alarm_reaches_its_people_and_is_acknowledged_from_telegram_and_by_li
     link = json.loads(ward.hook.requests[0].body)["data"]["acknowledge_url"].replace(
         "http://127.0.0.1", ward.platform.url
     )
-    assert "<form" in httpx.get(link, headers={"accept": "text/html"}).text, (
-        "a link that is followed only shows a button"
-    )
-    assert httpx.post(link).json() == {"answer": "acknowledged"}
-    assert httpx.post(link[:-3] + "AAA").status_code == 404
+    http = ward.platform.http
+    shown = http.get(link, headers={"accept": "text/html"}).text
+    assert "<form" in shown, "a link that is followed only shows a button"
+    assert http.post(link).json() == {"answer": "acknowledged"}
+    assert http.post(link[:-3] + "AAA").status_code == 404
     told = ward.asks(f"/api/alerts/{alert['id']}/deliveries")["told"]
     assert {(one["channel"], one["state"]) for one in told if one["kind"] == "opened"} == {
         ("console", "sent"),

@@ -162,7 +162,7 @@ def test_a_platform_stopped_before_its_first_reading_starts_again_and_a_second_o
         assert first.stop() == 0
         first.start()
         first.wait_until_ready()
-        assert httpx.get(f"{first.url}/healthz").status_code == 200
+        assert first.http.get("/healthz").status_code == 200
     finally:
         first.kill()
         second.kill()

@@ -21,6 +21,7 @@ from islet.reports.html import seven_day_html
 from islet.reports.recorded import Recorded, recorded_of
 from islet.reports.seven_day import TARGETS, seven_day
 from islet.reports.tables import as_csv, as_json
+from tests.conftest import examples
 from tests.metrics.traces import five_people
 from tests.reports.people import ENGLISH, MONDAY, SUNDAY, made, simulated
 
@@ -202,7 +203,7 @@ readings = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 @given(readings, st.sampled_from(list(TARGETS)), st.sampled_from([7, 14]), st.sampled_from(["UTC", "Europe/Berlin"]))
 def test_no_series_makes_a_report_fail_or_say_more_than_it_has(
     rows: list[tuple[int, int]], target: str, days: int, zone: str

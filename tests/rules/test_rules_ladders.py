@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from islet.engine.rules import Rule, plan, read_rule
+from tests.conftest import examples
 from tests.rules.slowly import flags
 from tests.rules.streams import Stream, Value
 
@@ -51,7 +52,7 @@ _TENTHS = st.sampled_from(_LIMITS_TENTHS).flatmap(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(_TENTHS)
 def test_comparisons_that_are_looked_up_say_what_they_say_when_made(given: list[tuple[int, int]]) -> None:
     stream = Stream([Value(minute, tenths / 10) for minute, tenths in dict(given).items()])

@@ -12,6 +12,7 @@ refused with its line and what is allowed.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 import sqlglot
@@ -200,8 +201,9 @@ def _parsed(text: str) -> exp.Select:
     return statement
 
 
+@lru_cache(maxsize=512)  # a rule is read when it is checked, when it is planned, and each time another is added
 def parse(text: str) -> exp.Expr:
-    """The one statement in a text. Raises RuleRefused."""
+    """The one statement in a text, which is shared: nobody changes it. Raises RuleRefused."""
     try:
         statements = [s for s in sqlglot.parse(text, dialect="duckdb") if s is not None]
     except ParseError as error:

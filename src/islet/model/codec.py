@@ -1,6 +1,7 @@
 """Events and alert changes to and from JSON, versioned; and the published JSON Schema."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -59,6 +60,7 @@ def change_documents(changes: Sequence[AlertChange]) -> pa.RecordBatch:
     return documents_batch([DocumentRow(c.patient, "", c.at_us, c.change, encode_change(c).decode()) for c in changes])
 
 
+@cache
 def json_schema() -> dict[str, Any]:
     """JSON Schema (2020-12) of an event, as published at `/schema/event.json`."""
     schema = msgspec.json.schema(AnyEvent)
