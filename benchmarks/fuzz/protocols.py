@@ -10,9 +10,10 @@ import proton
 from benchmarks.fuzz.spoil import cut, spoiled
 from benchmarks.fuzz.target import Target
 from islet.access import sas, x509
-from islet.decode import iothub, iothub_amqp, iothub_dps, iothub_query, iothub_twins, mqtt
+from islet.decode import event_hub, iothub, iothub_amqp, iothub_dps, iothub_query, iothub_twins, mqtt
 from islet.decode.amqp_batch import batched, data_sections
 from islet.decode.amqp_sasl import SaslServer
+from islet.decode.faults import asked_fault
 from islet.decode.mqtt_packets import (
     Connack,
     Connect,
@@ -131,6 +132,12 @@ def _texts(*reads: Callable[[str], object]) -> Callable[[bytes, Random], None]:
                 read(text)
 
     return check
+
+
+def _fault(text: str) -> object:
+    fault = asked_fault({"AzIoTHub_FaultOperationType": "KillTcp", "AzIoTHub_FaultOperationDelayInSecs": text})
+    assert fault is not None and 0 <= fault.delay_s < 1e6
+    return fault
 
 
 def _properties(text: str) -> object:
@@ -261,6 +268,17 @@ PROTOCOLS = [
             b"amqps://hub/devices/a%2Fb/twin",
         ],
         (b"%", b"%zz", b"%C3", b"/", b"?", b"&", b"=", b"\xed\xa0\x80", b"$", b"#"),
+    ),
+    Target(
+        "event-hub",
+        _texts(event_hub.parse_partition, event_hub.parse_selector, _fault),
+        [
+            b"ConsumerGroups/$Default/Partitions/3",
+            b"amqp.annotation.x-opt-offset > '41'",
+            b"amqp.annotation.x-opt-enqueuedtimeutc >= '@latest'",
+            b"2.5",
+        ],
+        (b"@latest", b"'", b">", b"/", b"-1", b"999999999999999999999", b"nan", b"1e999"),
     ),
     Target(
         "dps",
