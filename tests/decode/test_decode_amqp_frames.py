@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from islet.decode.amqp_frames import Completer, completed
+from islet.decode.amqp_frames import Completer, Opening, completed
 
 LISTS = {0x45: b"\x45", 0xC0: b"\xc0\x03\x02\x40\x41", 0xD0: b"\xd0\x00\x00\x00\x06\x00\x00\x00\x02\x40\x41"}
 FIELDS = {0x10: 10, 0x11: 8, 0x12: 14, 0x13: 11, 0x14: 11, 0x15: 6, 0x16: 3, 0x17: 1, 0x18: 1}
@@ -47,3 +47,28 @@ def test_a_stream_may_come_in_any_cut(codes: list[int], cuts: list[int]) -> None
 def test_a_complete_frame_stays_as_it_is(code: int, kind: int) -> None:
     once = completed(frame(code, LISTS[kind]))
     assert completed(once) == once
+
+
+def opening(name: bytes, most: int) -> bytes:
+    fields = b"\xa1" + bytes((len(name),)) + name + b"\x40\x70" + most.to_bytes(4, "big")
+    return frame(0x10, bytes((0xC0, len(fields) + 1, 3)) + fields)
+
+
+@given(st.binary(max_size=40), st.integers(512, 2**32 - 1), st.lists(st.integers(1, 60), max_size=30))
+def test_a_peer_is_taken_to_have_room_for_a_little_less_than_it_says(name: bytes, most: int, cuts: list[int]) -> None:
+    header, more = b"AMQP\x00\x01\x00\x00", frame(0x11, b"\x45") + opening(name, most)
+    data = header + opening(name, most) + more
+    reader, got, at = Opening(), b"", 0
+    for cut in [*cuts, len(data)]:
+        got += reader.feed(data[at : at + cut])
+        at += cut
+    assert got == header + opening(name, max(most - 32, 512)) + more
+
+
+@given(st.lists(st.binary(max_size=30), max_size=6))
+def test_what_is_no_open_is_passed_on_as_it_came(pieces: list[bytes]) -> None:
+    reader, whole = Opening(), b"AMQP\x00\x01\x00\x00" + frame(0x10, b"\x45") + b"".join(pieces)
+    assert reader.feed(whole) == whole
+    other = Opening()
+    got = b"".join([other.feed(b"GET / HTTP/1.1\r\n"), *map(other.feed, pieces)])
+    assert (b"GET / HTTP/1.1\r\n" + b"".join(pieces)).startswith(got)

@@ -38,10 +38,12 @@ async def keeping() -> AsyncIterator[Door]:
 
 
 @contextlib.asynccontextmanager
-async def readers(door: Door, count: int = 1, policy: str = "service") -> AsyncIterator[list[AmqpPeer]]:
+async def readers(
+    door: Door, count: int = 1, policy: str = "service", **options: object
+) -> AsyncIterator[list[AmqpPeer]]:
     """Back ends on connections of their own, with the token of a hub policy."""
     port = await door.amqp.listen("127.0.0.1", 0)
-    peers = [await AmqpPeer.connected(port) for _ in range(count)]
+    peers = [await AmqpPeer.connected(port, **options) for _ in range(count)]
     try:
         for peer in peers:
             assert await peer.put_token(door.policy_token(policy)) == 200
@@ -185,6 +187,32 @@ async def test_what_a_permission_refuses_is_not_read(keeping: Door) -> None:
     keeping.registry.put_entry(EntryKind.PERMISSION, "x", body, by="test", at_us=NOW_US)
     async with reader(keeping) as peer:
         assert await received(peer) == []
+
+
+async def test_who_may_read_of_some_patients_does_not_read_what_belongs_to_nobody(keeping: Door) -> None:
+    keeping.add_device("spare", patient="")
+    await send(keeping, b"of nobody", id="spare")
+    for place, (patient, allowed) in enumerate((("p-1", True), ("", False))):
+        granted = Permission(
+            id=f"x{place}",
+            issued_to="service/service",
+            principal_for=patient,
+            action=Verb.SUBSCRIBE,
+            priority=place + 1,
+            authorized=allowed,
+        )
+        body = msgspec.json.encode(granted)
+        keeping.registry.put_entry(EntryKind.PERMISSION, granted.id, body, by="test", at_us=NOW_US)
+    async with reader(keeping) as peer:
+        for partition in range(2):
+            assert await received(peer, partition=partition) == []
+
+
+async def test_a_large_message_reaches_a_reader_of_small_frames(keeping: Door) -> None:
+    payloads = [bytes(20_000), b"x" * 50_000]
+    await send(keeping, *payloads)
+    async with readers(keeping, max_frame_size=4_096) as (peer,):
+        assert bodies(await received(peer)) == payloads
 
 
 async def test_where_it_is_off_nothing_is_kept_and_nothing_read(door: Door) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from islet.errors import KeyUnavailable, LogDamaged, SettingError
+from islet.log import sqlite as module
 from islet.log.base import Commit, CursorMove, Log
 from islet.log.sqlite import SqliteLog
 from islet.log.tail import MOST_BYTES
@@ -59,6 +60,23 @@ def test_what_another_process_appended_in_between_is_read_in_its_place(path: Pat
             log.commit([commit(minute, append(reading("anna", minute)))])
             assert [row[-1] for row in entries(ours)[0]] == list(range(minute + 1))
             assert entries(ours, max_rows=2) == entries(theirs) == entries(ours)
+
+
+def test_our_own_commit_tells_what_another_process_appended_just_before(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "SELDOM_S", 1e6)  # nobody looks at the file
+    with (
+        closing(SqliteLog(path, KEY, partitions=1)) as ours,
+        closing(SqliteLog(path, KEY, partitions=1)) as theirs,
+    ):
+        ours._poll()
+        for minute in range(5):
+            theirs.commit([commit(minute, append(reading("anna", minute)))])
+            cursor = CursorMove(consumer="c", topic=GLUCOSE, partition=0, offset=minute)
+            ours.commit([Commit(received_at_us=minute, cursors=[cursor])])
+            assert ours.end(GLUCOSE) == (minute + 1,)
+            assert len(entries(ours)[0]) == minute + 1
 
 
 def test_a_reopened_log_has_everything(path: Path) -> None:

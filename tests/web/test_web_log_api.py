@@ -79,8 +79,9 @@ async def test_the_role_decides_who_consumes(filled: Site) -> None:
     client = filled.client()
     assert (await client.get("/api/log/alerts", headers=bearer(filled, "partner"))).status_code == 403
     assert (await client.get("/api/log/alerts", headers=bearer(filled, "nurse"))).status_code == 200
-    assert (await client.get("/api/log/dead_letters", headers=bearer(filled, "mirror"))).status_code == 403
-    assert (await client.get("/api/log/dead_letters", headers=bearer(filled, "admin"))).status_code == 200
+    for topic in ("dead_letters", "device_messages"):
+        assert (await client.get(f"/api/log/{topic}", headers=bearer(filled, "mirror"))).status_code == 403
+        assert (await client.get(f"/api/log/{topic}", headers=bearer(filled, "admin"))).status_code == 200
     assert (await client.get("/api/log/none", headers=bearer(filled, "admin"))).status_code == 404
 
 

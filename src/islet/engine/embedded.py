@@ -139,6 +139,8 @@ class EmbeddedEngine:
 
     def recover(self) -> None:
         """The state as it was when the last outputs became durable. `run_once` does it when it is needed."""
+        if self._said is not None:  # it may still become durable: then it is said
+            self._said.durable.exception()
         self._in_force = self._rules()
         self._shard = Shard(self._in_force.plan, self._in_force.references, **self._limits)
         self._shard.warm_up()

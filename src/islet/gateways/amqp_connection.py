@@ -57,12 +57,10 @@ class AmqpConnection(asyncio.Protocol):
         self._ends: dict[Identity, DeviceEnd] = {}
         self._end_of: dict[Incoming | Outgoing, DeviceEnd] = {}
         self._services = ServiceEnd(self, server.exchange, server.authenticator, self._credentials, server.event_hub)
-        self._is_open = self._is_closed = self._woken = self._choked = self._stopping = False
+        self._is_open = self._is_closed = self._woken = self.choked = self._stopping = False
         self._held = 0
         self._timers: list[asyncio.TimerHandle] = []
         self._expiry: asyncio.TimerHandle | None = None
-
-    # --- the transport ---
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -75,12 +73,14 @@ class AmqpConnection(asyncio.Protocol):
         self._server.closed(self)
 
     def pause_writing(self) -> None:
-        self._choked = True
+        self.choked = True
         self._set_reading()
 
     def resume_writing(self) -> None:
-        self._choked = False
+        self.choked = False
         self._set_reading()
+        for handler in [one for one in self.handlers.values() if isinstance(one, Outgoing)]:
+            handler.on_credit()
 
     def hold(self) -> None:
         """Do not read until `let_go` was called as often."""
@@ -94,7 +94,7 @@ class AmqpConnection(asyncio.Protocol):
     def _set_reading(self) -> None:
         if self._is_closed or self._transport.is_closing():
             return
-        if self._choked or self._held or self._stopping:
+        if self.choked or self._held or self._stopping:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
@@ -380,7 +380,7 @@ class AmqpConnection(asyncio.Protocol):
         for timer in [*self._timers, *([self._expiry] if self._expiry else [])]:
             timer.cancel()
         self._let_go()
-        if self._choked:
+        if self.choked:
             self._transport.abort()
         else:
             self._transport.close()

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from islet.access.decide import Action
+from islet.access.decide import EVERYBODY, Action
 from islet.access.sas import parse_token, resource_of
 from islet.access.x509 import PeerCertificate
 from islet.decode.event_hub import ELSEWHERE, ENTITY
@@ -66,7 +66,7 @@ class Credentials:
 
     def sees(self, path: str, patient: str) -> bool:
         """Whether one of the tokens allows to read what the devices of that patient send ("": of nobody)."""
-        return any(self._allows(path, token, patient or None) for token in self._tokens.values())
+        return any(self._allows(path, token, patient or EVERYBODY) for token in self._tokens.values())
 
     def _allows(self, path: str, token: str, patient: str | None) -> bool:
         action = Action.CONSUME_LOG if path.startswith((f"{ENTITY}/", f"{ELSEWHERE}/")) else Action.COMMAND_DEVICES

@@ -5,7 +5,7 @@ from typing import Final
 
 from proton import Collector, Connection, Event, Transport
 
-from islet.decode.amqp_frames import Completer
+from islet.decode.amqp_frames import Completer, Opening
 from islet.errors import ProtocolError
 from islet.gateways.amqp_links import end_link
 
@@ -28,10 +28,11 @@ class Engine:
         self._connection, self._events = Connection(), Collector()
         self._connection.collect(self._events)
         self._transport.bind(self._connection)
-        self._completer = Completer()
+        self._opening, self._completer = Opening(), Completer()
 
     def feed(self, data: bytes) -> None:
         """What came in. Raises ProtocolError, and what Proton does for what is no AMQP."""
+        data = self._opening.feed(data)
         while data:
             capacity = self._transport.capacity()
             if capacity < 0:  # it takes no more: closed, or in error

@@ -19,7 +19,7 @@ from islet.gateways.amqp_messages import FIELDS, text
 from islet.gateways.event_hub import EventHub
 from islet.log.base import Slice
 
-_MOST_ROWS: Final = 500
+_MOST_ROWS: Final = 50
 _PORT: Final = 5671
 """The only one that clients can be led to: some look for it in the address."""
 _EPOCH: Final = "com.microsoft:epoch"
@@ -69,7 +69,7 @@ class EventsOut(Outgoing):
             if self._offset is None:
                 self._offset = await asyncio.to_thread(hub.first, number, self._position.at or 0)
             while not self.closed:
-                while not self.room:
+                while self.line.choked or not self.room:
                     self._credit.clear()
                     await self._credit.wait()
                 version = hub.version

@@ -23,6 +23,9 @@ Told = Callable[[int | None], None]
 class Line(Protocol):
     """What links need of their connection."""
 
+    choked: bool
+    """Whether the peer does not read what was written already."""
+
     def wake(self) -> None:
         """There is something to write."""
 

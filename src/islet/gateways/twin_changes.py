@@ -20,7 +20,8 @@ _log = structlog.get_logger("islet.gateways.twin_changes")
 
 
 class TwinChanges:
-    """Each change is told once the twin is durable; a crash right then may lose the news of it, not the change.
+    """Each change is told once the twin is durable; a crash or a failed commit right then may lose the news of it, not
+    the change.
 
     `patient_of` gives the patient a device belongs to now ("": nobody). `reported` and `wanted` may be called from the
     loop's thread only.

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from time import monotonic
@@ -119,18 +119,20 @@ class SqliteLog:
         ]
         with self._writing, plain_errors(self._path.name):
             with transaction(self._writer):
-                bases, version = self._append(appended, blobs)
+                bases, ends = self._append(appended, blobs)
                 self._writer.executemany(_MOVE, moves)
                 for commit in commits:
                     for name, blob in commit.states.items():
                         self._put_state(name, blob)
             for piece, base in zip(appended, bases, strict=True):
                 self._tail.add(piece.topic, piece.partition, base, piece.entries, piece.size)
-            self._reached(appended, bases)
-            self._watch.grown_to(version)
+            self._reached(ends)
+            self._watch.grown_to(sum(ends.values()))
 
-    def _append(self, appended: Sequence[Piece], blobs: Sequence[tuple[Format, bytes]]) -> tuple[list[int], int]:
-        """Write the segments; the offset at which each begins, and the log's version after that."""
+    def _append(
+        self, appended: Sequence[Piece], blobs: Sequence[tuple[Format, bytes]]
+    ) -> tuple[list[int], dict[tuple[str, int], int]]:
+        """Write the segments; the offset at which each begins, and where all partitions end after that."""
         ends: dict[tuple[str, int], int] = {
             (topic, partition): end
             for topic, partition, end in self._writer.execute("SELECT topic, partition, next FROM extent")
@@ -143,15 +145,16 @@ class SqliteLog:
             self._writer.execute(_GROW, (*at, base + rows, received))
             ends[at] = base + rows
             bases.append(base)
-        return bases, sum(ends.values())
+        return bases, ends
 
-    def _reached(self, appended: Sequence[Piece], bases: Sequence[int]) -> None:
-        """Note where the partitions end now."""
+    def _reached(self, reached: Mapping[tuple[str, int], int]) -> None:
+        """Note where the partitions end now: also what another process has appended and nobody has looked for yet."""
         with self._looking:
-            for piece, base in zip(appended, bases, strict=True):
-                ends = list(self._ends.get(piece.topic, (0,) * self._partitions))
-                ends[piece.partition] = max(ends[piece.partition], base + piece.batch.num_rows)
-                self._ends[piece.topic] = tuple(ends)
+            ends = {topic: list(of_topic) for topic, of_topic in self._ends.items()}
+            for (topic, partition), end in reached.items():
+                of_topic = ends.setdefault(Topic(topic), [0] * self._partitions)
+                of_topic[partition] = max(of_topic[partition], end)
+            self._ends = {topic: tuple(of_topic) for topic, of_topic in ends.items()}
 
     def _put_state(self, name: str, blob: bytes | None) -> None:
         if blob is None:

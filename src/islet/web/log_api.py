@@ -122,8 +122,8 @@ def _topic(request: Request, viewer: Viewer) -> Topic:
         topic = Topic(request.path_params["topic"])
     except ValueError:
         raise NotFound(f"there is no such topic; there are {', '.join(Topic)}") from None
-    if topic is Topic.DEAD_LETTERS:
-        viewer.require(Action.VIEW_OPERATIONS)  # a dead letter's patient is not certain
+    if topic in (Topic.DEAD_LETTERS, Topic.DEVICE_MESSAGES):
+        viewer.require(Action.VIEW_OPERATIONS)  # of what may be a dead letter the patient is not certain
     return topic
 
 
