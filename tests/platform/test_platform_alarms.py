@@ -91,7 +91,8 @@ class Ward:
         assert answer.status_code == 204, answer.text
 
     def urgent(self) -> dict[str, Any]:
-        """The one urgent alert."""
+        """The one urgent alert; people may be told a few ms before the pages have it."""
+        until(lambda: any(one["rule"] == "urgent_low" for one in self.asks("/api/alerts")["active"]))
         (found,) = (one for one in self.asks("/api/alerts")["active"] if one["rule"] == "urgent_low")
         assert isinstance(found, dict)
         return found
