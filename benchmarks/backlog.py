@@ -16,10 +16,9 @@ from islet.engine.quantities import GLUCOSE
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.rules import Plan, Rule, StreamPlan, load_rules, plan, read_rule
 from islet.model.alerts import Alert, AlertChange, fold
-from islet.model.time import MINUTE_US, SECOND_US
+from islet.model.time import SECOND_US
 
 START_US = 1_795_219_200_000_000  # 2026-11-21T00:00:00Z
-ROUND_US = 5 * MINUTE_US
 _NEVER_US = 2**62
 
 

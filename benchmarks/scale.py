@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from benchmarks.record import figure
 from islet.engine.embedded import EmbeddedEngine
 from islet.engine.parameters import NO_LAYERS, references
-from islet.engine.rulebook import Rules
+from islet.engine.rulebook import FixedRules, Rules
 from islet.engine.rules import load_rules, plan
 from islet.log.group_commit import GroupCommit
 from islet.log.kafka import KafkaLog
@@ -97,7 +97,7 @@ def run_embedded(bootstrap: str, prefix: str, partitions: int) -> Rate:
     planned = plan(load_rules())
     rules = Rules(plan=planned, references=references(planned, NO_LAYERS, []))
     writer = GroupCommit(log, lambda: START_US, wait_s=0.0)
-    engine = EmbeddedEngine(log, writer, lambda: rules, Settings(), lambda: START_US)
+    engine = EmbeddedEngine(log, writer, FixedRules(rules), Settings(), lambda: START_US)
     engine.recover()
     started, cpu, done = time.perf_counter(), time.process_time(), 0
     while rows := engine.run_once(0.0):

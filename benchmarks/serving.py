@@ -1,8 +1,8 @@
 """What forecasts cost the engine, with them and without in one run: `python -m benchmarks.serving`.
 
 A tick: one reading of each of 100,000 people whose last twelve hours are known, through all shipped rules, and the whole
-forecast of each. One reading alone. The state's size. And the whole path from bytes to alerts on the disk
-(`benchmarks.path`) at 5,500 readings a second of 100,000 people whose last hour is known.
+forecast of each; and the same where everybody has just eaten. One reading alone. The state's size. And the whole path
+from bytes to alerts on the disk (`benchmarks.path`) at 5,500 readings a second of 100,000 people whose last hour is known.
 """
 
 import os
@@ -20,7 +20,7 @@ from islet.engine.parameters import NO_LAYERS, references
 from islet.engine.rules import Plan, load_rules, plan
 from islet.engine.shard import Shard
 from islet.forecast.serving import shipped
-from islet.model.time import HOUR_US, MINUTE_US, SECOND_US
+from islet.model.time import HOUR_US, MINUTE_US, SECOND_US, iso
 from islet.model.topics import Topic
 
 PEOPLE = int(os.environ.get("ISLET_BENCH_PEOPLE", "100000"))
@@ -59,13 +59,24 @@ def known(
     one.adopt(one.plan, references(one.plan, NO_LAYERS, []))
 
 
-def tick(ready: Plan) -> tuple[float, float, float, float, float]:
+def meals(ids: "pa.Array[pa.StringScalar]", time_us: int) -> pa.RecordBatch:
+    """Everybody eats, at one instant."""
+    n, when = len(ids), iso(time_us)
+    times = np.full(n, time_us)
+    body = f'{{"type":"meal","time":"{when}","carbs_g":45}}'
+    columns = {"patient": ids, "device": [""] * n, "time_us": times, "type": ["meal"] * n, "body": [body] * n}
+    return pa.record_batch({**columns, "received_at_us": times})
+
+
+def tick(ready: Plan, *, eaten: bool = False) -> tuple[float, float, float, float, float]:
     """CPU seconds of a tick, p50 and p99 of one reading alone (CPU ms), bytes a person in memory, and in a snapshot."""
     ids = pa.array([f"patient-{number:07d}" for number in range(PEOPLE)])
     trace = traces(np.random.default_rng(3), PEOPLE)
     one = Shard(ready, references(ready, NO_LAYERS, []), lateness_us=2 * HOUR_US)
     one.warm_up()
     known(one, ids, 0, 145, trace)
+    if eaten:
+        one.take_in({Topic.CARE_EVENTS: meals(ids, 144 * STEP_US + MINUTE_US)})
     spent = []
     for k in range(145, 148):
         batch = readings(ids, k * STEP_US, next(trace))
@@ -96,7 +107,7 @@ def path(ready: Plan) -> Measured:
 
 
 def main() -> None:
-    plain, full = tick(PLANS["without"]), tick(PLANS["with"])
+    plain, full, fed = tick(PLANS["without"]), tick(PLANS["with"]), tick(PLANS["with"], eaten=True)
     rate = PEOPLE / full[0]
     figure(
         "serving: a tick, rules and forecasts",
@@ -107,9 +118,11 @@ def main() -> None:
         bar=">= 50,000",
         holds=rate >= 50_000,
     )
+    figure("serving: a tick, everybody ate", PEOPLE / fed[0], "people/CPU-s", peer="nobody ate", peer_value=rate)
     figure("serving: one reading alone, p50", full[1], "CPU-ms", peer="without", peer_value=plain[1])
     figure("serving: one reading alone, p99", full[2], "CPU-ms", peer="without", peer_value=plain[2])
     figure("serving: state", full[3], "bytes/person", peer="without", peer_value=plain[3])
+    figure("serving: state, everybody ate", fed[3], "bytes/person", peer="nobody ate", peer_value=full[3])
     figure("serving: snapshot", full[4], "bytes/person", peer="without", peer_value=plain[4])
     runs = [(path(PLANS["without"]), path(PLANS["with"])) for _ in range(2)]
     without, served = (min(one, key=lambda run: run.p99_ms) for one in zip(*runs, strict=True))

@@ -1,6 +1,7 @@
 """What all tests share: the data to try on, and skips that can be seen (or are failures, in CI)."""
 
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -34,6 +35,17 @@ def missing() -> Missing:
         pytest.skip(f"{what} is not on this machine")
 
     return say
+
+
+def need_ports(missing: Missing, host: str, *ports: int) -> None:
+    """Go on where a server could listen at each of them."""
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError:
+                missing(f"a free {host}:{port}")
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.forecast.accuracy import GROUPS, Found, measure
 from benchmarks.forecast.honesty import Case, case_of, figures_of
-from benchmarks.forecast.members import OWN, POOLED, Fitted, fit_all
+from benchmarks.forecast.members import OWN, POOLED, Fitted, check_split, fit_all
 from benchmarks.forecast.progress import bar, no_bar
 from benchmarks.forecast.protocol import Config, Split, read_config, read_segments, split
 from benchmarks.forecast.report import tables
@@ -42,11 +42,17 @@ Shares = Mapping[str, Mapping[str, Mapping[str, float]]]
 def main() -> int:
     options = _options()
     try:
-        sets = _sets(options)
+        return _run(options)
     except (BadInput, OSError) as error:
         print(error, file=sys.stderr)
         return 2
+
+
+def _run(options: argparse.Namespace) -> int:
+    sets = _sets(options)
     seeds = options.seeds or [s for group in GROUPS.values() for s in group]
+    for name, (config, segments) in sets.items():
+        check_split(name, segments, config, (CHOOSING_SEED, *seeds))
     shares = _choose(sets, _fitted(sets, CHOOSING_SEED, options.keep))
     found: list[Found] = []
     cases: list[Case] = []
@@ -148,10 +154,6 @@ def _choose(sets: Sets, fitted: Mapping[str, Fitted]) -> Shares:
     shares: dict[str, dict[str, dict[str, float]]] = {}
     for name, (config, segments) in sets.items():
         found = windows(split(segments, config, CHOOSING_SEED).validation, start=config.most_input, stride=2)
-        if not len(found):
-            raise BadInput(
-                f"{name}: seed 0 has no validation window; part_points or most_input are too large", reason="config"
-            )
         seen, now = rows(found).x, found.history[:, -1]
         shares[name] = {}
         for row, members in (("pooled", POOLED), ("own data", OWN)):

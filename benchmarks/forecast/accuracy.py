@@ -18,7 +18,6 @@ from islet.forecast.windows import Part, Windows, windows
 
 STRIDE: Final = 6  # of the published linear rows
 GROUPS: Final = {"10-19": tuple(range(10, 20)), "1-2": (1, 2)}
-CELLS: Final = ("id mean", "id median", "ood mean", "ood median")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

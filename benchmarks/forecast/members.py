@@ -1,15 +1,17 @@
 """What is fitted to the train parts of one seed, and what each of it forecasts."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
 import numpy as np
 
-from benchmarks.forecast.protocol import Config, Split
+from benchmarks.forecast.protocol import Config, Split, split
+from islet.errors import BadInput
 from islet.forecast.baselines import apply_lines, fit_ridge
 from islet.forecast.features import unit
+from islet.forecast.grid import Segment
 from islet.forecast.network import MEDIAN, PATH, QUANTILES, Array, Network
 from islet.forecast.train import Recipe, Rows, fit_least_absolute, joined, predict, rows, shortened, train
 from islet.forecast.windows import HORIZON, Windows, windows
@@ -50,14 +52,34 @@ def train_windows(split: Split, *, causal: bool = False) -> Windows:
     return windows(split.train, start=SHORTEST, stride=1, causal=causal)
 
 
+def check_split(name: str, found: Sequence[Segment], config: Config, seeds: Iterable[int]) -> None:
+    """Raises BadInput where a seed leaves nothing to learn from, or the first of them (by which blends are chosen) nothing
+    to choose by."""
+    for number, seed in enumerate(seeds):
+        parts = split(found, config, seed)
+        people = len({segment.person for segment in found})
+        if not len(train_windows(parts)):
+            raise BadInput(
+                f"{name}, seed {seed}: no reading is left to learn from; {people} people have a segment of "
+                f"{config.least_points} readings, and a tenth of them, at least one, is kept apart",
+                reason="data",
+            )
+        if not number and not len(windows(parts.validation, start=config.most_input, stride=2)):
+            raise BadInput(
+                f"{name}: seed {seed} has no validation window; part_points or most_input are too large, or the segments "
+                "too short",
+                reason="config",
+            )
+
+
 def fit_all(
     splits: Mapping[str, tuple[Config, Split]], *, recipe: Recipe, causal: bool = False, own: bool = True, say: Say
 ) -> dict[str, Fitted]:
     """The members of each set: pooled on the train parts of all, and fitted to its own alone."""
     data: dict[str, Rows] = {}
     plain: dict[str, Rows] = {}
-    for name, (_, split) in splits.items():
-        found = train_windows(split, causal=causal)
+    for name, (_, parts) in splits.items():
+        found = train_windows(parts, causal=causal)
         data[name] = rows(shortened(found, recipe.cut_share, 7))
         plain[name] = rows(found)
     everything = joined(list(data.values()))

@@ -21,6 +21,9 @@ from islet.forecast.recordings import Columns, as_number, read_table, recordings
 from islet.forecast.windows import Part
 
 OUT_SHARE: Final = 0.1  # of the people, rounded up: out of distribution
+_LEAST_MEDIAN_MG_DL: Final = 30.0  # nobody lives with half of their glucose below
+_GROUPS: Final = ("10-19", "1-2")
+CELLS: Final = ("id mean", "id median", "ood mean", "ood median")
 _SETS: Final = Path(__file__).parent / "sets"
 
 
@@ -80,15 +83,37 @@ def read_config(path: Path) -> Config:
             raise BadInput(
                 f"--config {path}: {name} has to be a whole number above 0, got {given.get(name)!r}", reason="config"
             )
+    for group, cells in given.get("published", {}).items():
+        if group not in _GROUPS or not isinstance(cells, dict) or not all(_is_cell(*cell) for cell in cells.items()):
+            raise BadInput(
+                f"--config {path}: published.{group}: expected {' or '.join(_GROUPS)}, with some of {', '.join(CELLS)}, each "
+                "[RMSE, MAE]",
+                reason="config",
+            )
     return Config(**{"title": path.stem, **given})
+
+
+def _is_cell(name: str, errors: object) -> bool:
+    return name in CELLS and isinstance(errors, list) and len(errors) == 2 and all(map(_is_number, errors))
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def read_segments(path: Path, config: Config) -> list[Segment]:
     """All segments of a file, by person (in the order of their ids) and time. Raises BadInput with the row's number."""
-    rows, ids = set(config.drop_rows), {as_number(i) for i in config.drop_ids}
+    rows, ids = set(config.drop_rows), {as_number(str(i)) for i in config.drop_ids}
     columns = Columns(person=config.id_column, time=config.time_column, glucose=config.glucose_column)
     with path.open(newline="", encoding="utf-8-sig") as file:
         people = read_table(file, str(path), columns, skip=lambda row, person: row in rows or as_number(person) in ids)
+    values = [value for own in people.values() for _, value in own]
+    if values and float(np.median(values)) < _LEAST_MEDIAN_MG_DL:
+        raise BadInput(
+            f"{path}: half of the readings are below {_LEAST_MEDIAN_MG_DL:g}; expected mg/dL, and this looks like mmol/L: "
+            "multiply it by 18.0156",
+            reason="unit",
+        )
     found = recordings(people, gap_min=config.gap_min, least=config.least_points)
     if not found:
         raise BadInput(f"{path}: no segment has {config.least_points} readings", reason="data")

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from benchmarks.forecast.accuracy import CELLS, GROUPS, Found, cell
-from benchmarks.forecast.protocol import Config
+from benchmarks.forecast.accuracy import GROUPS, Found, cell
+from benchmarks.forecast.protocol import CELLS, Config
 
 ROWS = ("pooled", "own data", "pooled, causal", "ridge on lags", "AR2", "damped slope", "persistence")
 NOTES = """\

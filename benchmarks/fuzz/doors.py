@@ -12,8 +12,7 @@ from benchmarks.fuzz.target import Check, Target
 from islet.decode.mqtt_packets import encode
 from islet.model.people import Device
 from tests.gateways.amqp_peer import opening_bytes, sasl_plain, transfer_bytes
-from tests.gateways.door import Door, hello
-from tests.gateways.test_gateways_amqp import token
+from tests.gateways.door import Door, device_token, hello
 from tests.gateways.test_gateways_fuzz import some_packets
 
 _DEVICE = "cgm-1"
@@ -79,7 +78,7 @@ def _mqtt_seeds() -> list[bytes]:
 
 
 def _amqp_seeds() -> list[bytes]:
-    sasl = sasl_plain(f"\0{_DEVICE}@sas.hub\0{token(_KNOWN)}".encode())
+    sasl = sasl_plain(f"\0{_DEVICE}@sas.hub\0{device_token(_KNOWN)}".encode())
     addresses = [f"/devices/{_DEVICE}/{place}" for place in _PLACES]
     return [sasl + opening_bytes([*addresses, "$cbs"]) + transfer_bytes(5, 10), sasl + opening_bytes(["$cbs"])]
 

@@ -10,7 +10,17 @@ import proton
 from benchmarks.fuzz.spoil import cut, spoiled
 from benchmarks.fuzz.target import Target
 from islet.access import sas, x509
-from islet.decode import event_hub, iothub, iothub_amqp, iothub_dps, iothub_query, iothub_twins, mqtt
+from islet.decode import (
+    event_hub,
+    iothub,
+    iothub_amqp,
+    iothub_configurations,
+    iothub_digital_twins,
+    iothub_dps,
+    iothub_query,
+    iothub_twins,
+    mqtt,
+)
 from islet.decode.amqp_batch import batched, data_sections
 from islet.decode.amqp_sasl import SaslServer
 from islet.decode.faults import asked_fault
@@ -168,7 +178,8 @@ def _twin(data: bytes, rng: Random) -> None:
     with contextlib.suppress(BadInput):
         patch = iothub_twins.parse_object(data)
         with contextlib.suppress(BadInput):
-            iothub_twins.parse_service_twin(patch)
+            wanted = iothub_twins.parse_service_twin(patch).spelled_out(iothub_twins.Twin(tags={"ward": 4}))
+            assert not wanted.emptied
         with contextlib.suppress(BadInput):
             iothub_twins.patched_tags({"ward": {"a": 1}}, patch)
         before = iothub_twins.Properties(values={"a": {"b": 1}}, metadata={"a": {"b": {}}}, version=3)
@@ -177,6 +188,31 @@ def _twin(data: bytes, rng: Random) -> None:
             assert after.version == 4
             shown = iothub_twins.device_twin(iothub_twins.Twin(reported=after))
             assert json.loads(shown)["reported"]["$version"] == 4
+
+
+def _configuration(data: bytes, rng: Random) -> None:
+    """What is taken can be applied: its patch fits a twin, and then changes nothing more."""
+    with contextlib.suppress(BadInput):
+        made = iothub_configurations.parse_configuration(data, "c-1")
+        if made.matches is not None:
+            made.matches.matches({"deviceId": "a", "tags": {"ward": 4}})
+        before = iothub_twins.Properties(values={"a": {"b": 1}}, metadata={"a": {"b": {}}})
+        patch = iothub_configurations.overlaid({"a": 1}, made.patch)
+        assert iothub_twins.is_met(iothub_twins.patched(before, patch, 0), patch)
+
+
+def _digital_twin(data: bytes, rng: Random) -> None:
+    with contextlib.suppress(BadInput):
+        values = iothub_twins.parse_object(data)
+        twin = iothub_twins.Twin(desired=iothub_twins.patched(iothub_twins.Properties(), values, 0))
+        for one in (twin, iothub_twins.Twin(desired=twin.desired, reported=twin.desired)):
+            json.dumps(iothub_digital_twins.digital_twin("cgm-1", one))
+    with contextlib.suppress(BadInput):
+        operations = iothub_digital_twins.parse_operations(data)
+        before: iothub_twins.JsonObject = {"a": {"b": 1}, "sensor": {"__t": "c", "x": {"y": 1}}}
+        patch = iothub_digital_twins.desired_changes(operations, before)
+        with contextlib.suppress(BadInput):
+            iothub_twins.patched(iothub_twins.Properties(values=before), patch, 0)
 
 
 def _telemetry(data: bytes, rng: Random) -> None:
@@ -260,6 +296,8 @@ PROTOCOLS = [
         [
             b"cgm-1/module",
             b"hub.example/cgm-1/?api-version=2021-04-12&DeviceClientType=urlenc%20x",
+            b"hub.example/cgm-1/?api-version=2020-09-30&model-id=dtmi%3Acom%3Aexample%3ACgm%3B1",
+            b"scope-1/registrations/cgm-1",
             b"%24.mid=1&%24.ct=application%2Fjson&key&empty=&a+b=%E2%82%AC",
             b"$iothub/twin/PATCH/properties/reported/?$rid=1&$version=2",
             b"$iothub/methods/res/200/?$rid=7",
@@ -282,9 +320,12 @@ PROTOCOLS = [
     ),
     Target(
         "dps",
-        _texts(iothub_dps.parse_registrant, iothub_dps.parse_request, iothub_dps.is_registrant),
+        _texts(
+            iothub_dps.parse_registrant, iothub_dps.parse_request, iothub_dps.is_registrant, iothub_dps.parse_resource
+        ),
         [
             b"scope-1/registrations/pump-1/api-version=2019-03-31&ClientVersion=x",
+            b"scope-1/registrations/pump-1",
             b"$dps/registrations/PUT/iotdps-register/?$rid=1",
             b"$dps/registrations/GET/iotdps-get-operationstatus/?$rid=7&operationId=4.a",
         ],
@@ -315,6 +356,27 @@ PROTOCOLS = [
             b'{"properties":null,"a":4503599627370497,"b":"\\ud83d\\ude00"}',
         ],
         (b"null", b'{"a":' * 12, b"[" * 40, b'"$version":1', b'"$metadata":{}', b"1e999", b'"\\ud800"', b"-0"),
+    ),
+    Target(
+        "configurations",
+        _configuration,
+        [
+            b'{"id":"c-1","content":{"deviceContent":{"properties.desired.a.b":{"c":1},"properties.desired":{"a":null}}},'
+            b'"targetCondition":"tags.ward = 4","priority":3}',
+            b'{"id":"c-1","content":{"moduleContent":{"properties.desired":{"a":{"b":null}}}},"metrics":{"queries":'
+            b'{"n":"SELECT * FROM devices"}},"targetCondition":"from devices.modules where deviceId = \'a\'"}',
+        ],
+        (b"null", b'"properties.desired."', b'"*"', b"." * 12, b'{"a":' * 12, b'"deviceContent"', b"true", b"1.0"),
+    ),
+    Target(
+        "digital-twins",
+        _digital_twin,
+        [
+            b'[{"op":"add","path":"/sensor/every_s","value":60},{"op":"remove","path":"/a"}]',
+            b'[{"op":"replace","path":"/sensor","value":{"x":{},"$metadata":{}}}]',
+            b'{"sensor":{"__t":"c","a":{"value":1,"ac":200,"av":2,"ad":"x"}},"b":{"value":2}}',
+        ],
+        (b"/", b"~1", b"~0", b'"__t":"c"', b'"$metadata":{}', b"null", b"{}", b'"value":', b"[" * 40),
     ),
     Target("telemetry", _telemetry, _READINGS, _WORDS),
     Target(

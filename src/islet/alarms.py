@@ -30,7 +30,7 @@ from islet.web.languages import LANGUAGES, words
 from islet.web.texts import ANSWERS
 
 _IDLE_S: Final = 0.25
-_PACE_S: Final = 0.02
+_PACE_S: Final = 0.05  # what comes meanwhile is one transaction
 _LOOK_EVERY_US: Final = 5 * SECOND_US
 _POLL_S: Final = 3  # so long a stop waits for the bot
 _BEAT_EVERY_US: Final = 5 * SECOND_US
@@ -114,11 +114,14 @@ class Alarms:
 
     def tell(self) -> None:
         """From the log and the clock to people: what is new, what has become due, what is to be sent."""
-        self._seen = self._log.wait(self._seen, _IDLE_S)
+        if not self.outbox.behind:
+            time.sleep(_PACE_S)
+            self._seen = self._log.wait(self._seen, _IDLE_S)
         self._adopt()
         if self._ends != (ends := self._log.end(Topic.ALERTS)):
             self.outbox.take_in(self._log, self._now())
-            self._ends = ends
+            if not self.outbox.behind:  # else, also where the next part fails, there is more
+                self._ends = ends
         else:
             self.outbox.schedule(self._now())
         wall_us = self._wall()
@@ -129,7 +132,6 @@ class Alarms:
         if wall_us - self._tidied_us >= self._settings.compact_every_s * SECOND_US:
             self._tidied_us = wall_us
             self.outbox.forget(self._kept_from_us())
-        time.sleep(_PACE_S)
 
     def listen(self) -> None:
         """Buttons that were pressed in Telegram, where they are fetched."""

@@ -14,11 +14,13 @@ import structlog
 import uvloop
 
 from islet.alarms import Alarms, Heart
+from islet.apart import ApartJob
 from islet.clock import clock, wall_us
 from islet.doors import Doors
 from islet.engine.backfill import BackfillFollower
 from islet.engine.clocks import ClockWatch
 from islet.engine.drift import DriftWatch
+from islet.engine.embedded import CONSUMER as ENGINE
 from islet.engine.embedded import EmbeddedEngine
 from islet.engine.lookback import evaluation
 from islet.engine.rulebook import RuleBook, forecasting
@@ -29,14 +31,15 @@ from islet.log.group_commit import GroupCommit
 from islet.log.keys import data_key
 from islet.model.time import DAY_US, MINUTE_US
 from islet.model.topics import Topic
-from islet.opened import opened_devices, opened_log, opened_registry, opened_store
-from islet.operations import garbage, logs
+from islet.opened import opened_device_files, opened_devices, opened_log, opened_registry, opened_store
+from islet.operations import garbage, logs, open_files
 from islet.operations.locks import only_one
 from islet.operations.metrics import CountsCollector, ForecastCollector, LogCollector, Metrics, WorkerCollector
 from islet.operations.routes import routes as operations_routes
 from islet.operations.workers import Worker
 from islet.settings import Settings
 from islet.store.base import Registry, Store
+from islet.store.device_files import DeviceFiles
 from islet.store.devices_base import Devices
 from islet.store.follow import Follower
 from islet.store.hub_policies import ensure_policy_keys
@@ -47,14 +50,17 @@ _CLOCK_WARNING_US = 5 * MINUTE_US  # data of a demonstration served at life's sp
 _IDLE_S = 0.25
 _JOBS_LOOK_S = 1.0
 _TRAIL_LOOK_S = 1.0
-_STORE_PACE_S = 0.1  # the portal's live values come from the log; the store may be this far behind
+_PACE_S = 0.1  # followers take in what has come meanwhile at once; the portal's live values come from the log
 
 
 class Platform:
     """All parts of one process, wired. `run` serves until `stop` is called, then drains."""
 
-    def __init__(self, settings: Settings, log: Log, store: Store, registry: Registry, devices: Devices) -> None:
+    def __init__(
+        self, settings: Settings, log: Log, store: Store, registry: Registry, devices: Devices, files: DeviceFiles
+    ) -> None:
         self.settings, self.log, self.store, self.registry, self.devices = settings, log, store, registry, devices
+        self.device_files = files
         newest_us = log.newest_received_us()
         self.now = clock(settings.speed, newest_us)
         if newest_us > self.now() + _CLOCK_WARNING_US:
@@ -90,17 +96,14 @@ class Platform:
     def _add_store(self) -> None:
         follower = Follower(self.log, self.store)
 
-        def follow() -> None:
-            if follower.run_once(_IDLE_S):
-                time.sleep(_STORE_PACE_S)
-
         def keep_house() -> None:
             self.log.compact()
             self.log.expire(self._kept_from_us())
+            self.device_files.tidy(wall_us(), wall_us() - round(self.settings.retention_days * DAY_US))
             self._pause(self.settings.compact_every_s)
 
         self._cursors = follower.cursors
-        self.workers += [Worker("store", follow), Worker("housekeeping", keep_house)]
+        self.workers += [Worker("store", _paced(follower.run_once)), Worker("housekeeping", keep_house)]
         self._add_jobs()
 
     def _add_jobs(self) -> None:
@@ -115,6 +118,7 @@ class Platform:
             hour=settings.jobs_hour,
             stopping=self._stopping.is_set,
             alone=lambda: only_one(settings.data_dir, ["jobs"]),
+            apart=lambda job: ApartJob(job, settings, self.registry.patient_count),
         )
 
         def look() -> None:
@@ -136,7 +140,7 @@ class Platform:
         engine = EmbeddedEngine(
             self.log,
             self.commit,
-            self.rules.current,
+            self.rules,
             self.settings,
             self.now,
             observe=lambda seconds: self.metrics.alert_latency_s.observe(seconds / self.settings.speed),
@@ -146,6 +150,7 @@ class Platform:
             engine.run_once(_IDLE_S)
             self._heart.beat()
 
+        self.commit.accompany(engine)
         self.workers.append(Worker("engine", step, before=engine.recover, after=engine.close))
         self.metrics.watch(CountsCollector("engine", "What the engine has done.", engine.counters.counts))
 
@@ -153,10 +158,19 @@ class Platform:
         """What the engine leaves to the slower: history that came late, and devices whose clock is wrong."""
         lateness_us = int(self.settings.lateness_min * MINUTE_US)
         evaluate = evaluation(self.store, self.rules.current)
-        backfill = BackfillFollower(self.log, self.store, self.commit, evaluate, self.now, lateness_us=lateness_us)
+        evaluated = functools.partial(self.log.cursor, ENGINE, Topic.GLUCOSE_READINGS)
+        backfill = BackfillFollower(
+            self.log,
+            self.store,
+            self.commit,
+            evaluate,
+            self.now,
+            lateness_us=lateness_us,
+            evaluated=evaluated if self.settings.engine == "embedded" else None,
+        )
         clocks = ClockWatch(self.log, self.store, self.commit, self.now)
         for name, follower in (("backfill", backfill), ("clocks", clocks)):
-            self.workers.append(Worker(name, functools.partial(follower.run_once, _IDLE_S)))
+            self.workers.append(Worker(name, _paced(follower.run_once)))
         self.metrics.watch(CountsCollector("backfill", "History that came late.", backfill.counts, grows=False))
         self._add_drift()
 
@@ -246,6 +260,7 @@ class Platform:
                 store=self.store,
                 registry=self.registry,
                 devices=self.devices,
+                device_files=self.device_files,
                 commit=self.commit,
                 rules=self.rules,
                 alarms=self.alarms,
@@ -295,6 +310,16 @@ class Platform:
         await asyncio.to_thread(self.commit.close)
 
 
+def _paced(follow: Callable[[float], int]) -> Callable[[], None]:
+    """A worker's step of a follower of the log, which says how much it has read: at most ten times a second."""
+
+    def step() -> None:
+        if follow(_IDLE_S):
+            time.sleep(_PACE_S)
+
+    return step
+
+
 @contextlib.contextmanager
 def opened_platform(settings: Settings) -> Iterator[Platform]:
     """A platform on a data directory; everything is closed at the end."""
@@ -306,8 +331,9 @@ def opened_platform(settings: Settings) -> Iterator[Platform]:
         opened_store(settings) as store,
         opened_registry(settings) as registry,
         opened_devices(settings) as devices,
+        opened_device_files(settings) as files,
     ):
-        yield Platform(settings, log, store, registry, devices)
+        yield Platform(settings, log, store, registry, devices, files)
 
 
 def run_until_signal(platform: Platform, beside: Callable[[], Coroutine[None, None, None]] | None = None) -> None:
@@ -320,4 +346,5 @@ def run_until_signal(platform: Platform, beside: Callable[[], Coroutine[None, No
         await platform.run(beside)
 
     garbage.rarely()
+    open_files.allow_as_many_as_may_be()
     uvloop.run(run())

@@ -19,13 +19,16 @@ from islet.gateways.authenticate import Authenticator, TurnAway
 from islet.gateways.certificates import CertificatePaths, server_ssl_context
 from islet.gateways.claims import make_claim
 from islet.gateways.client_certificates import Trusted, take_client_certificates
+from islet.gateways.configurations import Configurations
 from islet.gateways.device_jobs import JobRunner
 from islet.gateways.enrollments import Enrollments
 from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
+from islet.gateways.http import upload_routes
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
+from islet.gateways.registering import Registrar
 from islet.gateways.registry_files import RegistryFiles
 from islet.gateways.twin_changes import TwinChanges
 from islet.gateways.websocket import AMQP, MQTT, websocket_routes
@@ -38,6 +41,7 @@ from islet.operations.http_server import HttpListener
 from islet.operations.metrics import CountsCollector, Metrics
 from islet.settings import Settings
 from islet.store.base import Registry, Store
+from islet.store.device_files import DeviceFiles
 from islet.store.devices_base import Devices
 from islet.web.addresses import parse_networks
 from islet.web.app import middleware as web_middleware
@@ -60,6 +64,7 @@ class Doors:
     store: Store
     registry: Registry
     devices: Devices
+    device_files: DeviceFiles
     commit: GroupCommit
     rules: RuleBook
     alarms: Alarms | None
@@ -87,32 +92,52 @@ class Doors:
             keeps_messages=settings.event_hub == "on",
         )
         authenticator = Authenticator(self.registry, settings.hub_name, wall_us, self.devices, self.turned_away)
-        changes = None
-        if settings.event_hub == "on":
-            changes = TwinChanges(self.commit, authenticator.patient_of, settings.hub_name, wall_us)
-        exchange = Exchange(self.devices, wall_us, changes)
-        stack.push_async_callback(exchange.close)
+        exchange = self._open_exchange(stack, authenticator)
         jobs = JobRunner(exchange, self.registry, random.Random(secrets.randbits(64)))
         stack.push_async_callback(jobs.close)
+        configurations = Configurations(exchange, self.registry)
+        stack.push_async_callback(configurations.close)
         enrollments = Enrollments(self.registry, settings.id_scope, wall_us)
+        registrar = Registrar(enrollments, exchange, settings.hub_name)
         faults = settings.fault_injection == "on"
-        mqtt = MqttServer(intake, authenticator, exchange, enrollments=enrollments, fault_injection=faults)
-        stack.push_async_callback(mqtt.stop)
+        mqtt = MqttServer(intake, authenticator, exchange, registrar=registrar, fault_injection=faults)
         device_tls = server_ssl_context(self.certificates)
         self._trusted = (authenticator, enrollments)
         take_client_certificates(device_tls, *self._trusted)
-        if settings.mqtt_tls_port:
-            await mqtt.listen(settings.host, settings.mqtt_tls_port, device_tls)
-        if settings.mqtt_plain_port:
-            await mqtt.listen(settings.host, settings.mqtt_plain_port)
+        await self._open_mqtt(stack, device_tls, mqtt)
         tunnelled: dict[str, Callable[[], asyncio.Protocol]] = {MQTT: mqtt.connection}
         if settings.amqp_tls_port:
-            tunnelled[AMQP] = await self._open_amqp(stack, device_tls, intake, authenticator, exchange)
+            tunnelled[AMQP] = await self._open_amqp(stack, device_tls, intake, authenticator, exchange, registrar)
         self.metrics.watch(CountsCollector("intake", "Events taken in, refused and failed.", intake.counts))
-        self.metrics.watch(CountsCollector("mqtt", "Connected and refused devices.", mqtt.counts, grows=False))
         files = RegistryFiles(settings.data_dir / "registry-files")
-        paths = device_routes(intake, authenticator, self.registry, self.now, mqtt.is_connected, exchange, jobs, files)
-        return [*paths, *websocket_routes(tunnelled)]
+        is_connected, registry = mqtt.is_connected, self.registry
+        paths = device_routes(
+            intake, authenticator, registry, self.now, is_connected, exchange, jobs, files, configurations, registrar
+        )
+        uploads = upload_routes(authenticator, self.device_files, self.now)
+        return [*paths, *uploads, *websocket_routes(tunnelled)]
+
+    def _open_exchange(self, stack: contextlib.AsyncExitStack, authenticator: Authenticator) -> Exchange:
+        exchange = Exchange(self.devices, wall_us, self._twin_changes(authenticator))
+        stack.push_async_callback(exchange.close)
+        return exchange
+
+    async def _open_mqtt(self, stack: contextlib.AsyncExitStack, tls: ssl.SSLContext, mqtt: MqttServer) -> None:
+        settings = self.settings
+        stack.push_async_callback(mqtt.stop)
+        if settings.mqtt_tls_port:
+            await mqtt.listen(settings.host, settings.mqtt_tls_port, tls)
+        if settings.mqtt_plain_port:
+            await mqtt.listen(settings.host, settings.mqtt_plain_port)
+        self.metrics.watch(CountsCollector("mqtt", "Connected and refused devices.", mqtt.counts, grows=False))
+
+    def _twin_changes(self, authenticator: Authenticator) -> TwinChanges | None:
+        if self.settings.event_hub == "off":
+            return None
+        changes = TwinChanges(self.commit, authenticator.patient_of, self.settings.hub_name, wall_us)
+        sentence = "Changes of twins that were told to readers of devices' messages, or failed, or were dropped."
+        self.metrics.watch(CountsCollector("twin_changes", sentence, changes.counts))
+        return changes
 
     async def _open_amqp(
         self,
@@ -121,6 +146,7 @@ class Doors:
         intake: Intake,
         authenticator: Authenticator,
         exchange: Exchange,
+        registrar: Registrar,
     ) -> Callable[[], asyncio.Protocol]:
         """What makes a connection's protocol, for tunnels."""
         settings = self.settings
@@ -128,7 +154,15 @@ class Doors:
         if event_hub is not None:
             stack.push_async_callback(event_hub.close)
         faults = settings.fault_injection == "on"
-        amqp = plug("gateway", "amqp")(intake, authenticator, exchange, event_hub=event_hub, fault_injection=faults)
+        amqp = plug("gateway", "amqp")(
+            intake,
+            authenticator,
+            exchange,
+            event_hub=event_hub,
+            registrar=registrar,
+            device_files=self.device_files,
+            fault_injection=faults,
+        )
         stack.push_async_callback(amqp.stop)
         await amqp.listen(settings.host, settings.amqp_tls_port, tls)
         self.metrics.watch(CountsCollector("amqp", "Connections, and refusals.", amqp.counts, grows=False))
@@ -184,6 +218,7 @@ class Doors:
             rules=self.rules,
             alarms=self._web_alarms(),
             uploads=self._uploads,
+            device_files=self.device_files,
             wall=wall_us,
             provider=provider_of(self.settings, wall_us),
             public_url=self.settings.public_url,

@@ -14,6 +14,8 @@ from islet.model.people import Role, User
 from islet.notify.outbox import Outbox
 from islet.settings import Settings
 from islet.store.base import Registry, Store
+from islet.store.device_file_rows import Bounds
+from islet.store.device_files import DeviceFiles
 from islet.store.devices_base import Devices
 
 
@@ -59,6 +61,16 @@ def opened_devices(settings: Settings) -> Iterator[Devices]:
     devices: Devices = plug("devices", "sqlite")(settings.data_dir / "store.db", data_key(settings, os.environ))
     with contextlib.closing(devices):
         yield devices
+
+
+@contextlib.contextmanager
+def opened_device_files(settings: Settings) -> Iterator[DeviceFiles]:
+    """Files that devices have uploaded into a data directory."""
+    bounds = Bounds(round(settings.device_file_most_mb * 1e6), round(settings.device_files_most_mb * 1e6))
+    folder = settings.data_dir / "device-files"
+    files = DeviceFiles(settings.data_dir / "store.db", folder, data_key(settings, os.environ), bounds)
+    with contextlib.closing(files):
+        yield files
 
 
 @contextlib.contextmanager

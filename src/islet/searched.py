@@ -78,4 +78,5 @@ def _found(kind: Kind, name: str, severity: Severity, said: Told, of: Finding | 
         confidence=said.confidence,
         source=said.source,
         clinician=isinstance(of, Advice) and of.clinician,
+        caveats=said.caveats if isinstance(of, Finding) else (),
     )

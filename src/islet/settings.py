@@ -31,7 +31,7 @@ _CHOICES: Final = {
     "kafka_compression": ("none", "gzip", "lz4", "zstd"),
 }
 _MAY_BE_ZERO: Final = frozenset(
-    {"commit_wait_ms", "lateness_min", "future_min", "silence_grace_s", "page_max_age_min", "jobs_hour"}
+    {"partitions", "commit_wait_ms", "lateness_min", "future_min", "silence_grace_s", "page_max_age_min", "jobs_hour"}
 )
 _MOST: Final = {"partitions": 1024, "kafka_replicas": 9, "retention_days": 36_500, "jobs_hour": 23}
 _MOST_OF_ANY: Final = 1_000_000  # more is a slip in the unit, and would not fit a column of microseconds one day
@@ -119,10 +119,15 @@ class Settings:
     )
     kafka_compression: str = _setting("zstd", "", "none, gzip, lz4 or zstd.")
 
-    partitions: int = _setting(4, "partitions", "Partitions of each topic; fixed when the log is made.")
+    partitions: int = _setting(
+        0,
+        "partitions",
+        "Partitions of each topic, fixed when the log is made; 0: those that it has, and for a new log 1 on one machine "
+        "and 4 on Kafka. On Kafka take as many as cores that should share the work one day.",
+    )
     retention_days: float = _setting(30.0, "days", "How long the log keeps entries.")
     commit_wait_ms: float = _setting(
-        9.0,
+        8.5,
         "ms",
         "When much comes, how long the log's writer waits for more after each group; an entry after a quiet time is "
         "committed at once.",
@@ -202,6 +207,10 @@ class Settings:
     upload_most_mb: float = _setting(
         250.0, "MB", "What the files of one upload may hold; more is refused (413). They are on the disk, encrypted."
     )
+    device_file_most_mb: float = _setting(
+        100.0, "MB", "What a file that a device uploads may hold. They are on the disk, encrypted, for retention_days."
+    )
+    device_files_most_mb: float = _setting(1000.0, "MB", "What all files of one device may hold.")
     speed: float = _setting(
         1.0, "×", "The platform's clock runs this many times faster than the wall's; for demonstrations and tests."
     )

@@ -200,3 +200,43 @@ def test_the_samples_of_several_platforms_are_measured_together(shared_data: Pat
     found = people(*files, samples / "tidepool" / "example-from-j-jellyfish.json")
     assert [one["sufficiency"]["readings"] > 700 for one in found] == [True, True, True]
     assert [one["sufficiency"]["step_min"] for one in found] == [5, 15, 15]
+
+
+def test_dates_of_other_countries_are_read_or_refused_with_both_readings(tmp_path: Path) -> None:
+    path = tmp_path / "us.csv"
+    path.write_text("id,time,gl\na,6/6/2015 16:50,153\na,6/6/2015 17:05,137\nb,6/30/2015 4:05 PM,120\n")
+    assert [one["id"] for one in people(path)] == ["a", "b"]
+    path.write_text("id,time,gl\na,03/04/2015 16:50,153\na,03/04/2015 17:05,137\n")
+    refused = run(path)
+    assert refused.exit_code != 0 and "--date-order mdy" in refused.output
+    assert len(people(path, "--date-order", "mdy")) == 1
+    path.write_text("id,time,gl\na,6/30/2015 16:50,153\na,yesterday,137\n")
+    assert "line 3, column time" in run(path).output
+
+
+def test_readings_of_any_year_are_measured_since_nothing_of_them_is_kept(tmp_path: Path) -> None:
+    table = tmp_path / "orbit.csv"
+    table.write_text("time,glucose mg/dL\n1961-04-12 07:05,112\n1961-04-12 07:10,118\n", encoding="utf-8")
+    (one,) = people(table)
+    assert (one["from"], one["metrics"]["mean_mg_dl"]) == ("1961-04-12T07:05:00", 115.0)
+
+
+def test_the_samples_with_an_expected_parse_are_measured_whole(shared_data: Path) -> None:
+    folder = shared_data / "import_samples" / "sugar_sugar"
+    found = people(folder / "Clarity_Export_synthetic.csv", folder / "FreeStyle_Libre_3_synthetic.csv")
+    assert [one["sufficiency"]["readings"] for one in found] == [3922, 4548]
+
+
+def test_readings_too_far_apart_for_episodes_are_not_counted_as_none(tmp_path: Path) -> None:
+    table = tmp_path / "hourly.csv"
+    lines = [f"2024-03-04 {hour:02}:00,{50 if hour == 9 else 110}" for hour in range(24)]
+    table.write_text("\n".join(["time,glucose mg/dL", *lines]) + "\n", encoding="utf-8")
+    (one,) = people(table)
+    assert one["metrics"]["below_54_percent"] == pytest.approx(100 / 24)
+    assert one["episodes"]["very_low"] == {
+        "count": None,
+        "per_day": None,
+        "mean_minutes": None,
+        "mean_mg_dl": None,
+        "each": [],
+    }

@@ -66,3 +66,11 @@ def test_what_is_not_there_is_refused_in_one_sentence(table: Path, tmp_path: Pat
     assert nobody.exit_code == 1 and "there is no patient 'p-9'" in nobody.output
     assert run("patterns").exit_code == 2
     assert "--zone" in run("patterns", "--file", table, "--zone", "Mars").output
+
+
+def test_readings_hours_apart_are_said_to_be_too_few_to_find_anything(tmp_path: Path) -> None:
+    file = tmp_path / "hourly.csv"
+    rows = [f"2024-03-04 {hour:02}:00,{50 if hour % 3 else 110}" for hour in range(24)]
+    file.write_text("\n".join(["time,glucose (mg/dL)", *rows]) + "\n", encoding="utf-8")
+    assert run("patterns", "--file", file).output.strip().endswith("or they are too far apart.")
+    assert "读数间隔太长" in run("patterns", "--file", file, "--language", "zh-CN").output

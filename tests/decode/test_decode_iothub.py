@@ -44,6 +44,27 @@ def test_user_names_of_all_forms_are_read(sdk: str, text: str, client_id: str, v
 
 
 @pytest.mark.parametrize(
+    ("text", "model"),
+    [
+        ("dtmi%3Acom%3Aexample%3AThermostat%3B1", "dtmi:com:example:Thermostat;1"),
+        ("dtmi:a_1:B2;12.3", "dtmi:a_1:B2;12.3"),
+        ("dtmi:com:example:NoVersion", "dtmi:com:example:NoVersion"),
+        ("", ""),
+    ],
+)
+def test_a_model_id_is_read_from_the_user_name(text: str, model: str) -> None:
+    assert parse_username(f"h/d/?api-version=2020-09-30&model-id={text}").model_id == model
+
+
+@pytest.mark.parametrize(
+    "text", ["x", "dtmi:", "dtmi:a_;1", "dtmi:1a;1", "dtmi:a;0", "dtmi:a%zz", "dtmi:" + "a" * 2044]
+)
+def test_what_is_no_model_id_is_refused(text: str) -> None:
+    with pytest.raises(ProtocolError):
+        parse_username(f"h/d/?api-version=2020-09-30&model-id={text}")
+
+
+@pytest.mark.parametrize(
     "text", ["", "h", "h/d", "h/d/", "h/d/?x=1", "/d/?api-version=2021-04-12", "h/d/?api-version=1"]
 )
 def test_a_user_name_without_host_client_or_version_is_refused(text: str) -> None:

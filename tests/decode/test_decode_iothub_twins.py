@@ -131,11 +131,18 @@ def test_each_sees_what_is_theirs() -> None:
     assert json.loads(desired_patch({"every_s": None}, 3)) == {"every_s": None, "$version": 3}
 
 
+def test_a_null_in_place_of_a_section_takes_all_that_is_in_it() -> None:
+    before = Twin(tags={"ward": 4}, desired=Properties(values={"a": 1, "b": {"c": 2}}))
+    wanted = parse_service_twin({"tags": None, "properties": {"desired": None}})
+    assert wanted.spelled_out(before) == ServiceTwin(tags={"ward": None}, desired={"a": None, "b": None})
+    assert parse_service_twin({"tags": {"ward": 5}}).spelled_out(before) == ServiceTwin(tags={"ward": 5})
+
+
 def test_what_a_service_read_it_may_send_back() -> None:
     twin = Twin(tags={"ward": 4}, desired=patched(Properties(), {"every_s": 60}, 0))
     assert parse_service_twin(service_twin(twin)) == ServiceTwin(tags={"ward": 4}, desired={"every_s": 60})
     assert parse_service_twin({}) == ServiceTwin()
-    assert parse_service_twin({"properties": {"desired": None}, "tags": {}}) == ServiceTwin(tags={})
+    assert parse_service_twin({"properties": {"desired": None}, "tags": {}}).emptied == ("desired",)
     wrong: list[JsonObject] = [{"tags": 1}, {"properties": []}, {"properties": {"desired": "x"}}]
     for body in wrong:
         with pytest.raises(BadInput):

@@ -32,7 +32,6 @@ NAME = TEXT.filter(bool)
 TOPIC = NAME.map(lambda text: text.replace("#", "h").replace("+", "p"))
 ID = st.integers(1, 0xFFFF)
 PAYLOAD = st.one_of(st.binary(max_size=300), st.integers(16_000, 17_000).map(bytes))
-QOS = st.integers(0, 1)
 WILL = st.builds(Will, topic=TOPIC, payload=st.binary(max_size=30), qos=st.integers(0, 2), retain=st.booleans())
 PASSWORD = st.one_of(st.none(), st.binary(max_size=30))
 PACKET: st.SearchStrategy[Packet] = st.one_of(

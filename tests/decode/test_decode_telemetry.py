@@ -87,6 +87,7 @@ def test_equal_events_have_equal_bodies_however_they_were_written() -> None:
         ("json", b"not json"),
         ("json", b""),
         ("json", b"\xff\xfe"),
+        ("json", b'{"deep":' + b"[" * 10_000 + b"]" * 10_000 + b"}"),
         ("schema", b"[]"),
         ("schema", event("unheard_of")),
         ("schema", event("reading", unit="mg/dL")),
@@ -136,9 +137,10 @@ def test_whoever_sends_from_a_device_that_is_nobodys_gets_a_dead_letter_not_a_pa
 
 def test_a_bad_payload_does_not_stop_those_beside_it() -> None:
     good = [event("reading", value=value, unit="mg/dL") for value in (101, 102, 103)]
-    decoded = arrive(good[0], b"?", good[1], event("reading", value=5, unit="mg/dL"), good[2])
+    deep = b'{"deep":' * 5_000 + b"1" + b"}" * 5_000
+    decoded = arrive(good[0], b"?", deep, good[1], event("reading", value=5, unit="mg/dL"), good[2])
     assert decoded.batches[Topic.GLUCOSE_READINGS].column("value").to_pylist() == [101, 102, 103]
-    assert decoded.dead == {"json": 1, "glucose_range": 1}
+    assert decoded.dead == {"json": 2, "glucose_range": 1}
 
 
 def test_a_dead_letter_keeps_a_bounded_part_of_a_large_payload_and_says_so() -> None:

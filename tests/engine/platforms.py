@@ -87,8 +87,9 @@ class Writer:
 class Platform:
     """A log in memory, its writer, a clock that is set by hand, and an engine that can be started again."""
 
-    def __init__(self, group: GroupCommit, log: MemoryLog, clock: list[int]) -> None:
-        self.log, self.clock = log, clock
+    def __init__(self, group: GroupCommit, log: MemoryLog, clock: list[int], beside: bool) -> None:
+        """`beside`: the engine is asked within each commit, as on the platform; else it only reads the log."""
+        self.log, self.clock, self.beside = log, clock, beside
         self.writer = Writer(group)
         self.rules: InForce = EVERYBODY
         self.settings = SETTINGS
@@ -99,11 +100,19 @@ class Platform:
         self.engine = EmbeddedEngine(
             self.log,
             self.writer,
-            lambda: self.rules,
+            self,
             self.settings,
             lambda: self.clock[0],
             observe=self.latencies_s.append,
         )
+        if self.beside:
+            self.writer.group.accompany(self.engine)
+
+    def current(self) -> InForce:
+        return self.rules
+
+    def is_current(self, rules: InForce) -> bool:
+        return rules is self.rules
 
     def send(self, *points: Point) -> None:
         self.writer.group.commit([Append(topic=Topic.GLUCOSE_READINGS, batch=batch(points))])
@@ -142,11 +151,11 @@ class Platform:
 
 
 @contextmanager
-def platform(partitions: int = 3) -> Iterator[Platform]:
+def platform(partitions: int = 3, *, beside: bool = False, log: MemoryLog | None = None) -> Iterator[Platform]:
     clock = [0]
-    log = MemoryLog(partitions=partitions)
+    log = log or MemoryLog(partitions=partitions)
     group = GroupCommit(log, lambda: clock[0], wait_s=0.0)
     try:
-        yield Platform(group, log, clock)
+        yield Platform(group, log, clock, beside)
     finally:
         group.close()

@@ -29,13 +29,20 @@ class Night:
 
     def __init__(self, store: Store) -> None:
         self.log, self.store, self.minute = MemoryLog(), store, 0.0
+        self.engine_at: int | None = None
         self.group = GroupCommit(self.log, lambda: self.now_us, wait_s=0.0)
         self.start()
 
     def start(self) -> None:
         """Start it, or start it again after a crash."""
         self.follower = BackfillFollower(
-            self.log, self.store, self.group, self.lows, lambda: self.now_us, lateness_us=LATENESS_US
+            self.log,
+            self.store,
+            self.group,
+            self.lows,
+            lambda: self.now_us,
+            lateness_us=LATENESS_US,
+            evaluated=lambda: self.log.end(Topic.GLUCOSE_READINGS) if self.engine_at is None else (self.engine_at,),
         )
 
     @property
@@ -137,6 +144,26 @@ def test_nothing_is_said_before_the_store_has_the_readings_and_no_more_of_them_c
     assert night.follower.counts()["stretches"] == 0
     night.send(250, {80.0: 100})
     assert night.settle(251) == [("low", 65, 75, True)]
+
+
+def test_what_the_engine_has_yet_to_say_of_readings_is_waited_for_and_is_no_history(night: Night) -> None:
+    night.engine_at = 0
+    night.send(240, {0.0: 100, 240.0: 110})
+    night.send(241, OFFLINE)
+    assert night.settle(251) == []
+    night.engine_at = 6
+    opened = AlertChange(change="opened", rule="low", patient="anna", onset_us=us(65), at_us=us(65))
+    night.say(opened, structs.replace(opened, change="cleared", at_us=us(75)))
+    night.follower.run_once(0)  # the store does not have it yet
+    assert night.follower.counts()["waiting"] == 1
+    assert night.settle(252) == [("low", 65, 75, False)]
+    assert night.follower.counts() == {"stretches": 1, "found": 0, "waiting": 0}
+
+
+def test_what_the_engine_says_after_all_is_no_history(night: Night) -> None:
+    found = AlertChange(change="opened", rule="low", patient="anna", onset_us=us(65), at_us=us(65), retrospective=True)
+    night.say(found, structs.replace(found, retrospective=False), found)
+    assert night.settle(1) == [("low", 65, None, False)]
 
 
 def test_what_was_said_at_the_time_stays_as_it_was(night: Night) -> None:

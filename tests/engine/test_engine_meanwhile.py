@@ -1,7 +1,7 @@
 """While what was said becomes durable the engine goes on; when it does not, nothing that came meanwhile is lost."""
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from threading import Event
 from time import monotonic, sleep
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from islet.engine.embedded import CONSUMER
+from islet.engine.shard import Shard
 from islet.model.topics import Topic
 from islet.settings import Settings
 from tests.engine.platforms import Platform, platform
@@ -54,8 +55,9 @@ def _read_on_during(p: Platform, ending: Callable[[Later, tuple[Any, ...], dict[
         running.result(LONG_S)
 
 
-def test_what_comes_while_an_alert_is_on_its_way_is_said_after_it() -> None:
-    with platform() as p:
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_comes_while_an_alert_is_on_its_way_is_said_after_it(beside: bool) -> None:
+    with platform(beside=beside) as p:
         _read_on_during(p, lambda real, given, named: real(*given, **named))
         assert _said_of(p) == [("urgent_low", "p1"), ("urgent_low", "p2")]
         assert p.log.cursor(CONSUMER, Topic.GLUCOSE_READINGS) == p.log.end(Topic.GLUCOSE_READINGS)
@@ -64,13 +66,14 @@ def test_what_comes_while_an_alert_is_on_its_way_is_said_after_it() -> None:
         assert len(_said_of(p)) == 2
 
 
-def test_when_the_alert_does_not_become_durable_all_of_it_is_said_after_recovery() -> None:
+@pytest.mark.parametrize("beside", [False, True])
+def test_when_the_alert_does_not_become_durable_all_of_it_is_said_after_recovery(beside: bool) -> None:
     def full(*ignored: Any) -> Future[None]:
         outcome = Future[None]()
         outcome.set_exception(OSError("the disk is full"))
         return outcome
 
-    with platform() as p:
+    with platform(beside=beside) as p:
         with pytest.raises(OSError, match="the disk is full"):
             _read_on_during(p, full)
         assert _said_of(p) == []
@@ -86,3 +89,35 @@ def test_a_snapshot_holds_nothing_that_is_not_durable_yet() -> None:
         p.start()
         p.run(1)
         assert sorted(_said_of(p)) == [("urgent_low", "p1"), ("urgent_low", "p2")]
+
+
+def test_recovery_waits_for_what_is_on_its_way_and_says_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    take_in, fail = Shard.take_in, iter([False, True])
+
+    def failing(shard: Shard, entries: Any) -> Any:
+        if next(fail, False):
+            raise ZeroDivisionError
+        return take_in(shard, entries)
+
+    with platform() as p:
+        monkeypatch.setattr(Shard, "take_in", failing)
+        real, held = p.writer.later, Future[None]()
+        given: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+        def later(*positional: Any, **named: Any) -> Future[None]:
+            p.writer.later = real  # type: ignore[method-assign]
+            given.append((positional, named))
+            p.send(Point(0, 50, patient="p2"))
+            return held
+
+        p.writer.later = later  # type: ignore[method-assign]
+        p.send(Point(0, 50))
+        with pytest.raises(ZeroDivisionError):
+            p.engine.run_once(0.0)
+        with ThreadPoolExecutor(1) as thread:
+            recovering = thread.submit(p.run, 1)
+            assert wait([recovering], 0.2).not_done
+            real(*given[0][0], **given[0][1]).result(LONG_S)
+            held.set_result(None)
+            recovering.result(LONG_S)
+        assert _said_of(p) == [("urgent_low", "p1"), ("urgent_low", "p2")]

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from islet.engine.oracle import run
 from islet.engine.rules import Rule, read_rule
+from islet.errors import RuleRefused
 from islet.model.time import DAY_US, from_us
 from tests.engine.streams import Engine, Point, glucose, looking_at
 
@@ -87,3 +89,20 @@ def test_an_average_that_a_float_would_get_wrong_is_exact() -> None:
     assert sum(values) / 3 > 70.1  # in binary; the average is 70.1, which is not above 70.1
     rule = _rule("average > 70.1", f"AVG(glucose_mg_dl) {_TEN} AS average")
     assert _by_the_engine(rule, [Point(minute, value) for minute, value in enumerate(values)]) == set()
+
+
+def test_a_rule_over_the_history_reaches_no_file_no_network_and_no_setting() -> None:
+    for reach in (
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "SELECT * FROM '/etc/passwd'",
+        "SELECT * FROM read_text('http://127.0.0.1/')",
+        "ATTACH '/tmp/other.db'",
+        "COPY (SELECT 1) TO '/tmp/out.csv'",
+        "INSTALL httpfs",
+        "LOAD httpfs",
+        "SET temp_directory = '/tmp'",
+        "SET enable_external_access = true",
+    ):
+        with pytest.raises(RuleRefused):
+            run(reach, {})
+    assert run("SELECT current_setting('temp_directory')", {}) == [("",)], "readings are not written to a disk"

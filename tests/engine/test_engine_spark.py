@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from islet.engine.embedded import EmbeddedEngine
 from islet.engine.parameters import NO_LAYERS, references
-from islet.engine.rulebook import Rules
+from islet.engine.rulebook import FixedRules, Rules
 from islet.engine.rules import load_rules, plan
 from islet.errors import SettingError
 from islet.log.base import Commit, Log
@@ -62,7 +62,7 @@ def run_embedded(log: Log, arriving: Sequence[Commit] = (), foreteller: Foretell
     rules = Rules(plan=planned, references=references(planned, NO_LAYERS, []))
     now_us = START_US
     writer = GroupCommit(log, lambda: now_us, wait_s=0.0)
-    engine = EmbeddedEngine(log, writer, lambda: rules, Settings(), lambda: now_us)
+    engine = EmbeddedEngine(log, writer, FixedRules(rules), Settings(), lambda: now_us)
     while engine.run_once(0.0):
         pass
     for commit in arriving:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.forecast.accuracy import window_sets
+from benchmarks.forecast.members import check_split
 from benchmarks.forecast.protocol import Config, read_config, read_segments, split
 from islet.errors import BadInput
 from islet.forecast.grid import Segment
@@ -66,6 +67,10 @@ _CONFIG = Config(title="t", gap_min=45, least_points=2, part_points=2, most_inpu
         ("id,time,gl\n1,2012-01-01 00:00:00,5x\n", "row 0"),
         ("id,time,gl\n1,01/02/2012,100\n", "row 0"),
         ("id,time,gl\n1,2012-01-01 00:00:00,100\n", "no segment has 2 readings"),
+        (
+            "id,time,gl\n1,2012-01-01 00:00:00,6.2\n1,2012-01-01 00:05:00,18.4\n1,2012-01-01 00:10:00,6.4\n",
+            "looks like mmol/L",
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_with_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
@@ -82,6 +87,10 @@ def test_a_file_that_does_not_fit_is_refused_with_what_is_wrong(tmp_path: Path, 
         ("gap_min = 45\nleast_points = 1\npart_points = 0\nmost_input = 3\n", "part_points has to be"),
         ("gaps = 45\n", "unknown key 'gaps'"),
         ("gap_min =\n", "not TOML"),
+        (
+            "gap_min = 45\nleast_points = 1\npart_points = 1\nmost_input = 3\n[published.'1-2']\n'id maen' = [1, 2]\n",
+            "published.1-2: expected 10-19 or 1-2, with some of id mean",
+        ),
     ],
 )
 def test_a_configuration_that_does_not_fit_is_refused_with_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:
@@ -89,6 +98,16 @@ def test_a_configuration_that_does_not_fit_is_refused_with_what_is_wrong(tmp_pat
     file.write_text(text)
     with pytest.raises(BadInput, match=says):
         read_config(file)
+
+
+def test_a_set_that_leaves_nothing_to_learn_from_is_refused_before_anything_is_fitted(tmp_path: Path) -> None:
+    rows = [f"A 7,1900-01-01 {k // 20:02}:{3 * (k % 20):02}:30,{100 + k % 30}" for k in range(400)]
+    file = tmp_path / "one.csv"
+    file.write_text("id,time,gl\n" + "\n".join(rows) + "\n")
+    config = Config(title="t", gap_min=45, least_points=2, part_points=12, most_input=24)
+    found = read_segments(file, config)
+    with pytest.raises(BadInput, match="one, seed 0: no reading is left to learn from; 1 people"):
+        check_split("one", found, config, [0, 1])
 
 
 def test_doubles_and_the_order_of_rows_change_nothing(tmp_path: Path) -> None:

@@ -1,14 +1,20 @@
 """A peer that speaks AMQP 1.0 with Proton's own client, in a thread; and bytes of its engine, to be spoiled."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Self, TypeVar
 
-from proton import Connection, Delivery, Message, Transport
-from proton.utils import BlockingConnection
+import pytest
+from proton import Connection, ConnectionException, Delivery, Message, ProtonException, Transport
+from proton.utils import BlockingConnection, LinkDetached
 
 from tests.gateways.door import PATIENCE_S
 
+EVENTS = "/devices/cgm-1/messages/events"
+COMMANDS = "/devices/cgm-1/messages/devicebound"
+TWIN = "/devices/cgm-1/twin"
+SEND = "/messages/devicebound"
 Result = TypeVar("Result")
 
 
@@ -64,6 +70,19 @@ class AmqpPeer:
         await threaded(self.connection.close)
 
 
+@contextlib.asynccontextmanager
+async def admitted(port: int, token: str = "", **options: Any) -> AsyncIterator[AmqpPeer]:
+    """A connection with a token put (where there is one)."""
+    peer = await AmqpPeer.connected(port, **options)
+    try:
+        if token:
+            assert await peer.put_token(token) == 200
+        yield peer
+    finally:
+        with contextlib.suppress(ProtonException):
+            await peer.close()
+
+
 class RawMessage(Message):  # type: ignore[misc]  # Proton's annotations are not read
     """A message whose bytes are given."""
 
@@ -84,7 +103,7 @@ def batch(*messages: Message) -> bytes:
 ACCEPTED, REJECTED, RELEASED = int(Delivery.ACCEPTED), int(Delivery.REJECTED), int(Delivery.RELEASED)
 
 
-def opening_bytes(addresses: list[str]) -> bytes:
+def opening_bytes(addresses: list[str], credit: int = 10) -> bytes:
     """What a client without SASL writes that opens both links of each address."""
     transport, connection = Transport(), Connection()
     transport.bind(connection)
@@ -97,7 +116,7 @@ def opening_bytes(addresses: list[str]) -> bytes:
             link.target.address = link.source.address = address
             link.open()
             if link.is_receiver:
-                link.flow(10)
+                link.flow(credit)
     data = b""
     while (pending := transport.pending()) > 0:
         data += transport.peek(pending)
@@ -122,3 +141,13 @@ def sasl_plain(response: bytes) -> bytes:
     fields = b"\xa3\x05PLAIN" + b"\xb0" + len(response).to_bytes(4, "big") + response
     body = b"\x00\x53\x41\xd0" + (len(fields) + 4).to_bytes(4, "big") + (2).to_bytes(4, "big") + fields
     return b"AMQP\x03\x01\x00\x00" + (len(body) + 8).to_bytes(4, "big") + b"\x02\x01\x00\x00" + body
+
+
+async def gone(peer: AmqpPeer) -> None:
+    """Wait until the peer's connection is closed by the server."""
+
+    def wait() -> None:
+        peer.connection.wait(lambda: False, timeout=PATIENCE_S)
+
+    with pytest.raises((ConnectionException, LinkDetached)):
+        await threaded(wait)

@@ -2,30 +2,38 @@
 
 import httpx
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from islet.access.sas import make_token
-from islet.gateways.http import routes
+from islet.gateways.http import routes, upload_routes
 from islet.gateways.registry_files import RegistryFiles
+from islet.model.time import Now
 from tests.gateways.door import HUB, NOW_S, NOW_US, Door
 
 VERSION = {"api-version": "2021-04-12"}
 
 
-def app(door: Door, files: RegistryFiles | None = None) -> Starlette:
+def paths(door: Door, now: Now, files: RegistryFiles | None = None) -> list[Route]:
     """The door's paths."""
     is_connected = door.mqtt.is_connected
-    return Starlette(
-        routes=routes(
-            door.intake,
-            door.authenticator,
-            door.registry,
-            lambda: NOW_US,
-            is_connected,
-            door.exchange,
-            door.jobs,
-            files,
-        )
+    found = routes(
+        door.intake,
+        door.authenticator,
+        door.registry,
+        now,
+        is_connected,
+        door.exchange,
+        door.jobs,
+        files,
+        door.configurations,
+        door.registrar,
     )
+    return [*found, *upload_routes(door.authenticator, door.device_files, now)]
+
+
+def app(door: Door, files: RegistryFiles | None = None) -> Starlette:
+    """A server of the door's paths."""
+    return Starlette(routes=paths(door, lambda: NOW_US, files))
 
 
 def calls(door: Door, files: RegistryFiles | None = None) -> httpx.AsyncClient:

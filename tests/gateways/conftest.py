@@ -2,17 +2,26 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import httpx
 import pytest
 import uvloop
 
+from tests.conftest import Missing, need_ports
 from tests.gateways.calls import calls
+from tests.gateways.clock import Clock
 from tests.gateways.door import Door
+from tests.gateways.hub import AMQP_PORT, HTTPS_PORT, MQTT_PORT, Hub, opened_hub
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture
@@ -27,3 +36,20 @@ async def http(door: Door) -> AsyncIterator[httpx.AsyncClient]:
     """Calls as the hub's owner, unless a request says otherwise."""
     async with calls(door) as client:
         yield client
+
+
+@pytest.fixture
+async def amqp(door: Door) -> AsyncIterator[int]:
+    """The port of the door's AMQP listener."""
+    port = await door.amqp.listen("127.0.0.1", 0)
+    yield port
+    await door.amqp.stop()
+
+
+@pytest.fixture
+async def hub(request: pytest.FixtureRequest, missing: Missing, tmp_path: Path) -> AsyncIterator[Hub]:
+    """A hub at the usual ports of the module's HOST, for SDKs that know no others."""
+    host = request.module.HOST
+    need_ports(missing, host, MQTT_PORT, AMQP_PORT, HTTPS_PORT)
+    async with opened_hub(host, tmp_path) as opened:
+        yield opened

@@ -22,27 +22,32 @@ from islet.errors import AlreadyExists, NotFound
 from islet.gateways.amqp import AmqpServer
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.client_certificates import take_client_certificates
+from islet.gateways.configurations import Configurations
 from islet.gateways.device_jobs import JobRunner
 from islet.gateways.enrollments import Enrollments
 from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
+from islet.gateways.registering import Registrar
 from islet.gateways.turnstile import Turnstile
 from islet.gateways.twin_changes import TwinChanges
-from islet.log.base import Commit
+from islet.log.base import Commit, Companion
 from islet.log.group_commit import GroupCommit
 from islet.log.memory import MemoryLog
 from islet.model.people import Device, Patient, Session, User
 from islet.model.time import MINUTE_US, SECOND_US, Now
 from islet.model.topics import Topic
 from islet.store.base import EntryKind, Registry
+from islet.store.device_file_rows import Bounds
+from islet.store.device_files import DeviceFiles
 from islet.store.devices import SqliteDevices
 from islet.store.devices_base import Address, Devices
 from islet.store.hub_policies import ensure_policy_keys
 
 HUB = "hub.example"
 ID_SCOPE = "scope-1"
+FILE_BOUNDS = Bounds(file_bytes=12_000_000, device_bytes=40_000_000)
 NOW_US = 1_795_248_180_950_000  # 2026-11-21T08:03:00.95Z
 NOW_S = NOW_US // 1_000_000
 PATIENCE_S = 10.0
@@ -68,6 +73,9 @@ class DictRegistry:
 
     def patients(self) -> list[Patient]:
         return list(self._patients.values())
+
+    def patient_count(self) -> int:
+        return len(self._patients)
 
     def patient(self, id: str) -> Patient | None:
         return self._patients.get(id)
@@ -170,12 +178,12 @@ class GatedLog(MemoryLog):
         self.gate.set()
         self.entered = threading.Event()
 
-    def commit(self, commits: Sequence[Commit]) -> None:
+    def commit(self, commits: Sequence[Commit], companion: Companion | None = None) -> None:
         self.entered.set()
         assert self.gate.wait(PATIENCE_S)
         if self.error is not None:
             raise self.error
-        super().commit(commits)
+        super().commit(commits, companion)
 
 
 class Door:
@@ -188,6 +196,7 @@ class Door:
         most_bytes: int,
         registry: Registry,
         devices: Devices,
+        device_files: DeviceFiles,
         turnstile: Turnstile | None,
         keeps_messages: bool = False,
         fault_injection: bool = False,
@@ -202,18 +211,25 @@ class Door:
         self.intake = Intake(
             self.writer, call_soon, future_us=5 * MINUTE_US, most_bytes=most_bytes, keeps_messages=keeps_messages
         )
-        self.devices = devices
+        self.devices, self.device_files = devices, device_files
         self.authenticator = Authenticator(self.registry, hub, wall_now, devices)
         self.event_hub = EventHub(self.log, wall_now) if keeps_messages else None
         changes = TwinChanges(self.writer, self.authenticator.patient_of, hub, wall_now) if keeps_messages else None
         self.exchange = Exchange(devices, wall_now, changes)
         self.jobs = JobRunner(self.exchange, registry, Random(1), look_s=0.02, pause_us=SECOND_US)
+        self.configurations = Configurations(self.exchange, registry, look_s=0.05)
         self.enrollments = Enrollments(self.registry, ID_SCOPE, wall_now)
-        self.mqtt = MqttServer(
-            self.intake, self.authenticator, self.exchange, turnstile, self.enrollments, fault_injection=fault_injection
-        )
+        self.registrar = Registrar(self.enrollments, self.exchange, hub)
+        intake, authenticator, exchange, registrar = self.intake, self.authenticator, self.exchange, self.registrar
+        self.mqtt = MqttServer(intake, authenticator, exchange, turnstile, registrar, fault_injection=fault_injection)
         self.amqp = AmqpServer(
-            self.intake, self.authenticator, self.exchange, event_hub=self.event_hub, fault_injection=fault_injection
+            intake,
+            authenticator,
+            exchange,
+            event_hub=self.event_hub,
+            registrar=registrar,
+            device_files=self.device_files,
+            fault_injection=fault_injection,
         )
         self.port = 0
 
@@ -236,6 +252,9 @@ class Door:
         with (
             tempfile.TemporaryDirectory() as directory,
             contextlib.closing(SqliteDevices(Path(directory) / "store.db", bytes(32))) as devices,
+            contextlib.closing(
+                DeviceFiles(Path(directory) / "store.db", Path(directory) / "files", bytes(32), FILE_BOUNDS)
+            ) as device_files,
         ):
             door = cls(
                 wall_now,
@@ -243,6 +262,7 @@ class Door:
                 most_bytes,
                 registry or DictRegistry(),
                 devices,
+                device_files,
                 turnstile,
                 keeps_messages,
                 fault_injection,
@@ -253,13 +273,17 @@ class Door:
                 door.port = await door.mqtt.listen(host, port, tls)
                 yield door
             finally:
-                door.log.gate.set()
-                await door.mqtt.stop()
-                await door.jobs.close()
-                await door.exchange.close()
-                if door.event_hub is not None:
-                    await door.event_hub.close()
-                await asyncio.to_thread(door.writer.close)
+                await door.close()
+
+    async def close(self) -> None:
+        self.log.gate.set()
+        await self.mqtt.stop()
+        await self.jobs.close()
+        await self.configurations.close()
+        await self.exchange.close()
+        if self.event_hub is not None:
+            await self.event_hub.close()
+        await asyncio.to_thread(self.writer.close)
 
     def add_device(self, id: str = "cgm-1", patient: str = "p-1") -> Device:
         device = Device(
@@ -325,6 +349,10 @@ def hello(
         keep_alive_s=keep_alive_s,
         will=will,
     )
+
+
+def device_token(device: Device, *, key: str = "", expires_s: int = NOW_S + 3600) -> str:
+    return make_token(f"{HUB}/devices/{device.id}", key or device.primary_key, expires_s)
 
 
 def telemetry(device: Device, payload: bytes, packet_id: int = 1, bag: str = "") -> Publish:

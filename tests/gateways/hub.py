@@ -1,7 +1,6 @@
 """A front door with TLS at the ports that official clients are fixed to, on a loopback address of its own."""
 
 import contextlib
-import socket
 import ssl
 import time
 from collections.abc import AsyncIterator
@@ -12,11 +11,11 @@ from starlette.applications import Starlette
 from islet.access.sas import ConnectionString, format_connection_string
 from islet.gateways.certificates import CertificatePaths, ensure_certificates, server_ssl_context
 from islet.gateways.client_certificates import take_client_certificates
-from islet.gateways.http import routes
 from islet.gateways.registry_files import RegistryFiles
 from islet.gateways.websocket import AMQP, MQTT, websocket_routes
 from islet.model.people import Device
 from islet.operations.http_server import HttpListener
+from tests.gateways.calls import paths
 from tests.gateways.door import Door
 
 MQTT_PORT = 8883
@@ -27,16 +26,6 @@ HTTPS_PORT = 443
 def wall_now() -> int:
     """Official clients date their tokens by the machine's clock."""
     return time.time_ns() // 1000  # noqa: TID251
-
-
-def can_bind(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
 
 
 class Hub:
@@ -89,12 +78,10 @@ async def listening(
     door: Door, host: str, port: int, tls: ssl.SSLContext | None = None, files: RegistryFiles | None = None
 ) -> AsyncIterator[int]:
     """The door's HTTP paths and its WebSocket on a port (0: a free one), which is given."""
-    is_connected = door.mqtt.is_connected
-    paths = routes(
-        door.intake, door.authenticator, door.registry, wall_now, is_connected, door.exchange, door.jobs, files
-    )
     tunnelled = {MQTT: door.mqtt.connection, AMQP: door.amqp.connection}
-    listener = HttpListener(Starlette(routes=[*paths, *websocket_routes(tunnelled)]), host, port, tls)
+    listener = HttpListener(
+        Starlette(routes=[*paths(door, wall_now, files), *websocket_routes(tunnelled)]), host, port, tls
+    )
     await listener.start()
     try:
         yield listener.port

@@ -3,81 +3,44 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from proton import ConnectionException, Message, symbol
+from proton import Message, symbol
 from proton.utils import LinkDetached
 
-from islet.access.sas import make_token, new_key
+from islet.decode.iothub_twins import Twin
 from islet.decode.telemetry import Arrival
 from islet.gateways.amqp_device import Telemetry
 from islet.gateways.intake import Told
-from islet.model.people import Device
+from islet.gateways.presence import MOST_MODULES
 from islet.model.topics import Topic
-from islet.store.devices_base import Command
-from islet.store.hub_policies import Which, renew_key
+from islet.store.devices_base import Address, Command
 from tests.gateways.amqp_peer import (
     ACCEPTED,
+    COMMANDS,
+    EVENTS,
     REJECTED,
     RELEASED,
-    AmqpPeer,
+    TWIN,
+    admitted,
     batch,
     opening_bytes,
     sasl_plain,
     threaded,
     transfer_bytes,
 )
-from tests.gateways.door import HUB, NOW_S, NOW_US, PATIENCE_S, Door, reading
+from tests.gateways.door import PATIENCE_S, Door, device_token, reading
 from tests.gateways.test_gateways_fuzz import spoiled
 
-EVENTS = "/devices/cgm-1/messages/events"
-COMMANDS = "/devices/cgm-1/messages/devicebound"
-TWIN = "/devices/cgm-1/twin"
-SEND = "/messages/devicebound"
 ROUNDS = int(os.environ.get("ISLET_FUZZ_ROUNDS", "60"))
 
 
-@pytest.fixture
-async def amqp(door: Door) -> AsyncIterator[int]:
-    """The port of the door's AMQP listener."""
-    port = await door.amqp.listen("127.0.0.1", 0)
-    yield port
-    await door.amqp.stop()
-
-
-@contextlib.asynccontextmanager
-async def admitted(door: Door, port: int, token: str = "", **options: Any) -> AsyncIterator[AmqpPeer]:
-    """A connection with a token put (where there is one)."""
-    peer = await AmqpPeer.connected(port, **options)
-    try:
-        if token:
-            assert await peer.put_token(token) == 200
-        yield peer
-    finally:
-        with contextlib.suppress(ConnectionException, LinkDetached):
-            await peer.close()
-
-
-def token(device: Device, *, key: str = "", expires_s: int = NOW_S + 3600) -> str:
-    return make_token(f"{HUB}/devices/{device.id}", key or device.primary_key, expires_s)
-
-
-async def gone(peer: AmqpPeer) -> None:
-    """Wait until the peer's connection is closed by the server."""
-
-    def wait() -> None:
-        peer.connection.wait(lambda: False, timeout=PATIENCE_S)
-
-    with pytest.raises((ConnectionException, LinkDetached)):
-        await threaded(wait)
-
-
 async def test_a_message_is_accepted_once_it_is_in_the_log_and_not_before(door: Door, amqp: int) -> None:
-    async with admitted(door, amqp, token(door.add_device())) as peer:
+    async with admitted(amqp, device_token(door.add_device())) as peer:
         door.log.gate.clear()
         fields = {"properties": {"kind": "a", "urgent": True}, "content_type": symbol("application/json")}
         sending = asyncio.create_task(peer.send(EVENTS, reading(), **fields))
@@ -90,7 +53,7 @@ async def test_a_message_is_accepted_once_it_is_in_the_log_and_not_before(door: 
 
 
 async def test_a_message_that_the_log_could_not_take_is_released(door: Door, amqp: int) -> None:
-    async with admitted(door, amqp, token(door.add_device())) as peer:
+    async with admitted(amqp, device_token(door.add_device())) as peer:
         door.log.error = OSError("disk full")
         assert await peer.send(EVENTS, reading()) == RELEASED
         door.log.error = None
@@ -98,7 +61,7 @@ async def test_a_message_that_the_log_could_not_take_is_released(door: Door, amq
 
 
 async def test_a_reading_that_is_none_is_accepted_and_a_dead_letter_with_its_properties(door: Door, amqp: int) -> None:
-    async with admitted(door, amqp, token(door.add_device())) as peer:
+    async with admitted(amqp, device_token(door.add_device())) as peer:
         assert await peer.send(EVENTS, b"nonsense") == ACCEPTED
     assert len(door.rows(Topic.DEAD_LETTERS)) == 1
 
@@ -108,7 +71,7 @@ def event(value: float, **fields: Any) -> Message:
 
 
 async def test_a_batch_is_accepted_once_all_its_messages_are_in_the_log(door: Door, amqp: int) -> None:
-    async with admitted(door, amqp, token(door.add_device())) as peer:
+    async with admitted(amqp, device_token(door.add_device())) as peer:
         sent = batch(event(100), event(110), Message(body=b"?", inferred=True, content_type=symbol("text/plain")))
         door.log.gate.clear()
         sending = asyncio.create_task(peer.send_raw(EVENTS, sent))
@@ -123,7 +86,7 @@ async def test_a_batch_is_accepted_once_all_its_messages_are_in_the_log(door: Do
 
 
 async def test_a_batch_of_which_the_log_could_not_take_one_is_released(door: Door, amqp: int) -> None:
-    async with admitted(door, amqp, token(door.add_device())) as peer:
+    async with admitted(amqp, device_token(door.add_device())) as peer:
         door.log.error = OSError("disk full")
         assert await peer.send_raw(EVENTS, batch(event(100), event(110))) == RELEASED
 
@@ -135,7 +98,7 @@ def test_a_batch_is_offered_as_one_and_holds_its_link_while_the_log_is_crowded(
     offered, happened = list[tuple[int, Told[Any], Any]](), list[object]()
 
     class Crowded:
-        def offer_all(self, arrivals: Sequence[Arrival], told: Told[Any], given: Any) -> bool:
+        def offer_all(self, arrivals: Sequence[Arrival], told: Told[Any], given: Any, beside_bytes: int = 0) -> bool:
             offered.append((len(arrivals), told, given))
             return True
 
@@ -150,7 +113,7 @@ def test_a_batch_is_offered_as_one_and_holds_its_link_while_the_log_is_crowded(
 
 
 async def test_a_batch_with_a_message_that_is_none_is_rejected_whole(door: Door, amqp: int) -> None:
-    async with admitted(door, amqp, token(door.add_device())) as peer:
+    async with admitted(amqp, device_token(door.add_device())) as peer:
         spoiled = batch(event(100), event(110))[:-1] + b"\xff" * 3
         assert await peer.send_raw(EVENTS, spoiled) == REJECTED
         many = batch(*[Message(body=b"", inferred=True)] * 501)
@@ -173,7 +136,7 @@ READING_SECTION = b"\x00\x53\x75\xa0" + bytes([len(reading())]) + reading()
 )
 async def test_a_message_whose_fields_cannot_be_read_is_rejected(door: Door, amqp: int, found: str) -> None:
     """Found by fuzzing: Proton takes them, and raises when they are read."""
-    async with admitted(door, amqp, token(door.add_device())) as peer:
+    async with admitted(amqp, device_token(door.add_device())) as peer:
         assert await peer.send_raw(EVENTS, bytes.fromhex(found) + READING_SECTION) == REJECTED
         assert await peer.send(EVENTS, reading()) == ACCEPTED
 
@@ -182,7 +145,7 @@ async def test_an_address_that_is_no_text_closes_its_connection_only(
     door: Door, amqp: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Found by fuzzing: Proton raises when it is read."""
-    async with admitted(door, amqp, token(door.add_device())) as steady:
+    async with admitted(amqp, device_token(door.add_device())) as steady:
         peer, writer = await asyncio.open_connection("127.0.0.1", amqp)
         writer.write(opening_bytes(["$cbs"]).replace(b"$cbs", b"\xff\xfe\xfd\xfc"))
         async with asyncio.timeout(PATIENCE_S):
@@ -195,58 +158,9 @@ async def test_an_address_that_is_no_text_closes_its_connection_only(
 async def test_a_message_in_two_data_sections_is_one(door: Door, amqp: int) -> None:
     body = reading(100)
     halves = b"".join(b"\x00\x53\x75\xa0" + bytes([len(half)]) + half for half in (body[:20], body[20:]))
-    async with admitted(door, amqp, token(door.add_device())) as peer:
+    async with admitted(amqp, device_token(door.add_device())) as peer:
         assert await peer.send_raw(EVENTS, halves) == ACCEPTED
     assert [row["value"] for row in door.rows(Topic.GLUCOSE_READINGS)] == [100]
-
-
-async def test_without_a_good_token_no_link_is_attached(door: Door, amqp: int) -> None:
-    device, other = door.add_device(), door.add_device("cgm-2")
-    told: list[tuple[str, str, str]] = []
-    door.authenticator.turned_away = lambda *attempt: told.append(attempt)
-    async with admitted(door, amqp) as peer:
-        with pytest.raises(LinkDetached, match="unauthorized"):
-            await peer.sender(EVENTS)
-        for bad in (token(device, key=new_key()), token(device, expires_s=NOW_S - 1), "no token"):
-            assert await peer.put_token(bad) == 401
-        assert told == [("connection", name, "127.0.0.1") for name in ("cgm-1", "", "", "")]
-        assert await peer.put_token(token(other)) == 200
-        for address in (EVENTS, COMMANDS, TWIN, "/devices/cgm-1/methods/devicebound", SEND):
-            with pytest.raises(LinkDetached, match="unauthorized"):
-                await peer.sender(address)
-        for address in (SEND, "/messages/servicebound/feedback"):
-            with pytest.raises(LinkDetached):
-                await peer.receiver(address)
-        with pytest.raises(LinkDetached, match="not-found"):
-            await peer.sender("/messages/events")
-        assert await peer.send("/devices/cgm-2/messages/events", reading()) == ACCEPTED
-
-
-@pytest.mark.parametrize("policy", ["service", "registryRead", "device"])
-async def test_only_who_may_send_commands_does(door: Door, amqp: int, policy: str) -> None:
-    device = door.add_device()
-    async with admitted(door, amqp, door.policy_token(policy)) as peer:
-        if policy != "service":
-            with pytest.raises(LinkDetached, match="unauthorized"):
-                await peer.sender(SEND)
-            return
-        assert await peer.send(SEND, b"buzz", address=COMMANDS) == ACCEPTED
-        assert await peer.send(SEND, b"buzz", address="/devices/nobody/messages/devicebound") == REJECTED
-        assert await peer.send(SEND, b"buzz", address="/devices") == REJECTED
-        assert await peer.send(SEND, b"b" * 65_537, address=COMMANDS) == REJECTED
-    (letter,) = await door.exchange.take_one(door.address(device))
-    assert letter.command.body == b"buzz"
-
-
-async def test_sasl_plain_brings_a_token_of_a_device_or_a_policy(door: Door, amqp: int) -> None:
-    device = door.add_device()
-    plain = {"allowed_mechs": "PLAIN", "user": f"cgm-1@sas.{HUB}"}
-    async with admitted(door, amqp, **plain, password=token(device)) as peer:
-        assert await peer.send(EVENTS, reading()) == ACCEPTED
-    async with admitted(door, amqp, **plain, password=door.policy_token("service")) as peer:
-        assert await peer.send(SEND, b"buzz", address=COMMANDS) == ACCEPTED
-    with pytest.raises(ConnectionException):
-        await AmqpPeer.connected(amqp, **plain, password=token(device, key=new_key()))
 
 
 async def test_a_command_is_completed_rejected_or_released(door: Door, amqp: int) -> None:
@@ -254,7 +168,7 @@ async def test_a_command_is_completed_rejected_or_released(door: Door, amqp: int
     for body in (b"one", b"two", b"three"):
         command = Command(body=body, properties={"$.mid": "m", "$.ct": "text/plain", "kind": "k"}, ack="full")
         await door.exchange.send(door.address(device), command)
-    async with admitted(door, amqp, token(device)) as peer:
+    async with admitted(amqp, device_token(device)) as peer:
         receiver = await peer.receiver(COMMANDS)
         first = await threaded(receiver.receive, PATIENCE_S)
         assert (bytes(first.body), first.id, first.content_type) == (b"one", "m", "text/plain")
@@ -274,7 +188,7 @@ async def test_a_command_is_completed_rejected_or_released(door: Door, amqp: int
 
 async def test_a_newer_connection_of_the_device_wins_through_any_door(door: Door, amqp: int) -> None:
     device = door.add_device()
-    async with admitted(door, amqp, token(device)) as first, admitted(door, amqp, token(device)) as second:
+    async with admitted(amqp, device_token(device)) as first, admitted(amqp, device_token(device)) as second:
         sender = await first.sender(EVENTS)
         await second.sender(EVENTS)
         with pytest.raises(LinkDetached, match="stolen"):
@@ -288,7 +202,7 @@ async def test_a_newer_connection_of_the_device_wins_through_any_door(door: Door
 
 async def test_a_twin_that_is_no_object_is_400_and_the_link_goes_on(door: Door, amqp: int) -> None:
     device = door.add_device()
-    async with admitted(door, amqp, token(device)) as peer:
+    async with admitted(amqp, device_token(device)) as peer:
         receiver, sender = await peer.receiver(TWIN), await peer.sender(TWIN)
         for body, status in ((b"[1]", 400), (b'{"battery": 80}', 200)):
             patch = Message(body=body, inferred=True, correlation_id="7")
@@ -299,54 +213,12 @@ async def test_a_twin_that_is_no_object_is_400_and_the_link_goes_on(door: Door, 
     assert door.devices.twin(door.address(device)).reported.values == {"battery": 80}
 
 
-async def test_a_connection_ends_with_its_token_and_not_with_one_that_was_renewed() -> None:
-    now_us = NOW_US
-    async with Door.opened(wall_now=lambda: now_us) as door:
-        port = await door.amqp.listen("127.0.0.1", 0)
-        first, second = door.add_device(), door.add_device("cgm-2")
-        async with (
-            admitted(door, port, token(first, expires_s=NOW_S + 60)) as ends,
-            admitted(door, port, token(second, expires_s=NOW_S + 60)) as stays,
-        ):
-            await ends.sender(EVENTS)
-            sender = await stays.sender("/devices/cgm-2/messages/events")
-            assert await stays.put_token(token(second)) == 200
-            now_us = (NOW_S + 60) * 1_000_000 - 100_000  # a tenth of a second before the end
-            await door.amqp.refresh()
-            assert door.exchange.presence.online() == {"cgm-1", "cgm-2"}
-            now_us += 100_000
-            await gone(ends)
-            await threaded(sender.send, Message(body=reading(), inferred=True))
-            assert door.exchange.presence.online() == {"cgm-2"}
-        await door.amqp.stop()
-
-
-async def test_a_device_that_may_no_longer_is_disconnected_within_a_second(door: Door, amqp: int) -> None:
-    async with admitted(door, amqp, token(door.add_device())) as peer:
-        await peer.sender(EVENTS)
-        door.change_device("cgm-1", enabled=False)
-        await gone(peer)
-
-
-async def test_a_service_whose_key_was_renewed_is_disconnected_within_a_second(door: Door, amqp: int) -> None:
-    door.add_device()
-    async with admitted(door, amqp, door.policy_token("service")) as peer:
-        await peer.receiver("/messages/servicebound/feedback")
-        renew_key(door.registry, "service", Which.SECONDARY, by="test", at_us=0)
-        await asyncio.sleep(0.7)  # a look at the registry, at which nothing is amiss
-        assert await peer.send(SEND, b"buzz", address=COMMANDS) == ACCEPTED
-        renew_key(door.registry, "service", Which.PRIMARY, by="test", at_us=0)
-        await gone(peer)
-    async with admitted(door, amqp) as peer:
-        assert await peer.put_token(door.policy_token("service")) == 200
-
-
 async def test_a_message_that_is_too_large_is_rejected_or_closes_its_link(door: Door, amqp: int) -> None:
-    async with admitted(door, amqp, token(door.add_device())) as peer:
+    async with admitted(amqp, device_token(door.add_device())) as peer:
         assert await peer.send(EVENTS, b" " * 262_145) == REJECTED
         with pytest.raises(LinkDetached, match="size-exceeded"):
             await peer.send(EVENTS, b" " * 400_000)
-    async with admitted(door, amqp, token(door.registry.devices()[0])) as peer:
+    async with admitted(amqp, device_token(door.registry.devices()[0])) as peer:
         assert await peer.send(EVENTS, b" " * 262_144) == ACCEPTED
 
 
@@ -354,7 +226,7 @@ async def test_a_flood_is_held_back_while_the_log_is_slow() -> None:
     async with Door.opened(most_bytes=300) as door:
         port = await door.amqp.listen("127.0.0.1", 0)
         door.log.gate.clear()
-        plain = b"\0cgm-1@sas.hub\0" + token(door.add_device()).encode()
+        plain = b"\0cgm-1@sas.hub\0" + device_token(door.add_device()).encode()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sasl_plain(plain) + opening_bytes([EVENTS]))
         await _quiet(reader)
@@ -369,6 +241,46 @@ async def test_a_flood_is_held_back_while_the_log_is_slow() -> None:
         await door.amqp.stop()
 
 
+async def test_a_device_is_attached_as_so_many_modules_and_no_more(door: Door, amqp: int) -> None:
+    async with admitted(amqp, device_token(door.add_device())) as peer:
+        places = [f"/devices/cgm-1/modules/m{number}/messages/events" for number in range(MOST_MODULES + 1)]
+        first, *_ = [await peer.sender(place) for place in places[:-1]]
+        with pytest.raises(LinkDetached, match="unauthorized-access"):
+            await peer.sender(places[-1])
+        await threaded(first.close)
+        await peer.sender(places[-1])
+        door.change_device("cgm-1", patient="")  # all are looked at again, and stay
+        await asyncio.sleep(0.7)
+        assert await peer.send(EVENTS, reading()) == ACCEPTED
+
+
+async def test_a_flood_of_twin_requests_is_held_back_and_all_are_answered(door: Door, amqp: int) -> None:
+    waiting: list[int] = []
+    look = door.exchange.twin
+
+    def counted(of: Address) -> "asyncio.Future[Twin]":
+        asked = look(of)
+        waiting.append(sum(not one.done() for one in under_way) + 1)
+        under_way.append(asked)
+        return asked
+
+    under_way: list[asyncio.Future[Twin]] = []
+    door.exchange.twin = counted  # type: ignore[method-assign]
+    async with admitted(amqp, device_token(door.add_device())) as peer:
+        sender, receiver = await peer.sender(TWIN), await peer.receiver(TWIN, 400)
+
+        def flood() -> None:
+            request = Message(annotations={symbol("operation"): "GET", symbol("resource"): "/"}, correlation_id="1")
+            for _ in range(300):
+                sender.link.send(request)
+            for _ in range(300):
+                receiver.receive(PATIENCE_S)
+
+        await threaded(flood)
+    assert len(under_way) == 300
+    assert max(waiting) < 300
+
+
 async def test_bytes_that_are_spoiled_cost_nobody_else_anything(
     door: Door, amqp: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -376,9 +288,9 @@ async def test_bytes_that_are_spoiled_cost_nobody_else_anything(
     good, bad = door.add_device(), door.add_device("cgm-bad")
     own = "/devices/cgm-bad"
     addresses = [f"{own}/messages/events", f"{own}/twin", f"{own}/methods/devicebound", "$cbs"]
-    plain = b"\0cgm-bad@sas.hub\0" + token(bad).encode()
+    plain = b"\0cgm-bad@sas.hub\0" + device_token(bad).encode()
     opening, transfers = sasl_plain(plain) + opening_bytes(addresses), transfer_bytes(len(addresses), 8)
-    async with admitted(door, amqp, token(good)) as steady:
+    async with admitted(amqp, device_token(good)) as steady:
         sender = await steady.sender(EVENTS)
         for number in range(ROUNDS):
             reader, writer = await asyncio.open_connection("127.0.0.1", amqp)

@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import json
 import sys
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +18,26 @@ from proton.utils import LinkDetached
 
 from islet.decode.iothub_twins import ServiceTwin
 from islet.decode.telemetry import Arrival
+from islet.gateways import event_hub
+from islet.log.base import Slice
 from islet.model.permissions import Permission, Verb
 from islet.model.topics import Topic
 from islet.store.base import EntryKind
 from islet.store.devices_base import Module
-from tests.conftest import Missing
-from tests.gateways.amqp_peer import AmqpPeer, threaded
+from tests.conftest import Missing, need_ports
+from tests.gateways.amqp_peer import AmqpPeer, opening_bytes, sasl_plain, threaded
 from tests.gateways.door import HUB, NOW_US, PATIENCE_S, Door, reading, telemetry
-from tests.gateways.hub import AMQP_PORT, HTTPS_PORT, MQTT_PORT, can_bind, opened_hub
+from tests.gateways.hub import AMQP_PORT, HTTPS_PORT, MQTT_PORT, opened_hub
 
-HOST = "127.0.0.87"
+HOST = "127.0.0.85"  # an address of its own: the SDK's ports are fixed
 READER = Path(__file__).with_name("event_hub_sdk.py")
 EVENTS = "device-messages/ConsumerGroups/$Default/Partitions/{}"
 OF_P_1 = 1  # the partition of p-1, where there are two
 
 
 @pytest.fixture
-async def keeping() -> AsyncIterator[Door]:
+async def keeping(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
+    monkeypatch.setattr(event_hub, "_WAIT_S", 0.02)  # the loop ends when the thread that waits has ended
     async with Door.opened(keeps_messages=True) as door:
         yield door
 
@@ -157,6 +162,87 @@ async def test_a_reader_of_the_latest_gets_what_comes(keeping: Door) -> None:
         assert bytes((await threaded(link.receive, PATIENCE_S)).body) == b"after"
 
 
+async def test_a_log_that_could_not_be_watched_for_a_moment_is_read_on(
+    keeping: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, has_failed = keeping.log.wait, threading.Event()
+
+    def wait(seen: int, timeout_s: float) -> int:
+        if has_failed.is_set():
+            return watch(seen, timeout_s)
+        has_failed.set()
+        raise OSError("the disk is away")
+
+    monkeypatch.setattr(keeping.log, "wait", wait)
+    monkeypatch.setattr(event_hub, "_AFTER_ERROR_S", 0.0)
+    async with reader(keeping) as peer:
+        link = await peer.receiver(EVENTS.format(OF_P_1))
+        assert await threaded(has_failed.wait, PATIENCE_S)
+        await send(keeping, b"after")
+        assert bytes((await threaded(link.receive, PATIENCE_S)).body) == b"after"
+
+
+class FullSocket(asyncio.Transport):
+    """Of which the peer reads no message, until it `reads`."""
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        super().__init__()
+        self.reads, self.written = False, bytearray()
+        self._protocol = protocol
+        protocol.connection_made(self)
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+        if not self.reads and b"message " in data:
+            self._protocol.pause_writing()
+
+    def read(self) -> None:
+        self.reads = True
+        self._protocol.resume_writing()
+
+    def close(self) -> None:
+        self._protocol.connection_lost(None)
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+async def test_a_reader_that_does_not_read_its_socket_waits_whatever_credit_it_gave(
+    keeping: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrivals = [Arrival("cgm-1", "p-1", b"message %d" % number) for number in range(160)]
+    keeping.intake.offer_all(arrivals, _unasked, None)
+    await keeping.intake.settled()
+    hub, asked = keeping.event_hub, list[int]()
+    assert hub is not None
+    read = hub.read
+
+    def asking(number: int, offset: int, most: int) -> Slice | None:
+        asked.append(offset)
+        return read(number, offset, most)
+
+    monkeypatch.setattr(hub, "read", asking)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))  # who waits for it, waits for all before
+    protocol = keeping.amqp.connection()
+    socket = FullSocket(protocol)
+    token = b"\0@sas.hub\0" + keeping.policy_token("service").encode()
+    protocol.data_received(sasl_plain(token) + opening_bytes([EVENTS.format(OF_P_1)], credit=160))
+    for expected in ([0, 50], [0, 50, 100, 150]):  # the second is asked for before the first is written
+        for _ in range(8):
+            await asyncio.to_thread(int)
+        assert asked == expected
+        socket.read()
+    assert socket.written.count(b"message ") == 160
+    protocol.connection_lost(None)
+    await keeping.amqp.stop()
+
+
 async def test_a_change_of_a_twin_is_told_by_device_and_service(keeping: Door) -> None:
     of = keeping.address(keeping.add_device())
     await keeping.exchange.report(of, {"battery": 80})
@@ -246,9 +332,7 @@ async def test_readers_at_the_address_of_iot_hub_are_led_to_the_event_hub(keepin
 
 
 async def test_the_sdk_for_event_hubs_reads_what_the_log_has(missing: Missing, tmp_path: Path) -> None:
-    for port in (MQTT_PORT, AMQP_PORT, HTTPS_PORT):
-        if not can_bind(HOST, port):
-            missing(f"a free {HOST}:{port}")
+    need_ports(missing, HOST, MQTT_PORT, AMQP_PORT, HTTPS_PORT)
     async with opened_hub(HOST, tmp_path, keeps_messages=True) as hub:
         key = hub.door.registry.secret("policy/service")
         text = f"Endpoint=sb://{HOST}/;SharedAccessKeyName=service;SharedAccessKey={key};EntityPath=device-messages"

@@ -8,13 +8,11 @@ import pytest
 from proton import ProtonException
 from proton.utils import LinkDetached
 
-from islet.access.sas import make_token
 from islet.decode.faults import Fault, asked_fault
 from islet.model.topics import Topic
-from tests.gateways.amqp_peer import ACCEPTED, REJECTED, AmqpPeer, threaded
-from tests.gateways.door import HUB, NOW_S, PATIENCE_S, Door, telemetry
+from tests.gateways.amqp_peer import ACCEPTED, EVENTS, REJECTED, AmqpPeer, admitted, threaded
+from tests.gateways.door import PATIENCE_S, Door, device_token, telemetry
 
-EVENTS = "/devices/cgm-1/messages/events"
 KIND, DELAY, DURATION = (f"AzIoTHub_FaultOperation{name}" for name in ("Type", "DelayInSecs", "DurationInSecs"))
 
 
@@ -26,14 +24,11 @@ async def faulty() -> AsyncIterator[Door]:
 
 @contextlib.asynccontextmanager
 async def device(door: Door) -> AsyncIterator[AmqpPeer]:
-    known = door.add_device()
-    peer = await AmqpPeer.connected(await door.amqp.listen("127.0.0.1", 0))
+    port = await door.amqp.listen("127.0.0.1", 0)
     try:
-        assert await peer.put_token(make_token(f"{HUB}/devices/cgm-1", known.primary_key, NOW_S + 3600)) == 200
-        yield peer
+        async with admitted(port, device_token(door.add_device())) as peer:
+            yield peer
     finally:
-        with contextlib.suppress(ProtonException):
-            await peer.close()
         await door.amqp.stop()
 
 

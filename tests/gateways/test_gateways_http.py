@@ -3,17 +3,22 @@
 import asyncio
 import base64
 import json
+import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
+from starlette.routing import Route
 
 from islet.access.sas import make_token, new_key
 from islet.gateways.http import BATCH_TYPE
+from islet.gateways.registry_files import RegistryFiles
 from islet.model.topics import Topic
-from tests.gateways.calls import VERSION, as_device, calls
+from tests.gateways.calls import VERSION, app, as_device, as_policy, calls
 from tests.gateways.door import HUB, NOW_S, Door, reading
 
+DEEP = b'{"deep":' * 5_000 + b"1" + b"}" * 5_000
 EVENTS = "/devices/cgm-1/messages/events"
 
 
@@ -47,6 +52,21 @@ async def test_a_bad_payload_is_204_and_a_dead_letter_with_its_content_type(
     assert (await http.post(EVENTS, content=b"?", headers=headers)).status_code == 204
     [letter] = door.rows(Topic.DEAD_LETTERS)
     assert (letter["type"], json.loads(str(letter["body"]))["content_type"]) == ("json", "text/csv")
+
+
+async def test_json_that_is_nested_too_deep_is_refused_at_every_path(door: Door, tmp_path: Path) -> None:
+    door.add_device()
+    answers = {}
+    async with calls(door, RegistryFiles(tmp_path)) as http:
+        for route in app(door, RegistryFiles(tmp_path)).routes:
+            assert isinstance(route, Route)
+            path = re.sub(r"{\w+}", "cgm-1", route.path)
+            for method in {"POST", "PUT", "PATCH"} & (route.methods or set()):
+                headers = {"If-Match": "*", "Content-Type": BATCH_TYPE} | (as_device(door) if path == EVENTS else {})
+                answer = await http.request(method, path, content=DEEP, headers=headers)
+                answers[f"{method} {path}"] = answer.status_code
+    assert max(answers.values()) < 500, answers
+    assert list(answers.values()).count(400) >= 28, "each of those that take JSON, with and without a slash at the end"
 
 
 async def test_a_batch_is_taken_whole(door: Door, http: httpx.AsyncClient) -> None:
@@ -255,3 +275,27 @@ async def test_no_command_waits_for_a_device(door: Door, http: httpx.AsyncClient
     for box in ("devicebound", "deviceBound"):
         assert (await http.get(f"/devices/cgm-1/messages/{box}", headers=as_device(door))).status_code == 204
     assert (await http.get("/devices/cgm-1/messages/inbox", headers=as_device(door))).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/devices/cgm-1/messages/events"),
+        ("POST", "/claims/redeem"),
+        ("PUT", "/devices/cgm-1"),
+        ("POST", "/devices"),
+        ("PATCH", "/twins/cgm-1"),
+        ("POST", "/twins/cgm-1/methods"),
+        ("PUT", "/enrollments/a"),
+        ("PUT", "/jobs/v2/a"),
+    ],
+)
+async def test_a_body_that_is_nested_deeper_than_can_be_read_is_400(
+    door: Door, http: httpx.AsyncClient, method: str, path: str
+) -> None:
+    headers = {"content-type": "application/vnd.microsoft.iothub.json", **as_device(door)}
+    deep = b'{"more":' * 5_000 + b"1" + b"}" * 5_000
+    content = b"[" + deep + b"]" if path in ("/devices", "/devices/cgm-1/messages/events") else deep
+    if "messages" not in path:
+        headers = as_policy(door, "iothubowner")
+    assert (await http.request(method, path, content=content, headers=headers)).status_code == 400

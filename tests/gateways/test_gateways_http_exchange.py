@@ -9,7 +9,9 @@ import pytest
 
 from islet.access.sas import new_key
 from islet.decode.iothub_twins import ServiceTwin
-from islet.decode.mqtt_packets import Publish, Suback, Subscribe
+from islet.decode.mqtt_packets import Pingreq, Pingresp, Publish, Suback, Subscribe, Will
+from islet.model.people import Patient
+from islet.model.topics import Topic
 from islet.store.devices_base import MOST_PENDING, Command, Module
 from tests.gateways.calls import VERSION, as_device, as_policy
 from tests.gateways.door import Door
@@ -107,9 +109,9 @@ async def test_no_more_than_fifty_wait_and_a_purge_ends_them(door: Door, http: h
         ({"iothub-to": "/devices/cgm-2/messages/deviceBound"}, b"", 404),
         ({"iothub-ack": "maybe"}, b"", 400),
         ({"iothub-expiry": "soon"}, b"", 400),
-        ({}, bytes(64 * 1024 + 1), 413),
+        ({}, bytes(256 * 1024 + 1), 413),
         ({"iothub-app-a": "x" * 16_384}, b"", 413),
-        ({}, bytes(64 * 1024), 204),
+        ({}, bytes(256 * 1024), 204),
     ],
 )
 async def test_what_is_no_command_is_refused(
@@ -331,3 +333,47 @@ async def test_a_device_shows_when_it_was_last_there_through_either_door(door: D
     peer.hang_up()
     (twin,) = (await http.post("/devices/query", json={"query": "SELECT * FROM devices"})).json()
     assert twin["lastActivityTime"] == now
+
+
+@pytest.mark.parametrize("act", ["removed", "given new keys", "registered with keys of its own"])
+async def test_a_module_whose_credential_is_good_no_more_is_disconnected_within_a_second(
+    door: Door, http: httpx.AsyncClient, act: str
+) -> None:
+    path, body = "/devices/cgm-1/modules/m1", {"deviceId": "cgm-1", "moduleId": "m1"}
+    device, key = door.add_device(), ""
+    if not act.startswith("registered"):
+        key = (await http.put(path, json=body)).json()["authentication"]["symmetricKey"]["primaryKey"]
+    will = Will(topic="devices/cgm-1/modules/m1/messages/events/", payload=b"?")
+    peer = await door.connected(device, module="m1", key=key, will=will)
+    steady = await door.connected(device)
+    if act == "removed":
+        assert (await http.delete(path)).status_code == 204
+    else:
+        new = {"type": "sas", "symmetricKey": {"primaryKey": new_key(), "secondaryKey": new_key()}}
+        condition = {} if not key else {"If-Match": "*"}
+        assert (await http.put(path, json=body | {"authentication": new}, headers=condition)).status_code in (200, 201)
+    async with asyncio.timeout(1.0):
+        assert await peer.receive() is None
+    steady.send(Pingreq())
+    assert await steady.receive() == Pingresp()
+    assert not door.rows(Topic.DEAD_LETTERS), "the will of one who may no longer is nobody's telemetry"
+
+
+async def test_the_audit_trail_says_which_policy_changed_which_device_and_whose_it_is(
+    door: Door, http: httpx.AsyncClient
+) -> None:
+    door.registry.put_patient(Patient(id="p-2"))
+    body = {"deviceId": "pump-1", "patient": "p-1"}
+    await http.put("/devices/pump-1", json=body)
+    await http.put("/devices/pump-1", json=body | {"patient": "p-2"}, headers={"If-Match": "*"})
+    await http.put("/devices/pump-1/modules/m1", json={"deviceId": "pump-1", "moduleId": "m1"})
+    await http.delete("/devices/pump-1/modules/m1")
+    headers = as_policy(door, "registryReadWrite")
+    await http.post("/devices", json=[{"id": "pump-1", "importMode": "delete"}], headers=headers)
+    assert [(line.by, line.action, f"{line.kind} {line.id}") for line in door.registry.audit()] == [
+        ("iothubowner", "added, assigned to p-1", "device pump-1"),
+        ("iothubowner", "changed, assigned to p-2", "device pump-1"),
+        ("iothubowner", "added", "module pump-1/m1"),
+        ("iothubowner", "removed", "module pump-1/m1"),
+        ("registryReadWrite", "removed", "device pump-1"),
+    ]

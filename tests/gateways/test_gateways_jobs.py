@@ -21,6 +21,7 @@ from islet.gateways.http_jobs import read_job
 from islet.model.time import HOUR_US, MINUTE_US, SECOND_US, iso
 from islet.store.devices_base import Command, JobStatus, Step
 from tests.gateways.calls import as_policy, calls
+from tests.gateways.clock import Clock
 from tests.gateways.door import NOW_US, Door, Peer
 
 PATIENCE_S = 10.0
@@ -33,19 +34,6 @@ FIELDS = (
     "scheduleUpdateTwin",
     "methodName",
 )
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now_us = NOW_US
-
-    def __call__(self) -> int:
-        return self.now_us
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
 
 
 @pytest.fixture

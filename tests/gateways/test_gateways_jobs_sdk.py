@@ -5,27 +5,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Missing
-from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub
+from tests.gateways.hub import Hub
 from tests.gateways.node_sdk import Script, require_node
 
 HOST = "127.0.0.91"  # an address of its own: the SDKs' ports are fixed
 
 
-@pytest.fixture
-async def hub(missing: Missing, tmp_path: Path) -> AsyncIterator[Hub]:
-    for port in (MQTT_PORT, HTTPS_PORT):
-        if not can_bind(HOST, port):
-            missing(f"a free {HOST}:{port}")
-    async with opened_hub(HOST, tmp_path) as hub:
-        for id in ("cgm-1", "pump-1"):
-            hub.door.add_device(id)
-        yield hub
+@pytest.fixture(autouse=True)
+def devices(hub: Hub) -> None:
+    for id in ("cgm-1", "pump-1"):
+        hub.door.add_device(id)
 
 
 async def python_script(hub: Hub, missing: Missing, name: str) -> None:

@@ -269,6 +269,15 @@ async def test_the_will_of_a_device_that_vanishes_is_telemetry_that_of_one_that_
     assert [row["value"] for row in door.rows(Topic.GLUCOSE_READINGS)].count(111) == 1
 
 
+async def test_the_will_of_a_device_that_may_no_longer_is_not_telemetry(door: Door) -> None:
+    will = Will(topic="devices/cgm-1/messages/events/", payload=reading(111), qos=1)
+    peer = await door.connected(door.add_device(), will=will)
+    door.change_device("cgm-1", enabled=False)
+    assert await peer.receive() is None
+    await door.intake.settled()
+    assert not door.rows(Topic.GLUCOSE_READINGS)
+
+
 async def test_a_will_for_another_device_is_refused(door: Door) -> None:
     device = door.add_device()
     peer = await door.peer()

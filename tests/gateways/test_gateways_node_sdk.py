@@ -1,8 +1,6 @@
 """Microsoft's own SDKs for Node, unmodified: devices over MQTT, WebSocket and HTTPS, services over HTTPS."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -10,21 +8,16 @@ from islet.decode.iothub_twins import ServiceTwin
 from islet.model.topics import Topic
 from islet.store.devices_base import Command
 from tests.conftest import Missing
-from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub, wall_now
+from tests.gateways.hub import Hub, wall_now
 from tests.gateways.node_sdk import Script, require_node
 
 HOST = "127.0.0.86"  # an address of its own: the SDKs' ports are fixed
 PATIENCE_S = 30.0
 
 
-@pytest.fixture
-async def hub(missing: Missing, tmp_path: Path) -> AsyncIterator[Hub]:
+@pytest.fixture(autouse=True)
+def node(missing: Missing) -> None:
     require_node(missing)
-    for port in (MQTT_PORT, HTTPS_PORT):
-        if not can_bind(HOST, port):
-            missing(f"a free {HOST}:{port}")
-    async with opened_hub(HOST, tmp_path) as hub:
-        yield hub
 
 
 @pytest.mark.parametrize("transport", ["mqtt", "mqtt-ws", "amqp", "amqp-ws", "http"])

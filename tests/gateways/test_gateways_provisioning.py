@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from islet.store.registry import SqliteRegistry
 from tests.conftest import Missing
 from tests.gateways.calls import as_device, as_policy
 from tests.gateways.door import ID_SCOPE, Door, reading
-from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub, wall_now
+from tests.gateways.hub import Hub, wall_now
 from tests.gateways.issued import issue
 from tests.gateways.node_sdk import Script, require_node
 
@@ -29,15 +28,6 @@ HOST = "127.0.0.89"  # an address of its own: the SDKs' ports are fixed
 PATIENCE_S = 30.0
 VERSION = {"api-version": "2021-10-01"}
 REFUSED = (CredentialError, ClientError, ConnectionFailedError)
-
-
-@pytest.fixture
-async def hub(missing: Missing, tmp_path: Path) -> AsyncIterator[Hub]:
-    for port in (MQTT_PORT, HTTPS_PORT):
-        if not can_bind(HOST, port):
-            missing(f"a free {HOST}:{port}")
-    async with opened_hub(HOST, tmp_path) as hub:
-        yield hub
 
 
 async def enroll(hub: Hub, path: str, **body: Any) -> dict[str, Any]:

@@ -61,6 +61,40 @@ async def test_what_was_exported_comes_back_as_it_was(door: Door, hub: httpx.Asy
     ]
 
 
+async def put(hub: httpx.AsyncClient, id: str, **more: object) -> dict[str, object]:
+    there = (await hub.get(f"/devices/{id}")).is_success
+    answer = await hub.put(f"/devices/{id}", json={"deviceId": id, **more}, headers={"If-Match": "*"} if there else {})
+    assert answer.status_code == 200, answer.text
+    found: dict[str, object] = answer.json()
+    return found
+
+
+async def test_who_is_behind_which_gateway_stays_through_changes_export_and_import(
+    door: Door, hub: httpx.AsyncClient
+) -> None:
+    edge = {"capabilities": {"iotEdge": True}}
+    upper = await put(hub, "z-upper", **edge)
+    lower = await put(hub, "z-lower", **edge, parentScopes=[upper["deviceScope"]])
+    leaf = await put(hub, "a-leaf", deviceScope=lower["deviceScope"])
+    assert (lower["parentScopes"], leaf["parentScopes"]) == ([upper["deviceScope"]], [lower["deviceScope"]])
+    assert (await put(hub, "a-leaf", status="disabled"))["deviceScope"] == lower["deviceScope"]
+    back = await put(hub, "z-lower", **{key: lower[key] for key in ("capabilities", "deviceScope", "parentScopes")})
+    assert (back["deviceScope"], back["parentScopes"]) == (lower["deviceScope"], lower["parentScopes"])
+    wrong = {"deviceId": "a-leaf", "deviceScope": "ms-azure-iot-edge://a-leaf-1"}
+    assert (await hub.put("/devices/a-leaf", json=wrong, headers={"If-Match": "*"})).status_code == 400
+    for device in [door.registry.device(id) for id in ("a-leaf", "z-lower", "z-upper")]:
+        assert device is not None
+        door.registry.delete_device(device.id)
+        door.registry.create_device(device)  # in another order than they need
+    await done(hub, EXPORT)
+    for id in ("a-leaf", "z-lower", "z-upper"):
+        door.registry.delete_device(id)
+    await done(hub, {**IMPORT, "inputBlobContainerUri": "backup"})
+    again = (await hub.get("/devices/z-lower")).json()
+    assert (await hub.get("/devices/a-leaf")).json()["deviceScope"] == again["deviceScope"] != lower["deviceScope"]
+    assert (await put(hub, "a-leaf", deviceScope=""))["deviceScope"] is None
+
+
 async def test_a_line_that_is_wrong_is_told_and_the_others_are_done(
     door: Door, hub: httpx.AsyncClient, folder: Path
 ) -> None:
@@ -97,6 +131,7 @@ async def test_a_line_that_is_wrong_is_told_and_the_others_are_done(
         {"type": "export"},
         {"type": "export", "outputBlobContainerUri": "https://x.example/.."},
         {"type": "export", "outputBlobContainerUri": "_jobs"},
+        {"type": "export", "outputBlobContainerUri": "http://[x/a"},
         {"type": "export", "outputBlobContainerUri": "a/../../b/"} | {"outputBlobName": "../devices.txt"},
         {"type": "export", "outputBlobContainerUri": "a", "outputBlobName": "/etc/passwd"},
         {"type": "export", "outputBlobContainerUri": "a", "outputBlobName": ".hidden"},

@@ -4,7 +4,6 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +19,12 @@ from islet.model.topics import Topic
 from islet.store.devices_base import Command, Module
 from tests.conftest import Missing
 from tests.gateways.door import reading
-from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub
+from tests.gateways.hub import Hub
 
 HOST = "127.0.0.83"  # an address of its own: the SDKs' ports are fixed
 READINGS = 1000
 PATIENCE_S = 20.0
 _SERVICE = Path(__file__).with_name("service_sdk.py")
-
-
-@pytest.fixture
-async def hub(missing: Missing, tmp_path: Path) -> AsyncIterator[Hub]:
-    for port in (MQTT_PORT, HTTPS_PORT):
-        if not can_bind(HOST, port):
-            missing(f"a free {HOST}:{port}")
-    async with opened_hub(HOST, tmp_path) as hub:
-        yield hub
 
 
 def client(hub: Hub, text: str, kind: Any = IoTHubDeviceClient, **more: Any) -> Any:

@@ -11,6 +11,7 @@ from islet.decode.iothub import parse_properties
 from islet.decode.iothub_twins import ServiceTwin
 from islet.decode.mqtt_packets import (
     Connack,
+    Disconnect,
     Packet,
     Pingreq,
     Pingresp,
@@ -22,7 +23,7 @@ from islet.decode.mqtt_packets import (
     Unsubscribe,
 )
 from islet.gateways.mqtt_session import COMMAND_WINDOW
-from islet.gateways.presence import NoAnswer, NotOnline
+from islet.gateways.presence import MOST_MODULES, NoAnswer, NotOnline
 from islet.gateways.turnstile import LONGEST_REFUSAL_S, Turnstile
 from islet.model.people import Device
 from islet.store.devices_base import Command, Module, Outcome
@@ -276,6 +277,20 @@ async def test_a_registered_module_has_keys_and_a_twin_of_its_own(door: Door) ->
     answers = [await peer.receive(), await peer.receive()]
     assert Publish("$iothub/twin/res/204/?$rid=a&$version=2", b"") in answers
     assert door.devices.twin(door.address(device)).version == 1
+
+
+async def test_a_device_is_connected_as_so_many_modules_and_no_more(door: Door) -> None:
+    device = door.add_device()
+    peers = [await door.connected(device, module=f"m{number}") for number in range(MOST_MODULES)]
+    late = await door.peer()
+    late.send(hello(device, module="late"))
+    assert await late.receive() == Connack(5)
+    again = await door.connected(device, module="m0")  # as before, its newer connection wins
+    assert await peers[0].receive() is None
+    await door.connected(device)
+    again.send(Disconnect())
+    assert await again.receive() is None
+    await door.connected(device, module="late")
 
 
 async def test_a_flood_of_twin_requests_is_held_back_and_all_are_answered(door: Door) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from starlette.applications import Starlette
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.typing import Subprotocol
@@ -10,8 +11,10 @@ from websockets.typing import Subprotocol
 from islet.access.sas import make_token
 from islet.decode.mqtt import Parser
 from islet.decode.mqtt_packets import Connack, Connect, Packet, Pingreq, Pingresp, Puback, encode
+from islet.gateways.websocket import websocket_routes
 from islet.model.people import Device
 from islet.model.topics import Topic
+from islet.operations.http_server import HttpListener
 from tests.gateways.door import HUB, PATIENCE_S, Door, reading, telemetry
 from tests.gateways.hub import listening, wall_now
 
@@ -91,6 +94,26 @@ async def test_a_newer_connection_through_another_door_wins() -> None:
             assert await peer.receive() == Connack(0)
             assert await packets.receive() is None
             assert door.mqtt.connected == 1
+
+
+class _Says(asyncio.Protocol):
+    """Writes as it is connected."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        for data in (b"", b"here"):
+            transport.write(data)
+
+
+async def test_writing_nothing_ends_nothing() -> None:
+    app = Starlette(routes=websocket_routes({"mqtt": _Says}))
+    listener = HttpListener(app, "127.0.0.1", 0)
+    await listener.start()
+    try:
+        async with connect(f"ws://127.0.0.1:{listener.port}{URL}", subprotocols=MQTT) as socket:
+            assert await socket.recv() == b"here"
+    finally:
+        await listener.stop()
 
 
 async def test_the_servers_stop_ends_it() -> None:

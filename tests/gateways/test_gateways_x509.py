@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +22,12 @@ from islet.model.people import Device
 from islet.model.topics import Topic
 from tests.conftest import Missing
 from tests.gateways.door import PATIENCE_S, reading
-from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, can_bind, opened_hub, wall_now
+from tests.gateways.hub import MQTT_PORT, Hub, wall_now
 from tests.gateways.issued import Issued, issue
 from tests.gateways.node_sdk import Script, require_node
 
 HOST = "127.0.0.88"  # an address of its own: the SDK's port is fixed
 REFUSED = (CredentialError, ConnectionFailedError, ConnectionDroppedError)
-
-
-@pytest.fixture
-async def hub(missing: Missing, tmp_path: Path) -> AsyncIterator[Hub]:
-    for port in (MQTT_PORT, HTTPS_PORT):
-        if not can_bind(HOST, port):
-            missing(f"a free {HOST}:{port}")
-    async with opened_hub(HOST, tmp_path) as hub:
-        yield hub
 
 
 def register(hub: Hub, **fields: Any) -> Device:

@@ -162,3 +162,11 @@ def test_an_archive_that_is_broken_is_refused_in_a_sentence(data_dir: Path, tmp_
     done = run(data_dir, "import", file, "--patient", "p-1")
     assert (done.exit_code, "expected a zip archive that is whole" in done.output) == (1, True)
     assert not any(in_log(data_dir).values())
+
+
+def test_a_file_of_which_all_is_left_out_says_why(data_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "clock.csv"
+    file.write_text("time,glucose mg/dL\n1961-04-12 07:05,112\n1961-04-12 07:10,115\n", encoding="utf-8")
+    done = run(data_dir, "import", file, "--patient", "p-1")
+    assert (done.exit_code, "clock.csv: the file holds nothing that can be imported" in done.output) == (1, True)
+    assert "left out: 2, first in line 2: before 1990" in done.output

@@ -49,6 +49,21 @@ GOOD = [
     'glucose","value":[{"fieldName":"level","floatValue":6.2}]}]}]}]}',
     '<?xml version="1.0"?>\n<HealthData><Record type="HKQuantityTypeIdentifierBloodGlucose" unit="mg/dL" '
     'startDate="2024-08-11 21:34:30 -0700" value="112"/></HealthData>',
+    '<?xml version="1.0"?>\n<!DOCTYPE HealthData [\n<!ATTLIST V\n brand CDATA #IMPLIED\n<!ELEMENT R EMPTY>\n]>\n<HealthData><Record '
+    'type="HKQuantityTypeIdentifierBloodGlucose" unit="mg/dL" startDate="2024-08-11 21:34:30 -0700" value="112"/></HealthData>',
+    "ID\t时间\t记录类型\t葡萄糖历史记录（mmol/L）\t扫描的葡萄糖读数（mmol/L）\n1\t2018/09/10 13:50\t0\t5.2\n2\t2018/09/10 14:05\t1\t\t5.0\n",
+    "Name:X,Datumsbereich:01.08.2026\nZeitstempel,Insulin-Typ,Kohlenhydrataufnahme (g),Abgegebenes Insulin (E)\n"
+    '01.08.2026 08:10,Normal,"30,0","2,5"\n',
+    "Index,Date,Time,New Device Time,BWZ Carb Input (grams),Bolus Volume Delivered (U)\n0,7/25/21,00:32:40,,45,4.5\n",
+    '{"sgv":112,"date":{"$numberLong":"1709535600000"}}\n{"sgv":118,"date":1709535900000}\n',
+    json.dumps(
+        [
+            {"type": "cbg", "time": "2024-03-04T07:00:00Z", "uploadId": "u", "value": 112, "units": "mg/dL"},
+            {"type": "basal", "time": "2024-03-04T07:00:00Z", "localTime": "x", "rate": 1.2, "duration": 60},
+            {"type": "food", "time": "2024-03-04T07:00:00Z", "nutrition": '{"carbohydrate":{"net":30}}'},
+        ]
+    ),
+    'time,glucose mg/dL\n45355.29,112\n1709535600,113\n"Mar 4, 2024 7:00 AM",114\n',
 ]
 
 

@@ -8,7 +8,7 @@ from islet.engine.rulebook import RuleBook
 from islet.jobs.changes import ChangesJob
 from islet.jobs.shipped import shipped
 from islet.model.alerts import PATTERN_CHANGE, Severity, alert_id
-from islet.model.runs import decode_kept
+from islet.model.job_runs import decode_kept
 from islet.model.time import DAY_US, HOUR_US
 from islet.patterns.watch import PatternChange, PatternChanges
 from islet.store.base import EntryKind

@@ -13,8 +13,8 @@ from islet.commands.jobs import opened_schedule
 from islet.log.base import Append
 from islet.log.group_commit import GroupCommit
 from islet.model.batch import ReadingRow, readings_batch
+from islet.model.job_runs import decode_kept
 from islet.model.people import Patient
-from islet.model.runs import decode_kept
 from islet.model.time import DAY_US, HOUR_US
 from islet.model.topics import Topic
 from islet.opened import opened_log, opened_registry, opened_store

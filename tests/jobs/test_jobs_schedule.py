@@ -11,7 +11,7 @@ from islet.errors import IsletError, NotFound
 from islet.jobs.base import Finding, Progress
 from islet.jobs.schedule import Schedule
 from islet.model.alerts import AlertChange
-from islet.model.runs import decode_kept
+from islet.model.job_runs import decode_kept
 from islet.model.time import DAY_US, HOUR_US, MINUTE_US, to_us
 from islet.store.base import EntryKind
 from tests.jobs.clinic import NIGHT_US, Clinic

@@ -1,14 +1,15 @@
 """What holds for every log. A back end's test file derives a class from this one and gives `open_log`."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pytest
 
 from islet.errors import OffsetExpired
-from islet.log.base import Append, Commit, CursorMove, Log
+from islet.log.base import Append, Commit, CursorMove, Log, Slice
 from islet.model.batch import READINGS_SCHEMA, RECEIVED, int64_column, readings_batch
+from islet.model.time import MINUTE_US
 from islet.model.topics import Topic, partition_of
 from tests.log.rows import GLUCOSE, append, commit, entries, note, patients_of, reading, tuples
 
@@ -16,7 +17,25 @@ OpenLog = Callable[[int], Log]
 """Gives an empty log with that many partitions."""
 
 
+class Beside:
+    """Asked within commits; notes what it is shown, and gives a commit of its own where it has one."""
+
+    def __init__(self, commit: Commit | None = None, error: Exception | None = None) -> None:
+        self.commit, self.error, self.shown = commit, error, list[tuple[int, list[object]]]()
+
+    def follow(self, slices: Sequence[Slice]) -> Commit | None:
+        self.shown += [(one.offset, [row[0] for row in tuples(one.batch)]) for one in slices]
+        if self.error is not None:
+            raise self.error
+        return self.commit
+
+    def settle(self, error: Exception | None) -> None: ...
+
+
 class LogContract:
+    asks = True
+    """Whether the log knows offsets before it commits, and so asks who accompanies the commit."""
+
     @pytest.fixture(params=[1, 4])
     def log(self, request: pytest.FixtureRequest, open_log: OpenLog) -> Log:
         return open_log(request.param)
@@ -56,6 +75,26 @@ class LogContract:
         log.commit([commit(5, append(reading("anna", 1))), commit(4, append(reading("anna", 0)))])
         rows = entries(log)[partition_of("anna", log.partitions)]
         assert [(row[2], row[-1]) for row in rows] == [(60_000_000, 5), (0, 4)]
+
+    def test_who_accompanies_a_commit_is_shown_the_entries_and_what_it_adds_is_there_with_them(self, log: Log) -> None:
+        log.commit([commit(1, append(reading("anna", 0)))])
+        move = CursorMove(consumer="c", topic=GLUCOSE, partition=0, offset=1)
+        more = Commit(received_at_us=3, appends=[append(reading("anna", 2))], cursors=[move], states={"s": b"x"})
+        beside = Beside(more)
+        log.commit([commit(2, append(reading("anna", 1)))], beside)
+        assert beside.shown == ([(1, ["anna"])] if self.asks else [])
+        times_us = [row[2] for row in entries(log)[partition_of("anna", log.partitions)]]
+        assert times_us == [minute * MINUTE_US for minute in ([0, 1, 2] if self.asks else [0, 1])]
+        assert (log.cursor("c", GLUCOSE)[0], log.state("s")) == ((1, b"x") if self.asks else (0, None))
+
+    def test_nothing_is_there_when_who_accompanies_the_commit_fails(self, log: Log) -> None:
+        if not self.asks:
+            return
+        with pytest.raises(ZeroDivisionError):
+            log.commit([commit(2, append(reading("anna", 1)))], Beside(error=ZeroDivisionError()))
+        assert log.end(GLUCOSE) == (0,) * log.partitions
+        log.commit([commit(2, append(reading("anna", 1)))])
+        assert sum(log.end(GLUCOSE)) == 1
 
     def test_topics_have_offsets_of_their_own(self, log: Log) -> None:
         log.commit([commit(1, append(reading("anna", 1)), note("anna", 2, "tea"))])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from islet.errors import IsletError
-from islet.log.base import Append, Commit, CursorMove
+from islet.log.base import Append, Commit, Companion, CursorMove
 from islet.log.group_commit import Done, GroupCommit
 from islet.log.memory import MemoryLog
 from islet.model.batch import readings_batch
@@ -25,10 +25,10 @@ class HeldLog(MemoryLog):
         self.entered = threading.Semaphore(0)
         self.go = threading.Semaphore(0)
 
-    def commit(self, commits: Sequence[Commit]) -> None:
+    def commit(self, commits: Sequence[Commit], companion: Companion | None = None) -> None:
         self.entered.release()
         self.go.acquire()
-        super().commit(commits)
+        super().commit(commits, companion)
         self.groups.append(len(commits))
 
 
@@ -38,11 +38,11 @@ class FullLog(MemoryLog):
     full = True
     tries = 0
 
-    def commit(self, commits: Sequence[Commit]) -> None:
+    def commit(self, commits: Sequence[Commit], companion: Companion | None = None) -> None:
         self.tries += 1
         if self.full:
             raise OSError(28, "the disk is full")
-        super().commit(commits)
+        super().commit(commits, companion)
 
 
 def test_a_commit_is_in_the_log_when_the_call_returns() -> None:
@@ -69,6 +69,32 @@ def test_what_comes_during_a_commit_is_the_next_group() -> None:
     writer.close()
     assert log.groups == [1, 20]
     assert told == [None] * 21
+
+
+class Listener:
+    """Told how commits ended."""
+
+    def __init__(self) -> None:
+        self.told: list[Exception | None] = []
+
+    def follow(self, slices: object) -> None:
+        return None
+
+    def settle(self, error: Exception | None) -> None:
+        self.told.append(error)
+        raise ZeroDivisionError
+
+
+def test_who_accompanies_the_commits_is_told_how_each_ended_and_cannot_stop_the_writer() -> None:
+    log = FullLog()
+    writer, companion = GroupCommit(log, lambda: 1, wait_s=0.0), Listener()
+    writer.accompany(companion)
+    with pytest.raises(OSError, match="the disk is full"):
+        writer.commit([append(reading("anna", 1))])
+    log.full = False
+    writer.commit([append(reading("anna", 1))])
+    writer.close()
+    assert [type(error) for error in companion.told] == [OSError, type(None)]
 
 
 def test_after_a_quiet_time_a_few_commits_are_made_at_once() -> None:

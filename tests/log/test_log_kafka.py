@@ -25,6 +25,8 @@ pytestmark = pytest.mark.slow
 
 
 class TestKafkaLog(LogContract):
+    asks = False
+
     @pytest.fixture
     def open_log(self, kafka_logs: KafkaLogs, prefix: str) -> OpenLog:
         return lambda partitions: kafka_logs(prefix, partitions)
@@ -154,6 +156,14 @@ def test_another_number_of_partitions_is_refused(kafka_logs: KafkaLogs, prefix: 
     kafka_logs(prefix, 4)
     with pytest.raises(SettingError, match="has 4"):
         kafka_logs(prefix, 8)
+
+
+def test_a_log_keeps_its_partitions_where_nobody_says_how_many_and_a_new_one_has_four(
+    kafka_logs: KafkaLogs, prefix: str
+) -> None:
+    assert kafka_logs(f"{prefix}new-", 0).partitions == 4
+    kafka_logs(prefix, 2).close()
+    assert kafka_logs(prefix, 0).partitions == 2
 
 
 _OTHER_PROCESS = """

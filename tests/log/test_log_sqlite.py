@@ -106,6 +106,13 @@ def test_another_number_of_partitions_is_refused(path: Path) -> None:
         SqliteLog(path, KEY, partitions=8)
 
 
+def test_a_log_keeps_its_partitions_where_nobody_says_how_many_and_a_new_one_has_one(path: Path) -> None:
+    SqliteLog(path, KEY, partitions=4).close()
+    for file, partitions in ((path, 4), (path.with_name("new.db"), 1)):
+        with closing(SqliteLog(file, KEY)) as log:
+            assert log.partitions == partitions
+
+
 def test_the_file_is_its_owners_alone(path: Path) -> None:
     with closing(SqliteLog(path, KEY, partitions=1)) as log:
         log.commit([commit(1, append(reading("anna", 1)))])

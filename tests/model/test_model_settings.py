@@ -30,7 +30,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     [
         ("retention = 7", "unknown setting 'retention'"),
         ('partitions = "many"', r"partitions: expected a whole number \(partitions\)"),
-        ("partitions = 0", "partitions: expected more than 0"),
+        ("kafka_replicas = 0", "kafka_replicas: expected more than 0"),
         ("https_port = 70000", "https_port: expected a port"),
         ("partitions = 2.5", "partitions: expected a whole number"),
         ("partitions = true", "partitions: expected a whole number"),
@@ -69,7 +69,7 @@ def test_a_number_outside_of_what_is_sensible_is_refused(name: str, text: str) -
 
 
 @pytest.mark.parametrize(
-    "name", ["compact_every_s", "speed", "retention_days", "engine_tick_s", "notify_give_up_h", "partitions"]
+    "name", ["compact_every_s", "speed", "retention_days", "engine_tick_s", "notify_give_up_h", "kafka_replicas"]
 )
 def test_nothing_that_divides_or_paces_may_be_zero(name: str) -> None:
     with pytest.raises(SettingError, match=f"setting {name}: expected more than 0"):

@@ -56,6 +56,21 @@ def test_an_alert_that_the_log_holds_twice_is_sent_once(tmp_path: Path, log: Mem
     assert channel.kinds() == ["opened"]
 
 
+def test_a_long_backlog_is_taken_in_by_parts_and_what_is_due_goes_out_in_between(
+    tmp_path: Path, log: MemoryLog
+) -> None:
+    channel = ListChannel()
+    box = outbox(tmp_path, channel)
+    append(log, *(change("opened", patient=f"p-{number}") for number in range(3000)))
+    queued = box.take_in(log, NOW)
+    assert box.behind
+    assert 0 < queued < 3000
+    assert box.deliver_due(NOW) > 0
+    while box.behind:
+        queued += box.take_in(log, NOW)
+    assert queued == 3000
+
+
 def test_the_end_of_an_alert_follows_its_beginning(tmp_path: Path, log: MemoryLog) -> None:
     channel = ListChannel(script=[RetryAfter(0, "busy")])
     box = outbox(tmp_path, channel)

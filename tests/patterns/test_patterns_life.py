@@ -1,5 +1,7 @@
 """Patterns of food, insulin, drugs, exercise and habits: found where they were drawn, with their numbers."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from islet.patterns.findings import Advised
 from islet.patterns.insulin.action import on_board_u
 from islet.patterns.insulin.curves import CURVES, Curve, activity_per_min, left_share
 from islet.patterns.insulin.names import drug_class
+from islet.web.languages import catalogue_path
 from tests.patterns.person_days import START_US, at, bump, course, flat, found, hill, person
 
 
@@ -283,3 +286,21 @@ def test_no_text_of_a_finding_says_that_one_thing_causes_another() -> None:
     texts = [*advice_texts.ADVICE.values(), *pattern_texts.CONFOUNDERS.values()]
     texts += [text for pair in pattern_texts.PATTERNS.values() for text in pair]
     assert not [text for text in texts if "caus" in text.lower().replace("do it because of their glucose", "")]
+
+
+def test_two_readings_are_no_sensor_that_is_surely_worn() -> None:
+    glucose = flat(3)
+    glucose[2:] = np.nan
+    seen = found(person(glucose), "wear")
+    assert seen is not None and seen.confidence == "not_enough"
+    glucose = flat(7)
+    glucose[np.arange(len(glucose)) % 288 > 96] = np.nan  # eight hours of each day
+    seen = found(person(glucose), "wear")
+    assert seen is not None and (seen.severity, seen.confidence) == ("moderate", "high")
+
+
+def test_no_text_in_chinese_says_that_one_thing_causes_another() -> None:
+    """Of all pages and messages, not only of findings."""
+    catalogue = catalogue_path("zh-CN").read_text(encoding="utf-8")
+    assert "关联" in catalogue
+    assert not re.findall("导致|引起|造成|致使", catalogue)

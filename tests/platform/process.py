@@ -27,17 +27,6 @@ def free_port() -> int:
         return port
 
 
-def can_bind(host: str, port: int) -> bool:
-    """Whether a server could listen there."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
-
-
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["islet.cli", "islet.app"])
 

@@ -15,8 +15,8 @@ from islet.model.people import Patient
 from islet.opened import opened_registry
 from islet.provision import ensure_worn
 from islet.settings import load
-from tests.conftest import Missing
-from tests.platform.process import PlatformProcess, can_bind
+from tests.conftest import Missing, need_ports
+from tests.platform.process import PlatformProcess
 
 HOST = "127.0.0.87"  # an address of its own: the SDK's port is fixed
 PORT, AMQP_PORT = 443, 5671
@@ -25,9 +25,7 @@ SASL = b"AMQP\x03\x01\x00\x00"
 
 @pytest.fixture
 def platform(tmp_path: Path, missing: Missing) -> Iterator[PlatformProcess]:
-    for port in (PORT, AMQP_PORT):
-        if not can_bind(HOST, port):
-            missing(f"a free {HOST}:{port}")
+    need_ports(missing, HOST, PORT, AMQP_PORT)
     environment = {
         "ISLET_HOST": HOST,
         "ISLET_HUB_NAME": HOST,

@@ -26,7 +26,6 @@ from islet.web.research import MASKING_KEY
 from tests.platform.inside import MARKS, PROVIDERS, Inside, inside
 
 NOBODY = Principal(kind=Kind.USER, name="nobody")
-PATIENT_OF = {device: patient for patient, (_, device, _) in MARKS.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +130,9 @@ def refused(status: int) -> bool:
     return status in (401, 403)
 
 
-def leaked(visitor: Visitor, patient: str, body: str) -> bool:
-    """Whether a visitor who may not see the patient was shown something of them. Ids in the request come back."""
+def leaked(visitor: Visitor, door: Door, patient: str, body: str) -> bool:
+    """Whether a visitor who may not see the patient, nor read their entries in the log where the door gives these, was
+    shown something of them. Ids in the request come back."""
     label, device, tenths = MARKS[patient]
     reads_registry = decide(visitor.principal, Action.READ_REGISTRY).allowed or visitor.device == device
     commands = decide(visitor.principal, Action.COMMAND_DEVICES).allowed
@@ -140,7 +140,8 @@ def leaked(visitor: Visitor, patient: str, body: str) -> bool:
     marks = [label, *([] if masked else [rf"{tenths}|{tenths / 10}"])]
     marks += [] if reads_registry or commands else [f'"{device}"']
     found = any(re.search(rf"(?<![\w.])({mark})(?![\w.])", body) for mark in marks)
-    return found and not visible(visitor.principal, patient)
+    consumes = door.needs is Action.CONSUME_LOG and decide(visitor.principal, Action.CONSUME_LOG, patient).allowed
+    return found and not consumes and not visible(visitor.principal, patient)
 
 
 async def walk(one: Inside, *, allowed: bool) -> int:
@@ -162,7 +163,7 @@ async def walk(one: Inside, *, allowed: bool) -> int:
                         wrong.append(f"{said}, a fault")
                     if asked and refused(status) is granted:
                         wrong.append(f"{said}, against the matrix")
-                    wrong += [f"{said}, shows {other}" for other in MARKS if leaked(visitor, other, body)]
+                    wrong += [f"{said}, shows {other}" for other in MARKS if leaked(visitor, door, other, body)]
     assert "\n".join(wrong) == ""
     return tried
 

@@ -7,7 +7,7 @@ import paho.mqtt.client as paho
 
 from islet.access.actions import Action
 from islet.access.decide import decide
-from islet.access.doors import Credential, Door, doors
+from islet.access.doors import Credential, Door, Open, doors
 from islet.decode.mqtt_packets import Connack, Connect, Packet, Puback, Publish, Suback, Subscribe
 from islet.model.people import Device
 from tests.conftest import Missing
@@ -78,6 +78,13 @@ async def test_mqtt_lets_in_whom_the_matrix_does_and_to_their_own_topics_alone(t
     await inside(tmp_path, visit)
 
 
+def granted(visitor: Visitor, door: Door, device: str, status: int) -> bool:
+    """What the matrix says of an AMQP address: the device's own, or one of a right; `status` answered the token."""
+    if isinstance(door.needs, Action) and door.credential is Credential.HUB:
+        return decide(visitor.principal, door.needs).allowed and status == 200
+    return door.needs is not Open.LINK and acts_for(visitor, device)  # nobody here is enrolled
+
+
 async def test_amqp_lets_everybody_to_the_addresses_that_the_matrix_grants(tmp_path: Path, missing: Missing) -> None:
     try:
         from proton import SSLDomain
@@ -111,11 +118,8 @@ async def test_amqp_lets_everybody_to_the_addresses_that_the_matrix_grants(tmp_p
             for door in doors("amqp"):
                 for device in MARKS if door.about else ("p-1",):
                     id = MARKS[device][1]
-                    address = door.address.format(id=id, group="$Default", partition=0)
-                    granted = acts_for(visitor, id)
-                    if isinstance(door.needs, Action) and door.credential is Credential.HUB:
-                        granted = decide(visitor.principal, door.needs).allowed and status == 200
-                    if await may_attach(peer, door.method, address) is not granted:
+                    address = door.address.format(id=id, group="$Default", partition=0, scope="islet")
+                    if await may_attach(peer, door.method, address) is not granted(visitor, door, id, status):
                         wrong.append(f"{visitor.name}: {door.method} {address}")
             await peer.close()
         assert "\n".join(wrong) == ""

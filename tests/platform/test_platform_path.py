@@ -23,8 +23,8 @@ from islet.opened import opened_registry
 from islet.provision import PlatformClock, ensure_worn
 from islet.replay import moved
 from islet.settings import Settings, load
-from tests.conftest import Missing
-from tests.platform.process import PlatformProcess, can_bind
+from tests.conftest import Missing, need_ports
+from tests.platform.process import PlatformProcess
 
 HOST = "127.0.0.84"  # an address of its own: the SDK's port is fixed
 READINGS = 1000
@@ -49,8 +49,7 @@ def settings(environment: dict[str, str]) -> Settings:
 
 @pytest.fixture
 def platform(environment: dict[str, str], tmp_path: Path, missing: Missing) -> Iterator[PlatformProcess]:
-    if not can_bind(HOST, 8883):
-        missing(f"a free {HOST}:8883")
+    need_ports(missing, HOST, 8883)
     one = PlatformProcess(tmp_path, environment, host=HOST)
     one.start()
     yield one

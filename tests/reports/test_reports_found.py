@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from islet.model.events import Meal
 from islet.model.time import from_us
 from islet.patterns.find import find
 from islet.patterns.findings import PersonDays
@@ -15,7 +16,7 @@ from islet.reports.recorded import Recorded
 from islet.reports.voice import Voice
 from islet.searched import search
 from islet.web.languages import words
-from tests.patterns.person_days import bump, flat, person
+from tests.patterns.person_days import at, bump, flat, person
 from tests.reports.people import SUNDAY, simulated
 
 
@@ -76,3 +77,15 @@ def test_patterns_tell_the_same_shares_as_the_reports_own_tables(seed: int) -> N
     assert findings["time_below"] == pytest.approx(goals["below_low"], abs=0.005)
     assert findings["time_above"] == pytest.approx(goals["above_high"], abs=0.005)
     assert findings["variability"] == pytest.approx(report.glucose.cv_percent, abs=0.005)
+
+
+def test_a_report_says_what_else_may_be_behind_what_it_found() -> None:
+    glucose = flat(14)
+    for day in range(7, 14):
+        bump(glucose, day, 12.0, 120, 250.0)
+    meals = tuple(Meal(time=at(day, hour)) for day in range(14) for hour in (7.0, 18.0))
+    one = Recorded(id="p", series=person(glucose).series, events=meals, zone=ZoneInfo("UTC"))
+    html = written(one, wish(one), "html", voice(), found=search()).decode()
+    assert "A meal may have been eaten and not written down." in html
+    chinese = written(one, wish(one), "html", voice("zh-CN"), found=search()).decode()
+    assert words("zh-CN").text("A meal may have been eaten and not written down.") in chinese

@@ -179,8 +179,8 @@ def test_every_form_of_an_empty_person_is_a_file(form: str, missing: Missing) ->
 def test_too_many_lows_are_said_before_praise_ends() -> None:
     """In range above its goal, and lows above theirs."""
     html = seven_day_html(seven_day(made(([100.0] * 20 + [60.0] * 6) * 77), STANDARD, last=SUNDAY), ENGLISH)
-    assert "You have reached the goal of over 70 %." in html
-    assert "of the time was below 70\xa0mg/dL; the goal is under 4 %. Lows come first." in html
+    assert "You have reached the goal of over 70\N{NO-BREAK SPACE}%." in html
+    assert "of the time was below 70\xa0mg/dL; the goal is under 4\N{NO-BREAK SPACE}%. Lows come first." in html
 
 
 LOWS = [100.0] * 20 + [60.0] * 6

@@ -50,7 +50,7 @@ def _fill(work: NDArray[np.int64], value: Value, plan: Plan, ready: StreamPlan, 
     mine = sorted((v.us, round(v.value * ready.scale)) for v in stream.values if v.patient == value.patient)
     events = [e for e in stream.events if e.patient == value.patient]
     work[0] = round(value.value * ready.scale)
-    for source, aggregate, window_us, register in ready.program.features.tolist():
+    for source, aggregate, window_us, register in ready.features.table.tolist():
         if source == VALUE:
             work[register] = of_values(aggregate, mine, value.us, window_us)
         elif source == FORECAST:

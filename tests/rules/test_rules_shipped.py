@@ -69,7 +69,7 @@ def test_the_demonstration_is_for_simulated_patients_only_and_urgent_low_for_eve
 
 
 def test_windows_over_values_are_short_enough_for_the_memory_of_a_million_patients() -> None:
-    assert PLAN.streams["glucose_mg_dl"].program.window_us <= 2 * 3_600_000_000
+    assert PLAN.streams["glucose_mg_dl"].features.window_us <= 2 * 3_600_000_000
 
 
 def test_the_reference_names_only_patients_that_differ() -> None:

@@ -84,20 +84,14 @@ def _group(process: int) -> int:
     return 0
 
 
-def _main(run: Run) -> None:
+def _session(run: Run) -> Any:
     from pyspark.sql import SparkSession
 
-    from islet.engine import spark as engine
-    from islet.engine.parameters import NO_LAYERS, references
-    from islet.engine.rules import load_rules, plan
-    from islet.log.kafka import KafkaLog
-    from islet.log.kafka_access import KafkaAccess
-    from islet.model.topics import Topic
-    from islet.settings import Settings
+    from islet.engine.spark import SESSION
 
     session = SparkSession.builder.master(run.master)
     options = {
-        **engine.SESSION,
+        **SESSION,
         "spark.jars": ",".join(map(str, of_spark())),
         "spark.ui.enabled": "false",
         "spark.driver.memory": "1g",
@@ -113,6 +107,19 @@ def _main(run: Run) -> None:
         session = session.config(name, value)
     spark = session.getOrCreate()
     spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def _main(run: Run) -> None:
+    from islet.engine import spark as engine
+    from islet.engine.parameters import NO_LAYERS, references
+    from islet.engine.rules import load_rules, plan
+    from islet.log.kafka import KafkaLog
+    from islet.log.kafka_access import KafkaAccess
+    from islet.model.topics import Topic
+    from islet.settings import Settings
+
+    spark = _session(run)
     access = KafkaAccess(bootstrap=run.bootstrap, prefix=run.prefix, writer="spark")
     log = KafkaLog(access, partitions=run.partitions)
     job = engine.Job(

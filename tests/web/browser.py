@@ -33,6 +33,7 @@ PAGES = (
     "/patients/p-1/reports/seven-day.html",
     "/patients/p-1/reports/programme.html",
     "/patients/p-1/import",
+    "/patients/p-1/files",
     "/alerts",
     "/cohorts",
     "/account",
@@ -47,6 +48,7 @@ PAGES = (
     "/hub-policies",
 )
 Open = Callable[..., Page]
+expect.set_options(timeout=20_000)  # a page that is slow on a busy machine is no fault
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +82,7 @@ def ward(site: Site) -> Site:
     site.add_document(Topic.CARE_EVENTS, "p-1", "insulin", '{"type":"insulin","dose_u":4.5}', minutes=75)
     site.add_document(Topic.CARE_EVENTS, "p-1", "exercise", '{"type":"exercise","duration_min":30}', minutes=60)
     site.open_alert("seed_demonstration", "p-1", Severity.NOTICE, minutes=40, mg_dl=118)
+    site.add_file("2026/11/a name of some length.csv")
     last_night(site, ["p-1", "p-2"], odd=["p-2"], changed=["p-1"])
     return site
 
@@ -120,3 +123,10 @@ def open_page(browser: Browser, ward: Site) -> Iterator[Open]:
 def live(page: Page) -> None:
     """Wait until the page follows the stream."""
     expect(page.locator("#connection")).to_have_text(re.compile("Live|实时"))
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing stands wider than the window, once the page's styles are there."""
+    page.wait_for_load_state("load")
+    window = page.viewport_size
+    return window is not None and page.evaluate("document.documentElement.scrollWidth") <= window["width"]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from islet.model.runs import Kept, Run, encode_kept
+from islet.model.job_runs import Kept, Run, encode_kept
 from islet.patterns.changes import Evidence
 from islet.patterns.cohorts import Cohort, Cohorts, Member
 from islet.patterns.summaries import Summaries, Summary

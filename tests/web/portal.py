@@ -31,7 +31,10 @@ from islet.model.topics import Topic
 from islet.notify.base import Delivered, Failed, Message, Notifier, Outcome
 from islet.notify.outbox import Outbox
 from islet.notify.recipients import Contact
+from islet.store.device_file_rows import Bounds, DeviceFile
+from islet.store.device_files import DeviceFiles
 from islet.store.devices import SqliteDevices
+from islet.store.devices_base import Address
 from islet.store.follow import Follower
 from islet.store.registry import SqliteRegistry
 from islet.store.sqlite import SqliteStore
@@ -74,6 +77,15 @@ class Site:
             channels={"email": self._open},
             acknowledge=self.acknowledge,
         )
+        self.uploads = Uploads(self.log, self.commit.commit, self.now, folder=folder / "uploads", most_bytes=2_000_000)
+        self.device_files = DeviceFiles(
+            folder / "store.db", folder / "device-files", KEY, Bounds(file_bytes=1_000_000, device_bytes=2_000_000)
+        )
+        self.context = self._context(speed)
+        self.app = Starlette(routes=routes(self.context), middleware=middleware(self.context))
+        self._follower = Follower(self.log, self.store)
+
+    def _context(self, speed: float) -> WebContext:
         alarms = WebAlarms(
             outbox=self.outbox,
             book=self.book,
@@ -82,10 +94,10 @@ class Site:
             push_key="BAAA",
             received=lambda update, secret: secret == "right",
         )
-        self.uploads = Uploads(self.log, self.commit.commit, self.now, folder=folder / "uploads", most_bytes=2_000_000)
-        self.context = WebContext(
+        return WebContext(
             alarms=alarms,
             uploads=self.uploads,
+            device_files=self.device_files,
             store=self.store,
             registry=self.registry,
             log=self.log,
@@ -97,8 +109,6 @@ class Site:
             rules=RuleBook(self.registry, SHIPPED),
             devices=WebDevices(hub_name="hub.example", jobs=self.devices, claim=self._claim, wall_now=self.now),
         )
-        self.app = Starlette(routes=routes(self.context), middleware=middleware(self.context))
-        self._follower = Follower(self.log, self.store)
 
     def now(self) -> int:
         return self.now_us
@@ -150,6 +160,7 @@ class Site:
         self.uploads.close()
         self.commit.close()
         self.outbox.close()
+        self.device_files.close()
         self.devices.close()
         self.registry.close()
         self.store.close()
@@ -192,6 +203,17 @@ class Site:
         row = DocumentRow(change.patient, change.device, change.at_us, change.change, encode_change(change).decode())
         self.append(Topic.ALERTS, documents_batch([row]))
         return change.id
+
+    def add_file(self, name: str, content: bytes = b"x", patient: str = "p-1", device: str = "cgm-1") -> DeviceFile:
+        """A file that a device has uploaded."""
+        files, of = self.device_files, Address(device, "1")
+        file = files.begin(of, patient, name, self.now_us)
+        piece = files.new_piece()
+        piece.append(content)
+        piece.keep()
+        files.put(file.id, piece, self.now_us)
+        files.end(file.id, of, self.now_us, success=True)
+        return files.file(file.id)
 
     def open_alert(self, rule: str, patient: str, severity: Severity, *, minutes: int = 5, mg_dl: float = 50) -> str:
         onset_us = self.now_us - minutes * MINUTE_US

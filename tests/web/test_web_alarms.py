@@ -274,7 +274,7 @@ async def test_a_browser_is_subscribed_once_however_often_it_asks(site: Site) ->
     )
     assert (await client.post("/account/push", content=b"{}", headers=HERE)).status_code == 400
     long = {"subscription": {"endpoint": "x" * 9000}}
-    assert (await client.post("/account/push", json=long, headers=HERE)).status_code == 400
+    assert (await client.post("/account/push", json=long, headers=HERE)).status_code == 413
 
 
 async def test_operations_shows_recipients_burden_and_what_nobody_answered(ward: Site) -> None:
@@ -306,3 +306,15 @@ async def test_an_alert_found_in_history_pages_nobody(ward: Site) -> None:
     ward.tell()
     assert ward.sent == []
     assert sum(ward.log.end(Topic.ALERTS)) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 3_000, b'{"minutes":1,"more":' + b'{"a":' * 800, b"\xff", b'{"minutes":"\xff"}']
+)
+async def test_a_body_that_is_none_is_400_and_one_that_is_too_long_413(ward: Site, body: bytes) -> None:
+    alert = ward.open_alert("low", "p-1", Severity.URGENT)
+    nurse = ward.client("nurse")
+    for path in (f"/api/alerts/{alert}/snooze", "/account/push", "/telegram", "/api/log/alerts/cursor/a"):
+        headers = {"sec-fetch-site": "same-origin"}
+        assert (await nurse.post(path, content=body, headers=headers)).status_code == 400, path
+        assert (await nurse.post(path, content=b" " * 70_000, headers=headers)).status_code == 413, path

@@ -16,6 +16,7 @@ from tests.web.browser import (
     PAGES,
     Open,
     browser,
+    fits,
     live,
     open_page,
     started,
@@ -166,7 +167,7 @@ def test_no_page_is_wider_than_the_screen(ward: Site, open_page: Open, language:
         page.goto(path)
         for width in (360, 768, 1280):
             page.set_viewport_size({"width": width, "height": 900})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+            assert fits(page), (path, width)
 
 
 def test_a_limit_is_adjusted_refused_at_its_field_saved_and_taken_back(ward: Site, open_page: Open) -> None:
@@ -200,7 +201,7 @@ def test_the_choice_of_hours_stays_on_one_line(ward: Site, open_page: Open, lang
     lines = page.locator(".hours button").evaluate_all(f"{texts} return r.getClientRects().length; }})")
     assert lines == [1] * len(lines)
     assert lines
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert fits(page)
 
 
 def test_a_cohorts_day_is_a_picture_with_its_words_a_table_and_its_people(ward: Site, open_page: Open) -> None:
@@ -212,7 +213,7 @@ def test_a_cohorts_day_is_a_picture_with_its_words_a_table_and_its_people(ward: 
     expect(cohort.locator("tbody tr")).to_have_count(24)
     expect(cohort.locator("tbody tr").first).to_have_text(re.compile(r"00:00\s*120\s*110–130"))
     cohort.get_by_text("Patients", exact=True).click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert fits(page)
     cohort.get_by_role("link", name="Ada Example").click()
     expect(page.locator("h1")).to_have_text("Ada Example")
 
@@ -225,7 +226,7 @@ def test_people_side_by_side_are_ordered_by_the_column_that_is_chosen(ward: Site
     expect(table.locator("[aria-sort]")).to_have_text("Hours with readings")
     expect(table.locator("tbody tr").nth(1)).to_contain_text("Ada Example")
     expect(table).to_be_in_viewport()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert fits(page)
 
 
 def test_three_hundred_people_in_cohorts_fit_on_a_telephone(ward: Site, open_page: Open) -> None:
@@ -239,7 +240,7 @@ def test_three_hundred_people_in_cohorts_fit_on_a_telephone(ward: Site, open_pag
     expect(page.locator(".members li")).to_have_count(260)
     for width in (360, 768, 1280):
         page.set_viewport_size({"width": width, "height": 900})
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert fits(page)
 
 
 def test_of_alerts_with_one_onset_the_urgent_one_is_listed_first(ward: Site, open_page: Open) -> None:

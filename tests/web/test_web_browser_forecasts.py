@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from islet.model.alerts import Severity
 from islet.model.time import MINUTE_US
-from tests.web.browser import Open, browser, live, open_page, started, ward
+from tests.web.browser import Open, browser, fits, live, open_page, started, ward
 from tests.web.portal import Site
 
 __all__ = ["browser", "open_page", "started", "ward"]  # fixtures
@@ -37,7 +37,7 @@ def test_the_forecast_is_there_in_the_other_unit_and_language_on_every_screen(
     page = open_page("/patients/p-1", "nurse", width=width)
     expect(page.locator("#forecast")).to_contain_text(re.compile(r"30 分钟后 \d+\.\d mmol/L"))
     expect(page.locator("#forecast")).to_contain_text("不得根据预测决定用药剂量。")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert fits(page)
 
 
 def test_a_patient_without_readings_has_the_reason_instead(ward: Site, open_page: Open) -> None:

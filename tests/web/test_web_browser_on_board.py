@@ -10,7 +10,7 @@ from islet.model.events import Hba1c, Insulin, Meal
 from islet.model.people import Role
 from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
-from tests.web.browser import Open, browser, live, open_page, started, ward
+from tests.web.browser import Open, browser, fits, live, open_page, started, ward
 from tests.web.portal import Site
 from tests.web.test_web_on_board import ago, did
 
@@ -55,7 +55,7 @@ def test_it_is_there_in_chinese_on_every_screen(ward: Site, open_page: Open, wid
     page = open_page("/patients/p-1", "nurse", width=width)
     expect(page.locator("#on-board")).to_contain_text("当前活性胰岛素（IOB）：3.1 U")
     expect(page.locator("#on-board")).to_contain_text("这不是剂量")
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert fits(page)
 
 
 def test_hba1c_stands_among_the_events_with_the_gap_to_gmi(ward: Site, open_page: Open) -> None:

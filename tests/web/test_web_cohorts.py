@@ -4,8 +4,8 @@ import re
 
 import pytest
 
+from islet.model.job_runs import Kept, Run, encode_kept
 from islet.model.people import Patient, Role
-from islet.model.runs import Kept, Run, encode_kept
 from islet.patterns.cohort_names import NAMES
 from islet.patterns.cohorts import Cohorts, Member
 from islet.patterns.summaries import Summaries

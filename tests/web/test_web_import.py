@@ -19,7 +19,7 @@ from islet.errors import NotFound
 from islet.imports import Looked, Progress, look
 from islet.model.people import Role
 from islet.model.topics import Topic
-from islet.web.sealed_file import SealedFile
+from islet.store.sealed_file import SealedFile
 from islet.web.upload_body import Sent
 from islet.web.upload_texts import LEFT_OUT
 from islet.web.uploads import State, Upload, Uploads
@@ -321,7 +321,7 @@ async def test_an_upload_is_gone_when_it_was_cancelled_imported_or_too_old(site:
 
 def test_an_upload_that_nobody_confirms_is_let_go_after_its_time(site: Site, tmp_path: Path) -> None:
     desk = Uploads(site.log, site.commit.commit, site.now, folder=tmp_path / "u", most_bytes=1_000_000, lifetime_s=0.05)
-    content = SealedFile(tmp_path / "u")
+    content = SealedFile.nameless(tmp_path / "u")
     content.append(GOOD.encode())
     upload = desk.add("nurse", "p-1", [Sent("a.csv", content.sealed())], choices_of(zone="UTC"), None)
     upload.work.result(20)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import httpx
 import pytest
+from msgspec import structs
 from starlette.applications import Starlette
 
 from islet.access.audit import AuditLine, first_broken
@@ -139,12 +140,16 @@ async def test_acting_as_somebody_is_a_line_of_the_trail_at_every_request(site: 
         ("admin", {"name": "nurse", "why": " "}, 400),
         ("admin", {"name": "nobody", "why": "x"}, 404),
         ("admin", {"name": "root", "why": "x"}, 403),
+        ("admin", {"name": "deputy", "why": "x"}, 403),
     ],
 )
 async def test_nobody_acts_for_an_administrator_or_without_a_reason(
     site: Site, who: str, fields: dict[str, str], status: int
 ) -> None:
     site.add_user("root", Role.ADMINISTRATOR)
+    site.add_user("deputy", Role.CLINICIAN)
+    may = Permission(id="", issued_to="user/deputy", action=Verb.ADMIN, filter=("installation",))
+    grant(site.registry, may, by="root", at_us=site.now_us)
     answer = await site.client(who).post("/impersonate", data=fields, headers=SAME)
     assert (answer.status_code, "set-cookie" in answer.headers) == (status, False)
 
@@ -156,6 +161,25 @@ async def test_acting_ends_when_the_right_to_it_does(site: Site) -> None:
     refusal = Permission(id="", issued_to="user/admin", action=Verb.IMPERSONATE, authorized=False)
     grant(site.registry, refusal, by="root", at_us=site.now_us)
     assert (await admin.get("/alerts")).status_code == 303
+
+
+async def test_acting_ends_with_the_password_of_the_one_who_acts(site: Site) -> None:
+    admin = site.client("admin")
+    await admin.post("/impersonate", data={"name": "nurse", "why": "x"}, headers=SAME)
+    found = site.registry.user("admin")
+    assert found is not None
+    site.registry.put_user(structs.replace(found, password_hash="changed"))
+    assert (await admin.get("/alerts")).status_code == 303
+
+
+async def test_what_is_done_while_acting_is_done_by_the_one_who_acts(site: Site) -> None:
+    admin = site.client("admin")
+    await admin.post("/impersonate", data={"name": "nurse", "why": "x"}, headers=SAME)
+    await admin.get("/api/patients/p-1/reports/seven-day")
+    await admin.post("/patients/p-1/patterns", data={}, headers=SAME)
+    await admin.post("/account", data={"act": "add", "channel": "email", "address": "a@b"}, headers=SAME)
+    lines = [line for line in acts(site) if line.kind != "impersonation"]
+    assert {line.by for line in lines} == {"nurse (admin)"}
 
 
 async def test_an_auditor_reads_the_trail_and_nothing_else(site: Site) -> None:

@@ -223,7 +223,20 @@ async def test_another_sites_page_cannot_act_for_the_user(site: Site, path: str)
 
 
 @pytest.mark.parametrize(
-    "wanted", ["//evil.test", "https://evil.test/", "/\\evil.test", "javascript:alert(1)", "evil", "", "/a\r\nb: c"]
+    "wanted",
+    [
+        "//evil.test",
+        "///evil.test",
+        "/\\/evil.test",
+        "/\t/evil.test",
+        "//[",
+        "https://evil.test/",
+        "/\\evil.test",
+        "javascript:alert(1)",
+        "evil",
+        "",
+        "/a\r\nb: c",
+    ],
 )
 def test_the_log_in_never_leads_to_another_site(wanted: str) -> None:
     assert local_path(wanted) == "/"

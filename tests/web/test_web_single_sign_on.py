@@ -240,6 +240,7 @@ async def test_what_is_asked_of_the_provider_is_a_code_with_a_challenge(site: Si
     [
         ({"code": "c"}, "this log-in was not begun here"),
         ({"state": "t", "code": "c"}, "this log-in was not begun here"),
+        ({"state": "ü", "code": "c"}, "this log-in was not begun here"),
         ({"state": "s", "code": "c", "iss": "https://evil.example"}, "the answer comes from another provider"),
         ({"state": "s", "error": "access_denied"}, "the provider has refused the log-in"),
     ],

@@ -95,6 +95,10 @@ PAGES: Final = [
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/policy", about=True),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/patterns", "GET /api/patients/{id}/patterns", about=True),
     *_portal(Action.SET_PATIENT_RULES, "POST /patients/{id}/patterns", about=True),
+    *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/files", "GET /patients/{id}/files/{file}", about=True),
+    *_portal(Action.ENTER_EVENTS, "POST /patients/{id}/files/{file}", about=True),
+    *_portal(Action.VIEW_OPERATIONS, "GET /files", "GET /files/{file}"),
+    *_portal(Action.WRITE_REGISTRY, "POST /files/{file}"),
     *_portal(Action.VIEW_OPERATIONS, "GET /device-jobs"),
     *_portal(Action.WRITE_REGISTRY, "POST /device-jobs"),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/reports", "GET /patients/{id}/reports/{kind}.{form}", about=True),
@@ -159,10 +163,13 @@ HUB: Final = [
     *(door for path in _ENROLLED for door in _hub(Action.WRITE_REGISTRY, f"POST {path}/{{id}}/attestationmechanism")),
     *_hub(Action.COMMAND_DEVICES, "GET /jobs/v2/query", "GET /jobs/v2/{id}"),
     *_hub(Action.COMMAND_DEVICES, "PUT /jobs/v2/{id}", "POST /jobs/v2/{id}/cancel"),
+    *_hub(Action.COMMAND_DEVICES, "GET /configurations", "GET /configurations/{id}", "PUT /configurations/{id}"),
+    *_hub(Action.COMMAND_DEVICES, "DELETE /configurations/{id}", "POST /configurations/testQueries"),
     *_hub(Action.READ_REGISTRY, "GET /jobs", "GET /jobs/{id}"),
     *_hub(Action.WRITE_REGISTRY, "POST /jobs/create", "DELETE /jobs/{id}"),
     *_hub(Action.WRITE_REGISTRY, "POST /claims"),
-    *_portal(Open.LINK, "POST /claims/redeem"),
+    *_portal(Open.LINK, "POST /claims/redeem", "PUT /{scope}/registrations/{id}/register"),
+    *_portal(Open.LINK, "GET /{scope}/registrations/{id}/operations/{operation}"),
     *_hub(Action.COMMAND_DEVICES, "POST /messages/{box}", "GET /messages/{box}/feedback"),
     *_hub(Action.COMMAND_DEVICES, "DELETE /messages/{box}/feedback/{lock_token}"),
     *_hub(Action.COMMAND_DEVICES, "POST /messages/{box}/feedback/{lock_token}/abandon"),
@@ -170,10 +177,16 @@ HUB: Final = [
     *_hub(Action.COMMAND_DEVICES, "POST /devices/{id}/commands/dead/{number:int}/resend", "POST /devices/query"),
     *(door for path in _TWINS for door in _hub(Action.COMMAND_DEVICES, f"GET {path}", f"PATCH {path}", f"PUT {path}")),
     *(door for path in _TWINS for door in _hub(Action.COMMAND_DEVICES, f"POST {path}/methods")),
+    *_hub(Action.COMMAND_DEVICES, "GET /digitaltwins/{id}", "PATCH /digitaltwins/{id}"),
+    *_hub(Action.COMMAND_DEVICES, "POST /digitaltwins/{id}/commands/{name}"),
+    *_hub(Action.COMMAND_DEVICES, "POST /digitaltwins/{id}/components/{part}/commands/{name}"),
 ]
 DEVICES: Final = [
     *_device("http", "POST /devices/{id}/messages/events", "GET /devices/{id}/messages/{box}"),
     *_device("http", "DELETE /devices/{id}/messages/{box}/{lock_token}"),
+    *_device("http", "POST /devices/{id}/files", "GET /devices/{id}/files/{name:path}"),
+    *_device("http", "POST /devices/{id}/files/notifications", "POST /devices/{id}/files/notifications/{correlation}"),
+    *_portal(Open.LINK, "PUT /device-files/{name:path}"),
     *_device("http", "POST /devices/{id}/messages/{box}/{lock_token}/abandon"),
     *_device("websocket", "MQTT /$iothub/websocket", "AMQPWSB10 /$iothub/websocket"),
     *_device(
@@ -185,6 +198,14 @@ DEVICES: Final = [
     *_device("amqp", "send /devices/{id}/messages/events", "receive /devices/{id}/messages/devicebound"),
     *_device("amqp", "send /devices/{id}/twin", "receive /devices/{id}/twin"),
     *_device("amqp", "send /devices/{id}/methods/devicebound", "receive /devices/{id}/methods/devicebound"),
+    *(
+        Door(protocol=protocol, method=method, address=address, needs=Open.LINK, credential=Credential.NONE)
+        for protocol, method, address in (
+            ("mqtt", "connect", "{scope}/registrations/{id}"),
+            ("amqp", "send", "{scope}/registrations/{id}"),
+            ("amqp", "receive", "{scope}/registrations/{id}"),
+        )
+    ),
 ]
 SERVICES: Final = [
     Door(
@@ -197,6 +218,7 @@ SERVICES: Final = [
     for needs, method, address in (
         (Action.COMMAND_DEVICES, "send", "/messages/devicebound"),
         (Action.COMMAND_DEVICES, "receive", "/messages/servicebound/feedback"),
+        (Action.COMMAND_DEVICES, "receive", "/messages/servicebound/filenotifications"),
         (Action.CONSUME_LOG, "send", "/device-messages/$management"),
         (Action.CONSUME_LOG, "receive", "/device-messages/$management"),
         (Action.CONSUME_LOG, "receive", "/device-messages/ConsumerGroups/{group}/Partitions/{partition}"),

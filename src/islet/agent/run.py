@@ -17,6 +17,7 @@ from islet.agent.mqtt_client import FIRST_PAUSE_S, LONGEST_PAUSE_S, TOKEN_LASTS_
 from islet.agent.outlet import Outlet
 from islet.decode.iothub_twins import JsonObject
 from islet.errors import AccessDenied, BadInput
+from islet.model.foreign_json import UNREADABLE
 from islet.model.time import Now
 
 LOOK_S: Final = 0.5
@@ -220,6 +221,6 @@ async def _first(*events: asyncio.Event) -> None:
 def _with_name(body: bytes, name: str) -> bytes:
     try:
         parsed = msgspec.json.decode(body, type=dict[str, object])
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         raise BadInput("payload: expected a JSON object", reason="command") from None
     return msgspec.json.encode({**parsed, "command": name})

@@ -15,6 +15,7 @@ from islet.decode.imports.choices import DATE_ORDERS, UNITS, choices_of
 from islet.decode.imports.detect import FORMATS, Format, format_named
 from islet.decode.imports.found import Choices, DateOrder
 from islet.decode.imports.parts import DAMAGED, Part, parts
+from islet.decode.imports.preview import Preview
 from islet.errors import BadInput, NotFound
 from islet.log.base import Append, Commit
 from islet.model.people import Patient
@@ -120,6 +121,8 @@ def _told(looked: imports.Looked, zone: tzinfo | None) -> Iterator[str]:
     """What is in an export, or why it cannot be read, a line a fact."""
     if looked.error is not None or looked.format is None:
         yield f"{looked.name}: {'left out; ' if looked.beside else ''}{looked.error}"
+        if looked.error is not None and looked.error.reason == "empty":
+            yield from _left_out(looked.preview)
         return
     found = looked.preview
     counts = ", ".join(f"{count} {kind}" for kind, count in sorted(found.events.items()))
@@ -133,7 +136,11 @@ def _told(looked: imports.Looked, zone: tzinfo | None) -> Iterator[str]:
     yield f"  devices: {', '.join(f'{device} ({count})' for device, count in sorted(found.devices.items()))}"
     if found.assumed:
         yield f"  {found.assumed} events have no time of day in the file; theirs is assumed"
-    for reason, left_out in sorted(found.left_out.items()):
+    yield from _left_out(found)
+
+
+def _left_out(preview: Preview) -> Iterator[str]:
+    for reason, left_out in sorted(preview.left_out.items()):
         yield f"  left out: {left_out.count}, first in line {left_out.first_line}: {reason}"
 
 

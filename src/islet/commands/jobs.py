@@ -10,7 +10,7 @@ from islet.engine.rulebook import RuleBook
 from islet.jobs.schedule import Schedule
 from islet.jobs.shipped import shipped
 from islet.log.group_commit import GroupCommit
-from islet.model.runs import Run
+from islet.model.job_runs import Run
 from islet.model.time import iso
 from islet.opened import opened_log, opened_registry, opened_store
 from islet.operations import logs

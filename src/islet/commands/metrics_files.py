@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from islet.commands.report_people import of_file
 from islet.decode.imports.detect import Format
-from islet.decode.imports.found import Choices
+from islet.decode.imports.found import Choices, DateOrder
+from islet.decode.imports.local_times import date_order, local_time, written
 from islet.errors import BadInput
 from islet.metrics.people import People, people_of, wall_clock_us
 
@@ -30,13 +31,13 @@ def read_people(file: Path, choices: Choices, chosen: Format | None = None) -> P
     """The people of a file. A CSV with the columns id, time and gl (others are left out) holds many, its glucose in
     mg/dL where no unit is said; another file is an export of one person, called as the file.
 
-    Times without an offset are wall clock, as they are; those with one become the wall clock of the zone that was said;
-    where none was said, an export's keep their own. Raises BadInput with file, line and column for what cannot be
-    understood; then nothing of the file is used.
+    Times without an offset are wall clock, as they are, in ISO 8601 or as exports write them (`date_order`); those with
+    one become the wall clock of the zone that was said; where none was said, an export's keep their own. Raises BadInput
+    with file, line and column for what cannot be understood; then nothing of the file is used.
     """
     if chosen is None and not choices.mapping and _is_plain(file):
         try:
-            return _csv(file.read_bytes(), choices.zone or UTC, choices.unit or "mg/dL")
+            return _csv(file.read_bytes(), choices.zone or UTC, choices)
         except BadInput as error:
             raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
     local = structs.replace(choices, zone=choices.zone or UTC)
@@ -50,7 +51,7 @@ def _is_plain(file: Path) -> bool:
     return bool(head) and b"gl" in [name.strip(b' "') for name in head[0].split(b",")]
 
 
-def _csv(content: bytes, zone: tzinfo, unit: str) -> People:
+def _csv(content: bytes, zone: tzinfo, choices: Choices) -> People:
     text = dict.fromkeys(_NAMES, pa.string())
     convert = pyarrow.csv.ConvertOptions(column_types=text, include_columns=list(_NAMES), strings_can_be_null=False)
     try:
@@ -61,9 +62,9 @@ def _csv(content: bytes, zone: tzinfo, unit: str) -> People:
         raise BadInput(f"expected a CSV with the columns id, time, gl; {_plain(error)}", reason="format") from None
     return people_of(
         [str(id) for id in table["id"].to_pylist()],
-        _clock_us(table["time"].combine_chunks(), zone),
+        _clock_us(table["time"].combine_chunks(), zone, choices.date_order),
         _glucose(table["gl"].combine_chunks()),
-        unit=unit,
+        unit=choices.unit or "mg/dL",
     )
 
 
@@ -77,7 +78,7 @@ def _glucose(column: Any) -> NDArray[np.float64]:
     return values
 
 
-def _clock_us(column: Any, zone: tzinfo) -> NDArray[np.int64]:
+def _clock_us(column: Any, zone: tzinfo, chosen: DateOrder | None) -> NDArray[np.int64]:
     column = _compute.utf8_trim_whitespace(column)
     zoned = _compute.match_substring_regex(column, _ZONED)
     if len(column) and _compute.all(zoned).as_py():
@@ -86,12 +87,30 @@ def _clock_us(column: Any, zone: tzinfo) -> NDArray[np.int64]:
         clock = np.empty_like(instants)
         clock[order] = wall_clock_us(instants[order], zone)
         return clock
+    bare = _compute.match_substring_regex(column, _BARE)
+    told = (
+        None
+        if _compute.all(bare).as_py() in (True, None)
+        else written(column[_compute.index(bare, False).as_py()].as_py())
+    )
+    if told is not None and told.offset is None:
+        return _told_us(column.to_pylist(), chosen)
     _all_good(
-        _compute.match_substring_regex(column, _BARE),
+        bare,
         "time",
         "a time such as 2024-03-04 07:05:00, all with an offset or none",
     )
     return _cast(column, pa.timestamp("us"))
+
+
+def _told_us(texts: list[str], chosen: DateOrder | None) -> NDArray[np.int64]:
+    """The wall clock of times that are written otherwise, as exports write them (6/30/2015 16:50)."""
+    order = date_order(enumerate(texts, start=2), chosen)
+    told = [local_time(text, order, line, "time") for line, text in enumerate(texts, start=2)]
+    aware = next((line for line, one in enumerate(told, start=2) if one.tzinfo is not None), None)
+    if aware is not None:
+        raise BadInput(f"line {aware}, column time: expected no offset, as the times before it", reason="time")
+    return np.array(told, "datetime64[us]").astype(np.int64)
 
 
 def _cast(column: Any, to: Any) -> NDArray[np.int64]:

@@ -19,6 +19,7 @@ from islet.patterns.advise import advise
 from islet.patterns.find import find
 from islet.patterns.findings import Advice, Finding, PersonDays, Preferences
 from islet.patterns.label_texts import SEVERITY, WHEELS
+from islet.patterns.pattern_texts import NOTHING
 from islet.patterns.told import Translate, advice_told, told
 from islet.settings import Settings
 from islet.store.person_days import stored_days, wishes_of
@@ -88,6 +89,8 @@ def _with_wishes(person: PersonDays, given: dict[str, Any]) -> PersonDays:
 
 def _lines(findings: Sequence[Finding], advice: Sequence[Advice], translate: Translate, unit: str) -> Iterator[str]:
     """Findings by wheel, then advice in order."""
+    if not findings:
+        yield translate(NOTHING)
     for wheel, title in WHEELS.items():
         here = [one for one in findings if one.wheel is wheel]
         if not here:

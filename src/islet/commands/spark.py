@@ -69,20 +69,20 @@ def run(settings: Settings, checkpoint: str, lake: str, shards: int, every: str,
     if settings.log != "kafka":
         raise SettingError("setting log: expected kafka, because Spark reads from there")
     access = KafkaAccess.of(settings, writer=_WRITER)
-    job = Job(
-        kafka=access.spark_options(),
-        topics={topic: access.topic(topic) for topic in Topic},
-        checkpoint=checkpoint,
-        partitions=settings.partitions,
-        shards=shards,
-        every="" if once else every,
-        lake=lake,
-    )
     builder = SparkSession.builder
     for name, value in SESSION.items():
         builder = builder.config(name, value)
     with opened_registry(settings) as registry, closing(plug("log", "kafka")(settings, writer=_WRITER)) as log:
         book = RuleBook(registry)
+        job = Job(
+            kafka=access.spark_options(),
+            topics={topic: access.topic(topic) for topic in Topic},
+            checkpoint=checkpoint,
+            partitions=log.partitions,
+            shards=shards,
+            every="" if once else every,
+            lake=lake,
+        )
 
         def rules() -> Frozen:
             now = book.current()

@@ -20,7 +20,7 @@ from islet.decode.ble_glucose import (
     Sample,
 )
 from islet.decode.imports.local_times import instants
-from islet.model.events import AnyEvent, DeviceStatus, Exercise, Meal, Note, Reading
+from islet.model.events import AnyEvent, DeviceStatus, Exercise, Meal, Method, Note, Reading
 from islet.model.units import SENSOR_RANGE_MG_DL, glucose_in
 
 Range = Literal["within", "below", "above"]
@@ -39,7 +39,7 @@ _SPOILED: Final = (
 _FAILED: Final = CgmStatus.SENSOR_OF_WRONG_TYPE | CgmStatus.MALFUNCTION | CgmStatus.DEVICE_FAULT
 _UNSURE: Final = CgmStatus.TOO_WARM | CgmStatus.TOO_COLD
 _UNITS: Final = {"kg/L": ("mg/dL", 5), "mol/L": ("mmol/L", 3)}
-_METHODS: Final[dict[int, Literal["cgm", "capillary"]]] = {Sample.INTERSTITIAL_FLUID: "cgm"}
+_METHODS: Final[dict[int, Method]] = {Sample.INTERSTITIAL_FLUID: "cgm"}
 _MEALS: Final = {1: "breakfast", 2: "lunch", 3: "dinner", 4: "snack", 5: "drink", 6: "supper", 7: "brunch"}
 _INSULINS: Final = {
     1: "rapid-acting insulin",

@@ -13,6 +13,8 @@ from islet.errors import ProtocolError
 
 DEVICE_ID = re.compile(r"[A-Za-z0-9\-.+%_#*?!(),=@$']{1,128}")
 _API_VERSION = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(-preview)?")
+_MODEL_ID = re.compile(r"dtmi(:[A-Za-z](\w*[A-Za-z0-9])?)+(;[1-9][0-9]{0,8}(\.[0-9]{1,6})?)?", re.ASCII)
+_MOST_MODEL_ID = 2048
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 TWIN_GET = "$iothub/twin/GET/"
@@ -61,6 +63,8 @@ class Username(NamedTuple):
     host: str
     client_id: str
     api_version: str
+    model_id: str = ""
+    """The model that it follows (a DTMI of Plug and Play); "" where it names none."""
 
 
 def parse_identity(client_id: str) -> Identity:
@@ -72,12 +76,13 @@ def parse_identity(client_id: str) -> Identity:
 
 
 def parse_username(text: str) -> Username:
-    """Host, client id and api-version of a user name, in any of the forms that SDKs send.
+    """Host, client id, api-version and model id of a user name, in any of the forms that SDKs send.
 
-    Raises ProtocolError when one of the three is missing. Model id and client type are not kept.
+    Raises ProtocolError when one of the first three is missing, and for a model id that is none. The client type is
+    not kept.
 
-    >>> parse_username("hub.example/sensor-1/?api-version=2021-04-12")
-    Username(host='hub.example', client_id='sensor-1', api_version='2021-04-12')
+    >>> parse_username("hub.example/sensor-1/?api-version=2021-04-12&model-id=dtmi%3Acom%3Aexample%3ASensor%3B1")[2:]
+    ('2021-04-12', 'dtmi:com:example:Sensor;1')
     >>> parse_username("hub.example/sensor-1/m/api-version=2016-11-14").client_id
     'sensor-1/m'
     """
@@ -85,18 +90,18 @@ def parse_username(text: str) -> Username:
     if not mark:  # SDKs before 2017 leave the question mark out
         path, _, query = text.rpartition("/")
     host, _, client_id = path.partition("/")
-    version = _api_version(query)
-    if not host or not client_id or version is None:
+    said = {name: value for part in query.split("&") for name, _, value in [part.partition("=")]}
+    version, model_id = said.get("api-version", ""), _unquoted(said.get("model-id", ""))
+    if not host or not client_id or not is_api_version(version):
         raise ProtocolError("user name: expected {host}/{client id}/?api-version={date}")
-    return Username(host, client_id, version)
+    if model_id and not is_model_id(model_id):
+        raise ProtocolError("user name: expected a model id such as dtmi:com:example:Sensor;1")
+    return Username(host, client_id, version, model_id)
 
 
-def _api_version(query: str) -> str | None:
-    for part in query.split("&"):
-        name, _, value = part.partition("=")
-        if name == "api-version" and is_api_version(value):
-            return value
-    return None
+def is_model_id(text: str) -> bool:
+    """Whether it is a Digital Twin Model Identifier (DTDL v2 and v3), of at most 2,048 characters."""
+    return len(text) <= _MOST_MODEL_ID and _MODEL_ID.fullmatch(text) is not None
 
 
 def is_api_version(text: str) -> bool:
@@ -157,8 +162,13 @@ def desired_topic(version: int) -> str:
 
 
 def method_topic(name: str, rid: str) -> str:
-    """The topic of a method call."""
-    return f"$iothub/methods/POST/{quote(name, safe='')}/?$rid={rid}"
+    """The topic of a method call. The SDK for Node decodes no name, and commands of Plug and Play components have a
+    star in theirs.
+
+    >>> method_topic("sensor*blink", "7")
+    '$iothub/methods/POST/sensor*blink/?$rid=7'
+    """
+    return f"$iothub/methods/POST/{quote(name, safe='*')}/?$rid={rid}"
 
 
 def parse_method_answer(topic: str) -> tuple[int, str]:

@@ -10,6 +10,8 @@ from urllib.parse import unquote
 
 from islet.decode.event_hub import ELSEWHERE, ENTITY, RUNTIME
 from islet.decode.iothub import DEVICE_ID, Identity
+from islet.decode.iothub_dps import Registrant
+from islet.decode.iothub_dps import parse_resource as parse_registration
 from islet.errors import NotFound
 
 _URL = re.compile(r"(?:amqps?|sb)://[^/]*(?=/|$)", re.IGNORECASE)
@@ -27,21 +29,28 @@ class Place(StrEnum):
     METHODS = "/methods/devicebound"
     SEND = "to devices"
     FEEDBACK = "feedback"
+    FILES = "uploaded files"
     EVENTS = "devices' messages"
+    REGISTRATION = "{ID scope}/registrations/{id}"
     RUNTIME = "what there is of them"
     EVENTS_ELSEWHERE = "devices' messages, at IoT Hub's own address"
 
 
 class Endpoint(NamedTuple):
-    """One end of a link: for a device's places with the device or module; `tail` is what stands behind the name of the
-    Event Hub."""
+    """One end of a link: for a device's places with the device or module, for one that registers itself with what it
+    calls itself; `tail` is what stands behind the name of the Event Hub."""
 
     place: Place
     identity: Identity | None = None
     tail: str = ""
+    registrant: Registrant | None = None
 
 
-_SERVICE = {"/messages/devicebound": Place.SEND, "/messages/servicebound/feedback": Place.FEEDBACK}
+_SERVICE = {
+    "/messages/devicebound": Place.SEND,
+    "/messages/servicebound/feedback": Place.FEEDBACK,
+    "/messages/servicebound/filenotifications": Place.FILES,
+}
 _OWN = {place.value: place for place in (Place.TELEMETRY, Place.COMMANDS, Place.TWIN, Place.METHODS)}
 
 
@@ -61,6 +70,9 @@ def parse_address(text: str) -> Endpoint:
     events = _EVENTS.fullmatch(path.rstrip("/"))
     if events is not None:
         return _of_events(events[1], events[2])
+    registrant = parse_registration(path.lstrip("/"))
+    if registrant is not None:
+        return Endpoint(Place.REGISTRATION, registrant=registrant)
     found = _DEVICE.fullmatch(path)
     place = _OWN.get(found[3].rstrip("/").lower()) if found else None
     if found is None or place is None:

@@ -12,7 +12,8 @@ from islet.errors import ProtocolError
 RESPONSES = "$dps/registrations/res/#"
 _REGISTER = "$dps/registrations/PUT/iotdps-register/?"
 _STATUS = "$dps/registrations/GET/iotdps-get-operationstatus/?"
-_USERNAME = re.compile(r"([A-Za-z0-9\-]{1,64})/registrations/([^/]+)/api-version=([^&]*)(?:&.*)?", re.DOTALL)
+_USERNAME = re.compile(r"([^/]+)/registrations/([^/]+)/api-version=([^&]*)(?:&.*)?", re.DOTALL)
+_SCOPE = re.compile(r"[A-Za-z0-9\-]{1,64}")
 REGISTRATION_ID = re.compile(r"[A-Za-z0-9\-._:]{1,128}")
 
 
@@ -42,9 +43,31 @@ def parse_registrant(username: str) -> Registrant:
     Registrant(scope='islet', id='pump-1')
     """
     found = _USERNAME.fullmatch(username)
-    if found is None or not REGISTRATION_ID.fullmatch(found[2]) or not is_api_version(found[3]):
+    if found is None or not is_api_version(found[3]):
         raise ProtocolError("user name: expected {ID scope}/registrations/{registration id}/api-version={date}")
-    return Registrant(found[1], found[2])
+    return check_registrant(found[1], found[2])
+
+
+def parse_resource(text: str) -> Registrant | None:
+    """Who a token's resource, or the address of an AMQP link, is about; None: it is none of provisioning.
+
+    >>> parse_resource("islet/registrations/pump-1")
+    Registrant(scope='islet', id='pump-1')
+    """
+    parts = text.split("/")
+    if len(parts) != 3 or parts[1] != "registrations":
+        return None
+    try:
+        return check_registrant(parts[0], parts[2])
+    except ProtocolError:
+        return None
+
+
+def check_registrant(scope: str, id: str) -> Registrant:
+    """Raises ProtocolError for what cannot be an ID scope or a registration id."""
+    if not _SCOPE.fullmatch(scope) or not REGISTRATION_ID.fullmatch(id):
+        raise ProtocolError("provisioning: expected an ID scope, and an id of 1 to 128 of A-Z a-z 0-9 - . _ :")
+    return Registrant(scope, id)
 
 
 def parse_request(topic: str) -> Request:

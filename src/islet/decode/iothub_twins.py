@@ -6,12 +6,13 @@ merge; null removes. Source: MicrosoftDocs azure-docs, iot-hub-devguide-device-t
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
 from islet.errors import BadInput
+from islet.model.foreign_json import UNREADABLE
 from islet.model.time import iso
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Twin(Struct, frozen=True, kw_only=True):
     reported: Properties = Properties()
     version: int = 1
     etag: str = ""
+    model_id: str = ""
+    """What the device said when it connected last that it follows; "": it never did."""
 
 
 UNWRITTEN: Final = Twin(etag="AAAAAAAAAAE=")
@@ -53,17 +56,26 @@ UNWRITTEN: Final = Twin(etag="AAAAAAAAAAE=")
 
 
 class ServiceTwin(Struct, frozen=True, kw_only=True):
-    """What a service wants of a twin; None: as it is."""
+    """What a service wants of a twin; None: as it is. What is `emptied` loses all that is in it."""
 
     tags: JsonObject | None = None
     desired: JsonObject | None = None
+    emptied: tuple[Literal["tags", "desired"], ...] = ()
+
+    def spelled_out(self, before: Twin) -> "ServiceTwin":
+        """The same as a patch of that twin: what is emptied has a null for each name."""
+        if not self.emptied:
+            return self
+        present = {"tags": before.tags, "desired": before.desired.values}
+        nulls = {name: dict.fromkeys(present[name]) for name in self.emptied}
+        return ServiceTwin(tags=nulls.get("tags", self.tags), desired=nulls.get("desired", self.desired))
 
 
 def parse_object(content: bytes) -> JsonObject:
     """A JSON object in UTF-8. Raises BadInput."""
     try:
         return msgspec.json.decode(content, type=dict[str, Json])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         raise BadInput("expected one JSON object in UTF-8", reason="json") from None
 
 
@@ -82,6 +94,16 @@ def patched(before: Properties, patch: JsonObject, now_us: int, *, whole: bool =
     values, metadata = _merged(values, metadata, patch, stamp)
     _check_size(values, MOST_PROPERTY_BYTES, "properties")
     return Properties(values=values, metadata=metadata, version=version)
+
+
+def is_met(before: Properties, patch: JsonObject) -> bool:
+    """Whether a patch would change nothing.
+
+    >>> is_met(Properties(values={"a": 1, "b": 2}), {"a": 1, "c": None})
+    True
+    """
+    values, _ = _merged(before.values, before.metadata, patch, {})
+    return msgspec.json.encode(values) == msgspec.json.encode(before.values)  # to Python, true is 1
 
 
 def patched_tags(before: JsonObject, patch: JsonObject, *, whole: bool = False) -> JsonObject:
@@ -155,9 +177,15 @@ def _sizes(value: Json) -> Iterator[int]:
 
 def parse_service_twin(body: JsonObject) -> ServiceTwin:
     """Tags and desired properties of a twin as service SDKs send it; `$version` and `$metadata`, which come along when a
-    twin was read before, are left out. Raises BadInput."""
+    twin was read before, are left out; a null in place of either empties it. Raises BadInput."""
     properties = _object(body, "properties") or {}
-    return ServiceTwin(tags=_object(body, "tags"), desired=_object(properties, "desired"))
+    emptied: list[Literal["tags", "desired"]] = []
+    if body.get("tags", ...) is None:
+        emptied.append("tags")
+    if properties.get("desired", ...) is None:
+        emptied.append("desired")
+    tags, desired = _object(body, "tags"), _object(properties, "desired")
+    return ServiceTwin(tags=tags, desired=desired, emptied=tuple(emptied))
 
 
 def _object(holder: Mapping[str, Json], name: str) -> JsonObject | None:

@@ -209,24 +209,17 @@ def _tidy_context(
 
 
 @kernel
-def tidy(
-    series: NDArray[np.void],
-    pool: NDArray[np.uint32],
-    patients: Int,
-    bounds: Bounds,
-    ranks: NDArray[np.uint64],
-    into: NDArray[np.uint32],
-    heap: NDArray[np.int64],
-) -> NDArray[np.uint32]:
-    """Everything that is still needed, in the order of the patients, in another pool (`into` with an empty heap, or a
+def tidy(memory: Memory, patients: Int, into: NDArray[np.uint32], heap: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Everything that is still needed, in the order of the patients, in another pool (`into` with its empty heap, or a
     larger one): blocks no larger than they have to be, devices in the order of the run."""
     entries = new_entries()
     known = np.empty((MOST_EPISODES, EPISODE_WIDTH), np.int64)
     numbers, places = np.empty(MOST_DEVICES, np.int64), np.empty(MOST_READINGS + 1, np.int64)
+    pool, bounds, ranks = memory.pool, memory.bounds, memory.ranks
     for patient in range(patients):
         if not has_room(heap):
             into = grown(into, heap)
-        one = series[patient]
+        one = memory.series[patient]
         old_us = one.newest_us - bounds.lateness_us
         if one.run:
             _tidy_run(one, pool, bounds, ranks, entries, numbers, places, into, heap)

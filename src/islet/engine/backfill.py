@@ -2,9 +2,9 @@
 
 A phone that was offline for hours sends what it kept; the engine has gone on and revises nothing that old. This
 follower of the log finds such readings, waits until no more of them come, and has the rules evaluated over the whole
-stretch. What that finds and nobody has said yet becomes retrospective alerts, which page nobody; what was said at
-the time stays as it was. Doing it twice says nothing new, so a crash anywhere only costs the work again: the cursor
-stays before the first reading that has not been dealt with.
+stretch, once the engine has said what it has to say of them. What that finds and nobody has said yet becomes
+retrospective alerts, which page nobody; what was said at the time stays as it was. Doing it twice says nothing new, so a
+crash anywhere only costs the work again: the cursor stays before the first reading that has not been dealt with.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +33,8 @@ _LONGEST_WAIT_US: Final = 5 * MINUTE_US
 """… or when it has waited so long."""
 _RUN_IN_US: Final = DAY_US
 """Evaluation begins so long before the stretch, for windows and running episodes to be as they were."""
-_AT_ONCE: Final = 50
+_AT_ONCE: Final = 10
+"""Stretches a call: each takes some hundredth of a second, and a stop is heard between calls."""
 _SAVE_EVERY_US: Final = 10 * SECOND_US
 _MOST_ALERTS: Final = 10_000
 
@@ -50,13 +51,17 @@ class Episode:
     glucose_tenths: int | None
 
 
+Evaluated = Callable[[], Sequence[int]]
+"""Per partition, before which reading the engine has said everything."""
+
 Evaluate = Callable[[str, int, int], Sequence[Episode]]
 """All episodes of a patient's rules over their readings in [from_us, to_us)."""
 
 
 @dataclass(slots=True)
 class _Stretch:
-    """Late readings of one patient that wait: their times, and where in the log they are."""
+    """Late readings of one patient that wait: their times, and where in the log they are; where the alerts ended when the
+    engine had said what it says of them."""
 
     from_us: int
     to_us: int
@@ -65,6 +70,7 @@ class _Stretch:
     next_offset: int
     since_us: int
     latest_us: int
+    alerts_end: Sequence[int] | None = None
 
     def is_due(self, now_us: int) -> bool:
         return now_us - self.latest_us >= _SETTLE_US or now_us - self.since_us >= _LONGEST_WAIT_US
@@ -74,8 +80,18 @@ class BackfillFollower:
     """Belongs to one thread."""
 
     def __init__(
-        self, log: Log, store: Store, commit: Commits, evaluate: Evaluate, now: Now, *, lateness_us: int
+        self,
+        log: Log,
+        store: Store,
+        commit: Commits,
+        evaluate: Evaluate,
+        now: Now,
+        *,
+        lateness_us: int,
+        evaluated: Evaluated | None = None,
     ) -> None:
+        """Without `evaluated` (another machine's engine) the engine is believed to be done when a stretch is due."""
+        self._evaluated = evaluated
         self._log, self._store, self._commit, self._evaluate, self._now = log, store, commit, evaluate, now
         self._lateness_us = lateness_us
         self._seen = 0
@@ -89,12 +105,14 @@ class BackfillFollower:
         """How many retrospective alerts were opened."""
 
     def run_once(self, timeout_s: float) -> int:
-        """Read what is new, evaluate what is due; how many entries were read. Waits for some up to `timeout_s`."""
+        """Read what is new, evaluate some of what is due; how many entries were read. Where there is nothing to do it
+        waits for entries, up to `timeout_s`."""
         rows = self._read()
-        if rows == 0:
+        due = self._due()
+        if rows == 0 and not due:
             self._seen = self._log.wait(self._seen, timeout_s)
             rows = self._read()
-        for patient in self._due()[:_AT_ONCE]:
+        for patient in due[:_AT_ONCE]:
             self._look_again(patient, self._waiting.pop(patient))
         self._save()
         return rows
@@ -133,18 +151,26 @@ class BackfillFollower:
             self._waiting[patient] = _Stretch(time_us, time_us, partition, offset, offset + 1, now_us, now_us)
             return
         one.from_us, one.to_us = min(one.from_us, time_us), max(one.to_us, time_us)
-        one.next_offset, one.latest_us = offset + 1, now_us
+        one.next_offset, one.latest_us, one.alerts_end = offset + 1, now_us, None
 
     def _due(self) -> list[str]:
-        """Whose stretch is complete, and in the store."""
-        if not self._waiting:
-            return []
+        """Whose stretch is complete, and in the store, with what the engine has said of it."""
         now_us = self._now()
-        applied = self._store.applied(_TOPIC, self._log.partitions)
+        due = {patient: one for patient, one in self._waiting.items() if one.is_due(now_us)}
+        if not due:
+            return []
+        evaluated = self._evaluated() if self._evaluated is not None else None
+        alerts_end = self._log.end(Topic.ALERTS)
+        for one in due.values():
+            if one.alerts_end is None and (evaluated is None or evaluated[one.partition] >= one.next_offset):
+                one.alerts_end = alerts_end
+        readings, alerts = (self._store.applied(topic, self._log.partitions) for topic in (_TOPIC, Topic.ALERTS))
         return [
             patient
-            for patient, one in self._waiting.items()
-            if one.is_due(now_us) and applied[one.partition] >= one.next_offset
+            for patient, one in due.items()
+            if one.alerts_end is not None
+            and readings[one.partition] >= one.next_offset
+            and all(applied >= end for applied, end in zip(alerts, one.alerts_end, strict=True))
         ]
 
     def _look_again(self, patient: str, stretch: _Stretch) -> None:

@@ -4,6 +4,9 @@ Crash anywhere: the log holds either both the alert changes and the offsets they
 restart the state is the last snapshot plus the readings up to the committed offsets, whose changes are known already
 and are not said again; the instant of the tick they were based on is kept beside them, so what ticks said is known too.
 
+A few entries at a time are evaluated while they are being committed (`follow`), and what they lead to is durable with
+them: one sync, not two. Many, or those that come while the engine is busy, are read from the log.
+
 The offsets of entries of which nothing was to be said may wait: taken in again, they say nothing again.
 
 Nothing is said about silence before every reading that the log held when the tick was due has been read: after an
@@ -12,9 +15,9 @@ Nor in the first moments after a start (`silence_grace_s`): devices have to find
 """
 
 import struct
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, fields
 from typing import Final, Protocol
 
 import msgspec
@@ -23,13 +26,13 @@ import structlog
 
 from islet.engine.following import Following
 from islet.engine.memory import prefault
+from islet.engine.outcome import Counters, Said
 from islet.engine.reference import Reference
 from islet.engine.rules import Plan
-from islet.engine.said import KINDS
 from islet.engine.saving import Commits, Saving
 from islet.engine.shard import TOPICS, Shard, Taken
 from islet.errors import LogDamaged
-from islet.log.base import Append, CursorMove, Log
+from islet.log.base import Append, Commit, CursorMove, Log, Slice
 from islet.model.time import MINUTE_US, SECOND_US, Now
 from islet.model.topics import Topic
 from islet.settings import Settings
@@ -45,6 +48,8 @@ _CURSORS_WAIT_US: Final = SECOND_US
 _MEANWHILE_S: Final = 0.25
 _MOST_MEANWHILE: Final = 16
 """So many steps follow each other before the time, the rules and the next snapshot are looked after."""
+_MOST_AT_ONCE: Final = 2_000
+"""Of more entries, the next ones can be committed while these are evaluated."""
 
 ObserveLatency = Callable[[float], None]
 """Told, for each change that an entry caused, the seconds from the entry's receipt until the change was durable."""
@@ -65,7 +70,7 @@ class Writer(Commits, Protocol):
 
 
 class InForce(Protocol):
-    """The rules that are in force: `islet.engine.rulebook.Rules`."""
+    """Rules: `islet.engine.rulebook.Rules`."""
 
     @property
     def plan(self) -> Plan: ...
@@ -74,31 +79,14 @@ class InForce(Protocol):
     def references(self) -> Mapping[str, Reference]: ...
 
 
-@dataclass(kw_only=True, slots=True)
-class Counters:
-    """What the engine has done since it started (replay after a restart not counted)."""
+class Rulebook(Protocol):
+    """Knows which are in force: `islet.engine.rulebook.RuleBook`."""
 
-    readings: int = 0
-    evaluations: int = 0
-    duplicates: int = 0
-    conflicts: int = 0
-    history: int = 0
-    overflows: int = 0
-    opened: int = 0
-    cleared: int = 0
-    retracted: int = 0
-    snapshots: int = 0
-    snapshot_bytes: int = 0
+    def current(self) -> InForce:
+        """The same object until something changes."""
 
-    def add(self, taken: Taken) -> None:
-        for output in taken.outputs:
-            for name in ("readings", "evaluations", "duplicates", "conflicts", "history", "overflows"):
-                setattr(self, name, getattr(self, name) + getattr(output, name))
-            for kind in KINDS:
-                setattr(self, kind, getattr(self, kind) + output.said.count(kind))
-
-    def counts(self) -> dict[str, int]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}
+    def is_current(self, rules: InForce) -> bool:
+        """Whether `current` would give these; must be quick."""
 
 
 class EmbeddedEngine:
@@ -111,13 +99,12 @@ class EmbeddedEngine:
         self,
         log: Log,
         commit: Writer,
-        rules: Callable[[], InForce],
+        rules: Rulebook,
         settings: Settings,
         now: Now,
         *,
         observe: ObserveLatency | None = None,
     ) -> None:
-        """`rules` is asked at every round and should give the same object until something changes."""
         self._log, self._commit, self._rules, self._now, self._observe = log, commit, rules, now, observe
         self._limits = {
             "lateness_us": int(settings.lateness_min * MINUTE_US),
@@ -128,9 +115,12 @@ class EmbeddedEngine:
         self._saving = Saving(log, commit)
         self._prefaulting = ThreadPoolExecutor(1, thread_name_prefix="engine-memory")
         self._seen = 0
+        self._free = threading.Lock()  # of whoever works on the state
         self._recovered = False
+        self._joining: Said | None = None  # said within the commit that is under way
+        self._may_join = True
         self._following = Following(log, self._cursor)
-        self._said: _Said | None = None  # on its way to the disk
+        self._said: tuple[Said, Future[None]] | None = None  # on its way to the disk
         self._durable: dict[Topic, list[int]] = {}  # the cursors
         self._durable_us = self._durable_tick_us = 0  # when they were moved; the tick beside them
         self._tick_due: tuple[int, dict[Topic, tuple[int, ...]]] | None = None
@@ -140,8 +130,8 @@ class EmbeddedEngine:
     def recover(self) -> None:
         """The state as it was when the last outputs became durable. `run_once` does it when it is needed."""
         if self._said is not None:  # it may still become durable: then it is said
-            self._said.durable.exception()
-        self._in_force = self._rules()
+            self._said[1].exception()
+        self._in_force = self._rules.current()
         self._shard = Shard(self._in_force.plan, self._in_force.references, **self._limits)
         self._shard.warm_up()
         self._following = Following(self._log, self._log.begin)
@@ -158,23 +148,67 @@ class EmbeddedEngine:
         self._recovered = True
 
     def run_once(self, timeout_s: float) -> int:
-        """Wait for entries, at most that long, take them in, and say what follows; how many there were."""
-        if not self._recovered:
-            self.recover()
-        self._recovered = False
-        self._adopt()
-        rows = self._take_in() if self._following.more else 0
+        """Wait for entries, at most that long, take them in, and say what follows; how many were read from the log."""
+        rows = self._round() if self._following.more else 0
         if rows == 0:
             self._seen = self._log.wait(self._seen, timeout_s)
-            self._adopt()  # what changed during the wait holds for the entries that ended it
-            rows = self._take_in()
-        rows += self._go_on()
-        self._tick()
-        self._settle()
-        if self._now() - self._last_snapshot_us >= self._snapshot_us and self._saving.is_ready(self._shard):
-            self._begin_snapshot()
-        self._recovered = True
+            rows = self._round()
         return rows
+
+    def _round(self) -> int:
+        with self._free:
+            if not self._recovered:
+                self.recover()
+            self._recovered = False
+            self._adopt()
+            rows = self._take_in() + self._go_on()
+            self._tick()
+            self._settle()
+            if self._now() - self._last_snapshot_us >= self._snapshot_us and self._saving.is_ready(self._shard):
+                self._begin_snapshot()
+            self._recovered = True
+        return rows
+
+    def follow(self, slices: Sequence[Slice]) -> Commit | None:
+        """What the engine says of entries that are being committed, to be committed with them. Nothing where it is
+        busy, has not read what comes before them, or they are many: it reads them from the log then."""
+        rows = sum(one.batch.num_rows for one in slices)
+        if rows > _MOST_AT_ONCE or not self._may_join or not self._free.acquire(blocking=False):
+            return None
+        try:
+            return self._join(slices)
+        except Exception:
+            _log.exception("engine_failed_beside_a_commit")  # and recovers from the log
+            return None
+        finally:
+            if self._joining is None:
+                self._free.release()
+
+    def _join(self, slices: Sequence[Slice]) -> Commit | None:
+        if not self._recovered or not self._rules.is_current(self._in_force):
+            return None
+        entries = self._following.take(slices)
+        if not entries:
+            return None
+        self._recovered = False
+        taken = self._step(entries)
+        appends, moves, states = self._outcome(taken)
+        self._joining = Said(taken, self._following.reached(), self._shard.now_us)  # last: after an error there is none
+        return Commit(received_at_us=self._now(), appends=appends, cursors=moves, states=states)
+
+    def settle(self, error: Exception | None) -> None:
+        """A commit has ended. After one that failed, whatever the engine took in of it is forgotten, and entries are
+        read from the log until a commit succeeds."""
+        self._may_join = error is None
+        said, self._joining = self._joining, None
+        if said is None:
+            return
+        try:
+            if error is None:
+                self._is_durable(said, self._now())
+                self._recovered = True
+        finally:
+            self._free.release()
 
     def snapshot(self) -> None:
         """Make the state durable, so that a restart has little to replay."""
@@ -190,13 +224,14 @@ class EmbeddedEngine:
 
     def close(self) -> None:
         """A last snapshot. The log and the writer stay open; they belong to others."""
-        try:
-            if self._recovered:
-                self.snapshot()
-                self._recovered = False
-        finally:
-            self._saving.close()
-            self._prefaulting.shutdown()
+        with self._free:
+            try:
+                if self._recovered:
+                    self.snapshot()
+                    self._recovered = False
+            finally:
+                self._saving.close()
+                self._prefaulting.shutdown()
 
     def lag(self) -> int:
         """How many entries in the log the engine has not taken in."""
@@ -237,13 +272,13 @@ class EmbeddedEngine:
 
     def _adopt(self) -> None:
         """Work by changed rules only after a snapshot, so that a replay meets each entry with its own."""
-        now = self._rules()
-        before = self._in_force
-        if now is before or (now.plan is before.plan and now.references == before.references):
+        now, before = self._rules.current(), self._in_force
+        if now is before:
             return
         self._in_force = now
-        self._shard.adopt(now.plan, now.references)
-        self.snapshot()
+        if now.plan is not before.plan or now.references != before.references:
+            self._shard.adopt(now.plan, now.references)
+            self.snapshot()
 
     def _take_in(self) -> int:
         """One slice of each partition of each topic, in one step; outputs and offsets in one commit."""
@@ -254,21 +289,25 @@ class EmbeddedEngine:
         return self._follow(entries)
 
     def _follow(self, entries: Mapping[Topic, pa.RecordBatch]) -> int:
-        taken = self._shard.take_in(entries)
-        self.counters.add(taken)
-        for part in self._shard.growth():
-            self._prefaulting.submit(prefault, part)
+        taken = self._step(entries)
         if not taken.says_nothing:
             self._say(taken)
         elif self._now() - self._durable_us >= _CURSORS_WAIT_US:
             self._commit_cursors()
         return sum(batch.num_rows for batch in entries.values())
 
+    def _step(self, entries: Mapping[Topic, pa.RecordBatch]) -> Taken:
+        taken = self._shard.take_in(entries)
+        self.counters.add(taken)
+        for part in self._shard.growth():
+            self._prefaulting.submit(prefault, part)
+        return taken
+
     def _go_on(self) -> int:
         """While what was said becomes durable, take in what others have committed meanwhile; how many rows."""
         rows = 0
         for _ in range(_MOST_MEANWHILE):
-            if self._said is None or self._said.durable.done():
+            if self._said is None or self._said[1].done():
                 break
             self._seen = self._log.wait(self._seen, 0)
             entries = self._following.read()
@@ -281,23 +320,31 @@ class EmbeddedEngine:
         return rows
 
     def _say(self, taken: Taken) -> None:
-        """What was said, as documents, and with it the offsets and the instant of the last tick: what is said depends
-        on the entries and on that instant alone. It is on its way then, and what was said before is durable."""
+        """It is on its way then, and what was said before is durable."""
         self._settle()
-        append = Append(topic=Topic.ALERTS, batch=taken.documents())
-        now_us = self._shard.now_us
-        states = {} if now_us == self._durable_tick_us else {LAST_TICK: _INSTANT.pack(now_us)}
-        durable = self._commit.later(appends=[append], cursors=self._moves(), states=states, urgent=True)
-        self._said = said = _Said(durable, taken, self._following.reached(), now_us)
+        appends, moves, states = self._outcome(taken)
+        durable = self._commit.later(appends, moves, states, urgent=True)
+        said = Said(taken, self._following.reached(), self._shard.now_us)
+        self._said = (said, durable)
         durable.add_done_callback(lambda _: said.durable_at(self._now()))
+
+    def _outcome(self, taken: Taken) -> tuple[list[Append], list[CursorMove], dict[str, bytes | None]]:
+        """What was said, as documents, and with it the offsets and the instant of the last tick: what is said depends
+        on the entries and on that instant alone."""
+        appends = [] if taken.says_nothing else [Append(topic=Topic.ALERTS, batch=taken.documents())]
+        now_us = self._shard.now_us
+        states: dict[str, bytes | None] = {} if now_us == self._durable_tick_us else {LAST_TICK: _INSTANT.pack(now_us)}
+        return appends, self._moves(), states
 
     def _settle(self) -> None:
         """Wait until what was said last is durable. Raises why it is not."""
-        said, self._said = self._said, None
-        if said is None:
-            return
-        said.durable.result()
-        durable_us = said.durable_us or self._now()  # its callback may still be on its way
+        underway, self._said = self._said, None
+        if underway is not None:
+            said, durable = underway
+            durable.result()
+            self._is_durable(said, said.durable_us or self._now())  # its callback may still be on its way
+
+    def _is_durable(self, said: Said, durable_us: int) -> None:
         self._durable, self._durable_us, self._durable_tick_us = said.offsets, durable_us, said.tick_us
         if self._observe is not None:
             for waited_s in said.waited_s(durable_us):
@@ -332,23 +379,6 @@ class EmbeddedEngine:
         if not taken.says_nothing:
             self.counters.add(taken)
             self._say(taken)
-
-
-class _Said:
-    """Something said that is on its way to the disk, and what is true once it is there."""
-
-    def __init__(self, durable: Future[None], taken: Taken, offsets: dict[Topic, list[int]], tick_us: int) -> None:
-        self.durable, self.offsets, self.tick_us, self.durable_us = durable, offsets, tick_us, 0
-        self._received_us = taken.received_us
-
-    def durable_at(self, now_us: int) -> None:
-        self.durable_us = now_us
-
-    def waited_s(self, durable_us: int) -> Iterator[float]:
-        """For each change that an entry caused, the time since the entry was received."""
-        for received_us in self._received_us:
-            for instant_us in received_us.tolist():
-                yield (durable_us - instant_us) / SECOND_US
 
 
 class _Then:

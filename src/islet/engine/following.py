@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from islet.engine.shard import TOPICS
 from islet.errors import OffsetExpired
-from islet.log.base import Log
+from islet.log.base import Log, Slice
 from islet.log.partitioning import joined
 from islet.model.topics import Topic
 
@@ -57,6 +57,19 @@ class Following:
                 found[topic] = joined(pieces)
                 self.more |= _left(offsets, stop)
         return found
+
+    def take(self, slices: Sequence[Slice]) -> dict[Topic, pa.RecordBatch] | None:
+        """The same of entries that are at hand before the log has them; None when others come before them."""
+        reached = self.reached()
+        found = dict[Topic, list[pa.RecordBatch]]()
+        for one in slices:
+            if one.topic in reached:
+                if reached[one.topic][one.partition] != one.offset:
+                    return None
+                reached[one.topic][one.partition] = one.next_offset
+                found.setdefault(one.topic, []).append(one.batch)
+        self.offsets = reached
+        return {topic: joined(batches) for topic, batches in found.items()}
 
     def _slice(self, topic: Topic, partition: int, end: int | None) -> pa.RecordBatch | None:
         offsets = self.offsets[topic]

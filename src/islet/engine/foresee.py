@@ -80,7 +80,7 @@ def foresee(
             continue
         mine = touched[:count]
         ahead = _foretold(memory, mine, entries, foreteller)
-        windows = planned.windows._replace(ahead=ahead, longest_us=planned.program.window_us)
+        windows = planned.windows._replace(ahead=ahead)
         pool, changes = _judge(memory, mine, Planned(planned.program, windows), tally)
         memory = memory._replace(pool=pool)
         found.append(changes)

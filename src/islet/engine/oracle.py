@@ -16,6 +16,7 @@ _CLOSED: Final = (
     "SET autoinstall_known_extensions = false",
     "SET autoload_known_extensions = false",
     "SET python_enable_replacements = false",
+    "SET temp_directory = ''",  # nothing of anybody's readings goes to a disk in the clear
     "SET enable_external_access = false",
     "SET lock_configuration = true",
 )

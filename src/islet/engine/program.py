@@ -61,11 +61,30 @@ class Ladders(NamedTuple):
     masks: NDArray[np.int64]
 
 
+class Features(NamedTuple):
+    """What a program looks at, for `islet.engine.windows` to order; no kernel sees it. `table` (f, 4): source, aggregate,
+    window_us, register; by source, then window, then aggregate. `asking` (f,): the rules that need the feature."""
+
+    table: NDArray[np.int64]
+    asking: NDArray[np.int64]
+
+    @property
+    def window_us(self) -> int:
+        """The longest window over the stream's own values."""
+        own = self.table[self.table[:, 0] == VALUE]
+        return int(own[:, 2].max(initial=0))
+
+    @property
+    def context_us(self) -> int:
+        """The longest window over a context column; 0 where no rule looks at one."""
+        context = self.table[self.table[:, 0] >= CONTEXT]
+        return int(context[:, 2].max(initial=0))
+
+
 class Program(NamedTuple):
     """All rules of one stream; rule i is bit i of every mask (int64, never negative).
 
-    `features` (f, 4): source, aggregate, window_us, register; by source, then window, then aggregate. `asking` (f,):
-    the rules that need the feature. `parameters` (p, 2): column of the patients' parameters, register. `local_minute`:
+    `parameters` (p, 2): column of the patients' parameters, register. `local_minute`:
     the register of the minute of the local day (0 to 1439), -1 where no rule asks. `instructions` (k, 5):
     instruction, left, right, number, result. `constants` (c, 2): register, value. `registers`: how many hold numbers;
     `flag_registers`: how many hold flags. `ladders`: what is looked up instead. `flags` (r, 2): the registers
@@ -75,8 +94,6 @@ class Program(NamedTuple):
     values (all but the silences). The value itself is register 0.
     """
 
-    features: NDArray[np.int64]
-    asking: NDArray[np.int64]
     parameters: NDArray[np.int64]
     local_minute: int
     instructions: NDArray[np.int64]
@@ -89,15 +106,3 @@ class Program(NamedTuple):
     silence_us: NDArray[np.int64]
     sustained_us: NDArray[np.int64]
     reading_bits: int
-
-    @property
-    def window_us(self) -> int:
-        """The longest window over the stream's own values."""
-        own = self.features[self.features[:, 0] == VALUE]
-        return int(own[:, 2].max(initial=0))
-
-    @property
-    def context_us(self) -> int:
-        """The longest window over a context column; 0 where no rule looks at one."""
-        context = self.features[self.features[:, 0] >= CONTEXT]
-        return int(context[:, 2].max(initial=0))

@@ -28,7 +28,7 @@ from islet.engine.interpret import (
     TIMES_NUMBER,
 )
 from islet.engine.ladders import take_out, write_ladders
-from islet.engine.program import Program
+from islet.engine.program import Features, Program
 
 Flags = tuple[int, ...]
 """The values of breach and clear, of breach alone where clear is its opposite, of nothing for a silence."""
@@ -63,8 +63,8 @@ class _Step(NamedTuple):
 
 def write_program(
     code: Code, flags: Sequence[Flags], silence_us: Sequence[int], sustained_us: Sequence[int]
-) -> tuple[Program, tuple[str, ...]]:
-    """The program of these rules, and the names of its columns of parameters."""
+) -> tuple[Features, Program, tuple[str, ...]]:
+    """The program of these rules, what it looks at, and the names of its columns of parameters."""
     taken = take_out(code, flags)
     needs = [
         _needed(code, [value for value in rest if value is not None]) | looked_at
@@ -77,9 +77,11 @@ def write_program(
     numbers, of_flags = placed.registers, dict[int, int]()
     kept = {value for values in told for value in values if value is not None}
     registers, flag_registers = _allocate(steps.steps, kept, numbers, of_flags)
-    program = Program(
-        features=_table([(*feature, numbers[value]) for feature, value in placed.features], 4),
+    features = Features(
+        table=_table([(*feature, numbers[value]) for feature, value in placed.features], 4),
         asking=np.array([_mask(needs, value) for _, value in placed.features], np.int64),
+    )
+    program = Program(
         parameters=_table([(column, numbers[value]) for column, (_, value) in enumerate(placed.parameters)], 2),
         local_minute=placed.local_minute,
         instructions=_instructions(steps.steps, numbers, of_flags),
@@ -93,7 +95,7 @@ def write_program(
         sustained_us=np.array(sustained_us, np.int64),
         reading_bits=sum(1 << bit for bit, values in enumerate(flags) if values),
     )
-    return program, tuple(name for name, _ in placed.parameters)
+    return features, program, tuple(name for name, _ in placed.parameters)
 
 
 class _Steps:

@@ -73,7 +73,7 @@ def _episodes(
     silent_until_us: int | None,
 ) -> Iterator[Found]:
     batch = _by_time(batch)
-    looks = plan.program.context_us > 0 or plan.foreteller is not None
+    looks = plan.features.context_us > 0 or plan.foreteller is not None
     context = _named(_by_time(context)) if context is not None and looks else None
     alerts: dict[str, Alert] = {}
     for change in _changes(plan, reference, batch, context, silent_until_us):

@@ -89,6 +89,19 @@ class Rules:
         return self.titles(language).get(name) or name.replace("_", " ").capitalize()
 
 
+class FixedRules:
+    """A book in which nothing changes: for a trial, a measurement, a test."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+
+    def current(self) -> Rules:
+        return self._rules
+
+    def is_current(self, rules: object) -> bool:
+        return rules is self._rules
+
+
 class RuleBook:
     """Reads and changes the rules of one registry. Any thread may call it."""
 
@@ -111,6 +124,11 @@ class RuleBook:
             if made is None or made[0] != version:
                 made = self._made = (version, self._make(None if made is None else made[1]))
             return made[1]
+
+    def is_current(self, rules: object) -> bool:
+        """Whether these are still in force, without making others."""
+        made = self._made
+        return made is not None and made[1] is rules and made[0] == self._registry.version
 
     def add(self, text: str, *, by: str, at_us: int) -> Rule:
         """Take a rule into the book, or another text of one of its own. Raises RuleRefused, and AlreadyExists for the

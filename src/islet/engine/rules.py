@@ -13,7 +13,7 @@ from islet.engine.frontmatter import line_of
 from islet.engine.frontmatter import read_rule as read_rule
 from islet.engine.history import check_history
 from islet.engine.predicates import write_predicate
-from islet.engine.program import MOST_RULES, Program
+from islet.engine.program import MOST_RULES, Features, Program
 from islet.engine.registers import Flags, write_program
 from islet.engine.sql import Query, read_predicate, read_query, refused, stream_of
 from islet.engine.tables import FORECASTS, GLUCOSE, STREAMS, TABLES, Column, Limit
@@ -33,6 +33,7 @@ class StreamPlan:
     quantity: str
     scale: int
     rules: tuple[Rule, ...]
+    features: Features
     program: Program
     parameters: tuple[str, ...] = ()
     foreteller: Foreteller | None = None
@@ -116,12 +117,13 @@ def _stream_plan(name: str, rules: Sequence[tuple[Rule, Query]], foreteller: For
     flags = [_flags(rule, query, code) for rule, query in rules]
     silence_us = [query.silence_us for _, query in rules]
     sustained_us = [rule.sustained_us for rule, _ in rules]
-    program, parameters = write_program(code, flags, silence_us, sustained_us)
+    features, program, parameters = write_program(code, flags, silence_us, sustained_us)
     found = tuple(rule for rule, _ in rules)
     return StreamPlan(
         quantity=quantity,
         scale=stream.scale,
         rules=found,
+        features=features,
         program=program,
         parameters=parameters,
         foreteller=foreteller if name == FORECASTS else None,

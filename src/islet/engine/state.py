@@ -12,10 +12,10 @@ from islet.engine.frontmatter import Rule
 from islet.engine.ids import Ids, Pairs
 from islet.engine.memory import aligned, forget
 from islet.engine.pool import BEGIN, END, FROM, GIVEN_BACK, LIMIT, ROOM, UNIT, UPTO, new_heap
-from islet.engine.program import Program
+from islet.engine.program import Features, Program
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Memory, Profiles
-from islet.engine.windows import Windows, own_window_us, windows_of
+from islet.engine.windows import Windows, windows_of
 from islet.model.ahead import EATEN_US, LOOKS_BACK_US, Foreteller
 from islet.model.alerts import Severity
 
@@ -40,6 +40,9 @@ class Ruled(Protocol):
 
     @property
     def rules(self) -> tuple[Rule, ...]: ...
+
+    @property
+    def features(self) -> Features: ...
 
     @property
     def program(self) -> Program: ...
@@ -122,7 +125,8 @@ class EngineState:
                 self._look_up_profiles(0)
 
     def _take_over(self, plan: Ruled) -> None:
-        window_us, context_us = own_window_us(plan.program), plan.program.context_us
+        windows = windows_of(plan.features, plan.program.registers, foretold=plan.foreteller is not None)
+        window_us, context_us = windows.longest_us, plan.features.context_us
         if plan.foreteller is not None:
             window_us, context_us = max(window_us, LOOKS_BACK_US), max(context_us, EATEN_US)
         if max(window_us, context_us) + self.lateness_us > LONGEST_HORIZON_US:
@@ -131,7 +135,7 @@ class EngineState:
         if rules != self.rules:
             self._move_rules(rules)
         self.window_us, self.context_us = window_us, context_us
-        self.windows = windows_of(plan.program)
+        self.windows = windows
         self._parameters = int(plan.program.parameters[:, 0].max(initial=-1)) + 1
         self._program = plan.program
 
@@ -189,8 +193,7 @@ class EngineState:
         live = self._live() + ROOM
         into = _words(UNIT * max(_LEAST, _SPARE * live), UNIT * 2 * live)
         heap = new_heap(len(into))
-        ranks = self.devices.hashes
-        self.pool = tidy(self.series, self.pool, len(self.patients), self.bounds, ranks, into, heap)
+        self.pool = tidy(self.memory, len(self.patients), into, heap)
         self.heap, self._tidied, self._touched, self._ready = heap, range(0), 0, 0
 
     def forget_free(self) -> None:

@@ -25,6 +25,8 @@ from islet.engine.program import (
     SPAN,
     SQUARES,
     SUM,
+    VALUE,
+    Features,
     Program,
 )  # fmt: skip
 from islet.engine.series import NARROW_UNIT_US
@@ -41,8 +43,8 @@ class Windows(NamedTuple):
     them nor what was before the window; then `seconds` (w,) is how long each is, and `places` (w, PLAIN) the register
     of each of its aggregates, a spare one where nobody asks. `sums` (w, 2): where there are sums and counts only, the cells
     (of `Work`) in which those of column 0 stand, else without rows. Indices have no sign, so that it need not be looked at
-    whether they count from the end. `longest_us`: of the windows over values. `ahead` (n, columns): what a model foretells at each of the entries to be
-    evaluated; without rows, the damped slope foretells."""
+    whether they count from the end. `longest_us`: how far back values matter. `ahead` (n, columns): what a model foretells
+    at each of the entries to be evaluated; without rows, the damped slope foretells."""
 
     table: NDArray[np.int64]
     asking: NDArray[np.int64]
@@ -63,38 +65,33 @@ class Planned(NamedTuple):
     windows: Windows
 
 
-def windows_of(program: Program) -> Windows:
-    """How the kernel goes through the program's features: windows of one source ascending, so that one walk does all."""
+def windows_of(features: Features, registers: int, *, foretold: bool) -> Windows:
+    """How the kernel goes through the features of a program with so many registers: windows of one source ascending, so
+    that one walk does all. `foretold`: a model fills in forecasts, not the damped slope."""
     table, asking = list[tuple[int, int, int, int]](), list[int]()
-    for k, (source, aggregate, window_us, _) in enumerate(program.features.tolist()):
+    for k, (source, aggregate, window_us, _) in enumerate(features.table.tolist()):
         alone = aggregate in (PREVIOUS, PREVIOUS_AGE)
         if table and table[-1][:2] == (source, window_us) and not alone:
             table[-1] = (*table[-1][:3], k + 1)
-            asking[-1] |= int(program.asking[k])
+            asking[-1] |= int(features.asking[k])
         else:
             table.append((source, window_us, k, k + 1))
-            asking.append(int(program.asking[k]))
-    own = program.features[program.features[:, 0] == 0][:, 1] if len(program.features) else np.empty(0, np.int64)
+            asking.append(int(features.asking[k]))
+    own = features.table[features.table[:, 0] == VALUE][:, 1]
     weighed = bool(((own >= SQUARES) & (own < SPAN)).any())
-    plain = len(own) == len(program.features) and bool(np.isin(own, _PLAIN).all())
-    wanted = np.ascontiguousarray(program.features[:, [1, 3]].T.astype(np.uint64))
+    plain = len(own) == len(features.table) and bool(np.isin(own, _PLAIN).all())
+    wanted = np.ascontiguousarray(features.table[:, [1, 3]].T.astype(np.uint64))
     rows = np.array(table, np.int64).reshape(-1, 4)
-    places = np.full((len(table), PLAIN), program.registers, np.uint64)
+    places = np.full((len(table), PLAIN), registers, np.uint64)
     for row, (_, _, first, last) in enumerate(table if plain else ()):
         for aggregate, register in wanted[:, first:last].T.tolist():
             places[row, _PLAIN.index(aggregate)] = register
     seconds, nothing = rows[:, 1] // NARROW_UNIT_US, np.empty((0, 0), np.int32)
     only = bool(plain and np.isin(own, (SUM, COUNT)).all())
     sums = np.ascontiguousarray(places[: len(places) * only, (SUM, COUNT)] * np.uint64(AT_ONCE))
-    return Windows(
-        rows, np.array(asking, np.int64), wanted, weighed, plain, seconds, places, sums, own_window_us(program), nothing
-    )
-
-
-def own_window_us(program: Program) -> int:
-    """How far back the values matter: the longest window over them, or what a forecast looks at."""
-    forecasts = bool((program.features[:, 0] == FORECAST).any())
-    return max(program.window_us, LOOKS_BACK_US if forecasts else 0)
+    slope = not foretold and bool((features.table[:, 0] == FORECAST).any())
+    longest_us = max(features.window_us, LOOKS_BACK_US if slope else 0)
+    return Windows(rows, np.array(asking, np.int64), wanted, weighed, plain, seconds, places, sums, longest_us, nothing)
 
 
 class Work(NamedTuple):

@@ -234,9 +234,7 @@ def _put_together(
     found: Array,
     risks: Array,
 ) -> None:
-    """As `Model.moves` from the networks' sum of outputs on, raised by meals (n, 12) in mg/dL as `meals.raised` does.
-
-    Meals raise the risks of going above a line and touch no other."""
+    """As `Model.moves` from the networks' sum of outputs on, raised by meals (n, 12) in mg/dL."""
     path = np.empty(HORIZON, np.float32)
     five = np.empty(_N_QUANTILES, np.float32)
     after = np.empty(risks.shape[1:], np.float32)
@@ -259,14 +257,26 @@ def _put_together(
         now = x[row, _LEVEL] + _CENTRE
         _chances(now, found[row], outputs[row], mean, risk_lines, risks[row])
         if meals[row].max() > 0:
-            for step in range(HORIZON):
-                for k in range(MEDIAN, _N_QUANTILES):
-                    found[row, step, k] += meals[row, step]
+            _raise(found[row], meals[row])
             _chances(now, found[row], outputs[row], mean, risk_lines, after)
-            for k in range(len(_LINES)):
-                if _SIGNS[k] > 0:
-                    for s in range(_N_STEPS):
-                        risks[row, k, s] = max(risks[row, k, s], after[k, s])
+            _raise_risks(risks[row], after)
+
+
+@_compiled
+def _raise(found: Array, added_mg_dl: Array) -> None:
+    """As `meals.raised`, of one row."""
+    for step in range(HORIZON):
+        for k in range(MEDIAN, _N_QUANTILES):
+            found[step, k] += added_mg_dl[step]
+
+
+@_compiled
+def _raise_risks(risks: Array, after: Array) -> None:
+    """Meals raise the risks of going above a line and touch no other."""
+    for k in range(len(_LINES)):
+        if _SIGNS[k] > 0:
+            for s in range(_N_STEPS):
+                risks[k, s] = max(risks[k, s], after[k, s])
 
 
 @_compiled

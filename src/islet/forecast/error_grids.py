@@ -1,6 +1,6 @@
-"""Where a forecast and what came fall on the grids of clinical harm: Clarke, Parkes (type 1) and Surveillance.
+"""Where a forecast and what came fall on the grids of clinical harm: Clarke and Parkes (type 1).
 
-All take mg/dL and give a zone for each pair; `reference` is what came, `told` what was forecast.
+Both take mg/dL and give a zone for each pair; `reference` is what came, `told` what was forecast.
 """
 
 from typing import Final

@@ -6,8 +6,10 @@ from islet.gateways.authenticate import Authenticator
 from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake
+from islet.gateways.registering import Registrar
 from islet.gateways.server import ConnectionServer
 from islet.gateways.turnstile import Turnstile
+from islet.store.device_files import DeviceFiles
 
 
 class AmqpServer(ConnectionServer[AmqpConnection]):
@@ -21,13 +23,18 @@ class AmqpServer(ConnectionServer[AmqpConnection]):
         exchange: Exchange,
         turnstile: Turnstile | None = None,
         event_hub: EventHub | None = None,
+        registrar: Registrar | None = None,
+        device_files: DeviceFiles | None = None,
         *,
         fault_injection: bool = False,
     ) -> None:
-        """Without an `event_hub`, nobody reads devices' messages here."""
+        """Without an `event_hub`, nobody reads devices' messages here; without a `registrar`, nobody registers
+        themselves."""
         super().__init__("amqp", intake, authenticator, turnstile)
         self.exchange = exchange
         self.event_hub = event_hub
+        self.registrar = registrar
+        self.device_files = device_files
         self.fault_injection = fault_injection
 
     def connection(self) -> AmqpConnection:

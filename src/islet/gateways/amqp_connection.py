@@ -1,53 +1,39 @@
 """One AMQP 1.0 connection: its bytes through SASL and Proton's engine, its credentials, and its links' handlers."""
 
 import asyncio
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 import structlog
 from proton import Event, Link, ProtonException, Receiver, Sender
 
 from islet.access.x509 import PeerCertificate
-from islet.decode.amqp_sasl import SaslServer
 from islet.decode.iothub import Identity
 from islet.decode.iothub_amqp import Endpoint, Place, parse_address
-from islet.errors import AccessDenied, BadInput, IsletError, NotFound, ProtocolError
-from islet.gateways import server
-from islet.gateways.amqp_credentials import Credentials
+from islet.errors import AccessDenied, IsletError, NotFound, ProtocolError
+from islet.gateways.amqp_credentials import CREDENTIAL_WITHIN_S, Credentials
 from islet.gateways.amqp_device import DeviceEnd
 from islet.gateways.amqp_engine import IDLE_S, Engine
 from islet.gateways.amqp_faults import AmqpFaults
-from islet.gateways.amqp_links import Incoming, Outgoing, end_link
-from islet.gateways.amqp_service import ServiceEnd, refuse_link, service_path, token_of
+from islet.gateways.amqp_greeting import Greeting
+from islet.gateways.amqp_links import Incoming, Outgoing, Server, drop, end_link
+from islet.gateways.amqp_registration import Registrations
+from islet.gateways.amqp_service import ServiceEnd, refuse_link, service_path
 from islet.gateways.client_certificates import peer_certificate
-from islet.gateways.event_hub import EventHub
-from islet.gateways.exchange import Exchange
 
 OPEN_WITHIN_S: Final = 20.0
 CLOSE_WITHIN_S: Final = 0.5
 """How long a peer may take to close the connection once its sessions are ended."""
 
-_MOST_LINKS: Final = 1000
 _log = structlog.get_logger("islet.gateways.amqp")
-
-
-class Server(server.Server["AmqpConnection"], Protocol):
-    """What a connection needs of the server."""
-
-    @property
-    def exchange(self) -> Exchange: ...
-    @property
-    def event_hub(self) -> EventHub | None: ...
-    @property
-    def fault_injection(self) -> bool: ...
 
 
 class AmqpConnection(asyncio.Protocol):
     """Any violation closes this connection only. Devices and services may share one."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server["AmqpConnection"]) -> None:
         self._server = server
         self._loop = asyncio.get_running_loop()
-        self._sasl = SaslServer()
+        self._greeting = Greeting(self._put_token)
         self._engine = Engine(self._take)
         self._credentials = Credentials(server.authenticator, self._peer)
         self._expires_us: dict[Identity | str, int] = {}  # of what is in use: devices, and services' endpoints
@@ -56,16 +42,23 @@ class AmqpConnection(asyncio.Protocol):
         self._faults = AmqpFaults(self) if server.fault_injection else None
         self._ends: dict[Identity, DeviceEnd] = {}
         self._end_of: dict[Incoming | Outgoing, DeviceEnd] = {}
-        self._services = ServiceEnd(self, server.exchange, server.authenticator, self._credentials, server.event_hub)
+        self._services = ServiceEnd(
+            self, server.exchange, server.authenticator, self._credentials, server.event_hub, server.device_files
+        )
+        self._registrations = Registrations(self, server.registrar, self._peer)
         self._is_open = self._is_closed = self._woken = self.choked = self._stopping = False
         self._held = 0
+        self._limits: list[asyncio.TimerHandle] = []
         self._timers: list[asyncio.TimerHandle] = []
         self._expiry: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self._server.opened(self)
-        self._timers = [self._loop.call_later(OPEN_WITHIN_S, self._expect_open)]
+        self._limits = [
+            self._loop.call_later(OPEN_WITHIN_S, self._expect_open),
+            self._loop.call_later(CREDENTIAL_WITHIN_S, self._expect_credential),
+        ]
         self._tick()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -101,7 +94,7 @@ class AmqpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            if not self._sasl.done:
+            if not self._greeting.done:
                 data = self._greet(data)
             if data and not self._is_closed:
                 self._engine.feed(data)
@@ -114,25 +107,12 @@ class AmqpConnection(asyncio.Protocol):
 
     def _greet(self, data: bytes) -> bytes:
         """SASL; what came behind it."""
-        self._sasl.feed(data)
-        if self._sasl.mechanism and not self._sasl.done:
-            self._decide()
-        if self._sasl.outgoing:
-            self._transport.write(bytes(self._sasl.outgoing))
-            self._sasl.outgoing.clear()
-        if self._sasl.mechanism and not self._sasl.done:
+        rest = self._greeting.feed(data)
+        if answer := self._greeting.answer():
+            self._transport.write(answer)
+        if self._greeting.refused:
             self._refuse("SASL: the token is not good")
-        return self._sasl.rest() if self._sasl.done else b""
-
-    def _decide(self) -> None:
-        """Only PLAIN brings a credential; with the others it comes later, or came with the certificate."""
-        try:
-            if self._sasl.mechanism == "PLAIN":
-                self._put_token(token_of(self._sasl.response))
-        except AccessDenied:
-            self._sasl.decide(admitted=False)
-        else:
-            self._sasl.decide(admitted=True)
+        return rest
 
     def wake(self) -> None:
         """Write soon, once for everything that is asked until then."""
@@ -176,6 +156,8 @@ class AmqpConnection(asyncio.Protocol):
             handler = self.handlers.get(event.link)
             if handler is not None and not handler.closed:
                 handler.moved(event.delivery)
+            elif event.link.is_receiver:
+                drop(event.delivery)
         elif kind in (Event.LINK_REMOTE_CLOSE, Event.LINK_REMOTE_DETACH):
             self._detach(event.link)
         elif kind == Event.SESSION_REMOTE_CLOSE:
@@ -204,14 +186,18 @@ class AmqpConnection(asyncio.Protocol):
         if not self._is_open:
             self.close("no open came")
 
+    def _expect_credential(self) -> None:
+        if not self._credentials.are_there:
+            self.end("amqp:unauthorized-access", "no credential came")
+
     # --- links ---
 
     def _attach(self, link: Link) -> None:
         self._links.add(link)
+        if len(self._links) > self._credentials.most_links:  # also such as were refused, which the peer has to detach
+            raise ProtocolError(f"AMQP: expected at most {self._credentials.most_links} links")
         terminus = link.remote_target if isinstance(link, Receiver) else link.remote_source
         try:
-            if len(self.handlers) >= _MOST_LINKS:
-                raise BadInput(f"expected at most {_MOST_LINKS} links", reason="amqp")
             handler = self._handler_for(link, terminus.address or "")
         except (IsletError, OSError) as error:
             self._server.refused += 1
@@ -233,6 +219,8 @@ class AmqpConnection(asyncio.Protocol):
         endpoint = parse_address(address)
         if endpoint.place is Place.TOKENS:
             return self._services.tokens_link(link, self._put_token)
+        if endpoint.registrant is not None:
+            return self._registrations.link(link, endpoint.registrant)
         if endpoint.identity is None:
             return self._service_link(link, endpoint)
         end = self._end(endpoint.identity)
@@ -252,14 +240,16 @@ class AmqpConnection(asyncio.Protocol):
 
     def _end(self, identity: Identity) -> DeviceEnd:
         """The device's end on this connection; the newest connection of a device wins."""
-        device, self._expires_us[identity] = self._credentials.admit(identity)
+        device, expires_us = self._credentials.admit(identity)
         end = self._ends.get(identity)
         if end is None:
             server = self._server
+            server.exchange.presence.check_room(identity.client_id)
             address = server.authenticator.address(identity, device)
             end = DeviceEnd(self, server.exchange, server.intake, identity, device, address, self._faults)
             self._ends[identity] = end
             server.exchange.presence.arrived(identity.client_id, end)
+        self._expires_us[identity] = expires_us
         self._watch_expiry()
         return end
 
@@ -292,6 +282,8 @@ class AmqpConnection(asyncio.Protocol):
     def _put_token(self, token: str) -> None:
         """Raises AccessDenied."""
         try:
+            if self._registrations.take(token):
+                return
             identity = self._credentials.put(token)
         except AccessDenied:
             self._turned_away("")
@@ -377,7 +369,7 @@ class AmqpConnection(asyncio.Protocol):
         if self._is_closed:
             return
         self._is_closed = True
-        for timer in [*self._timers, *([self._expiry] if self._expiry else [])]:
+        for timer in [*self._limits, *self._timers, *([self._expiry] if self._expiry else [])]:
             timer.cancel()
         self._let_go()
         if self.choked:

@@ -13,7 +13,13 @@ from islet.errors import AccessDenied
 from islet.gateways.authenticate import Authenticator
 from islet.model.people import Device
 
+CREDENTIAL_WITHIN_S: Final = 60.0
+"""After that, who has not shown who they are need not stay."""
+
 _MOST_TOKENS: Final = 1000
+_MOST_LINKS: Final = 1000
+_MOST_STRANGERS_LINKS: Final = 16
+"""Of one who has shown no credential: two are for tokens, and a client may try some others."""
 
 
 class Credentials:
@@ -35,6 +41,18 @@ class Credentials:
             raise AccessDenied(f"expected at most {_MOST_TOKENS} tokens on a connection")
         self._tokens[resource] = token
         return identity
+
+    @property
+    def are_there(self) -> bool:
+        """Whether a token was put that was good, or a certificate shown."""
+        try:
+            return bool(self._tokens) or self._peer() is not None
+        except AccessDenied:
+            return False
+
+    @property
+    def most_links(self) -> int:
+        return _MOST_LINKS if self.are_there else _MOST_STRANGERS_LINKS
 
     def admit(self, identity: Identity) -> tuple[Device, int]:
         """The device, and when the last credential for it expires (µs). Raises AccessDenied."""

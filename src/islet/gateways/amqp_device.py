@@ -25,9 +25,9 @@ from islet.gateways.amqp_messages import (
     text,
 )
 from islet.gateways.exchange import Exchange
-from islet.gateways.intake import Intake
-from islet.gateways.mqtt_session import MOST_METHOD_BYTES
-from islet.gateways.presence import NoAnswer
+from islet.gateways.intake import Intake, properties_bytes
+from islet.gateways.method_calls import MOST_METHOD_BYTES, MethodCalls
+from islet.gateways.mqtt_session import MOST_REQUESTS
 from islet.model.people import Device
 from islet.store.devices_base import Address, Letter
 
@@ -75,7 +75,7 @@ class Telemetry(Incoming):
                 self.line.let_go()
             self.end(delivery, Delivery.ACCEPTED if error is None else Delivery.RELEASED)
 
-        if self._intake.offer_all(arrivals, told, delivery):
+        if self._intake.offer_all(arrivals, told, delivery, properties_bytes(arrivals)):
             held = True
             self.line.hold()
 
@@ -110,8 +110,8 @@ class DeviceEnd:
         self._line, self._exchange, self._intake = line, exchange, intake
         self._in: set[Incoming] = set()
         self._out: dict[Place, Outgoing] = {}
-        self._calls: dict[str, asyncio.Future[tuple[int, bytes]]] = {}
-        self._called = 0
+        self._calls = MethodCalls()
+        self._requests = 0
         self._told_of_desired = self._taking = self._more = False
 
     def incoming(self, place: Place, link: Receiver) -> Incoming:
@@ -152,7 +152,7 @@ class DeviceEnd:
         else:
             self._out = {place: one for place, one in self._out.items() if one is not handler}
         if Place.METHODS not in self._out:
-            self._fail_calls()
+            self._calls.fail()
         return not self._in and not self._out
 
     def end(self, name: str, description: str) -> None:
@@ -160,19 +160,13 @@ class DeviceEnd:
         handlers: list[Incoming | Outgoing] = [*self._in, *self._out.values()]
         for handler in handlers:
             handler.refuse(name, description)
-        self._fail_calls()
+        self._calls.fail()
 
     def detached_all(self) -> None:
         """The connection has gone."""
         self._in.clear()
         self._out.clear()
-        self._fail_calls()
-
-    def _fail_calls(self) -> None:
-        for call in self._calls.values():
-            if not call.done():
-                call.set_exception(NoAnswer("The device went away before it answered."))
-        self._calls = {}
+        self._calls.fail()
 
     # --- presence.Link ---
 
@@ -223,11 +217,7 @@ class DeviceEnd:
         return Place.METHODS in self._out
 
     def invoke(self, name: str, payload: bytes) -> "asyncio.Future[tuple[int, bytes]]":
-        call: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
-        self._called += 1
-        rid = f"{self._called:x}"
-        self._calls[rid] = call
-        call.add_done_callback(lambda _: self._calls.pop(rid, None))
+        rid, call = self._calls.begin()
         message = data_message(payload, correlation_id=rid, properties={"IoThub-methodname": name})
         self._out[Place.METHODS].send(message)
         return call
@@ -239,9 +229,7 @@ class DeviceEnd:
         status, payload = (message.properties or {}).get("IoThub-status"), body_bytes(message)
         if not isinstance(status, int) or len(payload) > MOST_METHOD_BYTES:
             raise BadInput(f"method: expected IoThub-status and at most {MOST_METHOD_BYTES} bytes", reason="amqp")
-        call = self._calls.get(text(message.correlation_id))
-        if call is not None and not call.done():  # otherwise it comes too late
-            call.set_result((int(status), payload))
+        self._calls.answer(text(message.correlation_id), int(status), payload)
 
     def twin_request(self, message: Message) -> None:
         """GET, PATCH of the reported half, PUT and DELETE of the wish to hear of the desired half."""
@@ -249,20 +237,34 @@ class DeviceEnd:
         operation, resource = text(annotations.get("operation")), text(annotations.get("resource") or "")
         rid = message.correlation_id
         if operation == "GET":
-            self._exchange.twin(self.address).add_done_callback(lambda done: self._answer_twin(rid, done, read=True))
+            self._ask(self._exchange.twin(self.address), rid, read=True)
         elif (operation, resource) == ("PATCH", _REPORTED):
             try:
                 patch = parse_object(body_bytes(message))
             except BadInput:
                 self._answer(rid, 400)
                 return
-            done = self._exchange.report(self.address, patch)
-            done.add_done_callback(lambda done: self._answer_twin(rid, done, read=False))
+            self._ask(self._exchange.report(self.address, patch), rid, read=False)
         elif operation in ("PUT", "DELETE") and resource == _DESIRED:
             self._told_of_desired = operation == "PUT"
             self._answer(rid, 200)
         else:
             self._answer(rid, 400)
+
+    def _ask(self, asked: "asyncio.Future[Twin]", rid: object, *, read: bool) -> None:
+        """While too many are under way, the connection is not read."""
+        self._requests += 1
+        held = self._requests >= MOST_REQUESTS
+        if held:
+            self._line.hold()
+
+        def answered(done: "asyncio.Future[Twin]") -> None:
+            self._requests -= 1
+            if held:
+                self._line.let_go()
+            self._answer_twin(rid, done, read=read)
+
+        asked.add_done_callback(answered)
 
     def _answer_twin(self, rid: object, done: "asyncio.Future[Twin]", *, read: bool) -> None:
         error = None if done.cancelled() else done.exception()

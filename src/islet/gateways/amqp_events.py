@@ -23,6 +23,13 @@ _MOST_ROWS: Final = 50
 _PORT: Final = 5671
 """The only one that clients can be led to: some look for it in the address."""
 _EPOCH: Final = "com.microsoft:epoch"
+_ANNOTATED: Final = {
+    MODULE: MODULE,
+    "$.sub": "dt-subject",  # the component of a Plug and Play device
+    "$.ctime": "iothub-creation-time-utc",
+    "$.ifid": "iothub-interface-id",
+}
+"""What devices (and the doors) say of a message that readers look for among its annotations."""
 _log = structlog.get_logger("islet.gateways.event_hub")
 
 MaySee = Callable[[str], bool]
@@ -113,8 +120,9 @@ def event_message(row: dict[str, Any], offset: int) -> Message:
         "iothub-enqueuedtime": received_ms,
         "iothub-message-source": row["type"],
     }
-    if MODULE in kept.properties:
-        annotations[MODULE] = kept.properties[MODULE]
+    for name, annotation in _ANNOTATED.items():
+        if name in kept.properties:
+            annotations[annotation] = kept.properties[name]
     message.annotations = {symbol(name): value for name, value in annotations.items()}
     return message
 

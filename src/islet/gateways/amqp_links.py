@@ -7,17 +7,43 @@ from typing import Final, Protocol
 from proton import Condition, Delivery, Link, Message, Receiver, Sender
 
 from islet.errors import BadInput
+from islet.gateways import server
 from islet.gateways.amqp_messages import decode_message
+from islet.gateways.event_hub import EventHub
+from islet.gateways.exchange import Exchange
+from islet.gateways.registering import Registrar
+from islet.store.device_files import DeviceFiles
 
 MOST_MESSAGE_BYTES: Final = 256 * 1024 + 64 * 1024  # IoT Hub's message, and room for properties
 WINDOW: Final = 256
 """Messages that one link may have under way; its peer gets no more credit."""
+
+MOST_WAITING_BYTES: Final = 1024 * 1024
+"""What may wait for a peer that gives no credit, on one link: answers that it has asked for, and calls."""
+
+MOST_HALF_BYTES: Final = 16 * 1024 * 1024
+"""Of messages that are not whole yet, on all links of a session."""
 
 FORCED: Final = "amqp:link:detach-forced"
 """The condition after which the SDK for Node comes again by itself; it knows none that would fit better."""
 
 Told = Callable[[int | None], None]
 """Told once how a message that was sent ended: a state of `Delivery`, None when the link has gone before."""
+
+
+class Server(server.Server[server.C_contra], Protocol[server.C_contra]):
+    """What a connection needs of the server."""
+
+    @property
+    def exchange(self) -> Exchange: ...
+    @property
+    def event_hub(self) -> EventHub | None: ...
+    @property
+    def device_files(self) -> DeviceFiles | None: ...
+    @property
+    def registrar(self) -> Registrar | None: ...
+    @property
+    def fault_injection(self) -> bool: ...
 
 
 class Line(Protocol):
@@ -38,12 +64,14 @@ class Line(Protocol):
 class Incoming:
     """A link on which the peer sends. A subclass takes each message and ends it, once, in any order."""
 
+    most_bytes = MOST_MESSAGE_BYTES
+
     def __init__(self, link: Receiver, line: Line) -> None:
         self.link, self.line = link, line
         self.closed = False
 
     def opened(self) -> None:
-        self.link.max_message_size = MOST_MESSAGE_BYTES
+        self.link.max_message_size = self.most_bytes
         self.link.flow(WINDOW)
 
     def take(self, message: Message, delivery: Delivery) -> None:
@@ -60,8 +88,13 @@ class Incoming:
             delivery.settle()
             self.link.flow(1)
             return
-        if delivery.pending > MOST_MESSAGE_BYTES:
-            self.refuse("amqp:link:message-size-exceeded", f"expected at most {MOST_MESSAGE_BYTES} bytes")
+        if delivery.pending > self.most_bytes:
+            self.refuse("amqp:link:message-size-exceeded", f"expected at most {self.most_bytes} bytes")
+            drop(delivery)
+            return
+        if delivery.partial and self.link.session.incoming_bytes > MOST_HALF_BYTES:
+            self.refuse("amqp:resource-limit-exceeded", f"expected at most {MOST_HALF_BYTES} bytes that are not whole")
+            drop(delivery)
             return
         if not delivery.readable or delivery.partial:
             return
@@ -103,7 +136,8 @@ class Outgoing:
         self.link, self.line = link, line
         self.closed = False
         self.on_credit: Callable[[], None] = lambda: None
-        self._waiting: deque[tuple[Message, Told | None]] = deque()
+        self._waiting: deque[tuple[bytes, Told | None]] = deque()
+        self._waiting_bytes = 0
         self._told: dict[str, Told] = {}
         self._sent = 0
 
@@ -120,17 +154,22 @@ class Outgoing:
             if told is not None:
                 told(None)
             return
-        self._waiting.append((message, told))
+        encoded = message.encode()
+        self._waiting.append((encoded, told))
+        self._waiting_bytes += _COST_BYTES + len(encoded)
         self.flowed()
+        if self._waiting_bytes > MOST_WAITING_BYTES:
+            self.refuse("amqp:resource-limit-exceeded", "expected credit for what was asked for")
 
     def flowed(self) -> None:
         """There may be more credit."""
         while self._waiting and self.link.credit > 0:
-            message, told = self._waiting.popleft()
+            encoded, told = self._waiting.popleft()
+            self._waiting_bytes -= _COST_BYTES + len(encoded)
             self._sent += 1
             tag = str(self._sent)
             delivery = self.link.delivery(tag)
-            self.link.stream(message.encode())
+            self.link.stream(encoded)
             self.link.advance()
             if told is None:
                 delivery.settle()
@@ -163,9 +202,18 @@ class Outgoing:
         self.closed = True
         left = [told for _, told in self._waiting if told is not None] + list(self._told.values())
         self._waiting.clear()
+        self._waiting_bytes = 0
         self._told.clear()
         for told in left:
             told(None)
+
+
+def drop(delivery: Delivery) -> None:
+    """Keep nothing of a message that comes over a link which is refused or closed; its peer may not know yet."""
+    if delivery.pending:
+        delivery.link.recv(delivery.pending)
+    if not delivery.partial:
+        delivery.settle()
 
 
 def end_link(link: Link, name: str, description: str, info: dict[object, object] | None = None) -> None:
@@ -173,5 +221,8 @@ def end_link(link: Link, name: str, description: str, info: dict[object, object]
     link.condition = Condition(name, description, info)
     link.close()
 
+
+_COST_BYTES: Final = 500
+"""Of a message that waits, beside its own."""
 
 _FINAL: Final = (Delivery.ACCEPTED, Delivery.REJECTED, Delivery.RELEASED, Delivery.MODIFIED)

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from typing import Any, Final, cast
+from urllib.parse import quote
 
 from proton import Message, symbol
 
 from islet.errors import BadInput
+from islet.model.time import iso
+from islet.store.device_file_rows import CONTAINER, FileNotification
 from islet.store.devices_base import Ack, Command, Feedback, Letter
 
+FILE_TYPE: Final = "application/vnd.microsoft.iothub.filenotification.json"
 FIELDS: Final = {
     "$.mid": "id",
     "$.cid": "correlation_id",
@@ -114,4 +118,18 @@ def feedback_json(feedback: Feedback, at: str) -> dict[str, object]:
         "enqueuedTimeUtc": at,
         "statusCode": feedback.outcome.value,
         "description": feedback.outcome.value,
+    }
+
+
+def file_json(told: FileNotification, hub_name: str) -> dict[str, object]:
+    """What services are told of an uploaded file. Nothing can be read at the address; people and programs read it in the
+    portal."""
+    name = f"{told.device}/{told.name}"
+    return {
+        "deviceId": told.device,
+        "blobUri": f"https://{hub_name}/{CONTAINER}/{quote(name)}",
+        "blobName": name,
+        "lastUpdatedTime": iso(told.changed_us),
+        "blobSizeInBytes": told.bytes,
+        "enqueuedTimeUtc": iso(told.at_us),
     }

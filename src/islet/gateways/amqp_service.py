@@ -1,8 +1,10 @@
-"""What services do over AMQP: put tokens, send commands to devices, and hear how they ended."""
+"""What services do over AMQP: put tokens, send commands to devices, hear how they ended, and which files devices have
+uploaded."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 import msgspec
 from proton import Condition, Delivery, Link, Message, Receiver, Sender, Terminus, int32
@@ -13,15 +15,20 @@ from islet.errors import AccessDenied, BadInput, IsletError, NotFound
 from islet.gateways.amqp_credentials import Credentials
 from islet.gateways.amqp_events import Elsewhere, EventsOut, RuntimeIn
 from islet.gateways.amqp_links import Incoming, Line, Outgoing, end_link
-from islet.gateways.amqp_messages import body_bytes, data_message, feedback_json, read_command, text
+from islet.gateways.amqp_messages import FILE_TYPE, body_bytes, data_message, feedback_json, file_json, read_command
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_commands import FEEDBACK_TYPE, MOST_COMMAND_BYTES
-from islet.model.time import iso
-from islet.store.devices_base import Address, FeedbackBatch, MailboxFull
+from islet.gateways.under_way import UnderWay
+from islet.model.time import Now, iso
+from islet.store.device_files import DeviceFiles
+from islet.store.devices_base import Address, LockLost, MailboxFull
 
-_FEEDBACK_EVERY_S: Final = 0.25
+_NOTICES_EVERY_S: Final = 0.25
+_MOST_TOKEN_BYTES: Final = 16 * 1024
+"""Anybody may send it, who has shown nothing yet."""
+
 _CONDITIONS: Final[tuple[tuple[type[IsletError], str], ...]] = (
     (MailboxFull, "amqp:resource-limit-exceeded"),
     (NotFound, "amqp:not-found"),
@@ -38,6 +45,8 @@ _REFUSALS: Final[tuple[tuple[type[IsletError], str], ...]] = (
 
 class Tokens(Incoming):
     """Claims-based security: a token for each resource that is asked for on this connection."""
+
+    most_bytes = _MOST_TOKEN_BYTES
 
     def __init__(
         self, link: Receiver, line: Line, put_token: Callable[[str], None], answer: Callable[[Message], None]
@@ -66,12 +75,10 @@ class CommandsIn(Incoming):
     def __init__(self, link: Receiver, line: Line, exchange: Exchange, authenticator: Authenticator) -> None:
         super().__init__(link, line)
         self._exchange, self._authenticator = exchange, authenticator
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._under_way = UnderWay()
 
     def take(self, message: Message, delivery: Delivery) -> None:
-        task = asyncio.create_task(self._send(message, delivery), name="amqp-command")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._under_way.begin(self._send(message, delivery), "amqp-command")
 
     async def _send(self, message: Message, delivery: Delivery) -> None:
         try:
@@ -87,32 +94,82 @@ class CommandsIn(Incoming):
             self.end(delivery, Delivery.ACCEPTED)
 
 
-class FeedbackOut(Outgoing):
-    """Feedbacks on lease; accepted: forgotten."""
+class Notices(Protocol):
+    """What waits for services, on lease."""
 
-    def __init__(self, link: Sender, line: Line, exchange: Exchange) -> None:
-        super().__init__(link, line)
+    content_type: str
+
+    async def take(self) -> tuple[str, object] | None:
+        """A lock token and what is said, to be sent as JSON; None where nothing waits."""
+
+    async def end(self, lock_token: str, *, heard: bool) -> None:
+        """Forget it, or give it back. Raises LockLost."""
+
+
+class Feedbacks:
+    """How commands ended."""
+
+    content_type = FEEDBACK_TYPE
+
+    def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self._looking = asyncio.create_task(self._look(), name="amqp-feedback")
+
+    async def take(self) -> tuple[str, object] | None:
+        devices, now = self._exchange.devices, self._exchange.wall_now
+        batch = await self._exchange.write(lambda: devices.take_feedback(now()))
+        if batch is None:
+            return None
+        return batch.lock_token, [feedback_json(one, iso(one.at_us)) for one in batch.records]
+
+    async def end(self, lock_token: str, *, heard: bool) -> None:
+        devices = self._exchange.devices
+        act = devices.complete_feedback if heard else devices.abandon_feedback
+        await self._exchange.write(lambda: act(lock_token))
+
+
+class FileNotices:
+    """Files that devices have uploaded."""
+
+    content_type = FILE_TYPE
+
+    def __init__(self, files: DeviceFiles, hub_name: str, wall_now: Now) -> None:
+        self._files, self._hub_name, self._wall_now = files, hub_name, wall_now
+
+    async def take(self) -> tuple[str, object] | None:
+        taken = await asyncio.to_thread(self._files.take_notification, self._wall_now())
+        return None if taken is None else (taken[0], file_json(taken[1], self._hub_name))
+
+    async def end(self, lock_token: str, *, heard: bool) -> None:
+        await asyncio.to_thread(self._files.end_notification, lock_token, heard=heard)
+
+
+class NoticesOut(Outgoing):
+    """Notices on lease; accepted: forgotten."""
+
+    def __init__(self, link: Sender, line: Line, notices: Notices) -> None:
+        super().__init__(link, line)
+        self._notices = notices
+        self._ending = UnderWay()
+        self._looking = asyncio.create_task(self._look(), name="amqp-notices")
 
     async def _look(self) -> None:
-        devices, now = self._exchange.devices, self._exchange.wall_now
         while not self.closed:
-            batch = await self._exchange.write(lambda: devices.take_feedback(now())) if self.room else None
-            if batch is None:
-                await asyncio.sleep(_FEEDBACK_EVERY_S)
+            taken = await self._notices.take() if self.room else None
+            if taken is None:
+                await asyncio.sleep(_NOTICES_EVERY_S)
             else:
-                self._give(batch)
+                self._give(*taken)
 
-    def _give(self, batch: FeedbackBatch) -> None:
-        devices = self._exchange.devices
-
+    def _give(self, lock_token: str, said: object) -> None:
         def told(state: int | None) -> None:
-            act = devices.complete_feedback if state == Delivery.ACCEPTED else devices.abandon_feedback
-            self._exchange.write(lambda: act(batch.lock_token)).add_done_callback(_ignored)
+            self._ending.begin(self._end(lock_token, heard=state == Delivery.ACCEPTED), "amqp-notice")
 
-        records = [feedback_json(one, iso(one.at_us)) for one in batch.records]
-        self.send(data_message(msgspec.json.encode(records), content_type=FEEDBACK_TYPE, id=batch.lock_token), told)
+        content_type = self._notices.content_type
+        self.send(data_message(msgspec.json.encode(said), content_type=content_type, id=lock_token), told)
+
+    async def _end(self, lock_token: str, *, heard: bool) -> None:
+        with contextlib.suppress(LockLost, OSError):  # it comes again
+            await self._notices.end(lock_token, heard=heard)
 
     def ended(self) -> None:
         super().ended()
@@ -129,9 +186,10 @@ class ServiceEnd:
         authenticator: Authenticator,
         credentials: Credentials,
         hub: EventHub | None,
+        files: DeviceFiles | None,
     ) -> None:
         self._line, self._exchange, self._authenticator = line, exchange, authenticator
-        self._credentials, self._hub = credentials, hub
+        self._credentials, self._hub, self._files = credentials, hub, files
         self._token_answers: Outgoing | None = None
         self._runtime_answers: dict[str, Outgoing] = {}
 
@@ -149,7 +207,12 @@ class ServiceEnd:
         if endpoint.place is Place.SEND and isinstance(link, Receiver):
             return CommandsIn(link, self._line, self._exchange, self._authenticator)
         if endpoint.place is Place.FEEDBACK and isinstance(link, Sender):
-            return FeedbackOut(link, self._line, self._exchange)
+            return NoticesOut(link, self._line, Feedbacks(self._exchange))
+        if endpoint.place is Place.FILES and isinstance(link, Sender):
+            if self._files is None:
+                raise NotFound("expected devices' files to be kept here")
+            notices = FileNotices(self._files, self._authenticator.hub_name, self._exchange.wall_now)
+            return NoticesOut(link, self._line, notices)
         raise BadInput("expected a link in the other direction", reason="amqp")
 
     def _events_link(self, link: Link, endpoint: Endpoint, path: str) -> Incoming | Outgoing:
@@ -198,16 +261,6 @@ def service_path(endpoint: Endpoint) -> str:
     return {
         Place.SEND: "messages/devicebound",
         Place.FEEDBACK: "messages/servicebound/feedback",
+        Place.FILES: "messages/servicebound/filenotifications",
         Place.EVENTS_ELSEWHERE: f"{ELSEWHERE}/{endpoint.tail.lower()}",
     }.get(endpoint.place, f"{ENTITY}/{endpoint.tail.lower()}")
-
-
-def token_of(response: bytes) -> str:
-    """The token in SASL PLAIN's response (RFC 4616): it says by itself whose it is."""
-    return text(response.rpartition(b"\0")[2])
-
-
-def _ignored(done: "asyncio.Future[None]") -> None:
-    """A lease that was lost meanwhile: the feedback comes again."""
-    if not done.cancelled():
-        done.exception()

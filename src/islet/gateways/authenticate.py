@@ -71,13 +71,22 @@ class Authenticator:
         self._modules = modules
         self._principals = Principals(registry)
         self._version = self._authorities_version = -1
+        self._modules_version = 0
         self._authorities: Mapping[str, bytes] = {}
         self._devices: dict[str, Device] = {}
 
     @property
-    def version(self) -> tuple[int, int]:
+    def version(self) -> tuple[int, int, int]:
         """Another one whenever what was found here may have changed, or a permission has expired."""
-        return self._principals.epoch(self.wall_now())
+        return *self._principals.epoch(self.wall_now()), self._modules_version
+
+    def modules_changed(self) -> None:
+        """A module was made, changed or removed."""
+        self._modules_version += 1
+
+    def note(self, action: str, kind: str, id: str, by: str) -> None:
+        """A line of the audit trail. From any thread."""
+        self._registry.note(action, kind, id, by=by, at_us=self.wall_now())
 
     def device(self, id: str) -> Device | None:
         """The registered device of that id; None when there is none."""

@@ -60,10 +60,8 @@ def redeem(registry: Registry, code: str, pseudonym: str, *, now_us: int) -> Dev
 
     Who has a code for no patient in particular cannot choose one that is there already: the pseudonym has to be new.
     """
-    hashed = code_hash(code)
-    body = registry.entry(EntryKind.CLAIM, hashed)
-    claim = None if body is None else msgspec.json.decode(body, type=Claim)
-    if claim is None or now_us >= claim.expires_us:
+    hashed, claim = code_hash(code), find_claim(registry, code, now_us=now_us)
+    if claim is None:
         raise AccessDenied(_REFUSED)
     patient = Patient(id=_new_patient(registry, pseudonym)) if pseudonym and not claim.patient else None
     made = new_device(claim.device, now_us, claim.patient if patient is None else patient.id)
@@ -75,6 +73,13 @@ def redeem(registry: Registry, code: str, pseudonym: str, *, now_us: int) -> Dev
         registry.put_patient(patient)
     registry.put_entry(EntryKind.CLAIM, hashed, None, by=made.id, at_us=now_us)
     return made
+
+
+def find_claim(registry: Registry, code: str, *, now_us: int) -> Claim | None:
+    """What a code is for that is good now."""
+    body = registry.entry(EntryKind.CLAIM, code_hash(code))
+    claim = None if body is None else msgspec.json.decode(body, type=Claim)
+    return None if claim is None or now_us >= claim.expires_us else claim
 
 
 def forget_expired(registry: Registry, *, by: str, now_us: int) -> None:

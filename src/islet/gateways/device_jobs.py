@@ -285,7 +285,7 @@ def check_job(job: DeviceJob) -> None:
         parse_call(msgspec.json.encode(job.body))
     elif job.kind is JobKind.TWIN:
         wanted = parse_service_twin(job.body)
-        if wanted.tags is None and wanted.desired is None:
+        if wanted.tags is None and wanted.desired is None and not wanted.emptied:
             raise BadInput("job: expected tags or properties.desired in updateTwin", reason="job")
     else:
         name: Json = job.body.get("command")

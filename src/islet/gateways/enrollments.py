@@ -131,8 +131,14 @@ class Enrollments:
                 self._registry.create_device(device)
             except AlreadyExists:  # made at the same time
                 continue
+            self._note("added", device)
             return device, True
         raise AlreadyExists("the device was registered at the same time; try again")
+
+    def registered(self, grant: Grant) -> Device | None:
+        """The device that the enrollment has registered; None where there is none yet."""
+        known = self._registry.device(grant.device)
+        return known if known is not None and known.enrollment == grant.enrollment_id else None
 
     def _registered_again(self, known: Device, grant: Grant) -> Device:
         if known.enrollment != grant.enrollment_id:
@@ -141,7 +147,12 @@ class Enrollments:
         if device != known:
             device = structs.replace(device, etag=secrets.token_urlsafe(9))
             self._registry.update_device(device)
+            self._note("given a new credential", device)
         return device
+
+    def _note(self, action: str, device: Device) -> None:
+        by = f"enrollment {device.enrollment}"
+        self._registry.note(action, "device", device.id, by=by, at_us=self._wall_now())
 
     def knows_certificate(self, thumbprints: Iterable[str]) -> bool:
         """Whether one of these is enrolled."""

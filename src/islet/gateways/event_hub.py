@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 from typing import Protocol
 
+import structlog
+
 from islet.decode.event_hub import LATEST, Order, Partition, Position
 from islet.errors import NotFound
 from islet.log.base import Log, Slice
@@ -12,6 +14,8 @@ from islet.model.topics import Topic
 
 _TOPIC = Topic.DEVICE_MESSAGES
 _WAIT_S = 1.0
+_AFTER_ERROR_S = 1.0
+_log = structlog.get_logger("islet.gateways.event_hub")
 
 
 class Reader(Protocol):
@@ -110,7 +114,12 @@ class EventHub:
 
     async def _watch(self) -> None:
         while True:
-            version = await asyncio.to_thread(self._log.wait, self._version, _WAIT_S)
+            try:
+                version = await asyncio.to_thread(self._log.wait, self._version, _WAIT_S)
+            except Exception as error:  # of the log: readers wait, and the next look may be well again
+                _log.error("watching_failed", error=type(error).__name__)
+                await asyncio.sleep(_AFTER_ERROR_S)
+                continue
             if version != self._version:
                 self._version = version
                 self._grown.set()

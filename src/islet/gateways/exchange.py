@@ -20,6 +20,12 @@ Result = TypeVar("Result")
 _log = structlog.get_logger("islet.gateways.exchange")
 
 
+def _model_kept(done: "asyncio.Future[None]") -> None:
+    """Nobody waits for it."""
+    if not done.cancelled() and done.exception() is not None:
+        _log.error("model_not_kept", error=type(done.exception()).__name__)
+
+
 def client_id(of: Address) -> str:
     """The MQTT client id of a device or module."""
     return f"{of.device}/{of.module}" if of.module else of.device
@@ -111,16 +117,21 @@ class Exchange:
     ) -> Twin:
         """Change it, and tell the device if it is connected. Raises BadInput and EtagDiffers."""
 
-        def change() -> Twin:
-            return self.devices.change_twin(of, wanted, self.wall_now(), whole=whole, etag=etag)
+        def change() -> tuple[ServiceTwin, Twin]:
+            patch = wanted.spelled_out(self.devices.twin(of)) if wanted.emptied else wanted
+            return patch, self.devices.change_twin(of, patch, self.wall_now(), whole=whole, etag=etag)
 
-        twin = await self.write(change)
+        patch, twin = await self.write(change)
         if self._changes is not None:
-            self._changes.wanted(of, wanted, twin)
+            self._changes.wanted(of, patch, twin)
         link = self.presence.link(client_id(of))
-        if link is not None and wanted.desired is not None:
-            link.desired_changed(wanted.desired, twin.desired.version)
+        if link is not None and patch.desired is not None:
+            link.desired_changed(patch.desired, twin.desired.version)
         return twin
+
+    def follows(self, of: Address, model_id: str) -> None:
+        """A device has connected and said which model it follows. Who asks for its twin from now on is told."""
+        self.write(lambda: self.devices.note_model(of, model_id)).add_done_callback(_model_kept)
 
     # --- methods ---
 

@@ -4,7 +4,6 @@ import asyncio
 import base64
 from collections.abc import Callable, Sequence
 
-import msgspec
 from msgspec import Struct, field
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,25 +12,34 @@ from starlette.routing import Route
 from islet.decode.device_messages import stamped
 from islet.decode.telemetry import Arrival
 from islet.errors import BadInput
-from islet.gateways.authenticate import Authenticator
+from islet.gateways.authenticate import Authenticator, TurnAway
+from islet.gateways.blobs import BlobEndpoint
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import Crowded, Handler, NotCommitted, endpoint
 from islet.gateways.http_body import admitted, read_body
 from islet.gateways.http_bulk import BulkEndpoint
 from islet.gateways.http_claims import ClaimEndpoints
 from islet.gateways.http_commands import DeviceCommands, ServiceCommands
+from islet.gateways.http_configurations import Applied, ConfigurationEndpoints
+from islet.gateways.http_digital_twins import DigitalTwinEndpoints
 from islet.gateways.http_enrollments import EnrollmentEndpoints
+from islet.gateways.http_files import FileEndpoints
 from islet.gateways.http_jobs import JobEndpoints, Runner
 from islet.gateways.http_modules import ModuleEndpoints
 from islet.gateways.http_properties import read_properties
 from islet.gateways.http_query import QueryEndpoint
+from islet.gateways.http_registration import RegistrationEndpoints
 from islet.gateways.http_registry import RegistryEndpoints
 from islet.gateways.http_registry_jobs import RegistryJobEndpoints
 from islet.gateways.http_twins import TwinEndpoints
-from islet.gateways.intake import Intake
+from islet.gateways.intake import Intake, properties_bytes
+from islet.gateways.registering import Registrar
 from islet.gateways.registry_files import RegistryFiles
+from islet.model.foreign_json import parse
 from islet.model.time import Now
 from islet.store.base import EntryKind, Registry
+from islet.store.device_file_rows import CONTAINER
+from islet.store.device_files import DeviceFiles
 
 BATCH_TYPE = "application/vnd.microsoft.iothub.json"
 
@@ -45,18 +53,19 @@ def routes(
     exchange: Exchange | None = None,
     jobs: Runner | None = None,
     files: RegistryFiles | None = None,
+    configurations: Applied | None = None,
+    registrar: Registrar | None = None,
 ) -> list[Route]:
     """IoT Hub's paths for devices and services; `is_connected` is the MQTT server's.
 
-    Made for the event loop that `intake` belongs to. Without an exchange there are no commands, twins and methods; without
-    `jobs` there are no jobs; without `files` the registry is neither exported nor imported.
+    Made for the event loop that `intake` belongs to. What is not given is not served: without an exchange no commands,
+    twins and methods, without `files` no export and import, without a `registrar` nobody registers themselves.
     """
-    door = DeviceEndpoints(intake, authenticator, exchange)
     identities = RegistryEndpoints(authenticator, registry, now, is_connected, exchange)
     bulk = BulkEndpoint(authenticator, identities)
     claims = ClaimEndpoints(authenticator, registry)
     found: list[_Path] = [
-        ("POST", "/devices/{id}/messages/events", door.post_events),
+        ("POST", "/devices/{id}/messages/events", DeviceEndpoints(intake, authenticator, exchange).post_events),
         *_registry_paths(identities),
         ("POST", "/devices", bulk.post),
         ("POST", "/claims", claims.create),
@@ -66,16 +75,37 @@ def routes(
         found += _exchange_paths(authenticator, registry, exchange)
         for kind in (EntryKind.ENROLLMENT, EntryKind.ENROLLMENT_GROUP):
             found += _enrollment_paths(EnrollmentEndpoints(authenticator, registry, now, kind))
+    if registrar is not None:
+        found += _registration_paths(RegistrationEndpoints(registrar))
     if exchange is not None and jobs is not None:
         found += _job_paths(JobEndpoints(authenticator, exchange, jobs))
+    if configurations is not None:
+        found += _configuration_paths(ConfigurationEndpoints(authenticator, registry, now, configurations))
     if files is not None:
         found += _file_paths(RegistryJobEndpoints(authenticator, registry, bulk, files))
-    answers = [(path, endpoint(handler, now, authenticator.turned_away), [method]) for method, path, handler in found]
-    # some SDKs write the last slash, some do not
-    return [Route(path + end, answer, methods=methods) for end in ("", "/") for path, answer, methods in answers]
+    return _answered(found, now, authenticator.turned_away)
+
+
+def upload_routes(authenticator: Authenticator, files: DeviceFiles, now: Now) -> list[Route]:
+    """The paths on which devices announce files and write them."""
+    announced = FileEndpoints(authenticator, files)
+    found: list[_Path] = [
+        ("POST", "/devices/{id}/files", announced.begin),
+        ("GET", "/devices/{id}/files/{name:path}", announced.begin),  # IoT Hub's first way, still in its documentation
+        ("POST", "/devices/{id}/files/notifications", announced.end),
+        ("POST", "/devices/{id}/files/notifications/{correlation}", announced.end),
+    ]
+    blobs = Route(f"/{CONTAINER}/{{name:path}}", BlobEndpoint(authenticator, files).put, methods=["PUT"])
+    return [*_answered(found, now, authenticator.turned_away), blobs]
 
 
 _Path = tuple[str, str, Handler]
+
+
+def _answered(found: Sequence[_Path], now: Now, turned_away: TurnAway) -> list[Route]:
+    answers = [(path, endpoint(handler, now, turned_away), [method]) for method, path, handler in found]
+    # some SDKs write the last slash, some do not
+    return [Route(path + end, answer, methods=methods) for end in ("", "/") for path, answer, methods in answers]
 
 
 def _registry_paths(identities: RegistryEndpoints) -> list[_Path]:
@@ -111,6 +141,16 @@ def _exchange_paths(authenticator: Authenticator, registry: Registry, exchange: 
         ("POST", "/devices/query", query.query),
         *_twin_paths("/twins/{id}", twins),
         *_twin_paths("/twins/{id}/modules/{module}", twins),
+        *_digital_twin_paths(DigitalTwinEndpoints(authenticator, exchange)),
+    ]
+
+
+def _digital_twin_paths(twins: DigitalTwinEndpoints) -> list[_Path]:
+    return [
+        ("GET", "/digitaltwins/{id}", twins.get),
+        ("PATCH", "/digitaltwins/{id}", twins.patch),
+        ("POST", "/digitaltwins/{id}/commands/{name}", twins.invoke),
+        ("POST", "/digitaltwins/{id}/components/{part}/commands/{name}", twins.invoke),
     ]
 
 
@@ -120,6 +160,16 @@ def _job_paths(jobs: JobEndpoints) -> list[_Path]:
         ("PUT", "/jobs/v2/{id}", jobs.put),
         ("GET", "/jobs/v2/{id}", jobs.get),
         ("POST", "/jobs/v2/{id}/cancel", jobs.cancel),
+    ]
+
+
+def _configuration_paths(configurations: ConfigurationEndpoints) -> list[_Path]:
+    return [
+        ("POST", "/configurations/testQueries", configurations.test_queries),
+        ("GET", "/configurations", configurations.list_all),
+        ("GET", "/configurations/{id}", configurations.get),
+        ("PUT", "/configurations/{id}", configurations.put),
+        ("DELETE", "/configurations/{id}", configurations.delete),
     ]
 
 
@@ -140,6 +190,13 @@ def _enrollment_paths(enrollments: EnrollmentEndpoints) -> list[_Path]:
         ("GET", f"{path}/{{id}}", enrollments.get),
         ("DELETE", f"{path}/{{id}}", enrollments.delete),
         ("POST", f"{path}/{{id}}/attestationmechanism", enrollments.attestation),
+    ]
+
+
+def _registration_paths(registration: RegistrationEndpoints) -> list[_Path]:
+    return [
+        ("PUT", "/{scope}/registrations/{id}/register", registration.register),
+        ("GET", "/{scope}/registrations/{id}/operations/{operation}", registration.operation),
     ]
 
 
@@ -192,7 +249,7 @@ class DeviceEndpoints:
         """Wait until all are durable. Raises NotCommitted when they are not."""
         if arrivals:
             finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._intake.offer_all(arrivals, _finish, finished)
+            self._intake.offer_all(arrivals, _finish, finished, properties_bytes(arrivals))
             await finished
 
 
@@ -206,12 +263,7 @@ def _finish(finished: "asyncio.Future[None]", error: Exception | None) -> None:
 
 
 def _items(content: bytes) -> list[_Item]:
-    try:
-        return msgspec.json.decode(content, type=list[_Item])
-    except msgspec.ValidationError as error:
-        raise BadInput(f"batch: {error}", reason="schema") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise BadInput("batch: expected a JSON array of messages", reason="json") from None
+    return parse(content, list[_Item], "batch")
 
 
 def _payload(item: _Item) -> bytes:

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Awaitable, Callable
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -12,15 +13,21 @@ from islet.gateways.authenticate import TurnAway
 from islet.gateways.presence import NoAnswer, NotOnline
 from islet.model.people import Device
 from islet.model.time import Now, iso
+from islet.store.device_file_rows import FileQuota
 from islet.store.devices_base import Activity, EtagDiffers, LockLost, MailboxFull
 from islet.store.turned_away import REQUEST
 
 NEVER = "0001-01-01T00:00:00Z"
+_log = structlog.get_logger("islet.gateways.http")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class PreconditionFailed(IsletError):
     """If-Match names another version than the one that is here."""
+
+
+class ConfigurationNotFound(NotFound):
+    """No configuration has this id."""
 
 
 class TooLarge(IsletError):
@@ -32,14 +39,16 @@ class Crowded(IsletError):
 
 
 class NotCommitted(IsletError):
-    """The log could not take it; nothing was acknowledged."""
+    """The disk could not take it; nothing was acknowledged."""
 
 
 _STATUS_AND_CODE: dict[type[IsletError], tuple[int, str]] = {
     BadInput: (400, "ArgumentInvalid"),
     AccessDenied: (401, "IotHubUnauthorizedAccess"),
+    FileQuota: (403, "DeviceMaximumActiveFileUploadLimitExceeded"),
     MailboxFull: (403, "DeviceMaximumQueueDepthExceeded"),
     NotOnline: (404, "DeviceNotOnline"),
+    ConfigurationNotFound: (404, "ConfigurationNotFound"),
     NotFound: (404, "DeviceNotFound"),
     AlreadyExists: (409, "DeviceAlreadyExists"),
     PreconditionFailed: (412, "PreconditionFailed"),
@@ -67,6 +76,11 @@ def endpoint(handler: Handler, now: Now, turned_away: TurnAway) -> Handler:
             if isinstance(error, AccessDenied):
                 turned_away(REQUEST, request.path_params.get("id", ""), request.client.host if request.client else "")
             return _error(error, now())
+        except RecursionError:
+            return _error(BadInput("body: expected less deeply nested JSON", reason="json"), now())
+        except OSError as error:  # the disk
+            _log.error("request_failed", error=type(error).__name__, reason=str(error))
+            return _error(NotCommitted("it could not be kept; try again later"), now())
 
     return answer
 
@@ -126,6 +140,8 @@ def device_json(
             "x509Thumbprint": thumbprints_json(device),
             "type": device.authentication,
         },
-        "capabilities": {"iotEdge": False},
+        "capabilities": {"iotEdge": device.edge},
+        "deviceScope": device.scope or None,
+        "parentScopes": [above] if (above := device.parent_scope if device.edge else device.scope) else [],
         "patient": device.patient,
     }

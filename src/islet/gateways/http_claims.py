@@ -12,9 +12,10 @@ from starlette.responses import JSONResponse, Response
 from islet.access.actions import Action
 from islet.errors import AccessDenied, BadInput
 from islet.gateways.authenticate import Authenticator
-from islet.gateways.claims import USUAL_LIFE_US, make_claim, redeem
+from islet.gateways.claims import USUAL_LIFE_US, find_claim, make_claim, redeem
 from islet.gateways.http_answers import Crowded
 from islet.gateways.http_body import read_body
+from islet.model.foreign_json import UNREADABLE
 from islet.model.time import SECOND_US, iso
 from islet.store.base import Registry
 
@@ -84,15 +85,22 @@ class ClaimEndpoints:
         return JSONResponse({"code": code, "deviceId": wanted.device_id, "expiresAt": iso(now_us + life_us)})
 
     async def redeem(self, request: Request) -> Response:
-        """200 with the device's credentials, shown only here; 401 for a code that is not good, 429 after too many."""
+        """200 with the device's credentials, shown only here; 401 for a code that is not good, 429 after too many such.
+
+        Who has a good one does not wait for others at their address (a ward, or a proxy for everybody): 59 random bits
+        are not guessed, however often somebody tries.
+        """
         address = request.client.host if request.client else ""
         now_us = self._authenticator.wall_now()
-        if not self._tries.may(address, now_us):
-            raise Crowded("too many claim codes were tried from here; try again in a minute")
-        self._tries.failed(address, now_us)  # before it is known, so that many at once gain nothing
+        may = self._tries.may(address, now_us)
+        if may:
+            self._tries.failed(address, now_us)  # before it is known, so that many at once gain nothing
         given = _decoded(await read_body(request), _Redeemed)
+        if not may and await asyncio.to_thread(find_claim, self._registry, given.code, now_us=now_us) is None:
+            raise Crowded("too many claim codes were tried from here; try again in a minute")
         device = await asyncio.to_thread(redeem, self._registry, given.code, given.pseudonym, now_us=now_us)
-        self._tries.forgiven(address)
+        if may:
+            self._tries.forgiven(address)
         return JSONResponse(
             {
                 "hostName": self._authenticator.hub_name,
@@ -108,5 +116,5 @@ class ClaimEndpoints:
 def _decoded(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         raise BadInput("claim: expected a JSON object with deviceId, or with code", reason="schema") from None

@@ -9,8 +9,7 @@ import base64
 import secrets
 from typing import Final, Literal
 
-import msgspec
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -26,6 +25,7 @@ from islet.gateways.enrollments import Enrollment, find_enrollment, put_enrollme
 from islet.gateways.http_answers import PreconditionFailed
 from islet.gateways.http_body import read_body
 from islet.gateways.http_registry import check
+from islet.model.foreign_json import parse
 from islet.model.time import Now
 from islet.store.base import EntryKind, Registry
 
@@ -64,7 +64,7 @@ class _Body(Struct, rename="camel"):
     device_id: str | None = None
     provisioning_status: Literal["enabled", "disabled"] = "enabled"
     initial_twin: dict[str, Json] | None = None
-    patient: str = ""
+    patient: str | UnsetType = UNSET
 
 
 class EnrollmentEndpoints:
@@ -144,13 +144,14 @@ class EnrollmentEndpoints:
 
 
 def _enrollment(kind: EntryKind, body: _Body, known: Enrollment | None) -> Enrollment:
-    """What the body says; keys that it does not name stay, or are made. Raises BadInput."""
+    """What the body says; keys, certificates and a patient that it does not name stay, or keys are made. Raises
+    BadInput."""
     twin = parse_service_twin(body.initial_twin or {})
     patched_tags({}, twin.tags or {})  # what may not be in a twin is refused now
     patched(Properties(), twin.desired or {}, 0)
     enrollment = Enrollment(
         device=body.device_id or "",
-        patient=body.patient,
+        patient=(known.patient if known else "") if body.patient is UNSET else body.patient,
         enabled=body.provisioning_status == "enabled",
         tags=twin.tags,
         desired=twin.desired,
@@ -163,13 +164,17 @@ def _enrollment(kind: EntryKind, body: _Body, known: Enrollment | None) -> Enrol
         if not all(map(is_key, keys)):
             raise BadInput("symmetricKey: expected base64 of 16 to 64 bytes", reason="key")
         return structs.replace(enrollment, keys=keys)
-    return structs.replace(enrollment, certificates=_certificates(kind, body.attestation.x509 or _X509()))
+    had = known.certificates if known else ()
+    return structs.replace(enrollment, certificates=_certificates(kind, body.attestation.x509 or _X509(), had))
 
 
-def _certificates(kind: EntryKind, given: _X509) -> tuple[str, ...]:
+def _certificates(kind: EntryKind, given: _X509, had: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that are given; SDKs send an enrollment that they have read back without them."""
     group = kind is EntryKind.ENROLLMENT_GROUP
     pair = (given.signing_certificates if group else given.client_certificates) or _Pair()
     texts = [one.certificate for one in (pair.primary, pair.secondary) if one is not None and one.certificate]
+    if not texts and had:
+        return had
     if not texts:
         expected = "signingCertificates" if group else "clientCertificates"
         raise BadInput(f"x509: expected {expected} with a primary certificate", reason="schema")
@@ -220,12 +225,7 @@ def _matching(enrollment: Enrollment, if_match: str) -> Enrollment:
 
 
 def _parse(content: bytes, kind: EntryKind, id: str) -> _Body:
-    try:
-        body = msgspec.json.decode(content, type=_Body)
-    except msgspec.ValidationError as error:
-        raise BadInput(f"enrollment: {error}", reason="schema") from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadInput("enrollment: expected one JSON object in UTF-8", reason="json") from None
+    body = parse(content, _Body, "enrollment")
     group = kind is EntryKind.ENROLLMENT_GROUP
     if (body.enrollment_group_id if group else body.registration_id) != id:
         raise BadInput("id: expected the same as in the path", reason="schema")

@@ -20,6 +20,7 @@ from islet.gateways.authenticate import Authenticator
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import NEVER
 from islet.gateways.http_body import read_body
+from islet.model.foreign_json import UNREADABLE
 from islet.model.time import DAY_US, SECOND_US, iso, to_us
 from islet.store.devices_base import DeviceJob, JobKind, JobState, JobStatus, JobStep, Step
 
@@ -107,7 +108,7 @@ def read_job(content: bytes, id: str, now_us: int, *, by: str) -> DeviceJob:
     try:
         body = msgspec.json.decode(content, type=_Body)
         kind = JobKind(body.type)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+    except (*UNREADABLE, ValueError):
         raise BadInput(f"job: expected a JSON object with type one of {', '.join(JobKind)}", reason="schema") from None
     what = {
         JobKind.METHOD: body.cloud_to_device_method,

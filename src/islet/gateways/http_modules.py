@@ -1,10 +1,10 @@
 """Modules of devices over HTTPS."""
 
+import asyncio
 import base64
 import secrets
 from typing import Final
 
-import msgspec
 from msgspec import Struct, structs
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -17,6 +17,7 @@ from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import NEVER, PreconditionFailed
 from islet.gateways.http_body import read_body
 from islet.gateways.http_registry import Authentication, Keys, check, check_id, chosen_key
+from islet.model.foreign_json import parse
 from islet.store.devices_base import Module
 
 _MOST: Final = 50
@@ -51,23 +52,30 @@ class ModuleEndpoints:
 
     async def put(self, request: Request) -> Response:
         """201 with a new module, 200 with a changed one; 409, 412 and 404 as for devices."""
-        self._check(request, Action.WRITE_REGISTRY)
+        by = self._check(request, Action.WRITE_REGISTRY)
         device, id = request.path_params["id"], request.path_params["module"]
         check_id(id)
         await self._authenticator.registered(device)
         body, if_match = _parse(await read_body(request), device, id), request.headers.get("if-match")
         module = await self._exchange.write(lambda: self._put(body, if_match))
+        await self._done("added" if if_match is None else "changed", module.device, module.id, by)
         return self._answer(module, 201 if if_match is None else 200)
 
     async def delete(self, request: Request) -> Response:
-        self._check(request, Action.WRITE_REGISTRY)
+        by = self._check(request, Action.WRITE_REGISTRY)
         device, id = request.path_params["id"], request.path_params["module"]
         if_match = request.headers.get("if-match", "*")
         await self._exchange.write(lambda: self._delete(device, id, if_match))
+        await self._done("removed", device, id, by)
         return Response(status_code=204)
 
-    def _check(self, request: Request, action: Action) -> None:
-        check(self._authenticator, request, f"devices/{request.path_params['id']}/modules", action)
+    async def _done(self, action: str, device: str, id: str, by: str) -> None:
+        """Whoever is connected with the module's credential is looked at again; and a line of the audit trail."""
+        self._authenticator.modules_changed()
+        await asyncio.to_thread(self._authenticator.note, action, "module", f"{device}/{id}", by)
+
+    def _check(self, request: Request, action: Action) -> str:
+        return check(self._authenticator, request, f"devices/{request.path_params['id']}/modules", action)
 
     def _put(self, body: _Body, if_match: str | None) -> Module:
         known = self._modules.module(body.device_id, body.module_id)
@@ -143,12 +151,7 @@ def _matching(module: Module, if_match: str) -> Module:
 
 
 def _parse(content: bytes, device: str, id: str) -> _Body:
-    try:
-        body = msgspec.json.decode(content, type=_Body)
-    except msgspec.ValidationError as error:
-        raise BadInput(f"module: {error}", reason="schema") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise BadInput("module: expected one JSON object in UTF-8", reason="json") from None
+    body = parse(content, _Body, "module")
     if (body.device_id, body.module_id) != (device, id):
         raise BadInput("deviceId and moduleId: expected the same as in the path", reason="schema")
     return body

@@ -17,6 +17,7 @@ from islet.gateways.exchange import Exchange
 from islet.gateways.http_body import read_body
 from islet.gateways.http_jobs import step_json
 from islet.gateways.http_twins import twin_json
+from islet.model.foreign_json import UNREADABLE
 from islet.store.base import Registry
 from islet.store.devices_base import MOST_DEVICES, Address, Devices
 
@@ -97,7 +98,7 @@ def _place(document: JsonObject) -> str:
 def _parse(body: bytes) -> Query:
     try:
         asked = msgspec.json.decode(body, type=_Asked)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         raise BadInput('expected {"query": "SELECT …"}', reason="schema") from None
     return parse_query(asked.query)
 

@@ -7,7 +7,7 @@ import asyncio
 import base64
 import secrets
 from collections.abc import Callable
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, structs
@@ -23,13 +23,14 @@ from islet.gateways.authenticate import Authenticator, new_device
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import PreconditionFailed, device_answer, device_json
 from islet.gateways.http_body import read_body
+from islet.model.foreign_json import parse
 from islet.model.people import AuthenticationKind, Device
 from islet.model.time import Now
 from islet.store.base import Registry
 from islet.store.devices_base import Activity
 
 MOST_LISTED = 1000
-
+_SCOPE: Final = "ms-azure-iot-edge://"
 
 _Kept = tuple[dict[str, int], dict[tuple[str, str], Activity]]
 
@@ -56,6 +57,10 @@ class Authentication(Struct, rename="camel"):
     x509_thumbprint: Thumbprints | None = msgspec.field(name="x509Thumbprint", default=None)
 
 
+class Capabilities(Struct, rename="camel"):
+    iot_edge: bool = False
+
+
 class DeviceBody(Struct, rename="camel"):
     """A device as services send it."""
 
@@ -63,6 +68,9 @@ class DeviceBody(Struct, rename="camel"):
     status: Literal["enabled", "disabled"] = "enabled"
     status_reason: str | None = None
     authentication: Authentication | None = None
+    capabilities: Capabilities | None = None
+    device_scope: str | None = None
+    parent_scopes: tuple[str, ...] | None = None
     patient: str | UnsetType = UNSET
 
 
@@ -87,9 +95,9 @@ class RegistryEndpoints:
     async def put(self, request: Request) -> Response:
         """200 with the device; 409 for a second one without If-Match, 412 and 404 for an update of another or none."""
         device_id = _device_id(request)
-        self._check(request, f"devices/{device_id}", Action.WRITE_REGISTRY)
+        by = self._check(request, f"devices/{device_id}", Action.WRITE_REGISTRY)
         body = _parse(await read_body(request), device_id)
-        return await self._answer(await self.put_device(body, request.headers.get("if-match")))
+        return await self._answer(await self.put_device(body, request.headers.get("if-match"), by=by))
 
     async def get(self, request: Request) -> Response:
         device_id = _device_id(request)
@@ -99,8 +107,8 @@ class RegistryEndpoints:
     async def delete(self, request: Request) -> Response:
         """204; 412 when If-Match is there and names another version."""
         device_id = _device_id(request)
-        self._check(request, f"devices/{device_id}", Action.WRITE_REGISTRY)
-        await self.delete_device(device_id, request.headers.get("if-match", "*"))
+        by = self._check(request, f"devices/{device_id}", Action.WRITE_REGISTRY)
+        await self.delete_device(device_id, request.headers.get("if-match", "*"), by=by)
         return Response(status_code=204)
 
     async def list_devices(self, request: Request) -> Response:
@@ -129,22 +137,22 @@ class RegistryEndpoints:
         devices = await asyncio.to_thread(self._registry.devices)
         return JSONResponse({"connectedDeviceCount": sum(self._is_connected(device.id) for device in devices)})
 
-    async def put_device(self, body: DeviceBody, if_match: str | None) -> Device:
-        """The device as it is then, made where `if_match` is None. Raises AlreadyExists, NotFound, BadInput and
-        PreconditionFailed."""
+    async def put_device(self, body: DeviceBody, if_match: str | None, *, by: str) -> Device:
+        """The device as it is then, made where `if_match` is None; `by`: the hub policy whose act it is. Raises
+        AlreadyExists, NotFound, BadInput and PreconditionFailed."""
         async with self._writing:
-            return await asyncio.to_thread(self._put, body.device_id, body, if_match)
+            return await asyncio.to_thread(self._put, body, if_match, by)
 
-    async def delete_device(self, id: str, if_match: str) -> None:
+    async def delete_device(self, id: str, if_match: str, *, by: str) -> None:
         """With its commands, twins and modules. Raises NotFound and PreconditionFailed."""
         async with self._writing:
-            await asyncio.to_thread(self._delete, id, if_match)
+            await asyncio.to_thread(self._delete, id, if_match, by)
         exchange = self._exchange
         if exchange is not None:
             await exchange.write(lambda: exchange.devices.forget(id))
 
-    def _check(self, request: Request, path: str, action: Action) -> None:
-        check(self._authenticator, request, path, action)
+    def _check(self, request: Request, path: str, action: Action) -> str:
+        return check(self._authenticator, request, path, action)
 
     async def _kept(self, device: str | None) -> _Kept:
         """How many commands wait for whom, and who was there when; of one device or all."""
@@ -154,17 +162,26 @@ class RegistryEndpoints:
         kept = self._exchange.devices
         return await self._exchange.write(lambda: (kept.pending_commands(), kept.activity(device)))
 
-    def _put(self, id: str, body: DeviceBody, if_match: str | None) -> Device:
+    def _put(self, body: DeviceBody, if_match: str | None, by: str) -> Device:
+        id = body.device_id
         known = self._registry.device(id)
         if if_match is None:
             if known is not None:
                 raise AlreadyExists(f"A device with ID '{id}' is already registered.")
             device = self._changed(new_device(id, self._now()), body)
             self._registry.create_device(device)
+            self._note("added", device, "", by)
             return device
-        device = self._changed(_matching(known, id, if_match), body)
+        before = _matching(known, id, if_match)
+        device = self._changed(before, body)
         self._registry.update_device(device)
+        self._note("changed", device, before.patient, by)
         return device
+
+    def _note(self, action: str, device: Device, patient_before: str, by: str) -> None:
+        if device.patient != patient_before:
+            action += f", assigned to {device.patient or 'nobody'}"
+        self._registry.note(action, "device", device.id, by=by, at_us=self._now())
 
     def _changed(self, device: Device, body: DeviceBody) -> Device:
         """The device as the body wants it; keys and patient that the body does not name stay."""
@@ -177,12 +194,39 @@ class RegistryEndpoints:
             enabled=body.status == "enabled",
             status_reason=body.status_reason or "",
             **_credentials(device, body.authentication),
+            **self._place(device, body),
             etag=base64.b64encode(secrets.token_bytes(8)).decode(),
         )
 
-    def _delete(self, id: str, if_match: str) -> None:
+    def _place(self, device: Device, body: DeviceBody) -> dict[str, object]:
+        """Whether it is a gateway, and behind which one it is. What the body does not name stays."""
+        edge = device.edge if body.capabilities is None else body.capabilities.iot_edge
+        own = f"{_SCOPE}{device.id}-{device.generation_id}"
+        present = device.parent_scope if device.edge else device.scope
+        above = None if body.parent_scopes is None else "".join(body.parent_scopes[:1])
+        if not edge and body.device_scope is not None:
+            above = body.device_scope
+        if above is None or above == own:
+            above = present
+        if above not in ("", present):
+            above = self._gateway_scope(above)
+        if edge:
+            return {"edge": True, "scope": own, "parent_scope": above}
+        return {"edge": False, "scope": above, "parent_scope": ""}
+
+    def _gateway_scope(self, scope: str) -> str:
+        """The scope of the gateway that a scope names, also by an earlier registration of it: so a file of devices can
+        be imported. Raises BadInput."""
+        id = scope.removeprefix(_SCOPE).rpartition("-")[0]
+        known = self._registry.device(id) if scope.startswith(_SCOPE) else None
+        if known is None or not known.edge:
+            raise BadInput("deviceScope: expected that of a device with the capability iotEdge", reason="scope")
+        return known.scope
+
+    def _delete(self, id: str, if_match: str, by: str) -> None:
         _matching(self._registry.device(id), id, if_match)
         self._registry.delete_device(id)
+        self._registry.note("removed", "device", id, by=by, at_us=self._now())
 
     async def _answer(self, device: Device) -> Response:
         pending, seen = await self._kept(device.id)
@@ -196,11 +240,14 @@ class RegistryEndpoints:
         return device_json(device, connected=self._is_connected(device.id), pending=waiting, activity=activity)
 
 
-def check(authenticator: Authenticator, request: Request, path: str, action: Action) -> None:
-    """Raises AccessDenied unless the caller has a hub policy's token for that endpoint which grants the action."""
-    decision = authenticator.decide(path, request.headers.get("authorization", ""), action)
+def check(authenticator: Authenticator, request: Request, path: str, action: Action) -> str:
+    """The hub policy, for the audit trail. Raises AccessDenied unless the caller has a token of one for that endpoint
+    which grants the action."""
+    token = request.headers.get("authorization", "")
+    decision = authenticator.decide(path, token, action)
     if not decision.allowed:
         raise AccessDenied(decision.reason)
+    return authenticator.admit_service(path, token).principal.name
 
 
 def _credentials(device: Device, wanted: Authentication | None) -> dict[str, str]:
@@ -266,12 +313,7 @@ def check_id(id: str) -> None:
 
 
 def _parse(content: bytes, id: str) -> DeviceBody:
-    try:
-        body = msgspec.json.decode(content, type=DeviceBody)
-    except msgspec.ValidationError as error:
-        raise BadInput(f"device: {error}", reason="schema") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise BadInput("device: expected one JSON object in UTF-8", reason="json") from None
+    body = parse(content, DeviceBody, "device")
     if body.device_id != id:
         raise BadInput("deviceId: expected the same as in the path", reason="schema")
     return body

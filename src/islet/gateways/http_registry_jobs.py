@@ -6,7 +6,7 @@ import does to each line what its `importMode` says, and writes what went wrong 
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -16,13 +16,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from islet.access.decide import Action
-from islet.errors import AlreadyExists, BadInput, IsletError, NotFound
+from islet.errors import AlreadyExists, IsletError, NotFound
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.http_answers import thumbprints_json
 from islet.gateways.http_body import read_body
 from islet.gateways.http_bulk import BulkEndpoint, Item
 from islet.gateways.http_registry import check
 from islet.gateways.registry_files import RegistryFiles, RegistryJob
+from islet.model.foreign_json import UNREADABLE, parse
 from islet.model.people import Device
 from islet.model.time import iso
 from islet.store.base import Registry
@@ -31,6 +32,7 @@ DEVICES: Final = "devices.txt"
 ERRORS: Final = "importErrors.log"
 _KEPT: Final = 100
 _TOLD_EVERY: Final = 200
+_MOST_DEEP: Final = 32
 _log = structlog.get_logger("islet.gateways.registry_jobs")
 
 
@@ -54,9 +56,8 @@ class RegistryJobEndpoints:
 
     async def create(self, request: Request) -> Response:
         """200 with the job, which has begun; 409 while another runs."""
-        check(self._authenticator, request, "jobs/create", Action.WRITE_REGISTRY)
-        admission = self._authenticator.admit_service("jobs/create", request.headers.get("authorization", ""))
-        wanted = _parse(await read_body(request))
+        by = check(self._authenticator, request, "jobs/create", Action.WRITE_REGISTRY)
+        wanted = parse(await read_body(request), _Wanted, "job")
         if self._running is not None:
             raise AlreadyExists("another export or import runs; wait for its end, or cancel it")
         job = RegistryJob(
@@ -75,7 +76,7 @@ class RegistryJobEndpoints:
             self._files.path(job.input_blob_container_uri, job.input_blob_name)
         self._files.keep(job)  # without an await between: who asks for the next one finds this one
         work = self._export if job.type == "export" else self._import
-        self._running = job, asyncio.create_task(self._run(job, work, admission.principal.name))
+        self._running = job, asyncio.create_task(self._run(job, work, by))
         return _answer(job)
 
     async def list_jobs(self, request: Request) -> Response:
@@ -97,11 +98,11 @@ class RegistryJobEndpoints:
             await asyncio.wait((task,))
         return _answer(await self._one(id))
 
-    async def _run(self, job: RegistryJob, work: Callable[[RegistryJob], Awaitable[int]], by: str) -> None:
+    async def _run(self, job: RegistryJob, work: Callable[[RegistryJob, str], Awaitable[int]], by: str) -> None:
         """Do it, and keep what became of it. An import that is cut off ends behind a line."""
         status, reason, count = "cancelled", "", 0
         try:
-            count = await work(job)
+            count = await work(job, by)
             status = "completed"
         except IsletError as error:
             status, reason = "failed", str(error)
@@ -118,20 +119,21 @@ class RegistryJobEndpoints:
             self._registry.note(f"{job.type} {status}", "registry", f"{count} devices", by=by, at_us=now_us)
             self._running = None
 
-    async def _export(self, job: RegistryJob) -> int:
+    async def _export(self, job: RegistryJob, _: str) -> int:
         devices = await asyncio.to_thread(self._registry.devices)
-        lines = [msgspec.json.encode(_line(device, keys=not job.exclude_keys_in_export)) for device in devices]
+        keys = not job.exclude_keys_in_export
+        lines = [msgspec.json.encode(_line(device, keys=keys)) for device in _gateways_first(devices)]
         path = self._files.path(job.output_blob_container_uri, job.output_blob_name)
         await asyncio.to_thread(self._files.write, path, b"".join(line + b"\n" for line in lines))
         return len(lines)
 
-    async def _import(self, job: RegistryJob) -> int:
+    async def _import(self, job: RegistryJob, by: str) -> int:
         path = self._files.path(job.input_blob_container_uri, job.input_blob_name)
         lines = (await asyncio.to_thread(self._files.read, path)).splitlines()
         errors: list[bytes] = []
         done = 0
         for number, line in enumerate(lines, start=1):
-            problem = await self._imported(line) if line.strip() else None
+            problem = await self._imported(line, by) if line.strip() else None
             done += problem is None and bool(line.strip())
             if problem is not None:
                 errors.append(msgspec.json.encode({"line": number} | problem) + b"\n")
@@ -141,13 +143,13 @@ class RegistryJobEndpoints:
         await asyncio.to_thread(self._files.write, path, b"".join(errors))
         return done
 
-    async def _imported(self, line: bytes) -> dict[str, object] | None:
+    async def _imported(self, line: bytes, by: str) -> dict[str, object] | None:
         """What was wrong with a line; None where it was done."""
         try:
             item = msgspec.json.decode(line, type=Item)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return {"errorCode": 400004, "errorStatus": f"expected a device as JSON: {error}"}
-        problem = await self._bulk.change(item)
+        problem = await self._bulk.change(item, by)
         return None if problem is None else {"id": item.id, "errorCode": problem[0], "errorStatus": problem[1]}
 
     async def _all(self) -> list[RegistryJob]:
@@ -168,6 +170,20 @@ class RegistryJobEndpoints:
         return structs.replace(job, status="failed", failure_reason="the platform was stopped meanwhile")
 
 
+def _gateways_first(devices: Sequence[Device]) -> list[Device]:
+    """Each one after the gateway that it names: in this order they can be imported."""
+    gateways = {device.scope: device for device in devices if device.edge}
+
+    def depth(device: Device) -> int:
+        above = gateways.get(device.parent_scope if device.edge else device.scope)
+        deep = 0
+        while above is not None and deep < _MOST_DEEP:  # nobody keeps two from naming each other
+            above, deep = gateways.get(above.parent_scope), deep + 1
+        return deep
+
+    return sorted(devices, key=depth)
+
+
 def _line(device: Device, *, keys: bool) -> dict[str, object]:
     """A device as a line of a file; `Item` reads it back."""
     shown = {"primaryKey": device.primary_key or None, "secondaryKey": device.secondary_key or None}
@@ -182,6 +198,9 @@ def _line(device: Device, *, keys: bool) -> dict[str, object]:
             "symmetricKey": shown if keys else dict.fromkeys(shown),
             "x509Thumbprint": thumbprints_json(device),
         },
+        "capabilities": {"iotEdge": device.edge},
+        "deviceScope": device.scope,
+        "parentScopes": [device.parent_scope] if device.parent_scope else [],
         "patient": device.patient,
     }
 
@@ -189,15 +208,6 @@ def _line(device: Device, *, keys: bool) -> dict[str, object]:
 def _without_secret(uri: str | None) -> str:
     """The address of a container, without the signature that stands in its query at Azure."""
     return (uri or "").partition("?")[0]
-
-
-def _parse(content: bytes) -> _Wanted:
-    try:
-        return msgspec.json.decode(content, type=_Wanted)
-    except msgspec.ValidationError as error:
-        raise BadInput(f"job: {error}", reason="schema") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise BadInput("job: expected one JSON object in UTF-8", reason="json") from None
 
 
 def _answer(content: RegistryJob | list[RegistryJob]) -> Response:

@@ -21,7 +21,8 @@ from islet.gateways.authenticate import Authenticator
 from islet.gateways.exchange import Exchange, client_id
 from islet.gateways.http_answers import NEVER, TooLarge, seen_text, thumbprints_json
 from islet.gateways.http_body import read_body
-from islet.gateways.mqtt_session import MOST_METHOD_BYTES
+from islet.gateways.method_calls import MOST_METHOD_BYTES
+from islet.model.foreign_json import UNREADABLE
 from islet.model.people import Device
 from islet.store.devices_base import Activity, Address
 
@@ -118,8 +119,8 @@ def twin_json(
         "cloudToDeviceMessageCount": pending,
         "authenticationType": device.authentication,
         "x509Thumbprint": {**thumbprints_json(device)},
-        "modelId": "",
-        "capabilities": {"iotEdge": False},
+        "modelId": twin.model_id,
+        "capabilities": {"iotEdge": device.edge and not module},
         **service_twin(twin),
     }
 
@@ -128,7 +129,7 @@ def parse_call(body: bytes) -> Call:
     """A method call as services send it. Raises BadInput and TooLarge."""
     try:
         call = msgspec.json.decode(body, type=Call)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except UNREADABLE:
         raise BadInput("method: expected a JSON object with methodName", reason="schema") from None
     if not 1 <= len(call.method_name) <= 100:
         raise BadInput("methodName: expected 1 to 100 characters", reason="schema")
@@ -146,6 +147,6 @@ def shown_answer(answer: bytes) -> Json:
     """A device answers with JSON or nothing; what is neither is shown as text."""
     try:
         shown: Json = msgspec.json.decode(answer) if answer else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return answer.decode(errors="replace")
     return shown

@@ -50,6 +50,11 @@ class Writer(Protocol):
     def wake(self, *, plenty: bool = False) -> None: ...
 
 
+def properties_bytes(arrivals: Sequence[Arrival]) -> int:
+    """Of the properties of arrivals, about."""
+    return sum(len(name) + len(value) for arrival in arrivals for name, value in arrival.properties.items())
+
+
 class Intake:
     """Takes arrivals from the gateways of one event loop to the log.
 
@@ -92,9 +97,12 @@ class Intake:
             self._announce()
         return self._bytes > self._most_bytes
 
-    def offer_all(self, arrivals: Sequence[Arrival], told: Told[T], given: T) -> bool:
-        """Take arrivals that came together, of which one is told once: all of them are durable, or none is."""
-        size = _BYTES_PER_ARRIVAL * len(arrivals) + sum([len(arrival.payload) for arrival in arrivals])
+    def offer_all(self, arrivals: Sequence[Arrival], told: Told[T], given: T, beside_bytes: int = 0) -> bool:
+        """Take arrivals that came together, of which one is told once: all of them are durable, or none is.
+
+        `beside_bytes`: what stands beside the payloads (`properties_bytes`); who knows it need not look at each.
+        """
+        size = _BYTES_PER_ARRIVAL * len(arrivals) + sum([len(arrival.payload) for arrival in arrivals]) + beside_bytes
         self._pending.append((arrivals, size, told, given))
         self.outstanding += len(arrivals)
         self._bytes += size
@@ -130,23 +138,39 @@ class Intake:
         pending = list(map(deque.popleft, repeat(self._pending, len(self._pending))))
         if not pending:
             return None
+        try:
+            return self._group(pending, now_us)
+        except Exception:  # a fault of ours: nobody may wait for ever, and none but what we cannot decode fails
+            _log.exception("decoding_failed", offers=len(pending))
+        good = [offer for offer in pending if self._is_decoded(offer, now_us)]
+        try:
+            return self._group(good, now_us) if good else None
+        except Exception as error:  # each by itself could be, all together not
+            self._call_soon(self._settle, good, sum(map(len, map(_ARRIVALS, good))), None, error)
+            return None
+
+    def _group(self, pending: list[_Offer], now_us: int) -> tuple[Commit, Done]:
+        """Raises what decoding does."""
         arrivals = list(chain.from_iterable(map(_ARRIVALS, pending)))
         count = len(arrivals)
-        try:
-            decoded = decode_arrivals(arrivals, now_us, self._future_us)
-            kept = kept_messages(arrivals, now_us) if self._keeps_messages else None
-        except Exception as error:  # a fault of ours: nobody may wait for ever
-            _log.exception("decoding_failed", arrivals=count)
-            self._call_soon(self._settle, pending, count, None, error)
-            return None
+        decoded = decode_arrivals(arrivals, now_us, self._future_us)
         appends = [Append(topic=topic, batch=batch) for topic, batch in decoded.batches.items()]
-        if kept is not None:
-            appends.append(Append(topic=Topic.DEVICE_MESSAGES, batch=kept))
+        if self._keeps_messages:
+            appends.append(Append(topic=Topic.DEVICE_MESSAGES, batch=kept_messages(arrivals, now_us)))
 
         def done(error: Exception | None) -> None:
             self._call_soon(self._settle, pending, count, decoded, error)
 
         return Commit(received_at_us=now_us, appends=appends), done
+
+    def _is_decoded(self, offer: _Offer, now_us: int) -> bool:
+        """Whether an offer can be decoded by itself; who made it is told where it cannot."""
+        try:
+            self._group([offer], now_us)
+        except Exception as error:
+            self._call_soon(self._settle, [offer], len(offer[0]), None, error)
+            return False
+        return True
 
     def _settle(self, pending: list[_Offer], count: int, decoded: Decoded | None, error: Exception | None) -> None:
         if error is None and decoded is not None:

@@ -7,13 +7,13 @@ from islet.decode.iothub import Identity
 from islet.decode.iothub_dps import Registrant
 from islet.errors import AccessDenied
 from islet.gateways.authenticate import Authenticator
-from islet.gateways.enrollments import Enrollments
 from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt_connection import Connection
 from islet.gateways.mqtt_registration import Registration
 from islet.gateways.mqtt_session import Session, TelemetryOnly
 from islet.gateways.presence import Presence
+from islet.gateways.registering import Registrar
 from islet.gateways.server import ConnectionServer
 from islet.gateways.turnstile import Turnstile
 from islet.model.people import Device
@@ -29,15 +29,15 @@ class MqttServer(ConnectionServer[Connection]):
         authenticator: Authenticator,
         exchange: Exchange | None = None,
         turnstile: Turnstile | None = None,
-        enrollments: Enrollments | None = None,
+        registrar: Registrar | None = None,
         *,
         fault_injection: bool = False,
     ) -> None:
-        """Without an exchange, telemetry is all that is served; without enrollments, nobody registers themselves."""
+        """Without an exchange, telemetry is all that is served; without a registrar, nobody registers themselves."""
         super().__init__("mqtt", intake, authenticator, turnstile)
         self.fault_injection = fault_injection
         self._exchange = exchange
-        self._enrollments = enrollments
+        self._registrar = registrar
         self._presence = Presence() if exchange is None else exchange.presence
 
     def connection(self) -> Connection:
@@ -60,24 +60,26 @@ class MqttServer(ConnectionServer[Connection]):
         return {"connected": self.connected, "refused": self.refused}
 
     def session(
-        self, identity: Identity, device: Device, connection: Connection, *, clean: bool
+        self, identity: Identity, device: Device, connection: Connection, *, clean: bool, model_id: str
     ) -> Session | TelemetryOnly:
-        """What a connection that may come in gets from services. Raises what the store does."""
+        """What a connection that may come in gets from services. Raises AccessDenied, and what the store does."""
+        self._presence.check_room(identity.client_id)
         if self._exchange is None:
             return TelemetryOnly(connection)
         address = self.authenticator.address(identity, device)
-        return Session(self._exchange, identity, address, connection, clean=clean)
+        session = Session(self._exchange, identity, address, connection, clean=clean)
+        if model_id:
+            self._exchange.follows(address, model_id)
+        return session
 
     def registration(
         self, registrant: Registrant, token: str, peer: PeerCertificate | None, connection: Connection
     ) -> tuple[Registration, int]:
         """What a connection gets that registers a device, and until when (µs). Raises AccessDenied."""
-        if self._exchange is None or self._enrollments is None:
+        if self._registrar is None:
             raise AccessDenied("nobody can register here")
-        grant = self._enrollments.admit(registrant, token, peer)
-        hub_name = self.authenticator.hub_name
-        session = Registration(self._enrollments, self._exchange, hub_name, registrant.id, grant, connection)
-        return session, grant.expires_us
+        grant = self._registrar.enrollments.admit(registrant, token, peer)
+        return Registration(self._registrar, registrant.id, grant, connection), grant.expires_us
 
     def let_in(self, identity: Identity, session: Session | TelemetryOnly) -> None:
         """The connection has been let in; an older one of the same client goes."""

@@ -69,7 +69,7 @@ class Server(server.Server["Connection"], Protocol):
         self, registrant: Registrant, token: str, peer: PeerCertificate | None, connection: "Connection", /
     ) -> tuple[TelemetryOnly, int]: ...
     def session(
-        self, identity: Identity, device: Device, connection: "Connection", *, clean: bool
+        self, identity: Identity, device: Device, connection: "Connection", *, clean: bool, model_id: str
     ) -> Session | TelemetryOnly: ...
     def let_in(self, identity: Identity, session: Session | TelemetryOnly, /) -> None: ...
     def gone(self, identity: Identity, session: Session | TelemetryOnly, /) -> None: ...
@@ -87,11 +87,12 @@ class Connection(asyncio.Protocol):
         self._identity: Identity | None = None
         self._will: Will | None = None
         self._peer: PeerCertificate | None = None
-        self._policy_token = ""
+        self._token = ""  # where it is not the device's own, whose keys are looked at
         self._session: Session | TelemetryOnly = TelemetryOnly(self)
         self._topic = ""
         self._telemetry_topic, self._module = _NO_TOPIC, ""
         self._properties = NO_PROPERTIES
+        self._beside_bytes = 0  # of topics, since the last offer
         self._is_telemetry = False  # the last PUBLISH was
         self._arrived: list[Arrival] = []  # in what was received last, not yet offered
         self._acks = b""  # to go out with the next commit
@@ -200,10 +201,10 @@ class Connection(asyncio.Protocol):
         device, admission = authenticator.admit_device(identity, token, peer)
         if connect.will is not None:
             will_properties(connect.will, identity)
-        session = self._server.session(identity, device, self, clean=connect.clean_session)
+        session = self._server.session(identity, device, self, clean=connect.clean_session, model_id=username.model_id)
         self._identity, self.device, self._will, self._session = identity, device, connect.will, session
         self._peer = peer
-        self._policy_token = token if admission.principal.kind is Kind.SERVICE else ""
+        self._token = token if identity.module or admission.principal.kind is Kind.SERVICE else ""
         self._telemetry_topic, self._module = identity.telemetry_topic, identity.module
         self._watch(connect, admission.expires_us)
         self._server.let_in(identity, session)
@@ -247,6 +248,7 @@ class Connection(asyncio.Protocol):
                     self._acknowledge_in_turn(packet.packet_id)
                 return
             self._topic = packet.topic
+            self._beside_bytes += len(packet.topic)  # messages of one topic share their properties
         self._is_telemetry = True
         device = self.device
         self._arrived.append(Arrival(device.id, device.patient, packet.payload, self._properties))
@@ -259,8 +261,9 @@ class Connection(asyncio.Protocol):
             return
         arrived, self._arrived = self._arrived, []
         acks, self._acks = self._acks, b""
+        beside, self._beside_bytes = self._beside_bytes, 0
         self._in_flight += len(arrived)
-        if self._intake.offer_all(arrived, self._told, (len(arrived), acks)) or self._in_flight >= WINDOW:
+        if self._intake.offer_all(arrived, self._told, (len(arrived), acks), beside) or self._in_flight >= WINDOW:
             self._pause()
 
     def _pause(self) -> None:
@@ -311,18 +314,18 @@ class Connection(asyncio.Protocol):
         """The registry has changed; a device that may no longer be here is disconnected."""
         known = self.device
         if device is None or not device.enabled or device.generation_id != known.generation_id:
-            self.close("the device was disabled or deleted, or may not send for its patient")
+            self.close("the device was disabled or deleted, or may not send for its patient", will=False)
         elif (device.primary_key, device.secondary_key) != (known.primary_key, known.secondary_key):
-            self.close("the device has new keys")
+            self.close("the device has new keys", will=False)
         elif self._peer is not None and not self._server.authenticator.is_still(device, self._peer):
-            self.close("the device has another certificate, or its authority is trusted no more")
-        elif self._policy_token and not self._admits_again():
-            self.close("the hub policy that acts for the device has a new key, or may not any more")
+            self.close("the device has another certificate, or its authority is trusted no more", will=False)
+        elif self._token and not self._admits_again():
+            self.close("the hub policy or the module has a new key, or may not any more", will=False)
         else:
             self.device = device
 
     def _admits_again(self) -> bool:
-        return self._identity is not None and self._server.authenticator.admits(self._identity, self._policy_token)
+        return self._identity is not None and self._server.authenticator.admits(self._identity, self._token)
 
     def stop_reading(self) -> None:
         """Take nothing more; what is pending is still acknowledged."""

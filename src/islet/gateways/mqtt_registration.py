@@ -1,43 +1,28 @@
 """What one MQTT client gets that registers itself (the Device Provisioning Service's part of the listener)."""
 
-import asyncio
-import secrets
-from typing import Final
-
 import msgspec
 import structlog
 
 from islet.decode.iothub_dps import RESPONSES, parse_request, response_topic
-from islet.decode.iothub_twins import JsonObject, ServiceTwin
+from islet.decode.iothub_twins import JsonObject
 from islet.decode.mqtt_packets import Publish, Suback, Subscribe
-from islet.errors import AlreadyExists, BadInput, IsletError, NotFound, ProtocolError
-from islet.gateways.enrollments import Enrollments, Grant
-from islet.gateways.exchange import Exchange
+from islet.errors import IsletError, NotFound, ProtocolError
+from islet.gateways.enrollments import Grant
 from islet.gateways.mqtt_session import Outlet, TelemetryOnly
+from islet.gateways.registering import POLL_S, Registrar, assigning, operation_id, status_of
+from islet.gateways.under_way import UnderWay
 from islet.model.people import Device
-from islet.model.time import iso
-from islet.store.devices_base import Address
 
-_POLL_S: Final = 1
 _log = structlog.get_logger("islet.gateways.mqtt")
 
 
 class Registration(TelemetryOnly):
     """The session of a connection that may register as `grant` says, and do nothing else."""
 
-    def __init__(
-        self,
-        enrollments: Enrollments,
-        exchange: Exchange,
-        hub_name: str,
-        registration_id: str,
-        grant: Grant,
-        out: Outlet,
-    ) -> None:
+    def __init__(self, registrar: Registrar, registration_id: str, grant: Grant, out: Outlet) -> None:
         super().__init__(out)
-        self._enrollments, self._exchange, self._hub_name = enrollments, exchange, hub_name
-        self._id, self._grant = registration_id, grant
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._registrar, self._id, self._grant = registrar, registration_id, grant
+        self._under_way = UnderWay()
         self._subscribed = self._ended = False
         self._done: Device | None = None
 
@@ -54,72 +39,28 @@ class Registration(TelemetryOnly):
     def take_request(self, packet: Publish) -> None:
         """Register, once a connection, or tell how that went. Raises ProtocolError for another topic."""
         request = parse_request(packet.topic)
-        if len(self._tasks) >= 2:
+        if len(self._under_way) >= 2:
             raise ProtocolError("provisioning: expected to wait for the answer")
-        task = asyncio.create_task(self._answer(request.rid, request.operation), name="provisioning")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._under_way.begin(self._answer(request.rid, request.operation), "provisioning")
 
     async def _answer(self, rid: str, operation: str) -> None:
-        """Devices ask again until they are told `assigned`; that they are is so before the first answer."""
         try:
-            if operation and self._done is None and operation != self._operation:
+            if operation and self._done is None and operation != operation_id(self._id):
                 raise NotFound("the operation is not known here")
-            device = self._done = self._done or await self._register()
+            device = self._done = self._done or await self._registrar.register(self._grant)
         except (IsletError, OSError) as error:
-            status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 503)
+            status = status_of(error)
             _log.info("registration_failed", status=status, reason=str(error))
-            self._say(response_topic(status, rid), self._problem(status, str(error)))
+            self._say(response_topic(status, rid), self._registrar.problem(status, str(error)))
         except Exception:
             _log.exception("registration_failed")
-            self._say(response_topic(503, rid), self._problem(503, "try again later"))
+            self._say(response_topic(503, rid), self._registrar.problem(503, "try again later"))
         else:
             if operation:
-                self._say(response_topic(200, rid), self._state(device))
+                self._say(response_topic(200, rid), self._registrar.assigned(self._id, device))
             else:
-                self._say(response_topic(202, rid, _POLL_S), {"operationId": self._operation, "status": "assigning"})
-
-    @property
-    def _operation(self) -> str:
-        """A name of the registration that is the same on each connection."""
-        return f"4.{self._id}"
-
-    async def _register(self) -> Device:
-        device, is_new = await asyncio.to_thread(self._enrollments.register, self._grant)
-        first = self._grant.enrollment
-        if is_new and (first.tags or first.desired):
-            wanted = ServiceTwin(tags=first.tags, desired=first.desired)
-            await self._exchange.change_twin(Address(device.id, device.generation_id), wanted)
-        _log.info("registered", device=device.id, enrollment=self._grant.enrollment_id, new=is_new)
-        return device
-
-    def _state(self, device: Device) -> JsonObject:
-        return {
-            "operationId": self._operation,
-            "status": "assigned",
-            "registrationState": {
-                "registrationId": self._id,
-                "createdDateTimeUtc": iso(device.created_us),
-                "assignedHub": self._hub_name,
-                "deviceId": device.id,
-                "status": "assigned",
-                "substatus": "initialAssignment",
-                "lastUpdatedDateTimeUtc": iso(self._exchange.wall_now()),
-                "etag": device.etag,
-            },
-        }
-
-    def _problem(self, status: int, message: str) -> JsonObject:
-        return {
-            "errorCode": status * 1000,
-            "trackingId": secrets.token_hex(16),
-            "message": message,
-            "timestampUtc": iso(self._exchange.wall_now()),
-        }
+                self._say(response_topic(202, rid, POLL_S), assigning(self._id))
 
     def _say(self, topic: str, body: JsonObject) -> None:
         if self._subscribed and not self._ended:
             self._outlet.send(Publish(topic, msgspec.json.encode(body)))
-
-
-_STATUS: Final[dict[type[IsletError], int]] = {BadInput: 400, NotFound: 404, AlreadyExists: 409}

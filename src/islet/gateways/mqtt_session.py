@@ -23,6 +23,7 @@ from islet.decode.iothub_twins import JsonObject, Twin, desired_patch, device_tw
 from islet.decode.mqtt_packets import Packet, Publish, Suback, Subscribe, Unsuback, Unsubscribe
 from islet.errors import BadInput, ProtocolError
 from islet.gateways.exchange import Exchange
+from islet.gateways.method_calls import MOST_METHOD_BYTES, MethodCalls
 from islet.gateways.presence import NoAnswer
 from islet.model.time import iso
 from islet.store.devices_base import Address, Letter, LockLost
@@ -34,7 +35,6 @@ COMMAND_WINDOW: Final = 16
 MOST_REQUESTS: Final = 32
 """Twin requests of one connection that may be under way; then it is not read until fewer are."""
 
-MOST_METHOD_BYTES: Final = 128 * 1024
 _TRY_AGAIN_S: Final = 1.0
 
 _log = structlog.get_logger("islet.gateways.mqtt")
@@ -68,8 +68,7 @@ class Session:
         self._packet_id = 0
         self._in_flight: dict[int, Letter] = {}
         self._taking = self._more = False
-        self._calls: dict[str, asyncio.Future[tuple[int, bytes]]] = {}
-        self._called = 0
+        self._calls = MethodCalls()
 
     def begin(self) -> None:
         """The client has been told that it is in; what waits for it may go out."""
@@ -83,10 +82,7 @@ class Session:
         if self._in_flight:
             self._exchange.release(self._address, [letter.lock_token for letter in self._in_flight.values()])
             self._in_flight = {}
-        for call in self._calls.values():
-            if not call.done():
-                call.set_exception(NoAnswer("The device went away before it answered."))
-        self._calls = {}
+        self._calls.fail()
 
     # --- subscriptions ---
 
@@ -258,11 +254,7 @@ class Session:
         self._outlet.close("the device has connected again")
 
     def invoke(self, name: str, payload: bytes) -> "asyncio.Future[tuple[int, bytes]]":
-        call: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
-        self._called += 1
-        rid = f"{self._called:x}"
-        self._calls[rid] = call
-        call.add_done_callback(lambda _: self._calls.pop(rid, None))
+        rid, call = self._calls.begin()
         self._outlet.send(Publish(method_topic(name, rid), payload))
         return call
 
@@ -270,9 +262,7 @@ class Session:
         status, rid = parse_method_answer(topic)
         if len(payload) > MOST_METHOD_BYTES:
             raise ProtocolError(f"method: expected an answer of at most {MOST_METHOD_BYTES} bytes")
-        call = self._calls.get(rid)
-        if call is not None and not call.done():  # otherwise it comes too late
-            call.set_result((status, payload))
+        self._calls.answer(rid, status, payload)
 
 
 class TelemetryOnly:

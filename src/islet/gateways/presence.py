@@ -1,10 +1,14 @@
 """Who is connected, through whichever door, and how what is for them gets there."""
 
 import asyncio
-from typing import Protocol
+from collections import Counter
+from typing import Final, Protocol
 
 from islet.decode.iothub_twins import JsonObject
-from islet.errors import IsletError
+from islet.errors import AccessDenied, IsletError
+
+MOST_MODULES: Final = 50
+"""Of one device that are connected at a time, as many as may be registered: they need not be, and each costs memory."""
 
 
 class NotOnline(IsletError):
@@ -41,6 +45,7 @@ class Presence:
         self._links: dict[str, Link] = {}
         self._awaited: dict[str, list[asyncio.Future[None]]] = {}
         self._seen: dict[str, bool] = {}
+        self._modules = Counter[str]()
 
     def __len__(self) -> int:
         return len(self._links)
@@ -52,6 +57,12 @@ class Presence:
     def link(self, client_id: str) -> Link | None:
         return self._links.get(client_id)
 
+    def check_room(self, client_id: str) -> None:
+        """Raises AccessDenied where as many modules of the device are connected as may be."""
+        device, _, module = client_id.partition("/")
+        if module and client_id not in self._links and self._modules[device] >= MOST_MODULES:
+            raise AccessDenied(f"expected at most {MOST_MODULES} modules of a device at a time")
+
     def arrived(self, client_id: str, link: Link) -> None:
         """The newest connection of a client wins; an older one is told to go [MQTT-3.1.4-2]."""
         older = self._links.get(client_id)
@@ -59,6 +70,8 @@ class Presence:
         self._seen[client_id] = True
         if older is not None:
             older.replaced()
+        elif "/" in client_id:
+            self._modules[client_id.partition("/")[0]] += 1
 
     def takes_methods_now(self, client_id: str) -> None:
         """Wake those who wait for that client to take methods."""
@@ -70,6 +83,11 @@ class Presence:
         if self._links.get(client_id) is link:
             del self._links[client_id]
             self._seen[client_id] = False
+            device, _, module = client_id.partition("/")
+            if module:
+                self._modules[device] -= 1
+                if not self._modules[device]:
+                    del self._modules[device]
 
     def heard(self, client_id: str) -> None:
         """It was there, through a door that knows no connections."""

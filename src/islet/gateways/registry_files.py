@@ -45,7 +45,10 @@ class RegistryFiles:
 
     def path(self, container_uri: str, blob: str) -> Path:
         """Where a blob is. Raises BadInput for names that are none."""
-        container = urlsplit(container_uri).path.rstrip("/").rpartition("/")[2]
+        try:
+            container = urlsplit(container_uri).path.rstrip("/").rpartition("/")[2]
+        except ValueError:  # half of an IPv6 address
+            container = ""
         if not _CONTAINER.fullmatch(container) or not _BLOB.fullmatch(blob):
             raise BadInput("container: expected an address or a name that ends with A-Z a-z 0-9 -", reason="container")
         return self._folder / container / blob

@@ -87,7 +87,7 @@ class _Tunnel(asyncio.Transport):
                 self._connection.resume_writing()
 
     def write(self, data: Any) -> None:
-        if self._closing:
+        if self._closing or not data:  # an empty one is the end
             return
         self._outgoing.put_nowait(bytes(data))
         self._waiting_bytes += len(data)

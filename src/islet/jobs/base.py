@@ -15,6 +15,10 @@ class Stopped(IsletError):
     """The process ends; what the job has done so far is forgotten, and it is due again."""
 
 
+class Failed(IsletError):
+    """A job that ran elsewhere raised something; the message is its class's name, the rest is in the log."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """What a run found. `result` is JSON, which is kept for the next run and for those who show it; `changes` are said in

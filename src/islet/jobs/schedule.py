@@ -1,4 +1,4 @@
-"""When jobs run: each night at a local hour of the platform's clock, one at a time, in a thread of their own.
+"""When jobs run: each night at a local hour of the platform's clock, one at a time.
 
 The last run is kept in the registry. After a downtime a job that was missed runs once, however many nights it was.
 """
@@ -13,11 +13,11 @@ import msgspec
 import structlog
 
 from islet.errors import IsletError, NotFound
-from islet.jobs.base import Finding, Job, Stopped
+from islet.jobs.base import Failed, Finding, Job, Stopped
 from islet.log.base import Append
 from islet.model.alerts import AlertChange
 from islet.model.codec import change_documents
-from islet.model.runs import Kept, Run, decode_kept, encode_kept
+from islet.model.job_runs import Kept, Run, decode_kept, encode_kept
 from islet.model.time import Now
 from islet.model.topics import Topic
 from islet.patterns.local_time import clock_us, local_day
@@ -143,7 +143,7 @@ class Schedule:
             raise
         except Exception as error:
             self._failed += 1
-            _log.error("job_failed", job=name, error=type(error).__name__, exc_info=True)
+            _log.error("job_failed", job=name, error=_name_of(error), exc_info=True)
             return self._keep(name, before, None, self._run_of(due_us, began_us, error))
         finally:
             self._running = ""
@@ -158,7 +158,7 @@ class Schedule:
             ended_us=self._now(),
             outcome="done" if error is None else "failed",
             counts={} if finding is None else dict(finding.counts),
-            error="" if error is None else type(error).__name__,
+            error="" if error is None else _name_of(error),
         )
 
     def _keep(self, name: str, before: Kept | None, finding: Finding | None, run: Run) -> Run:
@@ -183,6 +183,10 @@ class Schedule:
     def _last(self, name: str) -> Run | None:
         body = self._registry.entry(EntryKind.JOB, name)
         return None if body is None else decode_kept(body).run
+
+
+def _name_of(error: Exception) -> str:
+    return str(error) if isinstance(error, Failed) else type(error).__name__
 
 
 def _covers(run: Run | None, due_us: int) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from islet.engine.rulebook import Rules
+from islet.jobs.base import Job
 from islet.jobs.changes import ChangesJob
 from islet.jobs.cohorts import CohortsJob
 from islet.jobs.history_rules import HistoryRulesJob
@@ -16,6 +17,16 @@ from islet.store.base import Registry, Store
 
 HOUR: Final = 3
 """Of the night, when most days are over and few alarms are due."""
+
+
+def shipped_jobs(store: Store, registry: Registry, rules: Callable[[], Rules]) -> tuple[Job, ...]:
+    """All shipped jobs, in their order; `rules`: those in force when asked."""
+    return (
+        ChangesJob(store, registry),
+        CohortsJob(store, registry),
+        SummariesJob(store, registry),
+        HistoryRulesJob(store, registry, rules),
+    )
 
 
 def shipped(
@@ -29,12 +40,8 @@ def shipped(
     hour: int = HOUR,
     stopping: Callable[[], bool] = lambda: False,
     alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+    apart: Callable[[Job], Job] = lambda job: job,
 ) -> Schedule:
-    """All shipped jobs, each night at `hour` in `zone` (arguments as of Schedule); `rules`: those in force when asked."""
-    jobs = (
-        ChangesJob(store, registry),
-        CohortsJob(store, registry),
-        SummariesJob(store, registry),
-        HistoryRulesJob(store, registry, rules),
-    )
+    """All shipped jobs, each night at `hour` in `zone` (arguments as of Schedule); `apart` says how each is run."""
+    jobs = tuple(map(apart, shipped_jobs(store, registry, rules)))
     return Schedule(jobs, registry, commit, now, zone=ZoneInfo(zone), hour=hour, stopping=stopping, alone=alone)

@@ -58,6 +58,17 @@ class Slice:
         return self.offset + self.batch.num_rows
 
 
+class Companion(Protocol):
+    """Says what follows from entries while they are committed, so that both become durable together."""
+
+    def follow(self, slices: Sequence[Slice]) -> Commit | None:
+        """Inside a commit: what is to be committed with the entries that it appends, which will have these offsets. None
+        for nothing. Must be quick."""
+
+    def settle(self, error: Exception | None) -> None:
+        """The commit has ended: it is durable, or why it is not. Told after every commit, `follow` asked or not."""
+
+
 class Log(Protocol):
     """Partitioned by patient; append-only; entries are kept for the retention time, whoever has read them.
 
@@ -68,10 +79,11 @@ class Log(Protocol):
     def partitions(self) -> int:
         """How many partitions each topic has; fixed when the log is made."""
 
-    def commit(self, commits: Sequence[Commit]) -> None:
+    def commit(self, commits: Sequence[Commit], companion: Companion | None = None) -> None:
         """Make all of them durable in one transaction, in this order. When it returns, a power cut loses nothing.
 
-        After an exception none of it is there.
+        After an exception none of it is there. The companion is asked what goes with them, unless the log learns the
+        offsets afterwards only (Kafka).
         """
 
     def read(self, topic: Topic, partition: int, offset: int, max_rows: int = 50_000) -> Slice | None:

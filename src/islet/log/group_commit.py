@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from time import monotonic
 
 from islet.errors import IsletError
-from islet.log.base import Append, Commit, CursorMove, Log
+from islet.log.base import Append, Commit, Companion, CursorMove, Log
 from islet.model.time import Now
 
 Done = Callable[[Exception | None], None]
@@ -52,11 +52,13 @@ class GroupCommit:
         self.last_duration_s = 0.0
         self._log, self._now, self._wait_s = log, now, wait_s
         self._sources: list[Source] = []
+        self._companion: Companion | None = None
         self._submitted: list[_Submitted] = []
         self._urgent: list[_Submitted] = []
         self._woken = threading.Condition()
         self._has_work = self._has_plenty = False
         self._due_at = -math.inf  # the earliest start of the next group, by the monotonic clock
+        self._pausing = False
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
         self._thread.start()
@@ -64,6 +66,10 @@ class GroupCommit:
     def add_source(self, source: Source) -> None:
         """Ask `source` in each round from now on."""
         self._sources.append(source)
+
+    def accompany(self, companion: Companion) -> None:
+        """Ask it in each commit from now on what is to go with it."""
+        self._companion = companion
 
     def wake(self, *, plenty: bool = False) -> None:
         """A source has something; `plenty`: so much that waiting for more saves nothing.
@@ -74,7 +80,8 @@ class GroupCommit:
             with self._woken:
                 self._has_work = True
                 self._has_plenty = self._has_plenty or plenty
-                self._woken.notify()
+                if plenty or not self._pausing:
+                    self._woken.notify()
 
     def commit(
         self,
@@ -144,8 +151,10 @@ class GroupCommit:
 
     def _wait_for_work(self) -> bool:
         with self._woken:
-            self._woken.wait_for(lambda: self._has_work)
+            self._pausing = True
             self._woken.wait_for(self._must_go_on, max(0.0, self._due_at - monotonic()))
+            self._pausing = False
+            self._woken.wait_for(lambda: self._has_work)
         return not self._closing.is_set()
 
     def _must_go_on(self) -> bool:
@@ -183,7 +192,7 @@ class GroupCommit:
     def _write(self, commits: Sequence[Commit]) -> list[Exception | None]:
         """Commit them together; if one is at fault, each alone. One outcome for each."""
         try:
-            self._log.commit(commits)
+            self._commit(commits)
         except OSError as error:  # the disk is full or broken: the same for all
             self.failures += len(commits)
             self.failing = True
@@ -198,6 +207,18 @@ class GroupCommit:
         self.groups += 1
         self.rows += sum(append.batch.num_rows for commit in commits for append in commit.appends)
         return [None] * len(commits)
+
+    def _commit(self, commits: Sequence[Commit]) -> None:
+        try:
+            self._log.commit(commits, self._companion)
+        except Exception as error:
+            self._settle(error)
+            raise
+        self._settle(None)
+
+    def _settle(self, error: Exception | None) -> None:
+        if self._companion is not None:
+            _tell(self._companion.settle, error)
 
 
 def _ask(source: Source, now_us: int) -> tuple[Commit, Done] | None:

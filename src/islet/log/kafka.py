@@ -17,7 +17,7 @@ from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from islet.errors import OffsetExpired
-from islet.log.base import Commit, CursorMove, Slice
+from islet.log.base import Commit, Companion, CursorMove, Slice
 from islet.log.kafka_access import ANSWER_S, KafkaAccess, patiently, plain_errors
 from islet.log.kafka_reader import Follower, History, Place
 from islet.log.kafka_records import Record, records_of
@@ -43,19 +43,19 @@ def from_settings(settings: Settings, *, writer: str) -> "KafkaLog":
 class KafkaLog:
     """Implements `islet.log.base.Log`; any number of processes may have the same topics open."""
 
-    def __init__(self, access: KafkaAccess, *, partitions: int, tail_bytes: int = MOST_BYTES) -> None:
-        """The log there, made with that many partitions where there is none.
+    def __init__(self, access: KafkaAccess, *, partitions: int = 0, tail_bytes: int = MOST_BYTES) -> None:
+        """The log there, made with that many partitions where there is none; 0: as it is, a new one with 4.
 
-        The newest `tail_bytes` of each partition are kept in memory once somebody reads. Raises SettingError when its
+        The newest `tail_bytes` of each topic are kept in memory once somebody reads. Raises SettingError when its
         topics have another number of partitions, OSError when the broker does not answer.
         """
-        self._access, self._partitions = access, partitions
+        self._access = access
         self._admin = AdminClient(access.client({}))
         with plain_errors():
-            make_topics(self._admin, access, partitions, STATES_TOPIC)
+            self._partitions = make_topics(self._admin, access, partitions, STATES_TOPIC)
         self._topics = {access.topic(topic): topic for topic in Topic}
         self._writer, self._states, self._history = Writer(access), States(access, self._states_end), History(access)
-        self._tail = Tail(tail_bytes)
+        self._tail = Tail(tail_bytes // self._partitions)
         self._grown = threading.Condition()
         self._ends: dict[Place, int] = {}  # known to be there
         self._followed: dict[Place, int] = {}  # taken in by the follower
@@ -67,7 +67,7 @@ class KafkaLog:
     def partitions(self) -> int:
         return self._partitions
 
-    def commit(self, commits: Sequence[Commit]) -> None:
+    def commit(self, commits: Sequence[Commit], companion: Companion | None = None) -> None:
         plain = [commit for commit in commits if not (commit.cursors or commit.states)]
         whole = [commit for commit in commits if commit.cursors or commit.states]
         alone, together = self._records(plain), self._records(whole)  # may raise, so both come before any effect

@@ -18,7 +18,14 @@ ANSWER_S = 30.0
 """A broker that has not answered by then is a failure."""
 
 _AGAIN_S = 0.02
-_PASSING = ("NOT_LEADER_FOR_PARTITION", "LEADER_NOT_AVAILABLE", "UNKNOWN_TOPIC_OR_PART", "_TRANSPORT")
+_PASSING = (
+    "NOT_LEADER_FOR_PARTITION",
+    "LEADER_NOT_AVAILABLE",
+    "UNKNOWN_LEADER_EPOCH",
+    "FENCED_LEADER_EPOCH",
+    "UNKNOWN_TOPIC_OR_PART",
+    "_TRANSPORT",
+)
 
 Answer = TypeVar("Answer")
 

@@ -21,6 +21,8 @@ from islet.model.batch import (
     RECEIVED,
     UNIT_CODES,
 )
+from islet.model.events import Method
+from islet.model.foreign_json import UNREADABLE
 from islet.model.topics import Topic
 
 
@@ -44,7 +46,7 @@ class ReadingValue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     value: float
     unit: Literal["mg/dL", "mmol/L"]
     range: Literal["below", "within", "above"]
-    method: Literal["cgm", "capillary"]
+    method: Method
     received_at_us: int
 
 
@@ -98,7 +100,7 @@ def _document_value(row: tuple[Any, ...], received_at_us: int) -> bytes:
     patient, device, time_us, type, body = row
     try:
         _body.decode(body)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise ValueError("append of a document: expected a body in JSON; got something else") from None
     return _encoder.encode(
         DocumentValue(

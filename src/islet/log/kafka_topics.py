@@ -1,5 +1,6 @@
 """The topics on the broker: made at the first start, and looked at ever after."""
 
+from collections.abc import Container
 from time import monotonic, sleep
 from typing import Final
 
@@ -11,13 +12,18 @@ from islet.log.kafka_access import ANSWER_S, KafkaAccess
 from islet.model.topics import Topic
 
 _AGAIN_S: Final = 0.02
+_A_FEW: Final = 4
 
 
-def make_topics(admin: AdminClient, access: KafkaAccess, partitions: int, states: str) -> None:
-    """Have all topics with that many partitions, and the compacted one for `states` with one.
+def make_topics(admin: AdminClient, access: KafkaAccess, partitions: int, states: str) -> int:
+    """Have all topics with that many partitions, and the compacted one for `states` with one; how many they are. 0: as
+    many as there are, or a few.
 
     Raises SettingError when one is there with another number, KafkaException when the broker refuses.
     """
+    if not partitions:
+        first = access.topic(Topic.GLUCOSE_READINGS)
+        partitions = _there(admin, {first}).get(first, _A_FEW)
     wanted = {access.topic(topic): partitions for topic in Topic} | {access.topic(states): 1}
     there = _there(admin, wanted)
     lacking = [_new(access, name, count, name == access.topic(states)) for name, count in wanted.items()
@@ -38,9 +44,10 @@ def make_topics(admin: AdminClient, access: KafkaAccess, partitions: int, states
                 f"setting partitions: the topic {name} has {there.get(name, 0)}, which cannot change later; "
                 f"got {count}. Set it back, or start a new log with another kafka_prefix"
             )
+    return partitions
 
 
-def _there(admin: AdminClient, wanted: dict[str, int]) -> dict[str, int]:
+def _there(admin: AdminClient, wanted: Container[str]) -> dict[str, int]:
     """Which of the topics are there and led by a broker, and with how many partitions."""
     found = admin.list_topics(timeout=ANSWER_S).topics
     return {

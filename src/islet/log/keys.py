@@ -13,6 +13,7 @@ from typing import Final
 
 from islet.errors import KeyUnavailable
 from islet.log.connection import KEY_BYTES
+from islet.log.names import sync_folder
 from islet.settings import Settings
 
 _COMMAND_TIMEOUT_S: Final = 30.0
@@ -100,16 +101,7 @@ def _made(path: Path) -> bytes:
             return _decoded(_private_text(path), f"key file {path}")
         finally:
             draft.unlink()
-        _sync_directory(path.parent)
+        sync_folder(path.parent)  # what is encrypted with the key must not outlive its name
     except OSError as error:
         raise KeyUnavailable(f"key file {path}: cannot be made ({error.strerror})") from None
     return key
-
-
-def _sync_directory(path: Path) -> None:
-    """Data that is encrypted with the key must not outlive the key's name in its directory."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from islet.errors import OffsetExpired
-from islet.log.base import Commit, CursorMove, Slice
-from islet.log.partitioning import Piece, joined, pieces
+from islet.log.base import Commit, Companion, CursorMove, Slice
+from islet.log.partitioning import Piece, joined, pieces, slices
 from islet.model.topics import Topic
 
 
@@ -47,9 +47,14 @@ class MemoryLog:
     def partitions(self) -> int:
         return self._partitions
 
-    def commit(self, commits: Sequence[Commit]) -> None:
+    def commit(self, commits: Sequence[Commit], companion: Companion | None = None) -> None:
         appended = list(pieces(commits, self._partitions))  # may raise, so it comes before any change
         with self._changed:
+            ends = {at: part.end for at, part in self._parts.items()}
+            more = companion.follow(slices(appended, ends)) if companion is not None else None
+            if more is not None:
+                commits = [*commits, more]
+                appended += pieces([more], self._partitions)
             for piece in appended:
                 self._append(piece)
             for commit in commits:

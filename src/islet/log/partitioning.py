@@ -1,7 +1,7 @@
 """Which rows of a commit go to which partition, found for all rows at once, by machine code: a commit of ten rows must
 cost little, too."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from islet.log.base import Append, Commit
+from islet.log.base import Append, Commit, Slice
 from islet.model.batch import RECEIVED, schema_of
 from islet.model.compiled import kernel
 from islet.model.topics import Topic
@@ -53,6 +53,17 @@ def pieces(commits: Sequence[Commit], partitions: int) -> Iterator[Piece]:
             yield from _split(topic, received_at_us, joined(batches), partitions)
 
 
+def slices(appended: Sequence[Piece], ends: MutableMapping[tuple[Topic, int], int]) -> list[Slice]:
+    """The pieces as they will be read, behind `ends` (by topic and partition), which move."""
+    found = []
+    for piece in appended:
+        at = (piece.topic, piece.partition)
+        offset = ends.get(at, 0)
+        found.append(Slice(topic=piece.topic, partition=piece.partition, offset=offset, batch=piece.entries))
+        ends[at] = offset + piece.batch.num_rows
+    return found
+
+
 def _check(append: Append) -> None:
     if not append.batch.schema.equals(schema_of(append.topic)):
         raise ValueError(f"append to {append.topic}: expected a batch of its schema (model/batch.py)")
@@ -62,17 +73,20 @@ def _check(append: Append) -> None:
 
 def _split(topic: Topic, received_at_us: int, batch: pa.RecordBatch, partitions: int) -> Iterator[Piece]:
     """The rows of each partition that has any, in their order."""
-    order, counts = order_by_partition(batch.column("patient"), partitions)
-    ordered = batch if counts.max() == batch.num_rows else batch.take(order)
-    entries = with_received(ordered, received_at_us)
+    counts = [batch.num_rows]
+    if partitions > 1:
+        order, of_each = order_by_partition(batch.column("patient"), partitions)
+        counts = of_each.tolist()
+        batch = batch if max(counts) == batch.num_rows else batch.take(order)
+    entries = with_received(batch, received_at_us)
     size, first = entries.get_total_buffer_size() / batch.num_rows, 0
-    for number, count in enumerate(counts.tolist()):
+    for number, count in enumerate(counts):
         if count:
             yield Piece(
                 topic=topic,
                 partition=number,
                 received_at_us=received_at_us,
-                batch=ordered.slice(first, count),
+                batch=batch.slice(first, count),
                 entries=entries.slice(first, count),
                 size=round(size * count),
             )

@@ -14,10 +14,10 @@ import pyarrow as pa
 
 from islet.errors import LogDamaged, OffsetExpired, SettingError
 from islet.log import compaction
-from islet.log.base import Commit, CursorMove, Slice
+from islet.log.base import Commit, Companion, CursorMove, Slice
 from islet.log.checkpoints import Checkpoints
 from islet.log.connection import Readers, open_database, plain_errors, transaction
-from islet.log.partitioning import Piece, joined, pieces, with_received
+from islet.log.partitioning import Piece, joined, pieces, slices, with_received
 from islet.log.segment import Format, Rows, decode, encode
 from islet.log.tail import MOST_BYTES, Tail
 from islet.log.watch import SELDOM_S, Watch
@@ -63,20 +63,18 @@ _SLACK_PAGES: Final = 2_048  # 8 MB of free pages stay for the next commits
 class SqliteLog:
     """Implements `islet.log.base.Log`; several processes may have the same file open."""
 
-    def __init__(self, path: Path, key: bytes, *, partitions: int, tail_bytes: int = MOST_BYTES) -> None:
-        """Open the log at `path`, made with that many partitions where there is none.
+    def __init__(self, path: Path, key: bytes, *, partitions: int = 0, tail_bytes: int = MOST_BYTES) -> None:
+        """Open the log at `path`, made with that many partitions where there is none; 0: as it is, a new one with 1.
 
-        The newest `tail_bytes` of each partition that are appended here stay in memory for who follows closely.
+        The newest `tail_bytes` of each topic that are appended here stay in memory for who follows closely.
 
         Raises KeyUnavailable for a wrong key, SettingError when it was made with another number of partitions.
         """
         self._path = path
-        self._partitions = partitions
         self._writing = threading.Lock()
         self._compacting = threading.Lock()
         self._decoded: dict[tuple[Topic, int, int, int], Rows] = {}  # by place; last used at the end
         self._decoding = threading.Lock()
-        self._tail = Tail(tail_bytes)
         self._writer = open_database(path, key)
         self._checkpoints = Checkpoints(path, key, self._writer)
         self._readers = Readers(path, key)
@@ -87,72 +85,86 @@ class SqliteLog:
         self._ends: dict[Topic, tuple[int, ...]] = {}
         self._watch = Watch(self._poll)
         try:
-            self._make_tables()
+            self._partitions = self._make_tables(partitions)
         except BaseException:
             self.close()
             raise
+        self._tail = Tail(tail_bytes // self._partitions)
 
-    def _make_tables(self) -> None:
+    def _make_tables(self, wanted: int) -> int:
+        """How many partitions there are."""
         with plain_errors(self._path.name), transaction(self._writer):
             self._writer.execute(_TABLES)
             self._writer.execute(
-                "INSERT OR IGNORE INTO meta VALUES ('layout', ?), ('partitions', ?)", (_LAYOUT, self._partitions)
+                "INSERT OR IGNORE INTO meta VALUES ('layout', ?), ('partitions', ?)", (_LAYOUT, wanted or 1)
             )
             made_with = dict(self._writer.execute("SELECT name, value FROM meta"))
         if made_with["layout"] != _LAYOUT:
             raise LogDamaged(f"{self._path.name}: layout {made_with['layout']} is not known to this version of Islet")
-        if made_with["partitions"] != self._partitions:
+        partitions: int = made_with["partitions"]
+        if wanted not in (0, partitions):
             raise SettingError(
-                f"setting partitions: this log was made with {made_with['partitions']}, which cannot change later; "
-                f"got {self._partitions}. Set it back, or start a new log"
+                f"setting partitions: this log was made with {partitions}, which cannot change later; "
+                f"got {wanted}. Set it back, or start a new log"
             )
+        return partitions
 
     @property
     def partitions(self) -> int:
         return self._partitions
 
-    def commit(self, commits: Sequence[Commit]) -> None:
-        appended = list(pieces(commits, self._partitions))
-        blobs = [encode(piece.batch) for piece in appended]
-        moves = [
-            (move.consumer, move.topic, move.partition, move.offset) for commit in commits for move in commit.cursors
-        ]
+    def commit(self, commits: Sequence[Commit], companion: Companion | None = None) -> None:
+        appended, encoded = self._encoded(commits)
         with self._writing, plain_errors(self._path.name):
             with transaction(self._writer):
-                bases, ends = self._append(appended, blobs)
-                self._writer.executemany(_MOVE, moves)
-                for commit in commits:
-                    for name, blob in commit.states.items():
-                        self._put_state(name, blob)
-            for piece, base in zip(appended, bases, strict=True):
-                self._tail.add(piece.topic, piece.partition, base, piece.entries, piece.size)
+                ends = self._ends_stored()
+                placed = slices(appended, ends)
+                self._put(commits, appended, placed, encoded)
+                more = companion.follow(placed) if companion is not None else None
+                if more is not None:
+                    further, encoded = self._encoded([more])
+                    behind = slices(further, ends)
+                    self._put([more], further, behind, encoded)
+                    appended, placed = appended + further, placed + behind
+            for piece, one in zip(appended, placed, strict=True):
+                self._tail.add(one.topic, one.partition, one.offset, one.batch, piece.size)
             self._reached(ends)
             self._watch.grown_to(sum(ends.values()))
 
-    def _append(
-        self, appended: Sequence[Piece], blobs: Sequence[tuple[Format, bytes]]
-    ) -> tuple[list[int], dict[tuple[str, int], int]]:
-        """Write the segments; the offset at which each begins, and where all partitions end after that."""
-        ends: dict[tuple[str, int], int] = {
-            (topic, partition): end
-            for topic, partition, end in self._writer.execute("SELECT topic, partition, next FROM extent")
-        }
-        bases = []
-        for piece, (format, blob) in zip(appended, blobs, strict=True):
-            at = (piece.topic, piece.partition)
-            base, rows, received = ends.get(at, 0), piece.batch.num_rows, piece.received_at_us
-            self._writer.execute(compaction.INSERT, (*at, base, rows, received, received, format, blob))
-            self._writer.execute(_GROW, (*at, base + rows, received))
-            ends[at] = base + rows
-            bases.append(base)
-        return bases, ends
+    def _encoded(self, commits: Sequence[Commit]) -> tuple[list[Piece], list[tuple[Format, bytes]]]:
+        appended = list(pieces(commits, self._partitions))
+        return appended, [encode(piece.batch) for piece in appended]
 
-    def _reached(self, reached: Mapping[tuple[str, int], int]) -> None:
+    def _ends_stored(self) -> dict[tuple[Topic, int], int]:
+        """Where the partitions end, as the transaction sees it."""
+        rows = self._writer.execute("SELECT topic, partition, next FROM extent")
+        return {(Topic(topic), partition): end for topic, partition, end in rows}
+
+    def _put(
+        self,
+        commits: Sequence[Commit],
+        appended: Sequence[Piece],
+        placed: Sequence[Slice],
+        encoded: Sequence[tuple[Format, bytes]],
+    ) -> None:
+        """Write the segments, the cursors and the states of commits."""
+        for piece, one, (format, packed) in zip(appended, placed, encoded, strict=True):
+            rows, received = piece.batch.num_rows, piece.received_at_us
+            at = (one.topic, one.partition)
+            self._writer.execute(compaction.INSERT, (*at, one.offset, rows, received, received, format, packed))
+            self._writer.execute(_GROW, (*at, one.next_offset, received))
+        for commit in commits:
+            moves = [(move.consumer, move.topic, move.partition, move.offset) for move in commit.cursors]
+            self._writer.executemany(_MOVE, moves)
+            for name, blob in commit.states.items():
+                self._put_state(name, blob)
+
+    def _reached(self, reached: Mapping[tuple[Topic, int], int]) -> None:
         """Note where the partitions end now: also what another process has appended and nobody has looked for yet."""
         with self._looking:
             ends = {topic: list(of_topic) for topic, of_topic in self._ends.items()}
             for (topic, partition), end in reached.items():
-                of_topic = ends.setdefault(Topic(topic), [0] * self._partitions)
+                of_topic = ends.setdefault(topic, [0] * self._partitions)
                 of_topic[partition] = max(of_topic[partition], end)
             self._ends = {topic: tuple(of_topic) for topic, of_topic in ends.items()}
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from islet.model.topics import Topic
 
-MOST_BYTES = 2 * 1024 * 1024
-"""Of one partition of one topic: some seconds of a million patients."""
+MOST_BYTES = 8 * 1024 * 1024
+"""Of one topic: some seconds of a million patients."""
 
 
 class _Piece(NamedTuple):
@@ -30,7 +30,8 @@ class _Part:
 class Tail:
     """Entries never change, so what is here is what the file holds. Safe from any thread."""
 
-    def __init__(self, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, most_bytes: int) -> None:
+        """`most_bytes` of each partition."""
         self._most_bytes = most_bytes
         self._parts: dict[tuple[Topic, int], _Part] = {}
         self._lock = threading.Lock()

@@ -5,10 +5,10 @@ from collections.abc import Callable
 from time import sleep
 
 _POLL_S = 0.005
-SELDOM_S = 0.02
+SELDOM_S = 0.05
 """How late another process's commit may be seen: while they come, and when there was none for a while. Our own is seen
 at once."""
-_MORE_S = 0.001
+_MORE_S = 0.005
 _AFTER_ERROR_S = 1.0
 
 

@@ -15,7 +15,7 @@ _ENOUGH: Final = ("readings", "step_min", "days_worn", "active_percent", "window
 
 
 def document(material: Material, goals: Goals, *, tell_all: bool) -> dict[str, Any]:
-    """Everything about everybody; null where there is no value."""
+    """Everything about everybody; null where there is no value, as for episodes where readings are too far apart."""
     values = measured(material, tell_all=tell_all)
     kinds = {name: getattr(material.episodes, name) for name in material.episodes.__slots__}
     sums = {name: summarised(found, material.judged_grid) for name, found in kinds.items()}
@@ -36,7 +36,7 @@ def document(material: Material, goals: Goals, *, tell_all: bool) -> dict[str, A
                 "goals": {"name": goals.name, **{name: _goal(*one, index) for name, one in shares.items()}},
                 "episodes": {
                     name: {
-                        "count": int(sums[name].count[index]),
+                        "count": int(sums[name].count[index]) if material.judged_grid.step_min[index] else None,
                         "per_day": _plain(sums[name].per_day[index]),
                         "mean_minutes": _plain(sums[name].mean_minutes[index]),
                         "mean_mg_dl": _plain(sums[name].mean_mg_dl[index]),

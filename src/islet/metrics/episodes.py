@@ -75,10 +75,18 @@ class ConsensusEpisodes:
     extended_high: Episodes
 
 
-def consensus_episodes(grid: Grid, *, minutes: int = EPISODE_MIN, end_minutes: int = EPISODE_MIN) -> ConsensusEpisodes:
-    """All kinds. The grid is one of judged values (`day_grid(people.judged)`), where some come from mmol/L."""
-    low, very_low = (episodes(grid, level, minutes=minutes, end_minutes=end_minutes) for level in (-70.0, -54.0))
-    high, very_high = (episodes(grid, level, minutes=minutes, end_minutes=end_minutes) for level in (180.0, 250.0))
+def consensus_episodes(
+    grid: Grid,
+    *,
+    minutes: int = EPISODE_MIN,
+    end_minutes: int = EPISODE_MIN,
+    low_mg_dl: float = 70.0,
+    high_mg_dl: float = 180.0,
+) -> ConsensusEpisodes:
+    """All kinds. The grid is one of judged values (`day_grid(people.judged)`), where some come from mmol/L. low_mg_dl and
+    high_mg_dl stand in the place of 70 and 180 for people with another target range (pregnancy: 63 and 140)."""
+    low, very_low = (episodes(grid, level, minutes=minutes, end_minutes=end_minutes) for level in (-low_mg_dl, -54.0))
+    high, very_high = (episodes(grid, level, minutes=minutes, end_minutes=end_minutes) for level in (high_mg_dl, 250.0))
     return ConsensusEpisodes(
         low=low,
         very_low=very_low,
@@ -86,7 +94,7 @@ def consensus_episodes(grid: Grid, *, minutes: int = EPISODE_MIN, end_minutes: i
         very_high=very_high,
         low_only=low.where(~_touched(low, very_low)),
         high_only=high.where(~_touched(high, very_high)),
-        extended_low=episodes(grid, -70.0, minutes=EXTENDED_MIN, longer=True, end_minutes=end_minutes),
+        extended_low=episodes(grid, -low_mg_dl, minutes=EXTENDED_MIN, longer=True, end_minutes=end_minutes),
         extended_high=episodes(grid, 250.0, minutes=EXTENDED_MIN, end_minutes=end_minutes),
     )
 

@@ -79,12 +79,14 @@ class Alert(Struct, frozen=True, kw_only=True):
 def fold(alert: Alert | None, change: AlertChange, received_at_us: int) -> Alert | None:
     """The alert after a change; applying a change twice is the same as once.
 
-    An acknowledgement of an alert that is not known gives None: it says nothing that could be shown.
+    An acknowledgement of an alert that is not known gives None: it says nothing that could be shown. What the engine says
+    at the time is no history, also where it was found as history before.
     """
     if change.change == "opened":
         if alert is None:
             return _opened(change, received_at_us)
-        return structs.replace(alert, cleared_us=None, retracted=False)
+        history = alert.retrospective and change.retrospective
+        return structs.replace(alert, cleared_us=None, retracted=False, retrospective=history)
     if alert is None:
         return None
     if change.change == "cleared":

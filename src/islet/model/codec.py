@@ -11,6 +11,7 @@ from islet.errors import BadInput
 from islet.model.alerts import AlertChange
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.events import AnyEvent
+from islet.model.foreign_json import UNREADABLE
 
 _event_decoder: msgspec.json.Decoder[AnyEvent] = msgspec.json.Decoder(AnyEvent)
 _change_decoder = msgspec.json.Decoder(AlertChange)
@@ -27,7 +28,9 @@ def decode_event(payload: bytes) -> AnyEvent:
         return _event_decoder.decode(payload)
     except msgspec.ValidationError as error:
         raise BadInput(f"event: {error}", reason="schema") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except RecursionError:
+        raise BadInput("event: expected less deeply nested JSON", reason="json") from None
+    except UNREADABLE:
         raise BadInput("event: expected one JSON object in UTF-8; got something else", reason="json") from None
 
 

@@ -10,8 +10,6 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-SCHEMA_VERSION = 1
-
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with zone, for example 2026-11-21T08:03:00Z")]
 Text = Annotated[str, Meta(max_length=2000)]
 Name = Annotated[str, Meta(max_length=200)]

@@ -76,6 +76,12 @@ class Device(Struct, frozen=True, kw_only=True):
     """Of its certificate, for `selfSigned`: SHA-1 or SHA-256 in capital hexadecimal digits."""
     enrollment: str = ""
     """What provisioned it ("individual/…" or "group/…"), if anything did."""
+    edge: bool = False
+    """It is a gateway that others can be put behind."""
+    scope: str = ""
+    """Of a gateway: its own; of another device: the gateway's that it is behind, "" where it is behind none."""
+    parent_scope: str = ""
+    """Of a gateway: the gateway's that it is behind itself."""
 
 
 class User(Struct, frozen=True, kw_only=True):

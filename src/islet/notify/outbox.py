@@ -40,6 +40,7 @@ from islet.notify.texts import Said, Wording, texts_in
 from islet.notify.watchdog import Watch, watched
 
 _SLICE_ROWS: Final = 100  # alert changes per transaction; the store writes to the same file
+_MOST_SLICES: Final = 10  # a partition and call: messages go out, and a stop is heard, in between
 _TOLD: Final = (Severity.URGENT, Severity.WARNING)
 _LAST_URGENCY: Final = len(Severity)
 _TESTS_LOOKED_AT: Final = "tests_looked_at_us"
@@ -89,6 +90,8 @@ class Outbox:
         self._wording = wording
         self.unreadable = 0
         """Entries of ALERTS that were skipped because they are not alert changes; nobody was told of them."""
+        self.behind = False
+        """Whether the log had more than the last `take_in` has read."""
         self._tables = Tables(path, key)
         self._queue, self._pages, self._healths = Queue(self._tables), Pages(self._tables), Healths(self._tables)
         self._sender = Sender(
@@ -120,7 +123,9 @@ class Outbox:
     # from the log and the clock: the platform's
 
     def take_in(self, log: Log, now_us: int) -> int:
-        """Queue what the log has new and what has become due; how many messages."""
+        """Queue what the log has new, a part of it if that is much (then `behind`), and what has become due; how many
+        messages."""
+        self.behind = False
         new = sum(self._take_in_partition(log, partition, now_us) for partition in range(log.partitions))
         return new + self.schedule(now_us)
 
@@ -150,15 +155,20 @@ class Outbox:
 
     def _take_in_partition(self, log: Log, partition: int, now_us: int) -> int:
         queued = 0
-        while (entries := _read(log, partition, self._queue.cursor(partition))) is not None:
+        for _ in range(_MOST_SLICES):
+            entries = _read(log, partition, self._queue.cursor(partition))
+            if entries is None:
+                return queued
             with self._tables.transaction():
                 queued += self._take_in_slice(entries, now_us)
                 self._queue.move_cursor(partition, entries.next_offset)
+        self.behind = True
         return queued
 
     def _take_in_slice(self, entries: Slice, now_us: int) -> int:
         bodies = (str(body) for body in entries.batch.column("body").to_pylist())
         changes = [change for change in map(self._decoded, bodies) if change is not None]
+        self._pager.forget_people()
         for change in changes:  # first, so that the alert that takes another's place is not announced as a new one
             if change.change == "retracted" and change.replaced_by:
                 self._pager.rename(change)

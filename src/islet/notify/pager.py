@@ -68,8 +68,19 @@ class Pager:
         """May be exchanged between calls."""
         self._max_age_us, self._changing = max_age_us, frozenset(changing)
         self._token_of, self._in_flight = token_of, in_flight
+        self._abouts: dict[str, About] = {}
 
     # from the log
+
+    def forget_people(self) -> None:
+        """Policies and contacts are asked for anew, once for each patient."""
+        self._abouts.clear()
+
+    def _about(self, patient: str) -> About:
+        about = self._abouts.get(patient)
+        if about is None:
+            about = self._abouts[patient] = self._directory.about(patient)
+        return about
 
     def rename(self, change: AlertChange) -> None:
         """The alert that takes another's place is not a new one."""
@@ -101,7 +112,7 @@ class Pager:
     def _opened(self, before: Paging | None, change: AlertChange, now_us: int) -> Paging | None:
         too_old = now_us - change.at_us > self._max_age_us
         if before is None:
-            if not self._directory.about(change.patient).policy.is_about(change.rule, change.severity):
+            if not self._about(change.patient).policy.is_about(change.rule, change.severity):
                 return None
             return Paging(
                 alert=change.id,
@@ -138,12 +149,14 @@ class Pager:
 
     def look(self, now_us: int) -> int:
         """Do what is due for the alerts whose time has come; how many messages were queued."""
+        self.forget_people()
         return sum(self._look(one, now_us) for one in self._pages.due(now_us, _ALERTS_A_LOOK))
 
     def _look(self, paging: Paging, now_us: int) -> int:
-        about = self._directory.about(paging.patient)
-        self._queue.stamp(paging.alert, now_us)
+        about = self._about(paging.patient)
         sent = self._queue.sent(paging.alert, self._in_flight())
+        if any(one.state == "sent" for one in sent) and self._queue.stamp(paging.alert, now_us):
+            sent = self._queue.sent(paging.alert, self._in_flight())
         outcome = due(about.policy, paging, sent, self._around(paging, about), now_us)
         for withdrawal in outcome.withdrawals:
             self._queue.withdraw(withdrawal.id, withdrawal.reason)

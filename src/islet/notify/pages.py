@@ -47,6 +47,8 @@ class Pages:
 
     def active(self, patient: str, rules: Sequence[str]) -> list[Paging]:
         """The patient's alerts of these rules that have not ended."""
+        if not rules:
+            return []
         return [one for one in self._select("patient = ? AND ended = ''", (patient,)) if one.rule in rules]
 
     def put(self, paging: Paging, now_us: int) -> None:

@@ -130,9 +130,9 @@ class Queue:
             for id, channel, recipient, kind, run, answers, state, at_us in rows
         ]
 
-    def stamp(self, alert: str, now_us: int) -> None:
-        """Messages that were delivered since the last look were, on the platform's clock, delivered now."""
-        self._tables.write(
+    def stamp(self, alert: str, now_us: int) -> int:
+        """Messages that were delivered since the last look were, on the platform's clock, delivered now; how many."""
+        return self._tables.write(
             "UPDATE outbox SET told_us = ? WHERE alert = ? AND state = 'sent' AND told_us IS NULL", (now_us, alert)
         )
 

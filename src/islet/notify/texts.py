@@ -9,6 +9,7 @@ from typing import Final
 from msgspec import Struct
 
 from islet.model.time import MINUTE_US, iso
+from islet.model.translated import mark as _
 from islet.model.units import glucose_in
 from islet.notify.base import Kind
 from islet.notify.recipients import Contact
@@ -34,11 +35,6 @@ Titles = Callable[[str], str]
 
 Wording = Callable[[Said, Contact | None], tuple[str, str]]
 """Title and text for one recipient; None is a recipient of whom nothing is known."""
-
-
-def _(sentence: str) -> str:
-    """Marks a sentence for the catalogue; it is the sentence itself, in English."""
-    return sentence
 
 
 SENTENCES: Final = {

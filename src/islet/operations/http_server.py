@@ -9,6 +9,7 @@ from typing import cast
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -18,6 +19,12 @@ from islet.errors import SettingError
 
 _DRAIN_S = 5
 _MOST_SOCKET_BYTES = 1 << 20  # one message of a WebSocket
+_MOST_HEAD_BYTES = 1 << 16
+"""Of a request line and its headers, and of what may stand behind a body; SDKs send some hundred bytes."""
+
+_HEAD_WITHIN_S = 20.0
+_SILENCE_S = 60.0
+"""How long the rest of a body may be waited for while nothing comes."""
 
 
 class _Server(uvicorn.Server):
@@ -29,19 +36,88 @@ class _Server(uvicorn.Server):
 
 
 def _showing(app: ASGI3Application, transport: asyncio.BaseTransport) -> ASGI3Application:
-    """The application, with the `ssl.SSLObject` of the connection (None: there is no TLS) in each scope."""
+    """The application, with the `ssl.SSLObject` of the connection (None: there is no TLS) in each scope. That a peer
+    goes in the middle of its request is nobody's fault here, and no page of the log."""
 
     async def shown(scope: Scope, receive: Receive, send: Send) -> None:
         scope["ssl_object"] = transport.get_extra_info("ssl_object")
-        await cast(ASGIApp, app)(scope, receive, send)
+        with contextlib.suppress(ClientDisconnect):
+            await cast(ASGIApp, app)(scope, receive, send)
 
     return cast(ASGI3Application, shown)
 
 
 class _Http(HttpToolsProtocol):
+    """Ends connections whose peer does not send what it has begun, or a head without end; uvicorn's own timer is for
+    those that are between two requests."""
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         self.app = _showing(self.app, transport)
+        self._unread = 0  # bytes since a head, a piece of a body or a message was whole
+        self._timer: asyncio.TimerHandle | None = None
+        self._expect(_HEAD_WITHIN_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._expect(None)
+        if self._timer is not None:
+            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._unread += len(data)
+        super().data_received(data)
+        if self._unread > _MOST_HEAD_BYTES:
+            self.transport.abort()
+        elif self._unread and self._due_s is None:  # between two messages, and the beginning of none
+            self._expect(_HEAD_WITHIN_S)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._expect(_HEAD_WITHIN_S)
+
+    def on_headers_complete(self) -> None:
+        super().on_headers_complete()
+        self._unread = 0
+        self._expect(_SILENCE_S)
+
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        self._unread = 0
+        self._expect(_SILENCE_S)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._unread = 0
+        self._expect(None)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._unread = 0
+        self._expect(None)
+        super().handle_websocket_upgrade()
+
+    def _expect(self, within_s: float | None) -> None:
+        """More has to come within that time (None: it need not). One timer, which is moved on when it fires."""
+        self._due_s = None if within_s is None else self.loop.time() + within_s
+        if self._due_s is None or within_s is None:
+            return
+        if self._timer is not None and self._timer.when() > self._due_s:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self.loop.call_later(within_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._due_s is None:
+            return
+        left_s = self._due_s - self.loop.time()
+        if left_s > 0:
+            self._timer = self.loop.call_later(left_s, self._look)
+        elif self.flow.read_paused:  # it is us who do not listen
+            self._expect(_SILENCE_S)
+        else:
+            self.transport.abort()
 
 
 class _WebSocket(WebSocketsSansIOProtocol):

@@ -2,11 +2,27 @@
 
 from typing import Final
 
+from islet.model.translated import mark as _
 
-def _(sentence: str) -> str:
-    """Marks a sentence for the catalogue; it is the sentence itself, in English."""
-    return sentence
-
+ONCE: Final[dict[str, str]] = {
+    "very_low_plan": _(
+        "Glucose was very low once. Keep fast sugar at hand, and tell your care team about it; ask whether you should have "
+        "glucagon at home."
+    ),
+    "unnoticed_low_check": _(
+        "At the one low nothing was written down. Check with a finger prick when the alarm sounds, treat the low, and write "
+        "down what you felt. If you often feel nothing, tell your clinician."
+    ),
+    "missed_bolus_reminder": _(
+        "One meal has no insulin written down, and glucose was high after it. A reminder at mealtimes may help; if you gave "
+        "it, write it down."
+    ),
+    "write_snacks": _(
+        "One high began with no meal written down before it. Write down snacks and drinks too for a week; then it can be "
+        "told what they are."
+    ),
+}
+"""What an advice says of something that was seen once, where that of several times would not do."""
 
 ADVICE: Final[dict[str, str]] = {
     "very_low_plan": _(
@@ -47,7 +63,7 @@ ADVICE: Final[dict[str, str]] = {
         "and have a snack if it is low or falling."
     ),
     "low_treat_gently": _(
-        "Highs often followed lows. Treat a low with about 15 g of fast sugar, wait 15 minutes, and look again before you "
+        "Highs followed some lows. Treat a low with about 15 g of fast sugar, wait 15 minutes, and look again before you "
         "eat more."
     ),
     "pressed_sensor_check": _(

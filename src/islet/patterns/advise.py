@@ -53,7 +53,7 @@ def _fits(rule: Rule, finding: Finding, findings: Sequence[Finding]) -> bool:
         change = finding.figures[0] if finding.figures else None
         lowers = change is not None and change.high is not None and change.high < 0.0
         return lowers and any(one.pattern == "time_above" and one.severity != "none" for one in findings)
-    return rule.name != "keep_going" or any(one.value > 0 for one in finding.figures if one.name == "present_days")
+    return rule.name != "keep_going" or any(one.value > 1 for one in finding.figures if one.name == "present_days")
 
 
 def _advice(rule: Rule, finding: Finding, findings: Sequence[Finding], person: PersonDays) -> Advice:

@@ -132,8 +132,9 @@ class Course:
 
     @cached_property
     def rescues(self) -> frozenset[int]:
-        """Which of the meals (by index) were eaten in, or up to 20 min after, glucose below the range."""
-        low = self.goals.low_mg_dl
+        """Which of the meals (by index) were eaten in, or up to 20 min after, glucose below the range, or below 70 mg/dL
+        where that begins lower (in pregnancy): what is eaten then is eaten against a low."""
+        low = max(self.goals.low_mg_dl, 70.0)
         found = (
             index
             for index, meal in enumerate(self.meals)

@@ -2,13 +2,8 @@
 
 from typing import Final
 
+from islet.model.translated import mark as _
 from islet.patterns.findings import Confidence, Diabetes, Severity, Wheel
-
-
-def _(sentence: str) -> str:
-    """Marks a sentence for the catalogue; it is the sentence itself, in English."""
-    return sentence
-
 
 WHEELS: Final[dict[Wheel, str]] = {
     Wheel.GLUCOSE: _("Glucose itself"),
@@ -34,6 +29,7 @@ UNITS: Final[dict[str, str]] = {
     "min": _("min"),
     "h": _("h"),
     "days": _("days"),
+    "day": _("day"),
     "points": _("points"),
     "U": _("U"),
     "g": _("g"),

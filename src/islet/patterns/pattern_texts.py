@@ -5,10 +5,7 @@ Fields of a sentence: {n}, {of}, {subject}, and the names of the finding's figur
 
 from typing import Final, NamedTuple
 
-
-def _(sentence: str) -> str:
-    """Marks a sentence for the catalogue; it is the sentence itself, in English."""
-    return sentence
+from islet.model.translated import mark as _
 
 
 class Text(NamedTuple):
@@ -17,6 +14,20 @@ class Text(NamedTuple):
     title: str
     sentence: str
 
+
+ONCE: Final = {
+    "very_lows": _(
+        "Glucose was below 54 mg/dL (3.0 mmol/L) once for at least 15 minutes; the lowest was {lowest_mg_dl}."
+    ),
+    "prolonged_lows": _("There was one low; it lasted {longest_min}."),
+    "unrecorded_lows": _("There was one low, and nothing was written down while it lasted."),
+    "rebound_after_low": _("There was one low, and glucose above the range followed within three hours."),
+    "stacked_insulin": _(
+        "One dose was given while earlier insulin was still acting, and a low followed within four hours; {on_board_u} were "
+        "still to act."
+    ),
+}
+"""The sentence of a pattern that was seen once (of one occasion), where that of several would not do."""
 
 PATTERNS: Final[dict[str, Text]] = {
     "very_lows": Text(
@@ -187,7 +198,7 @@ PATTERNS: Final[dict[str, Text]] = {
     ),
     "streak": Text(
         _("Good days"),
-        _("{good_days} were on goal, the longest run was {longest_days}, the present one is {present_days}."),
+        _("On goal: {good_days}. The longest run was {longest_days}, the present one is {present_days}."),
     ),
     "goal_progress": Text(
         _("Progress"),
@@ -246,6 +257,9 @@ PATTERNS: Final[dict[str, Text]] = {
     ),
 }
 NOT_ENOUGH: Final = _("Not enough data: {n} occasions so far; at least 5 are needed, on at least 5 full days.")
+
+NOTHING: Final = _("There are no readings to look at, or they are too far apart.")
+"""Of somebody without any finding."""
 
 CONFOUNDERS: Final[dict[str, str]] = {
     "breakfast_assumed": _("On some days no breakfast was written down; 7 o'clock was taken."),

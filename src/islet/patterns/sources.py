@@ -6,11 +6,7 @@ A finding's source is one of these or several, joined by `both`. `docs/explanati
 from collections.abc import Callable
 from typing import Final
 
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
-
+from islet.model.translated import mark as _
 
 _JOINT: Final = _("; ")
 

@@ -1,6 +1,6 @@
 """Findings and advice as a person reads them: their language, their unit."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from string import Formatter
 from typing import Final
 
@@ -8,9 +8,10 @@ from msgspec import Struct
 
 from islet.model.units import MG_DL_PER_MMOL_L
 from islet.patterns.advice_texts import ADVICE, DISCUSS, NO_FOODS
+from islet.patterns.advice_texts import ONCE as ADVICE_ONCE
 from islet.patterns.findings import Advice, Figure, Finding
 from islet.patterns.label_texts import CONFIDENCE, SUBJECTS, UNITS
-from islet.patterns.pattern_texts import CONFOUNDERS, NOT_ENOUGH, PATTERNS
+from islet.patterns.pattern_texts import CONFOUNDERS, NOT_ENOUGH, ONCE, PATTERNS
 from islet.patterns.sources import sources_told
 
 Translate = Callable[[str], str]
@@ -36,7 +37,8 @@ def told(finding: Finding, translate: Translate, unit: str = "mg/dL") -> Told:
     text = PATTERNS[finding.pattern]
     fields = _fields(finding.figures, translate, unit)
     fields |= {"n": str(finding.n), "of": str(finding.of), "subject": subject_told(finding.subject, translate)}
-    sentence = text.sentence if finding.figures or finding.confidence != "not_enough" else NOT_ENOUGH
+    seen = _once(ONCE.get(finding.pattern), text.sentence, fields)
+    sentence = seen if finding.figures or finding.confidence != "not_enough" else NOT_ENOUGH
     return Told(
         title=_filled(translate(text.title), fields),
         sentence=_filled(translate(sentence), fields),
@@ -51,13 +53,20 @@ def advice_told(advice: Advice, translate: Translate, unit: str = "mg/dL") -> To
     fields = _fields(advice.figures, translate, unit)
     foods = ", ".join(translate(food) for food in advice.foods) or translate(NO_FOODS)
     fields |= {"subject": subject_told(advice.subject, translate), "foods": foods}
+    sentence = _once(ADVICE_ONCE.get(advice.rule), ADVICE[advice.rule], fields)
     return Told(
         title=_filled(translate(PATTERNS[advice.findings[0]].title), fields),
-        sentence=_filled(translate(ADVICE[advice.rule]), fields),
+        sentence=_filled(translate(sentence), fields),
         confidence=translate(CONFIDENCE[advice.confidence]),
         source=sources_told(advice.source, translate),
         caveats=(translate(DISCUSS),) if advice.clinician else (),
     )
+
+
+def _once(once: str | None, several: str, fields: Mapping[str, str]) -> str:
+    """The sentence for one, where there is one, and it was one (of one, where it says of how many)."""
+    one = fields.get("n") == "1" and ("{of}" not in several or fields.get("of") == "1")
+    return once if once is not None and one else several
 
 
 def subject_told(subject: str, translate: Translate) -> str:
@@ -74,6 +83,8 @@ def amount(value: float, unit: str, glucose_unit: str, translate: Translate, *, 
     decimals = 0 if unit in ("mg/dL", "min") else 1
     if unit.startswith("mg/dL") and glucose_unit == "mmol/L":
         value, unit, decimals = value / MG_DL_PER_MMOL_L, unit.replace("mg/dL", "mmol/L"), 1
+    if unit == "days" and value == 1:
+        unit, decimals = "day", 0
     if value == int(value) and unit in ("", "days", "%", "g"):
         decimals = 0
     text = (f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}").replace("-", "−")

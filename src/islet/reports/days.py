@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from islet.metrics.grid import steps_min
+from islet.metrics.grid import LONGEST_GAP_MIN, steps_min
 from islet.metrics.people import DAY_US, MINUTE_US, People
 from islet.metrics.ranges import Goals, shares
 from islet.metrics.summary import mean_mg_dl
@@ -41,6 +41,7 @@ def _days(
     left: Mapping[date, tuple[Left, ...]],
 ) -> Iterator[Day]:
     step = int(steps_min(people)[0])
+    close = 0 < step <= LONGEST_GAP_MIN
     for day in days_between(period.first, period.last):
         begin_us = day_us(day)
         inside = kept(people, (people.clock_us >= begin_us) & (people.clock_us < begin_us + DAY_US))
@@ -55,8 +56,12 @@ def _days(
             runs=_runs(inside, begin_us, step),
             acts=tuple(act for act in acts if act.at.date() == day),
             on_board=left.get(day, ()),
-            low_episodes=sum(one.kind.endswith("low") and one.begin.date() == day for one in episodes),
+            low_episodes=_lows_of(day, episodes) if some and close else None,
         )
+
+
+def _lows_of(day: date, episodes: Sequence[Episode]) -> int:
+    return sum(one.kind.endswith("low") and one.begin.date() == day for one in episodes)
 
 
 def _runs(people: People, begin_us: int, step_min: int) -> tuple[tuple[Point, ...], ...]:

@@ -29,10 +29,12 @@ class Period(Struct, frozen=True, kw_only=True):
 
 class Sufficiency(Struct, frozen=True, kw_only=True):
     """How much there is. readings, and every how many minutes there is one (None with fewer than two); the share of the
-    period's readings that are there; on how many of its days there are some. short: below 14 days or 70 %, so that
-    shares may be chance. Warming up of a sensor and days before the first reading count as missing."""
+    period's readings that are there; on how many of its days there are some. hours: of glucose that the readings make; of
+    less than a day nothing is told about days. short: below 14 days or 70 %, so that shares may be chance. Warming up of a
+    sensor and days before the first reading count as missing."""
 
     readings: int
+    hours: float
     step_min: int | None
     active_percent: float
     days_with_readings: int
@@ -140,7 +142,8 @@ class Left(Struct, frozen=True, array_like=True):
 
 class Day(Struct, frozen=True, kw_only=True):
     """One day. bands: shares of the five bands in percent, very low first; empty without readings. runs: the curve, in
-    pieces without a gap. on_board: from midnight to midnight; empty where nothing was."""
+    pieces without a gap. on_board: from midnight to midnight; empty where nothing was. low_episodes: None where there are
+    no readings, or they are more than 45 min apart."""
 
     date: date
     readings: int
@@ -150,7 +153,7 @@ class Day(Struct, frozen=True, kw_only=True):
     runs: tuple[tuple[Point, ...], ...]
     acts: tuple[Act, ...]
     on_board: tuple[Left, ...]
-    low_episodes: int
+    low_episodes: int | None
 
 
 class Before(Struct, frozen=True, kw_only=True):
@@ -173,7 +176,8 @@ class Lab(Struct, frozen=True, kw_only=True):
 
 
 class Found(Struct, frozen=True, kw_only=True):
-    """A pattern or an advice, in the reader's language: what, how sure, on what days it rests, and who says so."""
+    """A pattern or an advice, in the reader's language: what, how sure, on what days it rests, what else may be behind it,
+    and who says so."""
 
     kind: Literal["risk", "moved", "advice"]
     name: str
@@ -184,6 +188,7 @@ class Found(Struct, frozen=True, kw_only=True):
     confidence: str
     source: str
     clinician: bool = False
+    caveats: tuple[str, ...] = ()
 
 
 class Report(Struct, frozen=True, kw_only=True):

@@ -5,7 +5,8 @@ from typing import Final
 
 from islet.metrics.episodes import ConsensusEpisodes, Episodes, consensus_episodes
 from islet.metrics.grid import day_grid
-from islet.metrics.people import HOUR_US, People
+from islet.metrics.people import DAY_US, HOUR_US, People
+from islet.metrics.ranges import Goals
 from islet.model.time import from_us
 from islet.reports.document import Episode, EpisodeKind
 
@@ -13,10 +14,11 @@ NIGHT_ENDS_H: Final = 6
 _EXTENDED_LOW_MIN: Final = 120
 
 
-def episodes_of(people: People) -> tuple[Episode, ...]:
-    """All of them in order of time. A low that reaches 54 is very low, else, of more than 120 min, extended; a high
+def episodes_of(people: People, goals: Goals) -> tuple[Episode, ...]:
+    """All of them in order of time, below and above the range of `goals`. A low that reaches 54 is very low, else, of more than 120 min, extended; a high
     that reaches 250 is very high, and extended where that lasts 120 min (consensus, see `metrics/episodes.py`)."""
-    found = consensus_episodes(day_grid(people.judged))
+    grid = day_grid(people.judged)
+    found = consensus_episodes(grid, low_mg_dl=goals.low_mg_dl, high_mg_dl=goals.high_mg_dl)
     every = [*_lows(found), *_highs(found)]
     return tuple(sorted(every, key=lambda one: (one.begin, one.kind)))
 
@@ -57,10 +59,16 @@ def _listed(some: Episodes, kinds: list[EpisodeKind]) -> list[Episode]:
             begin=local(int(some.begin_us[row])),
             minutes=int(some.minutes[row]),
             extreme_mg_dl=float(some.extreme_mg_dl[row]),
-            night=int(some.begin_us[row]) // HOUR_US % 24 < NIGHT_ENDS_H,
+            night=_at_night(kind, int(some.begin_us[row]), int(some.end_us[row])),
         )
         for row, kind in enumerate(kinds)
     ]
+
+
+def _at_night(kind: EpisodeKind, begin_us: int, end_us: int) -> bool:
+    """Whether it begins between midnight and six; a low also when it goes on into that, as the pattern of lows has it."""
+    goes_on = kind.endswith("low") and begin_us // DAY_US < (end_us - 1) // DAY_US
+    return begin_us // HOUR_US % 24 < NIGHT_ENDS_H or goes_on
 
 
 def local(clock_us: int) -> datetime:

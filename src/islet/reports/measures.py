@@ -86,6 +86,7 @@ def sufficiency_of(recorded: Recorded, period: Period) -> Sufficiency:
     active = active_percent(count, step, period.days)
     return Sufficiency(
         readings=count,
+        hours=period.days * 24.0 * active / 100.0,
         step_min=step or None,
         active_percent=active,
         days_with_readings=days,

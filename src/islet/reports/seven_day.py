@@ -35,7 +35,7 @@ def seven_day(
         raise BadInput(f"days: expected {' or '.join(map(str, DAYS))}; got {days}", reason="days")
     first = last - timedelta(days=days - 1)
     inside = recorded.between(first, last)
-    episodes = episodes_of(inside.people)
+    episodes = episodes_of(inside.people, goals)
     shared = report_of(recorded, goals, first, last, found)
     return SevenDay(
         **asdict(shared),

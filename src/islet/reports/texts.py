@@ -2,14 +2,9 @@
 
 from typing import Final
 
+from islet.model.translated import mark as _
 from islet.reports.document import Band, Goal, SevenDay
 from islet.reports.voice import Voice
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
-
 
 BANDS: Final = {
     "very_low": _("Very low"),
@@ -94,7 +89,7 @@ def goal_name(goal: Goal, low_mg_dl: float, high_mg_dl: float, voice: Voice) -> 
 def goal_bound(goal: Goal, voice: Voice) -> str:
     """How much of it one aims at."""
     sentence = _("over {percent} %") if goal.aim == "over" else _("under {percent} %")
-    return voice.text(sentence).format(percent=f"{goal.bound_percent:g}")
+    return voice.text(sentence).format(percent=f"{goal.bound_percent:g}").replace(" %", "\N{NO-BREAK SPACE}%")
 
 
 def best_day(report: SevenDay) -> "tuple[int, float] | None":

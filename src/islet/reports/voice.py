@@ -8,6 +8,7 @@ from babel import Locale
 from babel.dates import format_date, format_skeleton
 from babel.support import NullTranslations
 
+from islet.model.translated import mark as _
 from islet.model.units import glucose_in
 
 NO_VALUE: Final = "–"
@@ -97,8 +98,3 @@ class Voice:
     @property
     def _locale(self) -> Locale:
         return Locale.parse(self.language, sep="-")
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message

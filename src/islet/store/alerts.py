@@ -64,7 +64,8 @@ def _apply(writer: apsw.Connection, change: AlertChange, received_us: int) -> No
     _put(writer, alert)
     if change.change == "retracted":
         writer.execute("UPDATE alert SET replaced_by = ? WHERE id = ?", (change.replaced_by, change.id))
-    _inherit(writer, alert.id)
+    if change.change != "cleared":  # that changes neither who acknowledged what nor what replaces what
+        _inherit(writer, alert.id)
 
 
 def _put(writer: apsw.Connection, alert: Alert) -> None:

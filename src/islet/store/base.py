@@ -24,15 +24,13 @@ from islet.model.topics import Topic
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Latest:
-    """A patient's newest reading and the one before it (None where there is only one)."""
+    """A patient's newest reading."""
 
     patient: str
     device: str
     time_us: int
     glucose_tenths: int
     range: int
-    previous_time_us: int | None
-    previous_tenths: int | None
 
 
 class Document(Struct, frozen=True, kw_only=True):
@@ -147,6 +145,8 @@ class EntryKind(StrEnum):
     """What a job found last (cohorts, anomalies); id is the job's name."""
     FORECAST = "forecast"
     """Which model forecasts (`islet.forecast.serving`); id is "served"."""
+    CONFIGURATION = "configuration"
+    """Desired properties for many devices (`islet.gateways.configurations`); id is its own."""
     WISHES = "wishes"
     """What a person said of themselves for patterns and advice (`islet.patterns.findings.Wishes`); id is the patient's."""
 
@@ -159,6 +159,7 @@ class Registry(Protocol):
     """What people entered. Writes are durable (FULL sync) when they return."""
 
     def patients(self) -> list[Patient]: ...
+    def patient_count(self) -> int: ...
     def patient(self, id: str) -> Patient | None: ...
     def put_patient(self, patient: Patient) -> None: ...
 

@@ -152,6 +152,10 @@ class SqliteDevices:
         with self._change():
             return twins.change(self._writer, of, wanted, now_us, whole=whole, etag=etag)
 
+    def note_model(self, of: Address, model_id: str) -> None:
+        with self._change():
+            twins.note_model(self._writer, of, model_id)
+
     def session(self, of: Address) -> tuple[tuple[str, int], ...] | None:
         with self._look() as reader:
             return twins.session(reader, of)

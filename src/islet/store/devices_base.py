@@ -277,6 +277,9 @@ class Twins(Protocol):
         """Merge tags and desired properties (`whole`: replace those that are given). Raises BadInput, and EtagDiffers
         where `etag` is given and another."""
 
+    def note_model(self, of: Address, model_id: str) -> None:
+        """The device says that it follows this model. No version and no etag changes."""
+
 
 class Sessions(Protocol):
     """The subscriptions of MQTT clients that want them kept (clean session 0)."""

@@ -62,14 +62,11 @@ FROM reading WHERE patient = (SELECT id FROM reading_patient WHERE name = ?1) AN
 GROUP BY hour ORDER BY hour
 """
 _LATEST: Final = """
-SELECT p.name, d.name, r.time_us, r.glucose_tenths, r.range, q.time_us, q.glucose_tenths
+SELECT p.name, d.name, r.time_us, r.glucose_tenths, r.range
 FROM reading_patient p
 CROSS JOIN reading r ON r.patient = p.id AND r.time_us = (SELECT max(time_us) FROM reading WHERE patient = p.id)
 JOIN reading_device d ON d.id = r.device
-LEFT JOIN reading q ON q.patient = p.id
-    AND q.time_us = (SELECT max(time_us) FROM reading WHERE patient = p.id AND time_us < r.time_us)
-LEFT JOIN reading_device e ON e.id = q.device
-{chosen} ORDER BY p.name, d.name, e.name
+{chosen} ORDER BY p.name, d.name
 """
 _LATEST_FIELDS: Final = tuple(field.name for field in fields(Latest))
 
@@ -150,7 +147,7 @@ def hours(reader: apsw.Connection, patient: str, from_us: int, to_us: int, offse
 
 
 def latest(reader: apsw.Connection, patients: Sequence[str] | None) -> list[Latest]:
-    """The newest reading of each patient and the one before, in order of the patients' ids.
+    """The newest reading of each patient, in order of the patients' ids.
 
     Found in the order of the table, a few steps a patient; nothing has to be kept up to date for it.
     """

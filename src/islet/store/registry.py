@@ -63,6 +63,11 @@ class SqliteRegistry:
     def patients(self) -> list[Patient]:
         return self._all(Patient)
 
+    def patient_count(self) -> int:
+        with self._readers.one() as reader:
+            count: int = reader.execute("SELECT count(*) FROM registered WHERE kind = ?", (_KINDS[Patient],)).get
+        return count
+
     def patient(self, id: str) -> Patient | None:
         return self._one(Patient, id)
 
@@ -224,7 +229,8 @@ class SqliteRegistry:
         return None if body is None else msgspec.json.decode(body, type=kind)
 
     def _end_sessions(self, user: str) -> None:
-        self._writer.execute("DELETE FROM session WHERE user = ?", (user,))
+        """Theirs, and those in which they act as somebody."""
+        self._writer.execute("DELETE FROM session WHERE user = ? OR acting = ?", (user, user))
         self._sessions_ended()
 
     def _sessions_ended(self) -> None:

@@ -54,15 +54,21 @@ def change(
         tags = patched_tags(tags, wanted.tags, whole=whole)
     if wanted.desired is not None:
         desired = patched(desired, wanted.desired, now_us, whole=whole)
-    after = Twin(
+    after = msgspec.structs.replace(
+        before,
         tags=tags,
         desired=desired,
-        reported=before.reported,
         version=before.version + 1,
         etag=base64.b64encode(secrets.token_bytes(8)).decode(),
     )
     _put(writer, of, after)
     return after
+
+
+def note_model(writer: apsw.Connection, of: Address, model_id: str) -> None:
+    before = twin(writer, of)
+    if before.model_id != model_id:
+        _put(writer, of, msgspec.structs.replace(before, model_id=model_id))
 
 
 def _put(writer: apsw.Connection, of: Address, twin: Twin) -> None:

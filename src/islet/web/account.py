@@ -1,7 +1,5 @@
 """Log-in, log-out, and a person's language and unit."""
 
-from urllib.parse import urlsplit
-
 from msgspec import structs
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -71,9 +69,8 @@ def routes(context: WebContext, door: Door | None = None) -> list[Route]:
 
 def local_path(wanted: str) -> str:
     """Where to go after the log-in: a path of this site, or the start page (never another site)."""
-    parts = urlsplit(wanted.replace("\\", "/"))
-    local = not parts.scheme and not parts.netloc and parts.path.startswith("/") and not parts.path.startswith("//")
-    return wanted if local and wanted.isprintable() else "/"
+    plain = wanted.replace("\\", "/")  # as browsers read it; behind two slashes, or more, they look for another host
+    return wanted if plain.startswith("/") and not plain.startswith("//") and wanted.isprintable() else "/"
 
 
 async def _enter(context: WebContext, door: Door, request: Request) -> Response:

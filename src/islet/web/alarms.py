@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -13,7 +12,8 @@ from islet.access.decide import Action
 from islet.errors import BadInput, NotFound
 from islet.model.alerts import Alert
 from islet.notify.queue import Delivery
-from islet.web.answers import api, async_api, json_response, render
+from islet.web.answers import api, async_api, error_json, json_response, render
+from islet.web.bodies import json_body
 from islet.web.context import WebAlarms, WebContext
 from islet.web.languages import language_of, words
 from islet.web.sessions import Viewer
@@ -100,16 +100,11 @@ def _page(context: WebContext, request: Request, token: str, answer: str, status
 
 async def _telegram(alarms: WebAlarms, request: Request) -> Response:
     """An update of the bot, with the secret that its webhook was registered with."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST_UPDATE:
-            return json_response({"error": "too large"}, 413)
     secret = request.headers.get(TELEGRAM_SECRET, "")
     try:
-        update = msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        return json_response({"error": "expected JSON"}, 400)
+        update = await json_body(request, object, expected="JSON", reason="json", most_bytes=_LARGEST_UPDATE)
+    except BadInput as error:
+        return error_json(error)
     taken = await run_in_threadpool(alarms.received, update, secret)
     return json_response({"ok": taken}, 200 if taken else 403)
 
@@ -136,10 +131,8 @@ async def snooze(context: WebContext, request: Request, viewer: Viewer) -> Respo
     """Alerts of this one's rule and patient page nobody for so many minutes: {"minutes": 15} -> {"until_us": …}."""
     alert = await run_in_threadpool(visible_alert, context, viewer, request.path_params["id"])
     viewer.require(Action.ACKNOWLEDGE, alert.patient)
-    try:
-        wish = msgspec.json.decode(await request.body(), type=_Snooze)
-    except msgspec.DecodeError:
-        raise BadInput('snooze: expected {"minutes": a number}', reason="snooze") from None
+    expected = 'snooze: expected {"minutes": a number}'
+    wish = await json_body(request, _Snooze, expected=expected, reason="snooze")
     by, now_us = viewer.name, context.now()
     until_us = await run_in_threadpool(alarms_of(context).outbox.snooze, alert.id, wish.minutes, by, now_us)
     await run_in_threadpool(

@@ -13,6 +13,7 @@ from starlette.routing import Route
 from islet.access.decide import Action
 from islet.errors import AccessDenied, AlreadyExists, BadInput, IsletError, NotFound, OffsetExpired
 from islet.model.units import MG_DL_PER_MMOL_L
+from islet.web.bodies import TooLong
 from islet.web.context import WebContext
 from islet.web.languages import LANGUAGES, language_of, words
 from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
@@ -168,6 +169,6 @@ def _status(error: IsletError) -> int:
         return 409
     if isinstance(error, OffsetExpired):
         return 410
-    if isinstance(error, TooLarge):
+    if isinstance(error, TooLarge | TooLong):
         return 413
     return 400 if isinstance(error, BadInput) else 503

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from islet.access.decide import Action
 from islet.model.people import Patient
+from islet.model.translated import mark as _
 from islet.patterns.changes import Evidence
 from islet.patterns.cohorts import Cohort, Cohorts, Member
 from islet.patterns.watch import PatternChanges
@@ -29,11 +30,6 @@ from islet.web.sessions import Viewer
 
 SHOWN_PEOPLE: Final = 300
 """Of one cohort, and of the other lists; how many more there are is said."""
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
 
 
 NAMES: Final = {

@@ -8,17 +8,13 @@ from typing import Final
 from msgspec import structs
 
 from islet.model.people import Patient
+from islet.model.translated import mark as _
 from islet.patterns.summaries import Summaries, Summary
 from islet.store.base import Registry
 from islet.web.languages import Words
 from islet.web.nights import found, shown
 
 SHOWN_ROWS: Final = 300
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

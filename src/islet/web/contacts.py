@@ -15,18 +15,21 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from islet.errors import BadInput, IsletError, NotFound, SettingError
+from islet.errors import BadInput, NotFound, SettingError
 from islet.model.people import Role
 from islet.model.time import MINUTE_US
+from islet.model.translated import mark as _
 from islet.notify.health import Health
 from islet.notify.recipients import Contact, Lane
 from islet.web.alarm_figures import minute
 from islet.web.alarms import alarms_of
-from islet.web.answers import async_api, error_page, json_response, page, render
+from islet.web.answers import async_api, json_response, page, render
+from islet.web.bodies import json_body
 from islet.web.context import WebContext
+from islet.web.forms import form
 from islet.web.languages import language_of, words
 from islet.web.pages import known_zone
-from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
+from islet.web.sessions import Viewer
 from islet.web.texts import CHANNELS
 
 SELF_SERVICE: Final = ("telegram", "email", "ntfy")
@@ -37,11 +40,6 @@ _LARGEST_SUBSCRIPTION: Final = 8_000
 _LONGEST_FIELD: Final = 300
 _TEST_EVERY_US: Final = MINUTE_US  # an address can be anybody's
 _WORKER: Final = Path(__file__).parent / "static" / "push.js"
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
 
 
 _ADDRESSES: Final = {
@@ -88,7 +86,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
 
     return [
         page(context, "/account", show),
-        _form_route(context),
+        form(context, "/account", _changed, longest=_LONGEST_FIELD, shown_at="/account"),
         async_api(context, "/account/push", subscribe, ("POST",)),
         Route("/push.js", worker, methods=["GET"]),
     ]
@@ -112,21 +110,8 @@ def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
     return render(context, request, viewer, "account.html", values, data=data)
 
 
-def _form_route(context: WebContext) -> Route:
-    async def endpoint(request: Request) -> Response:
-        viewer: Viewer | None = None
-        try:
-            viewer = await run_in_threadpool(viewer_of, context, request)
-            async with request.form(max_files=0, max_fields=20) as form:
-                fields = {name: text[:_LONGEST_FIELD] for name, text in form.items() if isinstance(text, str)}
-            said = await run_in_threadpool(_change, context, viewer, fields)
-            return RedirectResponse(f"/account?said={quote(said)}", 303)
-        except NotLoggedIn:
-            return RedirectResponse("/login?next=%2Faccount", 303)
-        except IsletError as error:
-            return await run_in_threadpool(error_page, context, request, viewer, error)
-
-    return Route("/account", endpoint, methods=["POST"])
+def _changed(context: WebContext, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> Response:
+    return RedirectResponse(f"/account?said={quote(_change(context, viewer, fields))}", 303)
 
 
 def _change(context: WebContext, viewer: Viewer, fields: Mapping[str, str]) -> str:
@@ -173,20 +158,19 @@ def _keep_new(context: WebContext, viewer: Viewer, channel: str, address: str, t
         alarms.check(contact)
     except SettingError:
         return "address"
-    alarms.book.put(contact, by=user, at_us=context.now())
+    alarms.book.put(contact, by=viewer.name, at_us=context.now())
     return "kept"
 
 
 async def subscribe(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """Keep this browser's subscription: {"subscription": {…}, "time_zone": "Europe/Vienna"}."""
-    body = await request.body()
-    if len(body) > _LARGEST_SUBSCRIPTION:
-        raise BadInput("push: the subscription is too long", reason="push")
+    expected = "push: expected a subscription as JSON"
+    most = _LARGEST_SUBSCRIPTION
+    given = await json_body(request, _Subscribed, expected=expected, reason="push", most_bytes=most)
     try:
-        given = msgspec.json.decode(body, type=_Subscribed)
         subscription = json.dumps(json.loads(bytes(given.subscription)), sort_keys=True)
-    except (msgspec.DecodeError, ValueError):
-        raise BadInput("push: expected a subscription as JSON", reason="push") from None
+    except (ValueError, RecursionError):
+        raise BadInput(expected, reason="push") from None
     if viewer.user.role is Role.APPLICATION or "webpush" not in alarms_of(context).channels:
         raise BadInput("push: Web Push is not set up here", reason="push")
     said = await run_in_threadpool(_keep_new, context, viewer, "webpush", subscription, given.time_zone)

@@ -12,6 +12,7 @@ from islet.model.time import Now
 from islet.notify.outbox import Outbox
 from islet.notify.recipients import Contact
 from islet.store.base import Registry, Store
+from islet.store.device_files import DeviceFiles
 from islet.store.devices_base import Jobs
 from islet.store.principals import Principals
 from islet.web.addresses import Network
@@ -81,6 +82,8 @@ class WebContext:
     """Jobs over many devices; without it there is no page about them."""
     uploads: Uploads | None = None
     """Exports that were sent and wait to be imported; without it there is no page for that."""
+    device_files: DeviceFiles | None = None
+    """What devices have uploaded; without it there are no pages for that."""
     wall: Now | None = None
     """The wall's clock, by which codes of phones change; the platform's where it is not given."""
     proxies: tuple[Network, ...] = ()

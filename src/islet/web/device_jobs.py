@@ -4,29 +4,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from islet.access.decide import Action
-from islet.errors import AlreadyExists, BadInput, IsletError, NotFound
+from islet.errors import AlreadyExists, BadInput, NotFound
+from islet.model.translated import mark as _
 from islet.store.devices_base import JobState, JobStatus, JobStep, Step
 from islet.web.alarm_figures import minute
-from islet.web.answers import error_page, page, render
+from islet.web.answers import page, render
 from islet.web.context import WebContext, WebDevices
+from islet.web.forms import form
 from islet.web.languages import language_of, words
-from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
+from islet.web.sessions import Viewer
 
 SHOWN_JOBS: Final = 50
 SHOWN_STEPS: Final = 100
 _PATH: Final = "/device-jobs"
 _LONGEST_FIELD: Final = 200
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
 
 
 KINDS: Final = {
@@ -75,20 +71,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
     """None where the process has no devices."""
     if context.devices is None:
         return []
-
-    async def change(request: Request) -> Response:
-        viewer: Viewer | None = None
-        try:
-            viewer = await run_in_threadpool(viewer_of, context, request)
-            async with request.form(max_files=0, max_fields=5) as form:
-                fields = {name: text[:_LONGEST_FIELD].strip() for name, text in form.items() if isinstance(text, str)}
-            return await run_in_threadpool(_change, context, request, viewer, fields)
-        except NotLoggedIn:
-            return RedirectResponse("/login?next=%2Fdevice-jobs", 303)
-        except IsletError as error:
-            return await run_in_threadpool(error_page, context, request, viewer, error)
-
-    return [page(context, _PATH, show), Route(_PATH, change, methods=["POST"])]
+    return [page(context, _PATH, show), form(context, _PATH, _change, longest=_LONGEST_FIELD, shown_at=_PATH)]
 
 
 def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
@@ -139,6 +122,7 @@ def _step(step: JobStep) -> tuple[str, str, int, str]:
 
 
 def _change(context: WebContext, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> Response:
+    fields = {name: text.strip() for name, text in fields.items()}
     devices, act = _devices(context), fields.get("act", "")
     viewer.require(Action.WRITE_REGISTRY)
     text = words(language_of(request, viewer.user)).text
@@ -149,7 +133,7 @@ def _change(context: WebContext, request: Request, viewer: Viewer, fields: Mappi
             return RedirectResponse(_PATH, 303)
         if act != "claim":
             raise BadInput("device jobs: expected cancel or claim", reason="form")
-        said["code"] = devices.claim(said["device"], fields.get("patient", ""), viewer.user.name)
+        said["code"] = devices.claim(said["device"], fields.get("patient", ""), viewer.name)
     except (AlreadyExists, NotFound, BadInput) as error:
         said["refused"] = text(_REFUSED[type(error)])
     return _shown(context, request, viewer, said)

@@ -8,14 +8,9 @@ from msgspec import Struct
 from islet.engine.rulebook import forecasting
 from islet.forecast.drift import STATE, errors_in
 from islet.model.time import from_us
+from islet.model.translated import mark as _
 from islet.model.units import MG_DL_PER_MMOL_L
 from islet.web.context import WebContext
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
-
 
 MODELS: Final = {
     "pooled": _("Pooled network"),

@@ -19,6 +19,7 @@ from islet.imports import Appended
 from islet.model.people import Patient
 from islet.model.time_zones import zone_or_utc
 from islet.web.answers import async_api, json_response
+from islet.web.bodies import json_body
 from islet.web.context import WebContext
 from islet.web.pages import visible_patient
 from islet.web.sessions import Viewer
@@ -26,7 +27,6 @@ from islet.web.upload_body import files_of
 from islet.web.upload_told import told
 from islet.web.uploads import Upload, Uploads
 
-_LARGEST_BODY: Final = 16_384
 NO_WORDS: Final[Mapping[str, str]] = {}
 
 
@@ -72,7 +72,7 @@ async def show(context: WebContext, request: Request, viewer: Viewer) -> Respons
 async def say(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """Look again, one file read as `Said` has it; 200 with what is in all of them then."""
     upload = await run_in_threadpool(upload_of, context, request, viewer)
-    said = await _said(request)
+    said = await json_body(request, Said, expected="expected how to read a file, as JSON", reason="json")
     patient = await run_in_threadpool(importable, context, request, viewer)
     choose(uploads_of(context), upload, patient, said)
     await asyncio.wrap_future(upload.work)
@@ -170,15 +170,3 @@ def _pair(name: str, text: str) -> tuple[str, str]:
     if not equals:
         raise BadInput(f"{name}: expected NAME=VALUE", reason="query")
     return what, value
-
-
-async def _said(request: Request) -> Said:
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > _LARGEST_BODY:
-            raise BadInput("expected less than 16 KiB", reason="json")
-    try:
-        return msgspec.json.decode(body, type=Said)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise BadInput(f"expected how to read a file, as JSON: {error}", reason="json") from None

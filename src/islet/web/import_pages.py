@@ -1,6 +1,6 @@
 """The pages on which exports of a patient are sent, looked at and confirmed. They work without a script, too."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import wait
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,32 +10,28 @@ from babel.dates import format_datetime
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from islet.decode.imports.choices import UNITS
 from islet.decode.imports.detect import FORMATS
 from islet.errors import BadInput, IsletError
 from islet.model.people import Patient
 from islet.model.time_zones import zone_or_utc
+from islet.model.translated import mark as _
 from islet.web import upload_texts
-from islet.web.answers import error_page, note_refusal, page, render
+from islet.web.answers import page, render
 from islet.web.context import WebContext
+from islet.web.forms import fields_of, posted
 from islet.web.import_api import Said, begin_import, choose, importable, received, upload_of, uploads_of
 from islet.web.languages import Words, language_of, words
-from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
+from islet.web.sessions import Viewer
 from islet.web.upload_body import TooLarge, megabytes
 from islet.web.upload_texts import REFUSED
 from islet.web.upload_told import Export, File, told
 from islet.web.uploads import Full, State, Upload
 
 _PATIENCE_S: Final = 0.5
-_MOST_FIELDS: Final = 20
 _LONGEST_FIELD: Final = 200
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
 
 
 _COUNT: Final = _("{kind}: {count}")
@@ -44,7 +40,6 @@ MEALS: Final = {"breakfast": _("Breakfast"), "lunch": _("Lunch"), "dinner": _("D
 MAPPED: Final = ("time", "glucose")
 _BY_HEADINGS: Final = ("", "table", "records")
 """Formats whose columns a person may name; the first is none that is known."""
-Answer = Callable[[WebContext, Request, Viewer], Awaitable[Response]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,9 +62,9 @@ def routes(context: WebContext) -> list[BaseRoute]:
         return []
     return [
         page(context, "/patients/{id}/import", begin),
-        _post(context, "/patients/{id}/import", _send),
+        posted(context, "/patients/{id}/import", _send),
         page(context, "/patients/{id}/import/{upload}", review),
-        _post(context, "/patients/{id}/import/{upload}", _decide),
+        posted(context, "/patients/{id}/import/{upload}", _decide),
     ]
 
 
@@ -171,8 +166,7 @@ async def _send(context: WebContext, request: Request, viewer: Viewer) -> Respon
 
 async def _decide(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """Look again, import, or cancel."""
-    async with request.form(max_files=0, max_fields=_MOST_FIELDS) as form:
-        fields = {name: text[:_LONGEST_FIELD].strip() for name, text in form.items() if isinstance(text, str)}
+    fields = {name: text.strip() for name, text in await fields_of(request, longest=_LONGEST_FIELD)}
     return await run_in_threadpool(_decided, context, request, viewer, fields)
 
 
@@ -225,19 +219,3 @@ def _refused(request: Request, viewer: Viewer, error: IsletError) -> tuple[str, 
         return text(REFUSED["full"]), 503
     known = REFUSED.get(error.reason) if isinstance(error, BadInput) else None
     return text(known or upload_texts.UNREADABLE), 400
-
-
-def _post(context: WebContext, path: str, answer: Answer) -> Route:
-    async def endpoint(request: Request) -> Response:
-        viewer: Viewer | None = None
-        try:
-            viewer = await run_in_threadpool(viewer_of, context, request)
-            return await answer(context, request, viewer)
-        except NotLoggedIn:
-            return RedirectResponse("/login", 303)
-        except IsletError as error:
-            if viewer is not None:
-                await run_in_threadpool(note_refusal, context, request, viewer, error)
-            return await run_in_threadpool(error_page, context, request, viewer, error)
-
-    return Route(path, endpoint, methods=["POST"])

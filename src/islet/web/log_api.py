@@ -15,6 +15,7 @@ from islet.errors import BadInput, NotFound, OffsetExpired
 from islet.log.base import CursorMove
 from islet.model.topics import Topic
 from islet.web.answers import api, async_api, json_response
+from islet.web.bodies import json_body
 from islet.web.context import WebContext, committed
 from islet.web.log_entries import entries_of
 from islet.web.sessions import Viewer, still
@@ -66,7 +67,8 @@ async def move_cursor(context: WebContext, request: Request, viewer: Viewer) -> 
     """Keep how far the consumer has come: `{"partition": 0, "offset": 42}`; 200 once that is durable."""
     topic = _topic(request, viewer)
     consumer = _consumer(viewer, request.path_params["name"])
-    move = await _move_of(request)
+    expected = 'cursor: expected {"partition": 0, "offset": 42}'
+    move = await json_body(request, _Move, expected=expected, reason="cursor", most_bytes=_LARGEST_BODY)
     ends = await run_in_threadpool(context.log.end, topic)
     if move.partition >= len(ends) or move.offset > ends[move.partition]:
         raise BadInput("cursor: expected a partition and an offset that the log has reached", reason="cursor")
@@ -190,15 +192,3 @@ def _whole(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise ValueError
     return int(text)
-
-
-async def _move_of(request: Request) -> _Move:
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > _LARGEST_BODY:
-            raise BadInput("cursor: the body is too long", reason="cursor")
-    try:
-        return msgspec.json.decode(body, type=_Move)
-    except msgspec.DecodeError:
-        raise BadInput('cursor: expected {"partition": 0, "offset": 42}', reason="cursor") from None

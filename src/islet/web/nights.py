@@ -8,8 +8,8 @@ from babel import Locale
 from babel.dates import format_date
 from msgspec import Struct
 
+from islet.model.job_runs import decode_kept
 from islet.model.people import Patient
-from islet.model.runs import decode_kept
 from islet.model.time import from_us
 from islet.model.units import glucose_in
 from islet.store.base import EntryKind, Registry

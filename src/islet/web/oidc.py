@@ -116,7 +116,7 @@ class Provider:
         Raises AccessDenied where anything does not fit, and httpx.HTTPError where the provider cannot be asked.
         """
         endpoints = await self._found()
-        if not hmac.compare_digest(answer.get("state", ""), begun.state):
+        if not hmac.compare_digest(answer.get("state", "").encode(), begun.state.encode()):
             raise AccessDenied("this log-in was not begun here")
         if answer.get("iss", endpoints.issuer) != endpoints.issuer:
             raise AccessDenied("the answer comes from another provider")

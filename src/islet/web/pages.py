@@ -67,6 +67,7 @@ def patient(context: WebContext, request: Request, viewer: Viewer) -> Response:
         "chart_hours": CHART_HOURS,
         "may_enter": viewer.may(Action.ENTER_EVENTS, one.id),
         "may_import": context.uploads is not None,
+        "device_files": context.device_files is not None,
         "own_rules": None if context.rules is None else own_cards(context, request, viewer, Place.one(one)),
     }
     return render(context, request, viewer, "patient.html", values, data=data)

@@ -6,37 +6,34 @@ from typing import Any, Final, get_args
 from urllib.parse import quote
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from islet.access.decide import Action
-from islet.errors import BadInput, IsletError
+from islet.errors import BadInput
 from islet.metrics.ranges import PRESETS, Goals
 from islet.model.people import Patient
 from islet.model.time import DAY_US, from_us
+from islet.model.translated import mark as _
 from islet.patterns.advise import advise
 from islet.patterns.find import find
 from islet.patterns.findings import Advice, Advised, Diabetes, Evidence, Finding, PersonDays, Preferences, Wishes
 from islet.patterns.label_texts import CUISINE_NAMES, DIABETES_NAMES, SEVERITY, WHEELS
+from islet.patterns.pattern_texts import NOTHING
 from islet.patterns.told import Told, Translate, advice_told, amount, told
 from islet.store.person_days import keep_wishes, stored_days, wishes_of
-from islet.web.answers import api, error_page, json_response, page, render
+from islet.web.answers import api, json_response, page, render
 from islet.web.context import WebContext
+from islet.web.forms import form
 from islet.web.languages import language_of, words
 from islet.web.pages import visible_patient
-from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
+from islet.web.sessions import Viewer
 
 DAYS: Final = (7, 14, 28, 90)
 _SHOWN: Final = 30
 _LONGEST_FIELD: Final = 500
 _MOST_FOODS: Final = 50
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
 
 
 GOALS: Final = {
@@ -62,7 +59,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
     return [
         page(context, "/patients/{id}/patterns", show),
         api(context, "/api/patients/{id}/patterns", numbers),
-        _form_route(context),
+        form(context, "/patients/{id}/patterns", _keep, longest=_LONGEST_FIELD),
     ]
 
 
@@ -80,6 +77,7 @@ def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
         "patient": patient,
         "advice": [_advice(one, person, text, unit) for one in advise(findings, person, goals)],
         "wheels": [(title, rows) for title, rows in wheels if rows],
+        "nothing": text(NOTHING),
         "days": days,
         "day_choices": DAYS,
         "goals": goals.name,
@@ -145,22 +143,6 @@ def _occasion(evidence: Evidence, person: PersonDays, text: Translate, unit: str
     return " · ".join(part for part in (when, value, evidence.text.replace("\n", ", ")) if part)
 
 
-def _form_route(context: WebContext) -> Route:
-    async def endpoint(request: Request) -> Response:
-        viewer: Viewer | None = None
-        try:
-            viewer = await run_in_threadpool(viewer_of, context, request)
-            async with request.form(max_files=0, max_fields=10) as form:
-                fields = {name: text[:_LONGEST_FIELD] for name, text in form.items() if isinstance(text, str)}
-            return await run_in_threadpool(_keep, context, request, viewer, fields)
-        except NotLoggedIn:
-            return RedirectResponse("/login", 303)
-        except IsletError as error:
-            return await run_in_threadpool(error_page, context, request, viewer, error)
-
-    return Route("/patients/{id}/patterns", endpoint, methods=["POST"])
-
-
 def _keep(context: WebContext, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> Response:
     """Keep what was said, or that an advice was taken up."""
     patient = visible_patient(context, viewer, request.path_params["id"])
@@ -168,7 +150,7 @@ def _keep(context: WebContext, request: Request, viewer: Viewer, fields: Mapping
     before = wishes_of(context.registry, patient.id)
     now_us = context.now()
     wishes = _taken_up(before, fields["taken_up"], now_us) if "taken_up" in fields else _said(before, fields)
-    keep_wishes(context.registry, patient.id, wishes, by=viewer.user.name, at_us=now_us)
+    keep_wishes(context.registry, patient.id, wishes, by=viewer.name, at_us=now_us)
     return RedirectResponse(f"/patients/{quote(patient.id)}/patterns?saved=1", 303)
 
 

@@ -31,6 +31,7 @@ from islet.web.texts import reason
 
 _ACTING_H: Final = 1.0
 _TRAIL_SHOWN: Final = 200
+_ADMINISTRATORS: Final = (Action.ADMINISTER, Action.IMPERSONATE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +99,8 @@ def impersonate(context: WebContext, request: Request, viewer: Viewer, fields: M
         raise NotFound("there is no user of that name")
     if not why:
         raise BadInput("impersonate: expected a reason", reason="form")
-    if user.role is Role.ADMINISTRATOR:
+    principal = context.principals.of_user(user, context.now())
+    if any(decide(principal, right).allowed for right in _ADMINISTRATORS):
         raise AccessDenied("nobody acts for an administrator")
     by = viewer.user.name
     context.registry.note(f"began: {why[:200]}", "impersonation", user.name, by=by, at_us=context.now())

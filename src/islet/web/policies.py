@@ -7,33 +7,30 @@ from typing import Final
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from islet.access.decide import Action
 from islet.contacts.book import EVERYONE
-from islet.errors import BadInput, IsletError
+from islet.errors import BadInput
 from islet.model.alerts import Severity
 from islet.model.people import Patient
+from islet.model.translated import mark as _
 from islet.notify.policy import INSTALLATION, USER, Step
 from islet.notify.recipients import Contact, reached
 from islet.web.alarm_figures import BURDEN_DAYS, patient_burden
 from islet.web.alarms import alarms_of
-from islet.web.answers import error_page, page, render
+from islet.web.answers import page, render
 from islet.web.context import WebContext
+from islet.web.forms import fields_of, posted
 from islet.web.languages import language_of, words
 from islet.web.pages import visible_patient
 from islet.web.policy_form import Form, Row, entered_policy, form_of
-from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
+from islet.web.sessions import Viewer
 from islet.web.texts import CHANNELS, SEVERITIES
 
 _MOST_FIELDS: Final = 300
 _LONGEST_FIELD: Final = 100
 _PATHS: Final = ("/policy", "/patients/{id}/policy")
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
 
 
 WHO: Final = {
@@ -59,7 +56,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
         return []
     found: list[BaseRoute] = []
     for path in _PATHS:
-        found += [page(context, path, show), _form_route(context, path)]
+        found += [page(context, path, show), posted(context, path, _changed)]
     return found
 
 
@@ -70,20 +67,9 @@ def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
     return _page(context, request, viewer, patient, form_of(policy), own)
 
 
-def _form_route(context: WebContext, path: str) -> Route:
-    async def endpoint(request: Request) -> Response:
-        viewer: Viewer | None = None
-        try:
-            viewer = await run_in_threadpool(viewer_of, context, request)
-            async with request.form(max_files=0, max_fields=_MOST_FIELDS) as form:
-                fields = [(name, text[:_LONGEST_FIELD]) for name, text in form.multi_items() if isinstance(text, str)]
-            return await run_in_threadpool(_change, context, request, viewer, fields)
-        except NotLoggedIn:
-            return RedirectResponse("/login", 303)
-        except IsletError as error:
-            return await run_in_threadpool(error_page, context, request, viewer, error)
-
-    return Route(path, endpoint, methods=["POST"])
+async def _changed(context: WebContext, request: Request, viewer: Viewer) -> Response:
+    fields = await fields_of(request, longest=_LONGEST_FIELD, most=_MOST_FIELDS)
+    return await run_in_threadpool(_change, context, request, viewer, fields)
 
 
 def _change(context: WebContext, request: Request, viewer: Viewer, fields: Sequence[tuple[str, str]]) -> Response:

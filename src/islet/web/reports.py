@@ -7,13 +7,14 @@ from urllib.parse import quote, urlencode
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute
 
 from islet.access.decide import Action
 from islet.entered import hba1c
-from islet.errors import BadInput, IsletError, SettingError
+from islet.errors import BadInput, SettingError
 from islet.gathered import gathered, last_day
 from islet.model.people import Patient, Role
+from islet.model.translated import mark as _
 from islet.model.units import GLUCOSE_UNITS
 from islet.reports.forms import FORMS, KINDS, MEDIA_TYPES, Form, Wish, file_name, written
 from islet.reports.html import CONTENT_SECURITY_POLICY
@@ -22,19 +23,15 @@ from islet.reports.texts import TARGETS as TARGET_NAMES
 from islet.reports.voice import Voice
 from islet.searched import search
 from islet.store.person_days import wishes_of
-from islet.web.answers import api, error_page, page, render
+from islet.web.answers import api, page, render
 from islet.web.context import WebContext, committed
+from islet.web.forms import fields_of, posted
 from islet.web.languages import LANGUAGES, language_of, words
 from islet.web.pages import visible_patient
 from islet.web.queries import day_of, one_of
-from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
+from islet.web.sessions import Viewer
 
 _LONGEST_FIELD: Final = 40
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
 
 
 _SAID: Final = {
@@ -52,7 +49,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
         page(context, "/patients/{id}/reports", choose),
         page(context, "/patients/{id}/reports/{kind}.{form}", show),
         api(context, "/api/patients/{id}/reports/{kind}", numbers),
-        _entry_route(context),
+        posted(context, "/patients/{id}/hba1c", _entered, shown_at="/patients/{id}/reports"),
     ]
 
 
@@ -114,30 +111,18 @@ def _report(context: WebContext, request: Request, viewer: Viewer, patient: Pati
     recorded = gathered(context.store, patient, kind, wish.days, wish.last, named=named)
     found = search(wishes_of(context.registry, patient.id))
     content = written(recorded, wish, form, voice, found=found)
-    context.registry.note(f"read report {kind}", "patient", patient.id, by=viewer.user.name, at_us=context.now())
+    context.registry.note(f"read report {kind}", "patient", patient.id, by=viewer.name, at_us=context.now())
     headers = {"content-security-policy": CONTENT_SECURITY_POLICY}
     if form in ("pdf", "csv"):
         headers["content-disposition"] = f'attachment; filename="{file_name(recorded, wish, form)}"'
     return Response(content, 200, headers, MEDIA_TYPES[form])
 
 
-def _entry_route(context: WebContext) -> Route:
-    async def endpoint(request: Request) -> Response:
-        viewer: Viewer | None = None
-        back = f"/patients/{quote(request.path_params['id'])}/reports"
-        try:
-            viewer = await run_in_threadpool(viewer_of, context, request)
-            viewer.require(Action.ENTER_EVENTS, request.path_params["id"])
-            async with request.form(max_files=0, max_fields=10) as form:
-                fields = {name: text[:_LONGEST_FIELD] for name, text in form.items() if isinstance(text, str)}
-            said = await _enter(context, viewer, request.path_params["id"], fields)
-            return RedirectResponse(f"{back}?said={said}", 303)
-        except NotLoggedIn:
-            return RedirectResponse(f"/login?next={quote(back, safe='')}", 303)
-        except IsletError as error:
-            return await run_in_threadpool(error_page, context, request, viewer, error)
-
-    return Route("/patients/{id}/hba1c", endpoint, methods=["POST"])
+async def _entered(context: WebContext, request: Request, viewer: Viewer) -> Response:
+    id = request.path_params["id"]
+    viewer.require(Action.ENTER_EVENTS, id)
+    said = await _enter(context, viewer, id, dict(await fields_of(request, longest=_LONGEST_FIELD)))
+    return RedirectResponse(f"/patients/{quote(id)}/reports?said={said}", 303)
 
 
 async def _enter(context: WebContext, viewer: Viewer, id: str, fields: Mapping[str, str]) -> str:
@@ -153,7 +138,5 @@ async def _enter(context: WebContext, viewer: Viewer, id: str, fields: Mapping[s
         return "value"
     await committed(context.commit, appends=appends)
     note = context.registry.note
-    await run_in_threadpool(
-        lambda: note("entered HbA1c", "patient", patient.id, by=viewer.user.name, at_us=context.now())
-    )
+    await run_in_threadpool(lambda: note("entered HbA1c", "patient", patient.id, by=viewer.name, at_us=context.now()))
     return "kept"

@@ -15,17 +15,12 @@ from islet.engine.rulebook import Rules
 from islet.engine.standing import Level, Place, Standing, may_switch_off, standings
 from islet.errors import BadInput
 from islet.model.people import Role
+from islet.model.translated import mark as _
 from islet.model.units import MG_DL_PER_MMOL_L
 from islet.web.context import WebContext
 from islet.web.languages import language_of, words
 from islet.web.sessions import Viewer
 from islet.web.texts import SEVERITIES
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
-
 
 _MG_DL: Final = re.compile(r"(\d+(?:\.\d+)?) mg/dL(?: ?[(（][\d.]+ mmol/L[)）])?")
 _IN_MMOL_L: Final = {"mg/dL": ("mmol/L", 1), "mg/dL/min": ("mmol/L/min", 2)}

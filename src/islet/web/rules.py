@@ -12,14 +12,14 @@ from islet.access.decide import Action
 from islet.engine.parameters import Layer, Override
 from islet.engine.rulebook import RuleBook
 from islet.engine.standing import Place, standings
-from islet.errors import BadInput, IsletError, NotFound
-from islet.web.answers import error_page, page, render
+from islet.errors import BadInput, NotFound
+from islet.web.answers import page, render
 from islet.web.context import WebContext
+from islet.web.forms import fields_of, posted
 from islet.web.pages import visible_patient
 from islet.web.rule_cards import Entered, Refused, cards_for, needed
-from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
+from islet.web.sessions import Viewer
 
-_MOST_FIELDS = 50
 _LONGEST_FIELD = 200
 _PATHS = ("/rules", "/rules/groups/{tag}", "/patients/{id}/rules")
 
@@ -30,28 +30,13 @@ def routes(context: WebContext) -> list[Route]:
         return []
     found: list[Route] = []
     for path in _PATHS:
-        found += [page(context, path, show), _form(context, path)]
+        found += [page(context, path, show), posted(context, path, _changed)]
     return found
 
 
 def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """All rules at one place."""
     return _page(context, request, viewer, _place(context, request, viewer))
-
-
-def _form(context: WebContext, path: str) -> Route:
-    async def endpoint(request: Request) -> Response:
-        viewer: Viewer | None = None
-        try:
-            viewer = await run_in_threadpool(viewer_of, context, request)
-            entered = await _entered(request)
-            return await run_in_threadpool(change, context, request, viewer, entered)
-        except NotLoggedIn:
-            return RedirectResponse("/login", 303)
-        except IsletError as error:
-            return await run_in_threadpool(error_page, context, request, viewer, error)
-
-    return Route(path, endpoint, methods=["POST"])
 
 
 def change(context: WebContext, request: Request, viewer: Viewer, entered: Entered) -> Response:
@@ -131,8 +116,11 @@ def _book(context: WebContext) -> RuleBook:
     return context.rules
 
 
-async def _entered(request: Request) -> Entered:
-    async with request.form(max_files=0, max_fields=_MOST_FIELDS) as form:
-        fields = {name: value[:_LONGEST_FIELD] for name, value in form.items() if isinstance(value, str)}
+async def _changed(context: WebContext, request: Request, viewer: Viewer) -> Response:
+    entered = _entered(dict(await fields_of(request, longest=_LONGEST_FIELD)))
+    return await run_in_threadpool(change, context, request, viewer, entered)
+
+
+def _entered(fields: Mapping[str, str]) -> Entered:
     levels = {name.removeprefix("level."): text.strip() for name, text in fields.items() if name.startswith("level.")}
     return Entered(rule=fields.get("rule", ""), enabled=fields.get("enabled", ""), levels=levels, back="back" in fields)

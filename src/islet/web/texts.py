@@ -4,12 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from islet.model.people import Role
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
-
+from islet.model.translated import mark as _
 
 RULES: Final = {
     "urgent_low": _("Urgent low"),

@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from islet.errors import BadInput, IsletError
-from islet.web.sealed_file import SealedFile
+from islet.store.sealed_file import SealedFile
 
 MOST_FILES: Final = 50
 _LONGEST_NAME: Final = 200
@@ -81,7 +81,7 @@ class _Whole:
     """A body that is a file."""
 
     def __init__(self, folder: Path, name: str) -> None:
-        self.files = [(name[-_LONGEST_NAME:], SealedFile(folder))]
+        self.files = [(name[-_LONGEST_NAME:], SealedFile.nameless(folder))]
 
     def take(self, piece: bytes) -> None:
         self.files[0][1].append(piece)
@@ -149,7 +149,7 @@ class _Form:
             return
         if len(self.files) == MOST_FILES:
             raise BadInput(f"expected at most {MOST_FILES} files at a time", reason="many")
-        self._current = SealedFile(self._folder)
+        self._current = SealedFile.nameless(self._folder)
         self.files.append((name[-_LONGEST_NAME:], self._current))
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:

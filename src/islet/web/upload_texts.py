@@ -4,13 +4,8 @@ to do."""
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from islet.model.translated import mark as _
 from islet.web.upload_told import Wrong
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message
-
 
 KINDS: Final[Mapping[str, str]] = {
     "reading": _("sensor readings"),

@@ -303,5 +303,5 @@ def _length(content: BufferedReader) -> int:
     """What there is to read of a file; an archive that is broken counts with its own length."""
     try:
         return bytes_to_read(content)
-    except DAMAGED:
+    except (BadInput, *DAMAGED):
         return content.seek(0, SEEK_END)

@@ -5,13 +5,7 @@ const fs = require('fs');
 const { Client, Message } = require('azure-iot-device');
 
 const [name, text, authority] = process.argv.slice(2);
-const transports = {
-  mqtt: () => require('azure-iot-device-mqtt').Mqtt,
-  'mqtt-ws': () => require('azure-iot-device-mqtt').MqttWs,
-  amqp: () => require('azure-iot-device-amqp').Amqp,
-  'amqp-ws': () => require('azure-iot-device-amqp').AmqpWs,
-  http: () => require('azure-iot-device-http').Http,
-};
+const transports = require('./transports');
 const client = Client.fromConnectionString(text, transports[name]());
 const once = (start) => new Promise((resolve) => start(resolve));
 const say = (what) => console.log(JSON.stringify(what));

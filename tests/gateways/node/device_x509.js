@@ -4,12 +4,7 @@
 const fs = require('fs');
 const { Client, Message } = require('azure-iot-device');
 
-const transports = {
-  mqtt: () => require('azure-iot-device-mqtt').Mqtt,
-  'mqtt-ws': () => require('azure-iot-device-mqtt').MqttWs,
-  amqp: () => require('azure-iot-device-amqp').Amqp,
-  'amqp-ws': () => require('azure-iot-device-amqp').AmqpWs,
-};
+const transports = require('./transports');
 
 async function main(transport, host, device, certificate, key, authority) {
   const kind = transports[transport]();

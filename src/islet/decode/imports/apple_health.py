@@ -3,15 +3,18 @@
 Glucose, insulin, carbohydrates and workouts are read; other records are left out without a word. Units stand in each record:
 `mg/dL`, or mmol with the molar mass that Apple reckons with, `mmol<180.1558800000541>/L`. Times have an offset. A glucose
 record says no method: from a meter it has a meal time or was entered by hand, else it is taken as a sensor's.
+
+Exports of iOS 16 are no XML: their DTD breaks off within a declaration, and texts hold control characters. The DTD is
+not read (nothing of it is needed, and no entity can be declared), and such characters are blanks; lines keep their numbers.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import BinaryIO, Final, Literal
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from islet.decode.imports.elements import elements
 from islet.decode.imports.found import Choices, Found, Item, Skipped, device_name
 from islet.errors import BadInput, UnknownUnit
 from islet.model.events import AnyEvent, Exercise, Insulin, Meal, Reading
@@ -21,6 +24,12 @@ _QUANTITY: Final = "HKQuantityTypeIdentifier"
 _MOLAR_MASS: Final = re.compile(r"<[\d.]+>")
 _BY_HAND: Final = {"HKWasUserEntered", "HKBloodGlucoseMealTime"}
 _DELIVERY: Final = "HKInsulinDeliveryReason"
+_DTD: Final = re.compile(rb"<!DOCTYPE.*?(?=<HealthData[\s>])", re.DOTALL)
+_DTD_END: Final = re.compile(rb"<HealthData[\s>]")
+_BUT_LINES: Final = re.compile(rb"[^\n]")
+_ALLOWED: Final = bytes(32 if code < 32 and code not in (9, 10, 13) else code for code in range(256))
+_PIECE: Final = 65_536
+_LONGEST_DTD: Final = 1 << 20
 _LONGEST_MIN: Final = 1440.0
 _REASONS: Final[Mapping[str, Literal["basal", "bolus"]]] = {"1": "basal", "2": "bolus"}
 
@@ -33,22 +42,29 @@ def looks(head: bytes) -> bool:
 def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
     """The items of an export; a line is a record (of all kinds). Raises BadInput where the XML is not whole."""
     stream.seek(0)
-    place = 0
-    try:
-        parser = ElementTree.iterparse(stream, events=("start", "end"))  # noqa: S314 - expat 2.4.1 bounds what entities grow to, and fetches none
-        _, root = next(parser)
-        depth = 0
-        for phase, element in parser:
-            depth += 1 if phase == "start" else -1
-            if depth == 0 and phase == "end":
-                place += 1
-                yield from _items(element, place)
-                root.clear()  # else the root would keep every record
-    except ElementTree.ParseError as error:
-        line, column = error.position
-        raise BadInput(f"line {line}, column {column + 1}: expected XML; got something else", reason="xml") from None
-    except StopIteration:
-        raise BadInput("line 1: expected the XML of HealthData; got nothing", reason="xml") from None
+    for place, element in enumerate(elements(_Mended(stream)), start=1):
+        yield from _items(element, place)
+
+
+class _Mended:
+    """The bytes of an export without its DTD and without what XML does not allow, as long as they were."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._at_start = True
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes; the first ones are read until the DTD ends, or is too long to be one."""
+        piece = self._stream.read(size)
+        if self._at_start:
+            self._at_start = False
+            while b"<!DOCTYPE" in piece and _DTD_END.search(piece) is None and len(piece) < _LONGEST_DTD:
+                more = self._stream.read(_PIECE)
+                piece += more
+                if not more:
+                    break
+            piece = _DTD.sub(lambda dtd: _BUT_LINES.sub(b" ", dtd[0]), piece, count=1)
+        return piece.translate(_ALLOWED)
 
 
 def _items(element: Element, place: int) -> Iterator[Item]:

@@ -4,7 +4,7 @@ import io
 import zipfile
 from typing import BinaryIO, Final
 
-from islet.decode.imports.parts import DAMAGED, Part
+from islet.decode.imports.parts import DAMAGED, Part, check_directory
 from islet.decode.imports.tables import is_workbook
 from islet.errors import BadInput
 
@@ -35,9 +35,10 @@ def check_held(part: Part) -> None:
 def _unpacked(stream: BinaryIO) -> int:
     """The bytes in an archive, counted as far as they are too many; 0 for another file."""
     stream.seek(0)
-    count = 0
+    count, file = 0, io.BytesIO(stream.read())
+    check_directory(file)
     try:
-        with zipfile.ZipFile(io.BytesIO(stream.read())) as archive:
+        with zipfile.ZipFile(file) as archive:
             for member in archive.infolist():
                 member.file_size = _ANY  # what it says of itself could be a lie
                 with archive.open(member) as opened:

@@ -1,8 +1,10 @@
 """Medtronic CareLink's CSV (Guardian and MiniMed): sections, each with a line of hyphens and a header of its own.
 
 Columns are found by their headings, anew in each section. Times are local, in two columns. "-------" stands for nothing.
-A bolus is logged when it is selected and when it is delivered: only what was delivered counts. Written after the
-description of the format; no file of a real person was at hand.
+A bolus is logged when it is selected and when it is delivered: only what was delivered counts; what a closed loop gives by
+itself is basal insulin. Carbohydrates are what the bolus wizard was told. Sections of sums of days ("Aggregated …") are left out.
+Tables of one kind, as researchers part them, have no line of hyphens. Written after descriptions of the format; no file
+of a real person was at hand.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,16 +18,19 @@ from islet.decode.imports.found import Choices, Found, Item, Skipped, device_nam
 from islet.decode.imports.local_times import date_order, in_zone, local_time
 from islet.decode.imports.tables import Cell, Row, rows
 from islet.errors import BadInput
-from islet.model.events import AnyEvent, Insulin, Meal, Reading
+from islet.model.events import AnyEvent, Insulin, Meal, Method, Reading
 
 _HYPHENS: Final = "-------"
+_BY_ITSELF: Final = "MICRO_BOLUS"
 _HEAD: Final = 40
 Heads = Mapping[str, int]
 
 
 def looks(head: Sequence[Row]) -> bool:
     """Whether the first rows of a table are CareLink's."""
-    return any(_is_section(row) for row in head[:_HEAD]) and any(_is_header(row) for row in head[:_HEAD])
+    headers = [row for row in head[:_HEAD] if _is_header(row)]
+    alone = any(cells.text(row.cell(3)).lower() == "new device time" for row in headers)
+    return bool(headers) and (alone or any(_is_section(row) for row in head[:_HEAD]))
 
 
 def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
@@ -54,7 +59,7 @@ def _is_section(row: Row) -> bool:
 
 
 def _is_header(row: Row) -> bool:
-    return [cells.text(row.cell(column)).lower() for column in (0, 1, 2)] == ["index", "date", "time"]
+    return [cells.text(row.cell(column)).lower() for column in range(3)] == ["index", "date", "time"]
 
 
 def _when(row: Row, heads: Heads) -> str:
@@ -65,12 +70,14 @@ def _sections(table: Sequence[Row]) -> Iterator[tuple[str, Heads, Row]]:
     """Each row with its section's device and columns."""
     device = ""
     heads: Heads | None = None
+    sums = False
     for row in table:
         if _is_section(row):
             device, heads = cells.text(row.cell(1)), None
+            sums = cells.text(row.cell(2)).startswith("Aggregated")
         elif _is_header(row):
             heads = {cells.text(cell).lower(): column for column, cell in enumerate(row.cells)}
-        elif heads is not None and cells.text(row.cell(0)):
+        elif heads is not None and cells.text(row.cell(0)) and not sums:
             yield device, heads, row
 
 
@@ -85,9 +92,7 @@ def _items(device: str, heads: Heads, row: Row, local: datetime, chosen: str | N
     yield from (Found(row.line, name, event) for event in _events(heads, row, local))
 
 
-def _glucose(
-    heads: Heads, row: Row, start: str, method: Literal["cgm", "capillary"], chosen: str | None
-) -> Reading | None:
+def _glucose(heads: Heads, row: Row, start: str, method: Method, chosen: str | None) -> Reading | None:
     heading = next((head for head in heads if head.startswith(start)), None)
     if heading is None or _cell(row, heads, start) == "":
         return None
@@ -98,7 +103,12 @@ def _glucose(
 def _events(heads: Heads, row: Row, local: datetime) -> Iterator[AnyEvent]:
     dose_u = cells.number(_cell(row, heads, "bolus volume delivered"), row.line, "Bolus Volume Delivered")
     if dose_u:
-        yield Insulin(time=local, dose_u=dose_u, kind="bolus", name="pump bolus")
+        alone = cells.text(_cell(row, heads, "bolus source")).endswith(_BY_ITSELF)
+        kind: Literal["basal", "bolus"] = "basal" if alone else "bolus"
+        yield Insulin(time=local, dose_u=dose_u, kind=kind, name="pump basal" if alone else "pump bolus")
+    carbs_g = cells.number(_cell(row, heads, "bwz carb input (grams)"), row.line, "BWZ Carb Input")
+    if carbs_g:
+        yield Meal(time=local, carbs_g=carbs_g)
     yield from _marked(cells.text(_cell(row, heads, "event marker")), row, local)
 
 

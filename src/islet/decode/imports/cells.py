@@ -1,19 +1,29 @@
 """Numbers and glucose values as exports write them."""
 
 import re
-from typing import Final, Literal
+from typing import Final
 
 from islet.decode.imports.found import wrong
 from islet.decode.imports.local_times import UNSET_TIME
 from islet.decode.imports.tables import Cell
 from islet.errors import BadInput
-from islet.model.events import Reading
+from islet.model.events import Method, Reading
 from islet.model.units import glucose_unit
 
 _NUMBER: Final = re.compile(r"[+-]?(\d+([.,]\d+)?|[.,]\d+)")
-_UNIT: Final = re.compile(r"m(?:g/dl|mol/l)", re.IGNORECASE)
-_BELOW: Final = {"low", "lo", "basso", "niedrig", "bas", "bajo", "laag", "lav", "lågt", "低", "低血糖", "偏低"}
-_ABOVE: Final = {"high", "hi", "alto", "hoch", "haut", "elevé", "élevé", "hoog", "høj", "högt", "高", "高血糖", "偏高"}
+_UNIT: Final = re.compile(r"m(?:g[/_]dl|mol[/_]l)|毫克/分升|毫摩尔?/升", re.IGNORECASE)
+_CHINESE: Final = {"毫克/分升": "mg/dL", "毫摩尔/升": "mmol/L", "毫摩/升": "mmol/L"}
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_BELOW: Final = _words(
+    "low lo basso niedrig tief bas faible bajo baixo laag lav lavt lågt låg nízká niska 低 低血糖 偏低"
+)
+_ABOVE: Final = _words("high hi alto hoch haut elevé élevé élevée hoog høj høyt högt hög vysoká wysoka 高 高血糖 偏高")
+_MISSING: Final = _words("- -- --- n/a na nan null none")
 
 Limits = tuple[float, float]
 DEXCOM: Final = {"mg/dL": (40.0, 400.0), "mmol/L": (2.2, 22.2)}
@@ -29,14 +39,14 @@ def text(cell: Cell) -> str:
 
 
 def number(cell: Cell, line: int, column: str) -> float | None:
-    """The number in a cell, with a point or a comma before its decimals; None for an empty cell.
+    """The number in a cell, with a point or a comma before its decimals; None for an empty cell or a word for nothing.
 
     Raises BadInput. A comma before exactly three digits could also part thousands, and is refused.
     """
     if isinstance(cell, float | int) and not isinstance(cell, bool):
         return float(cell)
     written = text(cell)
-    if not written:
+    if not written or written.lower() in _MISSING:
         return None
     if not _NUMBER.fullmatch(written) or re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", written):
         raise wrong(line, column, "a number such as 112 or 6.2")
@@ -50,7 +60,7 @@ def unit_in(heading: str) -> str | None:
     ('mmol/L', None)
     """
     found = _UNIT.search(heading)
-    return glucose_unit(found[0]) if found else None
+    return glucose_unit(_CHINESE.get(found[0], found[0].replace("_", "/"))) if found else None
 
 
 def unit_of(heading: str, chosen: str | None) -> str:
@@ -64,9 +74,7 @@ def unit_of(heading: str, chosen: str | None) -> str:
     return unit
 
 
-def reading(
-    cell: Cell, unit: str, limits: Limits, line: int, column: str, method: Literal["cgm", "capillary"] = "cgm"
-) -> Reading | None:
+def reading(cell: Cell, unit: str, limits: Limits, line: int, column: str, method: Method = "cgm") -> Reading | None:
     """A reading without its time (the caller sets it); None for an empty cell.
 
     "Low", "High", "<40" and ">400" become the sensor's limit and the side of it. Raises BadInput for other text.

@@ -105,13 +105,15 @@ def _text(stream: BinaryIO, head: bytes) -> Format | None:
         return _APPLE if apple_health.looks(head) else None
     if first in (b"[", b"{"):
         return _json(stream)
-    if b"\x00" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if tables.is_binary(head):
         return None
     return _table(list(islice(tables.rows(stream), _HEAD_ROWS)))
 
 
 def _json(stream: BinaryIO) -> Format | None:
     content = loaded(stream)
+    if not content:
+        raise BadInput("line 1: expected records; the file holds none", reason="empty")
     return next((one for looks, one in _JSON if looks(content)), _RECORDS)
 
 

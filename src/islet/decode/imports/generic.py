@@ -2,7 +2,7 @@
 
 A heading is known by itself or by what a person said (`mapping`: what it is to the heading). The unit of glucose stands
 in its heading, in a column of its own, or is said; it is never told from the values. Numbers as times are milliseconds
-since 1970.
+or seconds since 1970, or a spreadsheet's days since 1899-12-30, which are local; the three cannot be taken for each other.
 """
 
 import re
@@ -18,7 +18,7 @@ from islet.decode.imports.local_times import date_order, in_zone, local_time
 from islet.decode.imports.records import loaded, records
 from islet.decode.imports.tables import Cell, Row, rows
 from islet.errors import BadInput
-from islet.model.events import AnyEvent, Insulin, Meal, Medication, Note
+from islet.model.events import AnyEvent, Insulin, Meal, Medication, Method, Note
 from islet.model.time import EPOCH
 from islet.model.units import glucose_unit
 
@@ -42,10 +42,17 @@ HEADINGS: Final[Mapping[str, frozenset[str]]] = {
             "采集时间",
             "记录时间",
             "监测时间",
+            "检测时间",
+            "测试时间",
+            "血糖时间",
+            "日期/时间",
+            "device timestamp",
+            "local time",
+            "datetime local",
         ]
     ),
-    "date": _words("date|day|日期|测量日期"),
-    "clock": _words("time|clock|clock time|时间|时刻|测量时间"),
+    "date": _words("date|day|日期|测量日期|监测日期|检测日期|记录日期"),
+    "clock": _words("time|clock|clock time|时间|时刻|测量时间|监测时间|检测时间|记录时间"),
     "glucose": frozenset(
         [
             "glucose",
@@ -62,6 +69,18 @@ HEADINGS: Final[Mapping[str, frozenset[str]]] = {
             "葡萄糖值",
             "血糖浓度",
             "传感器血糖",
+            "血糖数值",
+            "血糖结果",
+            "测量血糖",
+            "传感器葡萄糖",
+            "传感器葡萄糖值",
+            "葡萄糖浓度",
+            "动态血糖",
+            "动态血糖值",
+            "cgm glucose",
+            "cgm glucose value",
+            "historic glucose",
+            "glucose level",
         ]
     ),
     "unit": _words("unit|units|单位|血糖单位"),
@@ -80,10 +99,14 @@ HEADINGS: Final[Mapping[str, frozenset[str]]] = {
 """What a column can be, to the headings that say so; in small letters, without the unit in brackets."""
 
 _FINGER: Final = {"finger", "fingerstick", "capillary", "meter", "smbg", "bg", "指血", "指尖血", "末梢血"}
-_WITHOUT: Final = re.compile(r"[(（\[].*?[)）\]]|m(g/dl|mol/l)", re.IGNORECASE)
+_WITHOUT: Final = re.compile(r"[(（\[].*?[)）\]]|m(g[/_]dl|mol[/_]l)", re.IGNORECASE)
 _LIMITS: Final = cells.DEXCOM
 _FIRST_MS: Final = 1e11  # 1973 in milliseconds, the year 5138 in seconds
 _LAST_MS: Final = 3e13  # the year 2920
+_FIRST_S: Final = 1e8  # 1973 in seconds, the second day of 1970 in milliseconds
+_DAYS: Final = (20_000.0, 100_000.0)  # 1954 to 2173 as a spreadsheet counts them
+_DAY_0: Final = datetime(1899, 12, 30)  # noqa: DTZ001 - local, as a spreadsheet's dates are
+_NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 _HEAD: Final = 20
 _VALUES: Final = ("glucose", "carbs", "energy", "food", "insulin", "rapid", "long", "drug", "ketone", "note")
 Places = Mapping[str, int]
@@ -189,20 +212,29 @@ def _time(row: Row, places: Places, order: DateOrder, heads: Sequence[str]) -> d
         column = f"{heads[places['date']]} and {heads[places['clock']]}"
         return local_time(_time_text(row, places), order, row.line, column)
     cell, column = row.cell(places["time"]), heads[places["time"]]
+    if isinstance(cell, str) and _NUMBER.fullmatch(cell.strip()):
+        cell = float(cell.strip())
     if isinstance(cell, int | float):
-        if not _FIRST_MS <= cell < _LAST_MS:
-            raise wrong(row.line, column, "a time, or milliseconds since 1970", reason="time")
-        return (EPOCH + timedelta(milliseconds=cell)).astimezone(UTC)
+        return _counted(cell, row, column)
     if isinstance(cell, time | timedelta):
         raise wrong(row.line, column, "a date with the time", reason="time")
     return local_time(cell if isinstance(cell, date) else cells.text(cell), order, row.line, column)
+
+
+def _counted(count: float, row: Row, column: str) -> datetime:
+    """The time of a number: of days local, to a second, else an instant."""
+    if _DAYS[0] <= count < _DAYS[1]:
+        return _DAY_0 + timedelta(seconds=round(count * 86_400))
+    if not _FIRST_S <= count < _LAST_MS:
+        raise wrong(row.line, column, "a time, or milliseconds or seconds since 1970", reason="time")
+    return (EPOCH + timedelta(milliseconds=count if count >= _FIRST_MS else count * 1000)).astimezone(UTC)
 
 
 def _items(row: Row, places: Places, heads: Sequence[str], unit: str | None, device: str) -> Iterator[Found]:
     if "glucose" in places:
         own = cells.text(row.cell(places.get("unit")))
         finger = cells.text(row.cell(places.get("method"))).lower() in _FINGER
-        method: Literal["cgm", "capillary"] = "capillary" if finger else "cgm"
+        method: Method = "capillary" if finger else "cgm"
         told = glucose_unit(own) if own else cells.unit_of("", unit)
         event = cells.reading(
             row.cell(places["glucose"]), told, _LIMITS[told], row.line, heads[places["glucose"]], method

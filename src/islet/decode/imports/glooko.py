@@ -1,6 +1,8 @@
 """Glooko's CSV files: line 1 names the person and the range of dates, line 2 is the header, one file a kind of data.
 
-What a file holds is told by its headings. Times are local, in the order of the account; the range in line 1 decides an
+What a file holds is told by how its headings begin, in English, German, Dutch, French, Spanish or Italian. A file of
+boluses also has the carbohydrates that the pump was told, and a glucose that it reckoned with: that is no measurement of
+its own and is left out. Sums of days are left out as well. Times are local, in the order of the account; the range in line 1 decides an
 order that the times alone leave open.
 """
 
@@ -16,9 +18,40 @@ from islet.decode.imports.found import Choices, Found, Item, Skipped, device_nam
 from islet.decode.imports.local_times import date_order, in_zone, local_time
 from islet.decode.imports.tables import Row, rows
 from islet.errors import BadInput
-from islet.model.events import AnyEvent, Insulin, Meal, Note
+from islet.model.events import AnyEvent, Insulin, Meal, Method, Note, Reading
 
-_RANGE: Final = re.compile(r"Date Range:\s*(\d{4}-\d\d-\d\d)\s*-\s*(\d{4}-\d\d-\d\d)")
+_RANGE: Final = re.compile(r":\s*(\d{4}-\d\d-\d\d)\s*-\s*(\d{4}-\d\d-\d\d)")
+_TIMES: Final = {
+    *("timestamp", "zeitstempel", "tijdstempel", "horodatage", "marca de tiempo", "marca temporal", "data e ora"),
+}
+_SUGAR: Final = re.compile(r"gl[uy][ck]o|glyc[ée]mi|glicemi|glucemi|blutzucker")
+_OF_A_METER: Final = re.compile(r"blood|blut|bloed|sang|manu[ae]l|handmatig")
+_DOSE: Final = (
+    *("dose (units)", "insulin delivered", "abgegebenes insulin", "toegediende insuline"),
+    *("insuline administrée", "insuline délivrée", "insulina administrada", "insulina erogata"),
+)
+_RATE: Final = ("rate", "percentage", "prozentsatz", "débit", "tasa", "velocità")
+_CARBS: Final = re.compile(
+    r"(carbs|carbohydrates|kohlenhydrat|(invoer )?koolhydra|glucides|hidratos|carbohidratos|carboidrati)"
+)
+_RATIO: Final = re.compile(r"ratio|verhältnis|rapporto")
+_TYPE: Final = (
+    "insulin type",
+    "insulin-typ",
+    "insulinetype",
+    "type d'insuline",
+    "tipo de insulina",
+    "tipo di insulina",
+)
+_SERIAL: Final = (
+    "serial number",
+    "seriennummer",
+    "serienummer",
+    "numéro de série",
+    "número de serie",
+    "numero di serie",
+)
+_ALARM: Final = ("alarm/", "alarme/", "alarma/", "allarme/")
 _KINDS: Final[Mapping[str, Literal["bolus", "basal"]]] = {
     "rapid": "bolus",
     "bolus": "bolus",
@@ -31,9 +64,9 @@ Heads = Mapping[str, int]
 
 def looks(head: Sequence[Row]) -> bool:
     """Whether the first rows of a table are Glooko's."""
-    if len(head) < 2 or not cells.text(head[0].cell(0)).startswith("Name:"):
+    if len(head) < 2 or not re.match(r"N(ame|aam|om|ombre|ome)\b", cells.text(head[0].cell(0))):
         return False
-    return cells.text(head[1].cell(0)).lower() == "timestamp"
+    return cells.text(head[1].cell(0)).lower() in _TIMES
 
 
 def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
@@ -42,7 +75,7 @@ def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
     if not looks(table):
         raise BadInput("lines 1 and 2: expected Name:…, Date Range:… and a header with Timestamp", reason="format")
     heads = {cells.text(cell).lower(): column for column, cell in enumerate(table[1].cells)}
-    glucose = next((name for name in heads if "glucose" in name and ("value" in name or "blood" in name)), None)
+    glucose = None if _column(heads, _DOSE) is not None else next((name for name in heads if _SUGAR.search(name)), None)
     unit = cells.unit_of(glucose, choices.unit) if glucose else ""
     body = table[2:]
     order = date_order(
@@ -52,15 +85,19 @@ def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
     skipped: list[Skipped] = []
     for row in body:
         local = local_time(row.cell(0), order, row.line, "Timestamp")
-        event = _glucose(row, heads, glucose, unit, local) if glucose else _event(row, heads, local)
-        if event is None:
+        events = _glucose(row, heads, glucose, unit, local) if glucose else list(_events(row, heads, local))
+        device = device_name("glooko", cells.text(row.cell(_column(heads, _SERIAL))))
+        for event in events:
+            meter = isinstance(event, Reading) and event.method == "capillary"
+            found.append(Found(row.line, device_name(device, "meter" if meter else ""), event))
+        if not events:
             skipped.append(Skipped(row.line, "a row without a value"))
-        else:
-            meter = "meter" if glucose and "blood" in glucose else ""
-            device = device_name("glooko", cells.text(row.cell(heads.get("serial number"))), meter)
-            found.append(Found(row.line, device, event))
     yield from in_zone(found, choices.zone)
     yield from skipped
+
+
+def _column(heads: Heads, names: tuple[str, ...]) -> int | None:
+    return next((column for head, column in heads.items() if head.startswith(names)), None)
 
 
 def _range(preamble: Row) -> tuple[date, date] | None:
@@ -71,30 +108,32 @@ def _range(preamble: Row) -> tuple[date, date] | None:
         return None
 
 
-def _glucose(row: Row, heads: Heads, glucose: str, unit: str, local: datetime) -> AnyEvent | None:
-    method: Literal["cgm", "capillary"] = "capillary" if "blood" in glucose else "cgm"
+def _glucose(row: Row, heads: Heads, glucose: str, unit: str, local: datetime) -> list[AnyEvent]:
+    finger = "cgm" not in glucose and any(_OF_A_METER.search(head) for head in heads)
+    method: Method = "capillary" if finger else "cgm"
     event = cells.reading(row.cell(heads[glucose]), unit, cells.DEXCOM[unit], row.line, glucose, method)
-    return None if event is None else structs.replace(event, time=local)
+    return [] if event is None else [structs.replace(event, time=local)]
 
 
-def _event(row: Row, heads: Heads, local: datetime) -> AnyEvent | None:
-    def of(*names: str) -> int | None:
-        return next((column for head, column in heads.items() if head.startswith(names)), None)
-
-    dose = of("dose (units)", "insulin delivered")
-    if dose is not None:
-        return _insulin(
-            row, cells.number(row.cell(dose), row.line, "Dose"), cells.text(row.cell(of("insulin type"))), local
+def _events(row: Row, heads: Heads, local: datetime) -> Iterator[AnyEvent]:
+    """Insulin, a meal or an alarm; the 0 of a pump that was told nothing is none of them."""
+    dose_u = cells.number(row.cell(_column(heads, _DOSE)), row.line, "Insulin Delivered")
+    if dose_u:
+        yield _insulin(dose_u, cells.text(row.cell(_column(heads, _TYPE))), heads, local)
+    carbs = next((place for head, place in heads.items() if _CARBS.match(head) and not _RATIO.search(head)), None)
+    carbs_g = cells.number(row.cell(carbs), row.line, "Carbohydrates")
+    if carbs_g:
+        words = (
+            cells.text(row.cell(_column(heads, names))) for names in (("food description", "name"), ("meal type",))
         )
-    carbs = of("carbohydrates (grams)", "carbs")
-    if carbs is not None:
-        words = cells.text(row.cell(of("food description", "name"))), cells.text(row.cell(of("meal type")))
-        carbs_g = cells.number(row.cell(carbs), row.line, "Carbohydrates")
-        return None if carbs_g is None else Meal(time=local, carbs_g=carbs_g, text=", ".join(filter(None, words)))
-    alarm = cells.text(row.cell(of("alarm/event")))
-    return Note(time=local, text=f"Alarm of the device: {alarm}") if alarm else None
+        yield Meal(time=local, carbs_g=carbs_g, text=", ".join(filter(None, words)))
+    alarm = cells.text(row.cell(_column(heads, _ALARM)))
+    if alarm:
+        yield Note(time=local, text=f"Alarm of the device: {alarm}")
 
 
-def _insulin(row: Row, dose_u: float | None, name: str, local: datetime) -> Insulin | None:
-    kind = next((kind for word, kind in _KINDS.items() if word in name.lower()), None) or "unknown"
-    return None if dose_u is None else Insulin(time=local, dose_u=dose_u, kind=kind, name=name)
+def _insulin(dose_u: float, name: str, heads: Heads, local: datetime) -> Insulin:
+    """A dose by what its row says it is, else by whether its file is that of basal rates."""
+    of_a_pump: Literal["bolus", "basal"] = "bolus" if _column(heads, _RATE) is None else "basal"
+    kind = next((kind for word, kind in _KINDS.items() if word in name.lower()), of_a_pump)
+    return Insulin(time=local, dose_u=dose_u, kind=kind, name=name)

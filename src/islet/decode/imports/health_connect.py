@@ -1,15 +1,16 @@
 """Health Connect's records as JSON: blood glucose, nutrition, exercise, with instants.
 
 Field names are those of androidx.health.connect.client.records (BloodGlucoseRecord, NutritionRecord,
-ExerciseSessionRecord). The level names its unit by its field. specimenSource 1 is interstitial fluid, a sensor's.
+ExerciseSessionRecord). The level names its unit by its field. specimenSource 1 is interstitial fluid, a sensor's. The
+records are an array, or the arrays of an object, which programs name as they like.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO, Final, Literal
+from typing import BinaryIO, Final
 
 from islet.decode.imports.found import Choices, Found, Item, Skipped, device_name
 from islet.decode.imports.records import Record, amount, instant, loaded, records, word, wrong_field
-from islet.model.events import AnyEvent, Exercise, Meal, Reading
+from islet.model.events import AnyEvent, Exercise, Meal, Method, Reading
 from islet.model.units import glucose_unit
 
 _UNITS: Final = {
@@ -18,25 +19,23 @@ _UNITS: Final = {
     "inMillimolesPerLiter": "mmol/L",
     "millimolesPerLiter": "mmol/L",
 }
-_ARRAYS: Final = ("records", "bloodGlucoseRecords", "data")
-_INTERSTITIAL: Final = ("1", "interstitial_fluid", "SPECIMEN_SOURCE_INTERSTITIAL_FLUID")
+_INTERSTITIAL: Final = "interstitial_fluid"
 _LONGEST_MIN: Final = 1440.0
 
 
 def looks(content: object) -> bool:
     """Whether a JSON file holds records of Health Connect."""
-    if isinstance(content, dict):
-        content = next((content[name] for name in _ARRAYS if isinstance(content.get(name), list)), None)
-    return isinstance(content, list) and any(
+    told = _joined(content)
+    return isinstance(told, list) and any(
         isinstance(one, dict)
         and (("level" in one and "time" in one) or "totalCarbohydrate" in one or "exerciseType" in one)
-        for one in content[:200]
+        for one in told[:200]
     )
 
 
 def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
     """The items of a file; a line is a record."""
-    for place, record in enumerate(records(loaded(stream), *_ARRAYS), start=1):
+    for place, record in enumerate(records(_joined(loaded(stream))), start=1):
         event = _event(record, place)
         if event is None:
             yield Skipped(place, "a record of another kind, or without a value")
@@ -46,6 +45,14 @@ def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
         source = word(origin, "packageName") if isinstance(origin, dict) else str(origin or "")
         meter = "meter" if isinstance(event, Reading) and event.method == "capillary" else ""
         yield Found(place, device_name("health-connect", source, meter), event)
+
+
+def _joined(content: object) -> object:
+    """The array, or the arrays of an object one after the other."""
+    if not isinstance(content, dict):
+        return content
+    arrays = [value for value in content.values() if isinstance(value, list)]
+    return [one for array in arrays for one in array if isinstance(one, dict)] if arrays else content
 
 
 def _event(record: Record, place: int) -> AnyEvent | None:
@@ -62,9 +69,14 @@ def _event(record: Record, place: int) -> AnyEvent | None:
     return None
 
 
+def _is_sensors(record: Record) -> bool:
+    source = word(record, "specimenSource")
+    return source == "1" or source.lower().endswith(_INTERSTITIAL)
+
+
 def _reading(record: Record, place: int) -> Reading:
     level = record["level"]
-    method: Literal["cgm", "capillary"] = "cgm" if word(record, "specimenSource") in _INTERSTITIAL else "capillary"
+    method: Method = "cgm" if _is_sensors(record) else "capillary"
     at = instant(record, place, "time")
     if isinstance(level, Mapping):
         for field, unit in _UNITS.items():

@@ -15,12 +15,12 @@ No file of a real account was at hand. What is assumed, and on what it rests:
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import BinaryIO, Final, Literal
+from typing import BinaryIO, Final
 
 from islet.decode.imports.found import Choices, Found, Item, Skipped, device_name
 from islet.decode.imports.records import Record, amount, loaded, records, word, wrong_field
 from islet.errors import BadInput
-from islet.model.events import Reading
+from islet.model.events import Method, Reading
 from islet.model.time import EPOCH
 
 _SENSOR_KEY: Final = "CONTINUE_BLOOD_SUGAR"
@@ -114,7 +114,7 @@ def _told(value: object, place: int) -> float | Record | None:
 def _found(point: Record, place: int, value: float | None, source: str, *, sensor: bool) -> Item:
     if not value:
         return Skipped(place, "a record without a value")
-    method: Literal["cgm", "capillary"] = "cgm" if sensor else "capillary"
+    method: Method = "cgm" if sensor else "capillary"
     device = device_name("huawei", source.rpartition(".")[2], "" if sensor else "meter")
     return Found(place, device, Reading(time=_instant(point, place), value=value, unit="mmol/L", method=method))
 

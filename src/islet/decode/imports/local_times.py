@@ -18,6 +18,7 @@ _TIME: Final = re.compile(
     r"(?:[T ,]\s*(上午|下午)?\s*(\d{1,2})[:.时](\d{2})(?:[:.分](\d{2})秒?(?:[.,]\d+)?)?\s*([AaPp]\.?\s?[Mm]\.?)?)?"
     r"\s*(Z|UTC|[+-]\d{2}:?\d{2})?"
 )
+_MONTH_FIRST: Final = re.compile(r"([A-Za-z]{3,9})\.?\s+(\d{1,2}),?\s+(\d{4})(.*)")  # Mar 14, 2024 7:00 AM
 _NAMES: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS: Final = {name: number for number, name in enumerate(_NAMES, 1)}
 
@@ -31,19 +32,24 @@ class Written(NamedTuple):
     named_month: bool
     clock: time
     offset: timedelta | None
+    short_year: bool = False
+    """Two digits of this century, as 7/25/21."""
+    dotted: bool = False
 
 
 def written(text: str) -> Written | None:
     """The numbers of a time as it is written; None when it is no time."""
-    match = _TIME.fullmatch(text.strip())
+    match = _TIME.fullmatch(_MONTH_FIRST.sub(r"\2-\1-\3\4", text.strip()))
     if match is None:
         return None
     first, second, third, morning, hour, minute, second_s, half, zone = match.groups()
+    short_year = len(third) == 2 and len(first) < 3
     month = _MONTHS.get(second[:3].lower()) if second[0].isalpha() else int(second)
     clock = _clock(int(hour or 0), int(minute or 0), int(second_s or 0), half or morning)
     if month is None or clock is None:
         return None
-    return Written(int(first), month, int(third), second[0].isalpha(), clock, _offset(zone))
+    named, dotted = second[0].isalpha(), "." in match.string[: match.start(2)]
+    return Written(int(first), month, int(third), named, clock, _offset(zone), short_year, dotted)
 
 
 def _clock(hour: int, minute: int, second: int, half: str | None) -> time | None:
@@ -70,7 +76,7 @@ def date_order(
     texts: Iterable[tuple[int, str]], chosen: DateOrder | None, *, within: tuple[date, date] | None = None
 ) -> DateOrder:
     """The order of all dates of a file, from lines and texts. What a person chose goes first; then a day above 12
-    somewhere decides, then the range of dates that the file itself states.
+    somewhere decides (or a point between day and month), then the range of dates that the file itself states.
 
     Raises BadInput, reason "date_order", when both orders are possible: it tells both readings of the first date that
     differs, and the option that decides; or when no order fits all lines.
@@ -78,7 +84,7 @@ def date_order(
     if chosen:
         return chosen
     first: tuple[int, Written] | None = None
-    fits: dict[DateOrder, bool] = {"dmy": True, "mdy": True}
+    fits: dict[DateOrder, bool] = {"dmy": True, "mdy": True, "ymd": True}
     inside = dict(fits)
     for line, text in texts:
         parts = written(text)
@@ -95,7 +101,7 @@ def date_order(
         if first is None and parts.first != parts.second:
             first = line, parts
     left = [order for order, fit in fits.items() if fit]
-    if len(left) == 2 and sum(inside.values()) == 1:
+    if len(left) > 1 and sum(inside.values()) == 1:
         left = [order for order in left if inside[order]]
     if len(left) == 1 or first is None:
         return left[0] if left else "ymd"
@@ -115,6 +121,11 @@ def _day(parts: Written, order: DateOrder) -> date | None:
         "dmy": (third, second, first),
         "mdy": (third, first, second),
     }[order]
+    if parts.dotted and order == "mdy":
+        return None  # no language writes the month first with points
+    if parts.short_year and order == "ymd" and (first < 10 or parts.dotted):
+        return None  # nor a year of one digit, or of two with points
+    year += 2000 if parts.short_year else 0
     try:
         return date(year, month, day) if 1900 <= year < 3000 else None
     except ValueError:

@@ -1,8 +1,10 @@
-"""MyFitnessPal's nutrition summary: a row a day and meal, without clock times.
+"""MyFitnessPal's nutrition summary: a row a day and meal, without clock times, or with one for some meals.
 
-A meal gets the person's own time for it (`meal_times`, by the meal's name in small letters), and is marked as assumed.
+A meal without a time gets the person's own time for it (`meal_times`, by the meal's name in small letters), and is marked
+as assumed. Numbers have a point before their decimals, and commas, if any, between thousands.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import BinaryIO, Final
@@ -16,6 +18,8 @@ from islet.model.events import Meal
 
 USUAL_TIMES: Final = {"breakfast": "07:30", "lunch": "12:00", "dinner": "18:30", "snacks": "15:30"}
 """Where a person said nothing of their meals."""
+_THOUSANDS: Final = re.compile(r"\d{1,3}(,\d{3})+(\.\d+)?")
+_SUMS: Final = ("total", "totals", "daily total")
 
 
 def looks(head: Sequence[Row]) -> bool:
@@ -32,27 +36,34 @@ def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
     heads = [cells.text(cell).lower() for cell in table[0].cells]
     carbs = next(place for place, head in enumerate(heads) if head.startswith("carbohydrates"))
     energy = heads.index("calories") if "calories" in heads else None
+    clock = heads.index("time") if "time" in heads else None
     times = {**USUAL_TIMES, **choices.meal_times}
     order = date_order(((row.line, cells.text(row.cell(0))) for row in table[1:]), choices.date_order)
     found = []
     skipped = []
     for row in table[1:]:
         meal = cells.text(row.cell(1))
-        if not meal or cells.text(row.cell(0)).lower() == "totals":
+        if not meal or meal.lower() in _SUMS or cells.text(row.cell(0)).lower() in _SUMS:
             skipped.append(Skipped(row.line, "a sum of the day"))
             continue
+        told = cells.text(row.cell(clock))
         event = Meal(
-            time=_time(row, meal, times.get(meal.lower()), local_time(row.cell(0), order, row.line, "Date")),
-            carbs_g=cells.number(row.cell(carbs), row.line, "Carbohydrates"),
-            energy_kcal=cells.number(row.cell(energy), row.line, "Calories"),
+            time=_time(row, told or times.get(meal.lower()), local_time(row.cell(0), order, row.line, "Date")),
+            carbs_g=_number(row, carbs, "Carbohydrates"),
+            energy_kcal=_number(row, energy, "Calories"),
             text=meal,
         )
-        found.append(Found(row.line, "myfitnesspal", event, assumed=True))
+        found.append(Found(row.line, "myfitnesspal", event, assumed=not told))
     yield from in_zone(found, choices.zone)
     yield from skipped
 
 
-def _time(row: Row, meal: str, clock: str | None, day: datetime) -> datetime:
+def _number(row: Row, column: int | None, name: str) -> float | None:
+    told = cells.text(row.cell(column))
+    return cells.number(told.replace(",", "") if _THOUSANDS.fullmatch(told) else told, row.line, name)
+
+
+def _time(row: Row, clock: str | None, day: datetime) -> datetime:
     parts = written(f"2000-01-01 {clock}") if clock else None
     if parts is None:
         raise BadInput(

@@ -1,4 +1,6 @@
-"""Nightscout's entries.json and treatments.json: instants; a sensor's value is always in mg/dL.
+"""Nightscout's entries.json and treatments.json, the answers of its third API, or what mongoexport writes: instants.
+
+A sensor's value is in mg/dL, unless the entry names another unit, as the third API can.
 
 Source: cgm-remote-monitor (lib/server/entries.js, treatments.js). Sensor values below 39 are error codes. Treatments may
 write numbers as texts; their glucose, when it is there, has its own unit.
@@ -6,19 +8,23 @@ write numbers as texts; their glucose, when it is there, has its own unit.
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import BinaryIO, Final, Literal
+from typing import BinaryIO, Final
 
 from islet.decode.imports.found import Choices, Found, Item, Skipped, device_name
 from islet.decode.imports.records import Record, amount, instant, loaded, records, word
-from islet.model.events import AnyEvent, Exercise, Insulin, Meal, Note, Reading
+from islet.model.events import AnyEvent, Exercise, Insulin, Meal, Method, Note, Reading
 from islet.model.units import glucose_unit
 
 _FIRST_VALUE: Final = 39.0
+_ANSWER: Final = "result"
+_UNITS: Final = {"mmol": "mmol/L", "mg": "mg/dL", "": "mg/dL"}
 _LONGEST_MIN: Final = 1440.0
 
 
 def looks(content: object) -> bool:
     """Whether a JSON file is Nightscout's."""
+    if isinstance(content, dict):
+        content = content.get(_ANSWER)
     return isinstance(content, list) and any(
         isinstance(one, dict) and ((("sgv" in one or "mbg" in one) and "date" in one) or "eventType" in one)
         for one in content[:200]
@@ -27,7 +33,7 @@ def looks(content: object) -> bool:
 
 def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
     """The items of an export; a line is a record."""
-    for place, record in enumerate(records(loaded(stream)), start=1):
+    for place, record in enumerate(records(loaded(stream), _ANSWER), start=1):
         if "eventType" in record:
             yield from _treatment(record, place)
         else:
@@ -38,14 +44,20 @@ def _entry(record: Record, place: int) -> Item:
     sensor = amount(record, place, "sgv")
     finger = amount(record, place, "mbg")
     device = device_name("nightscout", word(record, "device"), "meter" if sensor is None else "")
-    if sensor is not None and sensor < _FIRST_VALUE:
+    unit = _unit(record)
+    if sensor is not None and sensor < _FIRST_VALUE and unit == "mg/dL":
         return Skipped(place, "a sensor's error code instead of a value")
     value = sensor if sensor is not None else finger
     if value is None:
         return Skipped(place, "an entry without a value (calibration)")
     at = instant(record, place, "date", "dateString")
-    method: Literal["cgm", "capillary"] = "cgm" if sensor is not None else "capillary"
-    return Found(place, device, Reading(time=at, value=value, unit="mg/dL", method=method))
+    method: Method = "cgm" if sensor is not None else "capillary"
+    return Found(place, device, Reading(time=at, value=value, unit=unit, method=method))
+
+
+def _unit(record: Record) -> str:
+    units = word(record, "units")
+    return glucose_unit(_UNITS.get(units, units))
 
 
 def _treatment(record: Record, place: int) -> Iterator[Item]:
@@ -62,8 +74,7 @@ def _events(record: Record, place: int, at: datetime) -> Iterator[AnyEvent]:
     kind, notes = word(record, "eventType"), word(record, "notes")
     glucose, units = amount(record, place, "glucose"), word(record, "units")
     if glucose and units and word(record, "glucoseType").lower() == "finger":
-        unit = glucose_unit({"mmol": "mmol/L", "mg": "mg/dL"}.get(units, units))
-        yield Reading(time=at, value=glucose, unit=unit, method="capillary")
+        yield Reading(time=at, value=glucose, unit=_unit(record), method="capillary")
     dose_u = amount(record, place, "insulin")
     if dose_u:
         yield Insulin(time=at, dose_u=dose_u, kind="correction" if "Correction" in kind else "bolus", name=kind[:200])

@@ -8,6 +8,15 @@ from typing import IO, BinaryIO, Final, NamedTuple, cast
 
 from islet.errors import BadInput
 
+MOST_DIRECTORY_BYTES: Final = 4 * 1024 * 1024
+"""Of an archive's list of its files: some ten thousand of them. `zipfile` reads all of it before anything else."""
+
+_END: Final = b"PK\x05\x06"
+_END_BYTES: Final = 22
+_LONGEST_COMMENT: Final = 0xFFFF
+_END_64: Final = b"PK\x06\x06"
+_END_64_BYTES: Final = 56
+_LOCATOR_BYTES: Final = 20
 _WORKBOOK_PART: Final = "[Content_Types].xml"
 DAMAGED: Final = (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error)
 """What reading an archive raises when it is broken or encrypted."""
@@ -42,19 +51,42 @@ def parts(file: BinaryIO, name: str) -> Iterator[Part]:
 
 
 def bytes_to_read(file: BinaryIO) -> int:
-    """How many bytes of exports there are in a file, unpacked."""
+    """How many bytes of exports there are in a file, unpacked. Raises BadInput as `check_directory`."""
     return sum(member.file_size for member in _members(file)) or _length(file)
 
 
 def _members(file: BinaryIO) -> list[zipfile.ZipInfo]:
-    """The files in an archive; none for everything else, and for a workbook."""
+    """The files in an archive; none for everything else, and for a workbook. Raises BadInput as `check_directory`."""
     file.seek(0)
     if not zipfile.is_zipfile(file):
         return []
+    check_directory(file)
     with zipfile.ZipFile(file) as archive:
         if _WORKBOOK_PART in archive.namelist():
             return []
         return [member for member in archive.infolist() if not member.is_dir() and member.file_size]
+
+
+def check_directory(file: BinaryIO) -> None:
+    """Raises BadInput, reason "archive", where an archive lists more files than anybody looks at."""
+    if _directory_bytes(file) > MOST_DIRECTORY_BYTES:
+        raise BadInput("expected an archive of fewer files", reason="archive")
+
+
+def _directory_bytes(file: BinaryIO) -> int:
+    """How long an archive says that its list of files is (PKWARE's APPNOTE, 4.3.14 and 4.3.16). What says two things is
+    taken by the larger one."""
+    end = _length(file)
+    file.seek(max(end - _END_BYTES - _LONGEST_COMMENT - _LOCATOR_BYTES - _END_64_BYTES, 0))
+    tail = file.read()
+    last = tail[-_END_BYTES:]
+    at = len(tail) - _END_BYTES if last.startswith(_END) and last.endswith(b"\0\0") else tail.rfind(_END)
+    size = int.from_bytes(tail[at + 12 : at + 16], "little")
+    at -= _LOCATOR_BYTES + _END_64_BYTES
+    if at >= 0 and tail[at : at + 4] == _END_64:
+        large = int.from_bytes(tail[at + 40 : at + 48], "little")
+        size = max(size, large) if size != 0xFFFF_FFFF else large
+    return size
 
 
 def _length(file: BinaryIO) -> int:

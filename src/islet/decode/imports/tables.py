@@ -15,6 +15,7 @@ Cell = str | float | int | bool | datetime | date | time | timedelta
 _WORKBOOK_SIGNS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _DELIMITERS: Final = (",", ";", "\t")
 HEAD_BYTES: Final = 65_536
+_FEW: Final = 200
 
 
 class Row(NamedTuple):
@@ -33,8 +34,17 @@ def is_workbook(head: bytes) -> bool:
     return head.startswith(_WORKBOOK_SIGNS)
 
 
-def rows(stream: BinaryIO, *, sheet: str | int = 0) -> Iterator[Row]:
-    """All rows that are not empty. A CSV is read as a stream; of a workbook one sheet is held in memory.
+def is_binary(head: bytes) -> bool:
+    """Whether bytes are no text in any encoding: they hold zeros, but not as UTF-16 of western letters has them."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" not in head:
+        return False
+    start = head[: _FEW - _FEW % 2]
+    return min(start[::2].count(0), start[1::2].count(0)) > 0 or start.count(0) < len(start) // 4
+
+
+def rows(stream: BinaryIO, *, sheet: str | None = None) -> Iterator[Row]:
+    """All rows that are not empty. A CSV is read as a stream; of a workbook one sheet, by default the first
+    of those with most rows, is held in memory.
 
     Raises BadInput, reason "format" or "encoding".
     """
@@ -45,12 +55,13 @@ def rows(stream: BinaryIO, *, sheet: str | int = 0) -> Iterator[Row]:
     return (row for row in found if any(str(cell).strip() for cell in row.cells))
 
 
-def _sheet(stream: BinaryIO, sheet: str | int) -> Iterator[Row]:
+def _sheet(stream: BinaryIO, sheet: str | None) -> Iterator[Row]:
     try:
         stream.seek(0)
         book = CalamineWorkbook.from_filelike(stream)
-        place = book.sheet_names.index(sheet) if isinstance(sheet, str) else sheet
-        table = book.get_sheet_by_index(place).to_python(skip_empty_area=False)
+        sheets = [book.get_sheet_by_index(place) for place in range(len(book.sheet_names))]
+        chosen = max(sheets, key=lambda one: one.total_height) if sheet is None else book.get_sheet_by_name(sheet)
+        table = chosen.to_python(skip_empty_area=False)
     except (CalamineError, IndexError, ValueError):
         raise BadInput("expected an .xls or .xlsx workbook that opens; got something else", reason="format") from None
     return (Row(number, cells) for number, cells in enumerate(table, start=1))
@@ -66,7 +77,8 @@ def _csv(stream: BinaryIO, head: bytes) -> Iterator[Row]:
             yield Row(reader.line_num, cells)
     except UnicodeDecodeError:
         raise BadInput(
-            f"expected text in UTF-8 or UTF-16; the file is neither ({encoding})", reason="encoding"
+            f"expected text in UTF-8 or UTF-16; the file is neither (nor {encoding}): save it as UTF-8",
+            reason="encoding",
         ) from None
     except csv.Error:
         raise BadInput(f"line {reader.line_num}: expected a line of CSV; got something else", reason="format") from None
@@ -75,15 +87,32 @@ def _csv(stream: BinaryIO, head: bytes) -> Iterator[Row]:
 
 
 def _encoding(head: bytes) -> str:
+    """What a text is written in; its errors are told when it is read."""
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
     if head.startswith(b"\xef\xbb\xbf"):
         return "utf-8-sig"
+    if b"\x00" in head[:_FEW]:
+        return "utf-16-le" if head[1:2] == b"\x00" else "utf-16-be"
+    if _decoded(head, "utf-8") is not None:
+        return "utf-8"
+    return "gb18030" if _is_chinese(head) else "cp1252"
+
+
+def _is_chinese(head: bytes) -> bool:
+    """Whether bytes are what Chinese spreadsheets save, and not what western ones do: most of the signs that come out are
+    common ones (GB 2312), where an accent and the letter after it would make a rare one."""
+    signs = [sign for sign in _decoded(head, "gb18030") or "" if sign > "\x7f"]
+    common = sum(_decoded(sign.encode("gb18030"), "gb2312") is not None for sign in signs)
+    return common * 2 > len(signs)
+
+
+def _decoded(head: bytes, encoding: str) -> str | None:
+    """The text, whose last sign may be cut; None where it is none."""
     try:
-        codecs.getincrementaldecoder("utf-8")().decode(head)  # its last character may be cut
+        return codecs.getincrementaldecoder(encoding)().decode(head)
     except UnicodeDecodeError:
-        return "gb18030"  # what Chinese spreadsheets save; its errors are told too
-    return "utf-8"
+        return None
 
 
 def _delimiter(sample: str) -> str:

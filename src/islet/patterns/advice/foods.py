@@ -3,15 +3,11 @@
 from collections.abc import Sequence
 from typing import Final
 
+from islet.model.translated import mark as _
 from islet.patterns.diet.foods import has_alcohol
 from islet.patterns.findings import Finding, Preferences
 
 _MOST: Final = 3
-
-
-def _(food: str) -> str:
-    """Marks a food for the catalogue; it is the food itself, in English."""
-    return food
 
 
 CUISINES: Final[dict[str, tuple[str, ...]]] = {

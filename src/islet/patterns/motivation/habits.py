@@ -18,7 +18,7 @@ _DAY_BEGINS_H: Final = 4
 
 
 def wear(course: Course) -> Finding | None:
-    """Percent of readings that are there; seen on gaps of more than an hour."""
+    """Percent of readings that are there; seen on gaps of more than an hour. Within a day nothing is sure."""
     if not course.step_us:
         return None
     active = float(active_percent(course.people)[0])
@@ -31,7 +31,7 @@ def wear(course: Course) -> Finding | None:
         wheel=Wheel.MOTIVATION,
         priority=Priority.HABITS if severity != "none" else Priority.FACTS,
         severity=severity,
-        confidence="high",
+        confidence="high" if clock[-1] - clock[0] >= DAY_US else "not_enough",
         source=CONSENSUS_2019,
         n=len(gaps),
         of=len(gaps),

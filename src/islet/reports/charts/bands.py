@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from islet.metrics.sufficiency import ENOUGH_ACTIVE_PERCENT
+from islet.model.translated import mark as _
 from islet.reports.charts.marks import COLOURS, EDGE, INK, QUIET, apart, line, picture, rect, text
 from islet.reports.document import Band, Day
 from islet.reports.texts import BANDS, told_range
@@ -102,8 +103,3 @@ def _day(day: Day, y: float, voice: Voice) -> Iterator[str]:
 
 def _in_range(day: Day, voice: Voice) -> str:
     return voice.percent(day.bands[2]) if day.bands else NO_VALUE
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from islet.model.translated import mark as _
 from islet.reports.charts.marks import COLOURS, EDGE, INK, LINE, QUIET, curve, dot, line, picture, rect, shape, text
 from islet.reports.charts.scale import DAY_MIN, Scale
 from islet.reports.document import Act, Day, Left
@@ -120,7 +121,7 @@ def _acts(acts: Sequence[Act], scale: Scale) -> Iterator[str]:
     """Each kind in its lane; an amount stands beside its mark where the next mark of the lane leaves room for it."""
     for lane in dict.fromkeys(_LANES.values()):
         marks = [(scale.x(act.at.hour * 60.0 + act.at.minute), act) for act in acts if _LANES.get(act.kind) == lane]
-        for (x, act), end in zip(marks, [*(x for x, _ in marks[1:]), WIDTH + 6.0], strict=False):
+        for (x, act), end in zip(marks, [*(x for x, later in marks[1:]), WIDTH + 6.0], strict=False):
             length = min(scale.right - x, (act.amount or 0.0) / DAY_MIN * (scale.right - scale.left))
             yield from _mark(act.kind, x, lane, length)
             said = "" if act.amount is None or act.kind == "exercise" else f"{act.amount:g} {act.unit}".strip()
@@ -164,8 +165,3 @@ def _told(day: Day, voice: Voice) -> str:
     said = voice.text(_("on board at most, by a model: insulin {u} U, carbs {g} g"))
     u, g = (max(getattr(left, name) for left in day.on_board) for name in ("insulin_u", "carbs_g"))
     return f"{told}; {said.format(u=f'{u:.1f}', g=f'{g:.0f}')}"
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from islet.model.translated import mark as _
 from islet.reports.charts.marks import COLOURS, INK, LINE, QUIET, apart, curve, line, picture, rect, shape, text
 from islet.reports.charts.scale import DAY_MIN, Scale, top_for
 from islet.reports.document import Hour
@@ -129,8 +130,3 @@ def _told(known: dict[int, Percentiles], voice: Voice) -> str:
         high_hour=f"{high:02}:30",
     )
     return f"{head}: {said}"
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message

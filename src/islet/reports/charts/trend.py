@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Final
 
+from islet.model.translated import mark as _
 from islet.reports.charts.marks import COLOURS, LINE, QUIET, curve, dot, line, picture, rect, text
 from islet.reports.document import Goal, Programme, Window
 from islet.reports.voice import Voice
@@ -106,8 +107,3 @@ def _told(report: Programme, voice: Voice) -> str:
     return f"{head}: " + said.format(
         first=voice.share(known[0].in_range_percent), last=voice.share(known[-1].in_range_percent)
     )
-
-
-def _(message: str) -> str:
-    """Marks a message for the catalogue; it is translated when it is shown."""
-    return message

@@ -1,14 +1,10 @@
-"""A file of this process alone: it has no name, and what is on the disk is encrypted with a key that is never written.
-
-So nothing has to be cleaned up: when the process ends, however it ends, the file system lets the file go, and nobody
-can read what its blocks still hold.
-"""
+"""Files that are encrypted on the disk, in chunks that can be read in any order."""
 
 import io
 import os
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Final, Self, cast
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -24,17 +20,37 @@ class SealedFile(io.RawIOBase):
     written once. Not to be used from two threads at a time.
     """
 
-    def __init__(self, folder: Path) -> None:
-        """In `folder`, which is made. Raises OSError where there is no room."""
+    def __init__(self, file: io.RawIOBase, key: bytes, size: int | None = None) -> None:
+        """`key` (32 bytes) is of this file alone; `size`: of one that was written before."""
         super().__init__()
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # closed in `close`
-        self._cipher = AESGCM(AESGCM.generate_key(bit_length=256))
+        self._file = file
+        self._cipher = AESGCM(key)
         self._rest = bytearray()
-        self._chunks = 0
+        self._chunks = 0 if size is None else size // _CHUNK + 1
         self._place = 0
         self._read: tuple[int, bytes] = (-1, b"")
-        self.size = 0
+        self.size = size or 0
+
+    @classmethod
+    def nameless(cls, folder: Path) -> Self:
+        """A file of this process alone, in `folder`, which is made: it has no name, and its key is never written. When
+        the process ends, however it ends, the file system lets it go, and nobody can read what its blocks still hold.
+
+        Raises OSError where there is no room.
+        """
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  # closed in `close`
+        return cls(cast(io.RawIOBase, file), AESGCM.generate_key(bit_length=256))
+
+    @classmethod
+    def made(cls, path: Path, key: bytes) -> Self:
+        """A new file with a name, for its owner alone. Raises OSError."""
+        return cls(os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600), "w+b", buffering=0), key)
+
+    @classmethod
+    def opened(cls, path: Path, key: bytes, size: int) -> Self:
+        """One that was `made`, `size` bytes long; one that was cut or changed fails to be read (InvalidTag)."""
+        return cls(path.open("rb", buffering=0), key, size)
 
     def append(self, data: bytes) -> None:
         """Write more at the end. Raises OSError where there is no room."""
@@ -46,9 +62,13 @@ class SealedFile(io.RawIOBase):
 
     def sealed(self) -> io.BufferedReader:
         """All of it has come: a reader of it. Closing that closes the file."""
-        self._seal(bytes(self._rest))
-        self._rest.clear()
+        self._end()
         return io.BufferedReader(self, _CHUNK)
+
+    def keep(self) -> None:
+        """All of it has come, and outlives a power cut; its name does when its folder is synced. Raises OSError."""
+        self._end()
+        os.fsync(self._file.fileno())
 
     def readable(self) -> bool:
         return True
@@ -72,12 +92,16 @@ class SealedFile(io.RawIOBase):
         return len(piece)
 
     def close(self) -> None:
-        """The file is gone."""
+        """A file without a name is gone."""
         if not self.closed:
             self._file.close()
             self._rest.clear()
             self._read = (-1, b"")
         super().close()
+
+    def _end(self) -> None:
+        self._seal(bytes(self._rest))
+        self._rest.clear()
 
     def _seal(self, chunk: bytes) -> None:
         sealed = self._cipher.encrypt(self._chunks.to_bytes(_NONCE, "big"), chunk, None)
