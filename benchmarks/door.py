@@ -60,7 +60,7 @@ async def measure(directory: Path, group: int) -> list[float]:
     writer, calls = Writer(), list[tuple[Callable[..., None], tuple[Any, ...]]]()
     intake = Intake(writer, lambda call, *given: calls.append((call, given)), future_us=5 * MINUTE_US)
     registry = SqliteRegistry(directory / "store.db", bytes(32))
-    log = SqliteLog(directory / "log.db", bytes(32), partitions=4)
+    log = SqliteLog(directory / "log.db", bytes(32))
     server = MqttServer(intake, Authenticator(registry, HUB, _now))
     wires = [Wire() for _ in range(DEVICES)]
     receive = [let_in(server, registry, number, wire) for number, wire in enumerate(wires)]

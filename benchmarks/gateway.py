@@ -186,7 +186,7 @@ def _load(kind: str, server: Listening) -> list[float]:
 async def _serve(directory: Path) -> None:
     os.sched_setaffinity(0, {SERVER_CORE})
     configure("warning", "json")
-    log = SqliteLog(directory / "log.db", bytes(32), partitions=4)
+    log = SqliteLog(directory / "log.db", bytes(32))
     registry = SqliteRegistry(directory / "store.db", bytes(32))
     for number in range(DEVICES):
         registry.create_device(Device(id=f"cgm-{number}", patient=f"p-{number}", primary_key=KEY))

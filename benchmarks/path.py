@@ -150,7 +150,7 @@ def measure(ready: Plan, rate: int, patients: int, acquaint: Callable[[Shard], N
     rules = Rules(plan=ready, references=references(ready, NO_LAYERS, []))
     with (
         tempfile.TemporaryDirectory() as folder,
-        closing(SqliteLog(Path(folder) / "log.db", bytes(32), partitions=4)) as log,
+        closing(SqliteLog(Path(folder) / "log.db", bytes(32))) as log,
     ):
         commit = GroupCommit(log, wall_us, wait_s=settings.commit_wait_ms / 1000)
         intake = Intake(commit, lambda call, *given: call(*given), future_us=5 * MINUTE_US)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from islet.decode.usual_json import read_row
 from islet.decode.usual_text import WORD, Bytes, Words
-from islet.model.batch import READINGS_SCHEMA, readings_batch
+from islet.model.batch import READINGS_SCHEMA, column_of, readings_batch, text_column
 from islet.model.compiled import kernel, part
 
 Ends = NDArray[np.int32]
@@ -93,15 +93,10 @@ def _columns(count: int, most_bytes: int) -> Columns:
 
 
 def _batch(columns: Columns) -> pa.RecordBatch:
-    texts = [_text(columns.patient_ends, columns.patient), _text(columns.device_ends, columns.device)]
+    patients = text_column(columns.patient_ends, columns.patient[: columns.patient_ends[-1]].copy())
+    devices = text_column(columns.device_ends, columns.device[: columns.device_ends[-1]].copy())
     numbers: list[NDArray[Any]] = [*columns[4:-1]]
-    return pa.RecordBatch.from_arrays([*texts, *map(pa.array, numbers)], schema=READINGS_SCHEMA)
-
-
-def _text(ends: Ends, text: Bytes) -> pa.StringArray:
-    return pa.StringArray.from_buffers(
-        len(ends) - 1, pa.py_buffer(ends.data), pa.py_buffer(text[: ends[-1]].copy().data)
-    )
+    return pa.RecordBatch.from_arrays([patients, devices, *map(column_of, numbers)], schema=READINGS_SCHEMA)
 
 
 def _words(text: Bytes) -> Words:

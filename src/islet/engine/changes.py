@@ -5,7 +5,7 @@ The records are made only when somebody asks; a backlog of years is mostly count
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,10 +17,9 @@ from islet.engine.said import KINDS
 from islet.engine.series import NEVER
 from islet.engine.state import RuleName
 from islet.model.alerts import AlertChange, alert_id
-from islet.model.batch import DOCUMENTS_SCHEMA
+from islet.model.batch import DOCUMENTS_SCHEMA, column_of, text_column
 
 _OF_A_RECORD: Final = [KIND, RULE, ONSET, AT, DEVICE, VALUE, REPLACED_BY]
-_KIND_NAMES: Final = pa.array(KINDS)
 
 
 class Changes:
@@ -70,13 +69,7 @@ class Changes:
 
     def documents(self) -> pa.RecordBatch:
         """The changes as rows of DOCUMENTS_SCHEMA, for the alerts topic."""
-        columns: list[pa.Array[Any]] = [
-            self._patients.column(self._numbers[:, PATIENT]).cast(pa.utf8()),
-            pa.StringArray.from_buffers(
-                len(self), pa.py_buffer(np.zeros(len(self) + 1, np.int32).data), pa.py_buffer(b"")
-            ),
-            pa.array(self._numbers[:, AT]),
-            _KIND_NAMES.take(self._numbers[:, KIND]),
-            documents(self._numbers, self._patients, self._devices, self._rules),
-        ]
-        return pa.RecordBatch.from_arrays(columns, schema=DOCUMENTS_SCHEMA)
+        patients, kinds, bodies = documents(self._numbers, self._patients, self._devices, self._rules)
+        by_nobody = text_column(np.zeros(len(self) + 1, np.int32), np.empty(0, np.uint8))
+        times = column_of(np.ascontiguousarray(self._numbers[:, AT]))
+        return pa.RecordBatch.from_arrays([patients, by_nobody, times, kinds, bodies], schema=DOCUMENTS_SCHEMA)

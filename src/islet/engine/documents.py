@@ -1,4 +1,5 @@
-"""Documents of changes for the log: the bytes that `islet.model.codec.encode_change` gives, written all at once.
+"""Changes as rows for the log, written all at once: each one's patient, its kind, and its document, the bytes that
+`islet.model.codec.encode_change` gives.
 
 What does not depend on the change is made by the codec beforehand: the beginning for each kind and rule, the severity,
 how each byte of an id stands in JSON.
@@ -20,6 +21,7 @@ from islet.engine.said import KINDS
 from islet.engine.series import NEVER
 from islet.engine.state import RuleName
 from islet.model.alerts import Severity
+from islet.model.batch import text_column
 
 KIND, RULE, PATIENT, ONSET, AT, DEVICE, VALUE, REPLACED_BY, ROW = range(9)
 """Columns of a change, see `islet.engine.said`."""
@@ -35,16 +37,20 @@ _LITERALS: Final = (
     "}",
 )
 _ONSET_US, _AT_US, _DEVICE, _QUOTE, _TENTHS, _REPLACED_BY, _TILDE, _END = range(len(_LITERALS))
+_KINDS_AT: Final = len(_LITERALS)
+_RULES_AT: Final = _KINDS_AT + len(KINDS)
 _LONGEST_ESCAPE: Final = 6
 _HALF: Final = np.uint64(10**8)
 """Two halves of a number are turned into digits side by side."""
 _NUMBERS: Final = 4 * 20
 """Bytes of the four numbers of a document, at most."""
+_OF_AN_ID: Final = 3 * WORD
+"""Bytes that there is room for in the first place; ids that are longer make it more."""
 
 
 class Words(NamedTuple):
-    """Texts, one behind the other and with a word to read behind the last one: the literals, and for each rule its name,
-    its severity, and how a document of each kind begins; `ends` (n + 1,). `escaped` (256, 6): how a byte of a text
+    """Texts, one behind the other and with a word to read behind the last one: the literals, the kinds, and for each
+    rule its name, its severity, and how a document of each kind begins; `ends` (n + 1,). `escaped` (256, 6): how a byte of a text
     stands in JSON, `lengths` (256,): in how many bytes. `longest`: bytes of a document without ids and numbers, at most."""
 
     text: NDArray[np.uint8]
@@ -54,24 +60,39 @@ class Words(NamedTuple):
     longest: int
 
 
-def documents(changes: NDArray[np.int64], patients: Ids, devices: Ids, rules: Sequence[RuleName]) -> "pa.StringArray":
-    """The documents (n,) of changes (n, CHANGE_WIDTH)."""
+class Texts(NamedTuple):
+    """Room for texts (n,): where each begins and the last ends (n + 1,), and their bytes."""
+
+    ends: NDArray[np.int32]
+    text: NDArray[np.uint8]
+
+    def column(self) -> "pa.StringArray":
+        return text_column(self.ends, self.text[: self.ends[-1]])
+
+
+def documents(
+    changes: NDArray[np.int64], patients: Ids, devices: Ids, rules: Sequence[RuleName]
+) -> tuple["pa.StringArray", "pa.StringArray", "pa.StringArray"]:
+    """Of changes (n, CHANGE_WIDTH): the patients, the kinds, and the documents (n,)."""
     words = _words(tuple(rules))
     known, of_devices = patients.table(0, 0), devices.table(0, 0)
-    ids = 2 * _bytes(known, changes[:, PATIENT]) + _bytes(of_devices, np.maximum(changes[:, DEVICE], 0))
-    text = np.empty(ids * _LONGEST_ESCAPE + len(changes) * (words.longest + _NUMBERS) + WORD, np.uint8)
-    ends = np.zeros(len(changes) + 1, np.int32)
-    _write(changes, known, of_devices, words, ends, text)
-    return pa.StringArray.from_buffers(len(changes), pa.py_buffer(ends.data), pa.py_buffer(text[: ends[-1]].data))
+    an_id, kinds = _OF_AN_ID, _room(len(changes), words.longest)
+    while True:
+        names = _room(len(changes), an_id)
+        bodies = _room(len(changes), 3 * an_id * _LONGEST_ESCAPE + words.longest + _NUMBERS)
+        if _write(changes, known, of_devices, words, names, kinds, bodies):
+            return names.column(), kinds.column(), bodies.column()
+        an_id *= 4
 
 
-def _bytes(table: Table, numbers: NDArray[np.int64]) -> int:
-    return int((table.records[numbers, -1] >> 32).sum()) if len(table.records) else 0
+def _room(count: int, each: int) -> Texts:
+    """For texts (count,) of at most so many bytes on the average."""
+    return Texts(np.zeros(count + 1, np.int32), np.empty(count * each + WORD, np.uint8))
 
 
 @lru_cache(maxsize=32)
 def _words(rules: tuple[RuleName, ...]) -> Words:
-    texts = [*_LITERALS]
+    texts = [*_LITERALS, *KINDS]
     longest = len("".join(_LITERALS))
     for rule in rules:
         name = _inside(rule.name)
@@ -159,19 +180,40 @@ def _put_id(text: NDArray[np.uint8], at: Int, table: Table, number: Int, words: 
     return at
 
 
+@inlined
+def _put_plain(text: NDArray[np.uint8], at: Int, table: Table, number: Int) -> Int:
+    """Write an id as it is, eight bytes at a time; where it ends."""
+    known = np.uint64(number)
+    length = np.int64(table.records[known, 3] >> np.uint64(32))
+    start = np.int64(table.records[known, 0])
+    for k in range(0, length, WORD):
+        put_word(text, at + k, word_at(table.text, start + k) if length > SHORT else table.records[known, k // WORD])
+    return at + length
+
+
+@inlined
+def _length(table: Table, number: Int) -> Int:
+    return np.int64(table.records[np.uint64(number), 3] >> np.uint64(32))
+
+
 @kernel
 def _write(
-    changes: NDArray[np.int64],
-    patients: Table,
-    devices: Table,
-    words: Words,
-    ends: NDArray[np.int32],
-    text: NDArray[np.uint8],
-) -> None:
+    changes: NDArray[np.int64], patients: Table, devices: Table, words: Words, names: Texts, kinds: Texts, bodies: Texts
+) -> bool:
+    """Write all of them; False where there is not the room."""
     at: Int = 0
+    of_name: Int = 0
+    of_kind: Int = 0
+    text = bodies.text
     for n in range(len(changes)):
         change = changes[n]
-        of_rule: Int = len(_LITERALS) + change[RULE] * (2 + len(KINDS))
+        ids = _length(patients, change[PATIENT])
+        escaped = _LONGEST_ESCAPE * (2 * ids + (_length(devices, change[DEVICE]) if change[DEVICE] >= 0 else 0))
+        if of_name + ids + WORD > len(names.text) or at + escaped + words.longest + _NUMBERS + WORD > len(text):
+            return False
+        of_name = _put_plain(names.text, of_name, patients, change[PATIENT])
+        of_kind = _put(kinds.text, of_kind, words, _KINDS_AT + change[KIND])
+        of_rule: Int = _RULES_AT + change[RULE] * (2 + len(KINDS))
         at = _put(text, at, words, of_rule + 2 + change[KIND])
         at = _put_id(text, at, patients, change[PATIENT], words)
         at = _put_number(text, _put(text, at, words, _ONSET_US), change[ONSET])
@@ -188,4 +230,5 @@ def _write(
             at = _put_number(text, _put(text, at, words, _TILDE), change[REPLACED_BY])
             at = _put(text, at, words, _QUOTE)
         at = _put(text, at, words, _END)
-        ends[n + 1] = at
+        names.ends[n + 1], kinds.ends[n + 1], bodies.ends[n + 1] = of_name, of_kind, at
+    return True

@@ -268,7 +268,7 @@ class EmbeddedEngine:
                 return
             taken = self._shard.take_in(entries)
             if not silent and not taken.says_nothing:
-                self._commit.commit(appends=[Append(topic=Topic.ALERTS, batch=taken.documents())])
+                self._commit.commit(appends=[_append(taken)])
 
     def _adopt(self) -> None:
         """Work by changed rules only after a snapshot, so that a replay meets each entry with its own."""
@@ -331,7 +331,7 @@ class EmbeddedEngine:
     def _outcome(self, taken: Taken) -> tuple[list[Append], list[CursorMove], dict[str, bytes | None]]:
         """What was said, as documents, and with it the offsets and the instant of the last tick: what is said depends
         on the entries and on that instant alone."""
-        appends = [] if taken.says_nothing else [Append(topic=Topic.ALERTS, batch=taken.documents())]
+        appends = [] if taken.says_nothing else [_append(taken)]
         now_us = self._shard.now_us
         states: dict[str, bytes | None] = {} if now_us == self._durable_tick_us else {LAST_TICK: _INSTANT.pack(now_us)}
         return appends, self._moves(), states
@@ -379,6 +379,10 @@ class EmbeddedEngine:
         if not taken.says_nothing:
             self.counters.add(taken)
             self._say(taken)
+
+
+def _append(taken: Taken) -> Append:
+    return Append(topic=Topic.ALERTS, batch=taken.documents(), is_whole=True)
 
 
 class _Then:

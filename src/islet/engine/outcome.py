@@ -2,15 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Final
 
 from islet.engine.said import KINDS
 from islet.engine.shard import Taken
-from islet.engine.step import Output
 from islet.model.time import SECOND_US
 from islet.model.topics import Topic
-
-_COUNTED: Final = tuple(f.name for f in fields(Output) if f.name != "said")
 
 
 class Said:
@@ -49,9 +45,13 @@ class Counters:
 
     def add(self, taken: Taken) -> None:
         for output in taken.outputs:
-            for name in _COUNTED:
-                setattr(self, name, getattr(self, name) + getattr(output, name))
-            for kind in KINDS:
+            self.readings += output.readings
+            self.evaluations += output.evaluations
+            self.duplicates += output.duplicates
+            self.conflicts += output.conflicts
+            self.history += output.history
+            self.overflows += output.overflows
+            for kind in KINDS if len(output.said) else ():
                 setattr(self, kind, getattr(self, kind) + output.said.count(kind))
 
     def counts(self) -> dict[str, int]:

@@ -54,11 +54,13 @@ class Shard:
     def __init__(self, plan: Plan, references: Mapping[str, Reference], *, lateness_us: int, grace_us: int = 0) -> None:
         self._limits = {"lateness_us": lateness_us, "grace_us": grace_us}
         self._states: dict[str, EngineState] = {}
+        self._stepped: list[EngineState] = []
         self.adopt(plan, references)
 
     def adopt(self, plan: Plan, references: Mapping[str, Reference]) -> None:
         """Work by these from now on. Alerts of rules that are no more end with the next tick."""
         self.plan, self.references = plan, references
+        self._others = {QUANTITIES[one.quantity] for one in plan.streams.values()} - {Topic.GLUCOSE_READINGS}
         for quantity, one in plan.streams.items():
             state = self._states.setdefault(quantity, EngineState(**self._limits))
             state.adopt(one, references.get(quantity, _NOBODY))
@@ -66,6 +68,7 @@ class Shard:
     def take_in(self, entries: Mapping[Topic, pa.RecordBatch]) -> Taken:
         """Entries by topic, in log order, as the log gives them (received_at_us included)."""
         outputs, received = list[Output](), list[NDArray[np.int64]]()
+        self._stepped.clear()
         acts = entries.get(Topic.CARE_EVENTS)
         given = context(acts) if acts is not None else None
         found = self._values(entries)
@@ -74,6 +77,7 @@ class Shard:
             said = given if name in (GLUCOSE, FORECASTS) else None
             if batch is None and said is None:
                 continue
+            self._stepped.append(self._states[name])
             output = step(self._states[name], batch, self.references.get(name, _NOBODY), stream, said)
             outputs.append(output)
             if batch is not None and len(output.said):
@@ -86,9 +90,8 @@ class Shard:
         found: dict[str, pa.RecordBatch | None] = {}
         if Topic.GLUCOSE_READINGS in entries or Topic.CARE_EVENTS in entries:
             found[GLUCOSE] = entries.get(Topic.GLUCOSE_READINGS)
-        for topic in {QUANTITIES[one.quantity] for one in self.plan.streams.values() if one.quantity != GLUCOSE}:
-            if topic in entries:
-                found |= values(entries[topic])
+        for topic in self._others.intersection(entries):
+            found |= values(entries[topic])
         return found
 
     def tick(self, now_us: int) -> Taken:
@@ -115,8 +118,8 @@ class Shard:
         return sum(state.nbytes for state in self._states.values())
 
     def growth(self) -> Iterator[NDArray[np.uint32]]:
-        """Memory that will be needed soon, to be made ready; once for each part."""
-        for state in self._states.values():
+        """Memory that the streams of the last step will need soon, to be made ready; once for each part."""
+        for state in self._stepped:
             part = state.growth()
             if part is not None:
                 yield part

@@ -34,6 +34,7 @@ from islet.engine.state import EngineState, Ruled
 from islet.engine.windows import Planned
 from islet.model.ahead import EATEN_POINTS, POINTS, Foreteller
 from islet.model.alerts import AlertChange
+from islet.model.batch import numbers_of
 from islet.model.time import DAY_US, HOUR_US
 
 _NO_ROWS: Final = np.empty(0, np.int64)
@@ -147,7 +148,7 @@ def _rows(state: EngineState, readings: pa.RecordBatch | None) -> Rows:
     if readings is None:
         return Rows(_NO_ROWS, _NO_ROWS, _column(_NO_ROWS), _column(np.empty(0, np.int32)), _column(_NO_ROWS))
     patients, devices = state.pairs.numbers(readings.column("patient"), readings.column("device"))
-    if "received_at_us" in readings.schema.names:
+    if readings.schema.get_field_index("received_at_us") >= 0:
         received_us = _numbers(readings, "received_at_us", np.int64)
     else:  # not from a log: long ago
         received_us = _never(readings.num_rows)
@@ -183,8 +184,7 @@ def _never(rows: int) -> NDArray[np.int64]:
 
 def _numbers(readings: pa.RecordBatch, name: str, kind: type[Any]) -> NDArray[Any]:
     """A column (n,) of numbers, always of one type: a kernel is compiled for each type that it meets."""
-    column: NDArray[Any] = readings.column(name).to_numpy(zero_copy_only=False)
-    return _column(column.astype(kind, copy=False))
+    return _column(numbers_of(readings.column(name), kind))
 
 
 def _column(column: NDArray[Any]) -> NDArray[Any]:

@@ -154,7 +154,7 @@ class Intake:
         arrivals = list(chain.from_iterable(map(_ARRIVALS, pending)))
         count = len(arrivals)
         decoded = decode_arrivals(arrivals, now_us, self._future_us)
-        appends = [Append(topic=topic, batch=batch) for topic, batch in decoded.batches.items()]
+        appends = [Append(topic=topic, batch=batch, is_whole=True) for topic, batch in decoded.batches.items()]
         if self._keeps_messages:
             appends.append(Append(topic=Topic.DEVICE_MESSAGES, batch=kept_messages(arrivals, now_us)))
 

@@ -11,10 +11,14 @@ from islet.model.topics import Topic
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Append:
-    """Rows for one topic, of any mix of patients; the log splits them by partition, keeping their order."""
+    """Rows for one topic, of any mix of patients; the log splits them by partition, keeping their order.
+
+    `is_whole`: whoever made the batch answers for its schema, and for a value in each column; else the log looks.
+    """
 
     topic: Topic
     batch: pa.RecordBatch
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from islet.log.base import Append, Commit, Slice
-from islet.model.batch import RECEIVED, schema_of
+from islet.model.batch import RECEIVED, column_of, schema_of
 from islet.model.compiled import kernel
 from islet.model.topics import Topic
 
@@ -40,7 +40,8 @@ def pieces(commits: Sequence[Commit], partitions: int) -> Iterator[Piece]:
     runs: dict[Topic, list[tuple[int, list[pa.RecordBatch]]]] = {}
     for commit in commits:
         for append in commit.appends:
-            _check(append)
+            if not append.is_whole:
+                _check(append)
             if append.batch.num_rows == 0:
                 continue
             of_topic = runs.setdefault(append.topic, [])
@@ -77,7 +78,18 @@ def _split(topic: Topic, received_at_us: int, batch: pa.RecordBatch, partitions:
     if partitions > 1:
         order, of_each = order_by_partition(batch.column("patient"), partitions)
         counts = of_each.tolist()
-        batch = batch if max(counts) == batch.num_rows else batch.take(order)
+    if max(counts) == batch.num_rows:
+        entries = with_received(batch, received_at_us)
+        yield Piece(
+            topic=topic,
+            partition=counts.index(batch.num_rows),
+            received_at_us=received_at_us,
+            batch=batch,
+            entries=entries,
+            size=entries.get_total_buffer_size(),
+        )
+        return
+    batch = batch.take(order)
     entries = with_received(batch, received_at_us)
     size, first = entries.get_total_buffer_size() / batch.num_rows, 0
     for number, count in enumerate(counts):
@@ -97,7 +109,7 @@ def with_received(batch: pa.RecordBatch, received_at_us: NDArray[np.int64] | int
     """The batch (n rows) with the column `received_at_us` at its end: (n,), or one instant for all rows."""
     if isinstance(received_at_us, int):
         received_at_us = np.full(batch.num_rows, received_at_us, np.int64)
-    whole: pa.RecordBatch = batch.append_column(RECEIVED, pa.array(received_at_us))
+    whole: pa.RecordBatch = batch.append_column(RECEIVED, column_of(received_at_us))
     return whole
 
 

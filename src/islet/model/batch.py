@@ -5,10 +5,11 @@ with its key beside it. What the log gives back has `received_at_us` as well: ou
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from islet.model.events import Method
 from islet.model.topics import Topic
@@ -39,7 +40,12 @@ _DOCUMENT_FIELDS: "list[pa.Field[Any]]" = [
 READINGS_SCHEMA: Final = pa.schema(_READING_FIELDS)
 DOCUMENTS_SCHEMA: Final = pa.schema(_DOCUMENT_FIELDS)
 
+_T = TypeVar("_T", bound=np.generic)
+
 RECEIVED: Final = pa.field("received_at_us", pa.int64())
+
+_KINDS: Final[list[np.dtype[Any]]] = [np.dtype(kind) for kind in ("int64", "int32", "float64", "uint8", "int8")]
+_TYPES: Final = {kind: pa.from_numpy_dtype(kind) for kind in _KINDS}
 
 
 def schema_of(topic: Topic) -> pa.Schema:
@@ -86,7 +92,26 @@ def _batch(rows: Sequence[tuple[object, ...]], schema: pa.Schema) -> pa.RecordBa
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
+def column_of(numbers: NDArray[Any]) -> "pa.Array[Any]":
+    """Numbers (n,), one behind the other, as a column that shares their memory."""
+    return pa.Array.from_buffers(_TYPES[numbers.dtype], len(numbers), [None, pa.py_buffer(numbers.data)])
+
+
+def text_column(ends: NDArray[np.int32], text: NDArray[np.uint8]) -> "pa.StringArray":
+    """Texts (n,) as a column that shares their memory; text i is text[ends[i] : ends[i + 1]], UTF-8."""
+    return pa.StringArray.from_buffers(len(ends) - 1, pa.py_buffer(ends.data), pa.py_buffer(text.data))
+
+
 def int64_column(batch: pa.RecordBatch, name: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """A column as int64 (n,); the batch's own memory where its type allows."""
-    column: np.ndarray[tuple[int], np.dtype[np.int64]] = batch.column(name).to_numpy(zero_copy_only=False)
-    return column.astype(np.int64, copy=False)
+    return numbers_of(batch.column(name), np.int64)
+
+
+def numbers_of(column: "pa.Array[Any]", kind: type[_T]) -> np.ndarray[tuple[int], np.dtype[_T]]:
+    """A column without nulls as numbers of that kind (n,), the column's own memory where it has them."""
+    dtype = np.dtype(kind)
+    memory = column.buffers()[1] if column.type == _TYPES[dtype] else None
+    if memory is not None:
+        return np.frombuffer(memoryview(memory), dtype, len(column), column.offset * dtype.itemsize)
+    numbers: np.ndarray[tuple[int], np.dtype[Any]] = column.to_numpy(zero_copy_only=False)
+    return numbers.astype(dtype, copy=False)
