@@ -1,12 +1,10 @@
 """Events, warnings and what they are worth; error grids; the personal correction."""
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from islet.forecast.alarms import Tally, onsets, tally, total
-from islet.forecast.error_grids import clarke, parkes
 from islet.forecast.personal import (
     BOUND_MG_DL,
     INPUTS,
@@ -51,28 +49,6 @@ def test_a_second_warning_is_heard_after_half_an_hour_only() -> None:
 def test_tallies_add_up() -> None:
     both = total([Tally(events=2, foretold=1, leads_min=(10,), alarms=3, false=2, days=1.0), Tally(events=2, days=1.0)])
     assert (both.sensitivity, both.false_a_day, both.lead_min) == (0.25, 1.0, 10.0)
-
-
-@pytest.mark.parametrize(
-    ("reference", "told", "zone"),
-    [
-        (100, 100, "A"), (100, 120, "A"), (100, 121, "B"), (60, 50, "A"), (60, 69, "A"),
-        (60, 100, "D"), (250, 100, "D"), (60, 200, "E"), (200, 60, "E"), (100, 220, "C"), (160, 30, "C"), (239, 150, "B"),
-    ],
-)  # fmt: skip
-def test_clarke_puts_pairs_where_the_paper_does(reference: float, told: float, zone: str) -> None:
-    assert clarke(np.array([reference]), np.array([told])).tolist() == [zone]
-
-
-@pytest.mark.parametrize(
-    ("reference", "told", "zone"),
-    [
-        (100, 100, "A"), (30, 49, "A"), (30, 51, "B"), (30, 61, "C"), (20, 101, "D"), (20, 160, "E"),
-        (200, 290, "B"), (150, 250, "B"), (150, 300, "C"), (200, 140, "B"), (260, 120, "C"), (300, 50, "D"), (600, 600, "A"), (49, 10, "A"), (51, 10, "B"),
-    ],
-)  # fmt: skip
-def test_parkes_puts_pairs_between_the_lines_of_its_table(reference: float, told: float, zone: str) -> None:
-    assert parkes(np.array([reference]), np.array([told])).tolist() == [zone]
 
 
 def _known(n: int, seed: int = 0) -> np.ndarray:

@@ -1,6 +1,7 @@
-"""Where a forecast and what came fall on the grids of clinical harm: Clarke and Parkes (type 1).
+"""Where a forecast and what came fall on the grids of clinical harm: Clarke, Parkes (type 1) and DTS, which is the
+Surveillance grid as its makers drew it anew.
 
-Both take mg/dL and give a zone for each pair; `reference` is what came, `told` what was forecast.
+All take mg/dL and give a zone for each pair; `reference` is what came, `told` what was forecast.
 """
 
 from typing import Final
@@ -24,6 +25,20 @@ _PARKES_BELOW: Final[Lines] = (
     ("C", ((120, 0), (120, 30), (260, 130), (550, 250))),
     ("D", ((250, 0), (250, 40), (550, 150))),
 )
+# Klonoff et al. 2024, doi:10.1177/19322968241275701, supplementary table A1: the lines that smooth the borders of the
+# Surveillance grid's zones.
+_DTS_ABOVE: Final[Lines] = (
+    ("B", ((0, 60), (50, 60), (500, 600))),
+    ("C", ((0, 86.5), (50, 86.5), (347, 600))),
+    ("D", ((0, 124), (50, 124), (241, 600))),
+    ("E", ((0, 179), (50, 179), (167, 600))),
+)
+_DTS_BELOW: Final[Lines] = (
+    ("B", ((62.5, 0), (62.5, 50), (600, 480))),
+    ("C", ((97.5, 0), (97.5, 50), (600, 307))),
+    ("D", ((153, 0), (153, 50), (600, 197))),
+    ("E", ((238, 0), (238, 50), (600, 126))),
+)
 
 
 def clarke(reference: Values, told: Values) -> NDArray[np.str_]:
@@ -42,11 +57,22 @@ def clarke(reference: Values, told: Values) -> NDArray[np.str_]:
 
 def parkes(reference: Values, told: Values) -> NDArray[np.str_]:
     """Zones A to E (n,) of the consensus grid for type 1, with the lines of Pfützner et al. 2013."""
+    return _between(_PARKES_ABOVE, _PARKES_BELOW, reference, told)
+
+
+def dts(reference: Values, told: Values) -> NDArray[np.str_]:
+    """Zones A to E (n,) of the Diabetes Technology Society's error grid of 2024, for meters and sensors alike: no, mild,
+    moderate, high and extreme risk. On a line the risk is that inside it. Below 50 mg/dL only the other value counts."""
+    return _between(_DTS_ABOVE, _DTS_BELOW, reference, told)
+
+
+def _between(above: Lines, below: Lines, reference: Values, told: Values) -> NDArray[np.str_]:
+    """Zones (n,), from A on the diagonal to the worst that a pair lies beyond the line of."""
     r, t = np.asarray(reference, np.float64), np.asarray(told, np.float64)
     zones = np.full(np.broadcast(r, t).shape, "A")
-    for zone, points in _PARKES_ABOVE:
+    for zone, points in above:
         zones[_over(points, r, t)] = zone
-    for zone, points in _PARKES_BELOW:
+    for zone, points in below:
         zones[_over(tuple((y, x) for x, y in points), t, r)] = zone  # mirrored: the same question with the axes changed
     return zones
 

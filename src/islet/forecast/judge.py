@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from islet.forecast.alarms import Tally, tally, total
 from islet.forecast.baselines import ar2, damped_slope, extrapolated, persistence
 from islet.forecast.calibration import calibration_error, coverage, reliability
-from islet.forecast.error_grids import clarke, parkes
+from islet.forecast.error_grids import clarke, dts, parkes
 from islet.forecast.features import filled
 from islet.forecast.fit import live_windows
 from islet.forecast.forecaster import Forecaster
@@ -164,11 +164,11 @@ def _lived(state: Personal, known: Array, missed: Array, origin: NDArray[np.int6
 
 
 def grids_table(case: Judged) -> dict[str, dict[str, float]]:
-    """Shares of zones A to E at 30 and 60 min, Clarke's and Parkes's."""
+    """Shares of zones A to E at 30 and 60 min, on the grids of Clarke, Parkes and the Diabetes Technology Society."""
     out = {}
     for at, step in ((30, 5), (60, 11)):
         told, came = case.quantiles[:, step, MEDIAN], case.seen.target[:, step]
-        for name, grid in (("Clarke", clarke), ("Parkes", parkes)):
+        for name, grid in (("Clarke", clarke), ("Parkes", parkes), ("DTS", dts)):
             zones = grid(came, told)
             out[f"{name}, {at} min"] = {zone: float((zones == zone).mean()) for zone in "ABCDE"}
     return out
