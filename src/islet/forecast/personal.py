@@ -4,12 +4,12 @@ helps.
 For each horizon a line says by how much the pooled median will miss the person, from what is known at the time (`given`).
 The lines are those of least squares over what the forecasts missed in the last DAYS days, held towards nought as if as
 many again as PRIOR had missed nothing. Those of each day are judged on the next, of which they have seen nothing, as they
-would have been served: a horizon at which they were not better by a margin over all such days is left as it is. What is
-added is bounded, so that nothing a faulty sensor teaches can move a forecast by more than BOUND_MG_DL.
+would have been served: a horizon at which they were not better by a margin over the last JUDGED_DAYS is left as it is.
+What is added is bounded, so that nothing a faulty sensor teaches can move a forecast by more than BOUND_MG_DL.
 
 Days, hold and margin were chosen on the people whom the shipped model has learnt from, for the least error of which nobody
-is served much worse: to forget within the days, or to weigh newer days more, gained nothing there. The lines of a person
-are (6, 12) float32: 288 bytes, and none for who is not helped (docs/decisions/0074-the-personal-correction-served.md).
+is served much worse: to forget within the days gained nothing there. The lines of a person are (6, 12) float32: 288 bytes,
+and none for who is not helped (docs/decisions/0074-the-personal-correction-served.md).
 """
 
 from typing import Final
