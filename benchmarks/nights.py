@@ -18,6 +18,7 @@ from benchmarks.record import figure
 from islet.jobs.base import Job
 from islet.jobs.changes import ChangesJob
 from islet.jobs.cohorts import CohortsJob
+from islet.jobs.personal import PersonalJob
 from islet.jobs.summaries import SummariesJob
 from islet.log.base import Slice
 from islet.model.batch import READINGS_SCHEMA
@@ -63,7 +64,12 @@ def main() -> None:
                     )
                 ]
             )
-        for job in (ChangesJob(store, registry), CohortsJob(store, registry), SummariesJob(store, registry)):
+        for job in (
+            ChangesJob(store, registry),
+            CohortsJob(store, registry),
+            SummariesJob(store, registry),
+            PersonalJob(store, registry),
+        ):
             _run(job)
     _group(10_000)
 

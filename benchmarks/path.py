@@ -13,7 +13,7 @@ import resource
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,7 @@ from islet.clock import wall_us
 from islet.decode.telemetry import Arrival
 from islet.engine.embedded import EmbeddedEngine
 from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.reference import Reference
 from islet.engine.rulebook import FixedRules, Rules
 from islet.engine.rules import Plan, load_rules, plan
 from islet.engine.shard import Shard
@@ -146,10 +147,17 @@ class Measured:
     expected: int
 
 
-def measure(ready: Plan, rate: int, patients: int, acquaint: Callable[[Shard], None]) -> Measured:
-    """Readings at a rate through the rules of a plan, after the engine was told of what is past."""
+def measure(
+    ready: Plan,
+    rate: int,
+    patients: int,
+    acquaint: Callable[[Shard], None],
+    known: Mapping[str, Reference] | None = None,
+) -> Measured:
+    """Readings at a rate through the rules of a plan, after the engine was told of what is past; `known`: by stream, what
+    there is to know of patients."""
     settings = Settings(engine_snapshot_s=1e6, silence_grace_s=1e6)
-    rules = Rules(plan=ready, references=references(ready, NO_LAYERS, []))
+    rules = Rules(plan=ready, references=references(ready, NO_LAYERS, []) if known is None else known)
     with (
         tempfile.TemporaryDirectory() as folder,
         closing(SqliteLog(Path(folder) / "log.db", bytes(32))) as log,

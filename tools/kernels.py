@@ -16,10 +16,12 @@ from islet.engine.rules import load_rules, plan
 from islet.engine.step import warm_up
 from islet.engine.tables import FORECASTS
 from islet.forecast.gather import histories
+from islet.forecast.replay import replayed
 from islet.forecast.serving import shipped
 from islet.log.partitioning import warm_up as warm_up_log
 from islet.metrics.people import every
 from islet.metrics.table import Material, measured
+from islet.model.series import Series
 from islet.simulate import make_population, tick
 
 
@@ -41,6 +43,8 @@ def foresee() -> None:
 def forecast() -> None:
     """Of the forecasts of stored readings."""
     histories(np.zeros((1, 1), np.int64), np.full((1, 1), 110, np.float32), np.ones(1, np.int64))
+    one = Series(time_us=np.zeros(1, np.int64), glucose_tenths=np.full(1, 1100, np.int32), range=np.zeros(1, np.int8))
+    replayed(one, 0, 1)
 
 
 def log() -> None:

@@ -175,7 +175,7 @@ class Platform:
         self._add_drift()
 
     def _add_drift(self) -> None:
-        drift = DriftWatch(self.log, self.store, self.registry, self.devices, self.commit, self.now)
+        drift = DriftWatch(self.log, self.store, self.registry, self.devices, self.commit, self.now, self.rules.current)
 
         def look() -> None:
             if drift.is_due():

@@ -20,7 +20,7 @@ from islet.forecast.forecaster import Forecaster
 from islet.forecast.gather import histories
 from islet.forecast.network import MEDIAN
 from islet.forecast.serving import PERSISTENCE, RIDGE, SHADOWS, columns, served, shipped
-from islet.model.ahead import COLUMNS, EATEN_POINTS, POINTS, UNKNOWN
+from islet.model.ahead import COLUMNS, EATEN_POINTS, POINTS, UNKNOWN, Corrections
 from islet.model.alerts import AlertChange
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.codec import encode_event
@@ -45,9 +45,13 @@ class Kept:
         self.said: dict[bytes, bytes] = {}
 
     def __call__(
-        self, history: NDArray[np.float32], minute: NDArray[np.float32], eaten: NDArray[np.float32]
+        self,
+        history: NDArray[np.float32],
+        minute: NDArray[np.float32],
+        eaten: NDArray[np.float32],
+        corrections: Corrections | None = None,
     ) -> NDArray[np.int32]:
-        found = shipped()(history, minute, eaten)
+        found = shipped()(history, minute, eaten, corrections)
         for row, at, food, what in zip(history, minute, eaten, found, strict=True):
             self.said[row.tobytes() + at.tobytes() + food.tobytes()] = what.tobytes()
         return found

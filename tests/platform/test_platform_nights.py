@@ -14,7 +14,7 @@ from islet.operations.workers import Worker
 from islet.settings import Settings
 from islet.store.base import EntryKind
 
-JOBS = {"changes", "cohorts", "summaries", "history_rules"}
+JOBS = {"changes", "cohorts", "summaries", "history_rules", "personal"}
 
 
 def worker(platform: Platform, name: str) -> Worker:
@@ -56,7 +56,7 @@ def test_jobs_wait_for_the_store_and_then_run_by_themselves(tmp_path: Path) -> N
                 one.stop()
                 assert one.join()
         assert not jobs.failing
-        assert 'islet_jobs_total{what="done"} 4.0' in scraped(platform)
+        assert 'islet_jobs_total{what="done"} 5.0' in scraped(platform)
         assert 'islet_jobs_now{what="cohorts_running"} 0.0' in scraped(platform)
         platform.commit.close()
 

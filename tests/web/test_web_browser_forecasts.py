@@ -2,9 +2,12 @@
 
 import re
 
+import numpy as np
 import pytest
 from playwright.sync_api import expect
 
+from islet.forecast.personal import as_bytes
+from islet.model.ahead import CORRECTION_SHAPE
 from islet.model.alerts import Severity
 from islet.model.time import MINUTE_US
 from tests.web.browser import Open, browser, fits, live, open_page, started, ward
@@ -38,6 +41,19 @@ def test_the_forecast_is_there_in_the_other_unit_and_language_on_every_screen(
     expect(page.locator("#forecast")).to_contain_text(re.compile(r"30 分钟后 \d+\.\d mmol/L"))
     expect(page.locator("#forecast")).to_contain_text("不得根据预测决定用药剂量。")
     assert fits(page)
+
+
+def test_the_page_says_whether_a_forecast_is_fitted_to_the_person(ward: Site, open_page: Open) -> None:
+    page = open_page("/patients/p-1", "nurse")
+    box = page.locator("#forecast")
+    expect(box).to_contain_text("Dosing decisions")
+    expect(box).not_to_contain_text("fitted to this person")
+    ward.add_lines({"p-1": as_bytes(np.ones(CORRECTION_SHAPE, np.float32))})
+    page.reload()
+    expect(box).to_contain_text("It is fitted to this person, by what forecasts missed in the last two weeks.")
+    ward.add_user("nurse", ward.registry.user("nurse").role, "p-1", language="zh-CN")  # type: ignore[union-attr]
+    page.reload()
+    expect(box).to_contain_text("此预测已按本人情况校正")
 
 
 def test_a_patient_without_readings_has_the_reason_instead(ward: Site, open_page: Open) -> None:

@@ -1,14 +1,19 @@
 """The watch over forecasts on a real log, store and registry: it scores, demotes, says so, and takes back."""
 
+import numpy as np
 import pytest
 
 from islet.decode.iothub_twins import ServiceTwin
 from islet.engine.drift import DriftWatch
-from islet.engine.rulebook import forecasting
-from islet.forecast.serving import PERSISTENCE
-from islet.model.batch import ReadingRow, readings_batch
+from islet.engine.rulebook import RuleBook, forecasting
+from islet.forecast.personal import as_bytes
+from islet.forecast.serving import PERSISTENCE, SHIPPED
+from islet.model.ahead import CORRECTION_SHAPE
+from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
+from islet.model.codec import encode_event
+from islet.model.events import Meal
 from islet.model.people import Device
-from islet.model.time import HOUR_US, MINUTE_US
+from islet.model.time import HOUR_US, MINUTE_US, from_us
 from islet.model.topics import Topic
 from islet.operations.metrics import ForecastCollector, Metrics
 from islet.store.devices_base import Address
@@ -30,11 +35,16 @@ def readings(site: Site, levels: list[float]) -> None:
     site.append(Topic.GLUCOSE_READINGS, readings_batch(rows))
 
 
+def new_watch(site: Site) -> DriftWatch:
+    rules = RuleBook(site.registry)
+    return DriftWatch(site.log, site.store, site.registry, site.devices, site.commit, site.now, rules.current)
+
+
 @pytest.fixture
 def watch(site: Site) -> DriftWatch:
     for person in range(PEOPLE):
         site.add_patient(f"p-{person}")
-    return DriftWatch(site.log, site.store, site.registry, site.devices, site.commit, site.now)
+    return new_watch(site)
 
 
 async def test_a_model_that_does_worse_than_no_change_is_demoted_says_so_and_comes_back(
@@ -63,7 +73,7 @@ async def test_a_model_that_does_worse_than_no_change_is_demoted_says_so_and_com
     assert 'islet_forecast_served{model="persistence"} 1.0' in said
     assert 'islet_forecast_error_mg_dl{model="persistence",sensor="5 min"}' in said
 
-    again = DriftWatch(site.log, site.store, site.registry, site.devices, site.commit, site.now)
+    again = new_watch(site)
     assert again.errors == watch.errors  # kept in the log
     site.now_us += 14 * 24 * 60 * MINUTE_US
     for _ in range(8):
@@ -98,3 +108,25 @@ async def test_a_sensor_is_named_by_the_type_that_a_service_wrote_in_its_twin(si
     metrics = Metrics()
     metrics.watch(ForecastCollector(lambda: watch.errors, lambda: forecasting(site.registry).model))
     assert 'islet_forecast_error_mg_dl{model="ridge",sensor="Libre 3"}' in metrics.page().decode()
+
+
+async def test_forecasts_are_measured_as_they_were_served(site: Site, watch: DriftWatch) -> None:
+    readings(site, [120.0 + (k % 20) for k in range(61)])
+    ate_us = site.now_us - 50 * MINUTE_US
+    meal = encode_event(Meal(time=from_us(ate_us), carbs_g=60)).decode()
+    corrected, fed = new_watch(site), new_watch(site)
+    assert watch.run_once()
+    lines = np.zeros(CORRECTION_SHAPE, np.float32)
+    lines[0] = 15
+    site.add_lines({f"p-{person}": as_bytes(lines) for person in range(PEOPLE)})
+    assert corrected.run_once()
+    site.add_lines({})
+    site.append(
+        Topic.CARE_EVENTS,
+        documents_batch([DocumentRow(f"p-{person}", "phone", ate_us, "meal", meal) for person in range(PEOPLE)]),
+    )
+    assert fed.run_once()
+    for other in (corrected, fed):
+        changed = other.errors.of(SHIPPED)[0] - watch.errors.of(SHIPPED)[0]
+        assert 1 < abs(changed) <= 15.1
+        assert other.errors.of(PERSISTENCE) == watch.errors.of(PERSISTENCE)

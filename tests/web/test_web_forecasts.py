@@ -14,8 +14,9 @@ from islet.engine.retrospect import episodes
 from islet.engine.rulebook import forecast_by
 from islet.engine.rules import load_rules, plan
 from islet.engine.shard import Shard
+from islet.forecast.personal import as_bytes
 from islet.forecast.serving import Choice, shipped
-from islet.model.ahead import COLUMNS, UNKNOWN
+from islet.model.ahead import COLUMNS, CORRECTION_SHAPE, UNKNOWN, Corrections
 from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
 from islet.model.codec import encode_event
 from islet.model.events import Meal
@@ -24,6 +25,7 @@ from islet.model.time import HOUR_US, MINUTE_US, from_us, to_us
 from islet.model.topics import Topic
 from tests.web.portal import Site
 
+LINES = as_bytes(np.random.default_rng(3).normal(0, 4, CORRECTION_SHAPE).astype(np.float32))
 DAY = [120 + (i % 40) for i in range(200)]
 
 
@@ -74,17 +76,25 @@ def eaten(seed: int, now_us: int) -> pa.RecordBatch:
     )
 
 
-async def test_page_and_engine_foretell_the_same_of_the_same_readings(site: Site) -> None:
+@pytest.mark.parametrize("personal", [False, True])
+async def test_page_and_engine_foretell_the_same_of_the_same_readings(site: Site, personal: bool) -> None:
     site.registry.put_patient(Patient(id="p-1", label="Ada", time_zone="Asia/Shanghai"))
+    if personal:
+        site.add_lines({"p-1": LINES})
+    rules = site.context.rules.current()  # type: ignore[union-attr]
     said: list[NDArray[np.int32]] = []
 
     class Kept:
         name = "kept"
 
         def __call__(
-            self, history: NDArray[np.float32], minute: NDArray[np.float32], eaten: NDArray[np.float32]
+            self,
+            history: NDArray[np.float32],
+            minute: NDArray[np.float32],
+            eaten: NDArray[np.float32],
+            corrections: Corrections | None = None,
         ) -> NDArray[np.int32]:
-            said.append(shipped()(history, minute, eaten))
+            said.append(shipped()(history, minute, eaten, corrections))
             return said[-1]
 
     planned = plan(load_rules(), foreteller=Kept())
@@ -96,11 +106,13 @@ async def test_page_and_engine_foretell_the_same_of_the_same_readings(site: Site
         ate = eaten(seed, site.now_us)
         site.append(Topic.CARE_EVENTS, ate)
         found = await asked(site)
-        engine = Shard(planned, references(planned, NO_LAYERS, site.registry.patients()), lateness_us=2 * HOUR_US)
+        known = references(planned, NO_LAYERS, site.registry.patients(), lines=rules.lines)
+        engine = Shard(planned, known, lateness_us=2 * HOUR_US)
         engine.take_in({Topic.GLUCOSE_READINGS: rows.append_column("received_at_us", rows.column("time_us"))})
         engine.take_in({Topic.CARE_EVENTS: ate.append_column("received_at_us", ate.column("time_us"))})
         newest = dict(zip(COLUMNS, said[-1][-1].tolist(), strict=True))
         reasons.add(found["reason"])
+        assert found["personal"] == (personal and not found["reason"])
         assert (found["reason"] == "") == (newest["glucose_in_30_min_mg_dl"] != UNKNOWN)
         for minutes, row in zip(found["minutes"], found["glucose_tenths"], strict=True):
             for percent, tenths in zip(found["quantiles_percent"], row, strict=True):
@@ -183,3 +195,26 @@ async def test_where_the_model_is_demoted_the_damped_slope_forecasts_without_bou
     forecast_by(site.registry, Choice(model="damped_slope", since_us=site.now_us), by="admin")
     found = await asked(site)
     assert found["model"] == "damped_slope" and found["quantiles_percent"] == [50] and found["risks"] == []
+
+
+async def test_a_forecast_is_fitted_to_the_person_by_lines_of_the_model_that_serves(site: Site) -> None:
+    site.add_readings("p-1", DAY)
+    pooled = await asked(site)
+    assert pooled["personal"] is False
+    site.add_lines({"p-1": LINES}, model="another")
+    assert await asked(site) == pooled
+    site.add_lines({"p-1": LINES})
+    mine = await asked(site)
+    assert mine["personal"] is True and mine["risks"] == pooled["risks"]
+    moved = np.subtract(mine["glucose_tenths"], pooled["glucose_tenths"])
+    assert moved.any() and np.abs(moved).max() <= 201
+    assert np.ptp(moved, axis=1).max() <= 1  # all quantiles alike, but for rounding
+    forecast_by(site.registry, Choice(model="ar2", since_us=site.now_us), by="admin")
+    assert (await asked(site))["personal"] is False
+
+
+async def test_lines_are_shown_to_nobody_and_whether_there_are_any_to_who_may_see_the_forecast(site: Site) -> None:
+    site.add_readings("p-2", DAY)
+    site.add_lines({"p-2": LINES})
+    assert (await asked(site, "p-2", "admin"))["personal"] is True
+    assert "personal" not in await asked(site, "p-2", "nurse", 403)

@@ -70,7 +70,7 @@ def _found(
 ) -> list[Found]:
     """By this one rule, switched on."""
     bit = stream.rules.index(rule)
-    whole = references(everything, now.layers, [patient])[stream.name]
+    whole = references(everything, now.layers, [patient], lines=now.lines)[stream.name]
     alone = replace(whole, otherwise=replace(whole.of(patient.id), mask=1 << bit), patients={}, version="")
     silent = int(stream.program.silence_us[bit]) > 0
     values = {name: batch for name, batch in seen.values.items() if name == stream.quantity}

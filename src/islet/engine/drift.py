@@ -1,12 +1,14 @@
 """Watches how far the forecasts miss, and has another model serve where the one that does is worse than no forecast.
 
 Every few minutes it looks at some of those who had a reading lately: what would each model have said half an hour
-before? Models that do not serve are watched alike, so that one that has recovered is seen. What it knows lies in the
-log's states; who serves, in the registry, from where the rule book gives it to the engine.
+before, as it is served, with what was eaten and with the person's own correction? Models that do not serve are watched
+alike, so that one that has recovered is seen. What it knows lies in the log's states; who serves, in the registry, from
+where the rule book gives it to the engine.
 
 The type of a sensor is the tag `sensorType` of its device's twin, which services write and devices cannot.
 """
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 import msgspec
@@ -14,7 +16,8 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from islet.engine.rulebook import forecast_by, forecasting
+from islet.engine.eaten import eaten
+from islet.engine.rulebook import Rules, forecast_by, forecasting
 from islet.engine.saving import Commits
 from islet.errors import OffsetExpired
 from islet.forecast.drift import (
@@ -30,7 +33,7 @@ from islet.forecast.drift import (
 )
 from islet.forecast.gather import histories
 from islet.log.base import Log
-from islet.model.ahead import LOOKS_BACK_US
+from islet.model.ahead import LOOKS_BACK_US, corrections
 from islet.model.time import MINUTE_US, Now, from_us
 from islet.model.time_zones import zone_or_utc
 from islet.model.topics import Topic
@@ -57,14 +60,26 @@ class _Case(NamedTuple):
     minute: float
     came_mg_dl: float
     sensor: Sensor
+    eaten: NDArray[np.float32]
+    lines: bytes
 
 
 class DriftWatch:
     """Belongs to one thread; `errors` may be read from others."""
 
-    def __init__(self, log: Log, store: Store, registry: Registry, twins: Twins, commit: Commits, now: Now) -> None:
+    def __init__(
+        self,
+        log: Log,
+        store: Store,
+        registry: Registry,
+        twins: Twins,
+        commit: Commits,
+        now: Now,
+        rules: Callable[[], Rules],
+    ) -> None:
+        """`rules`: those in force when asked, with the lines that correct people's forecasts."""
         self._log, self._store, self._registry, self._commit, self._now = log, store, registry, commit, now
-        self._twins = twins
+        self._twins, self._rules = twins, rules
         self.errors = errors_in(log.state(STATE))
         self._looked_us = now() - _LOOK_EVERY_US
         self._scored: dict[str, int] = {}  # newest reading that was looked at
@@ -76,13 +91,16 @@ class DriftWatch:
         """Look now; how many forecasts came due."""
         self._looked_us = now_us = self._now()
         people = self._lately()
-        cases = [case for patient in people if (case := self._case(patient)) is not None]
+        lines = self._rules().lines
+        cases = [case for patient in people if (case := self._case(patient, lines.get(patient, b""))) is not None]
         self._scored = {patient: self._scored[patient] for patient in people if patient in self._scored}
         if cases:
             found = missed(
                 np.stack([case.history for case in cases]),
                 np.array([case.minute for case in cases], np.float32),
                 np.array([case.came_mg_dl for case in cases], np.float32),
+                np.concatenate([case.eaten for case in cases]),
+                corrections([case.lines for case in cases]),
             )
             self.errors = rolled(self.errors, found, [case.sensor for case in cases], now_us)
             self._commit.commit(states={STATE: msgspec.json.encode(self.errors)})
@@ -110,7 +128,7 @@ class DriftWatch:
         every = -(-len(people) // _PEOPLE) or 1
         return sorted(people)[::every]
 
-    def _case(self, patient: str) -> _Case | None:
+    def _case(self, patient: str, lines: bytes) -> _Case | None:
         latest = self._store.latest([patient])
         if not latest or latest[0].range or self._scored.get(patient) == latest[0].time_us:
             return None
@@ -122,9 +140,10 @@ class DriftWatch:
             return None
         history = histories(series.time_us[None], series.glucose_tenths[None], np.array([len(series)]))[0]
         minute = self._minute(patient, int(series.time_us[-1]))
+        ate = eaten(self._store, patient, series.time_us[-1:])
         type = self._type(latest[0].device)
         sensor = Sensor(type, 0 if type else interval_of(series.time_us))
-        return _Case(history, minute, latest[0].glucose_tenths / 10, sensor)
+        return _Case(history, minute, latest[0].glucose_tenths / 10, sensor, ate, lines)
 
     def _type(self, id: str) -> str:
         """Of the device; "" where nobody has said it, or where there are too many to tell them all apart."""

@@ -28,7 +28,7 @@ from islet.engine.said import CHANGE_WIDTH
 from islet.engine.series import MOST_READINGS, ContextRows, Entries, Memory, Rows, Series, with_room
 from islet.engine.windows import Planned
 from islet.engine.workplace import new_workplace
-from islet.model.ahead import COLUMNS, EATEN_POINTS, LOOKS_BACK_US, POINTS, STEP_MIN, Foreteller
+from islet.model.ahead import COLUMNS, EATEN_POINTS, LOOKS_BACK_US, POINTS, STEP_MIN, Corrections, Foreteller
 from islet.model.time import HOUR_US, MINUTE_US
 
 FRESH_US: Final = 24 * HOUR_US
@@ -55,10 +55,11 @@ def foresee(
     ranges: NDArray[np.int8],
     planned: Planned,
     foreteller: Foreteller,
+    corrections: Corrections | None,
     tally: NDArray[np.int64],
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """The pool, and the changes (n, CHANGE_WIDTH) that follow from the rows and from what people did. `ranges` (n,):
-    -1 where the sensor said LOW, 1 HIGH, 0 a value."""
+    -1 where the sensor said LOW, 1 HIGH, 0 a value. `corrections`: of the profiles, where any has lines."""
     kept = np.flatnonzero(rows.received_us - rows.times_us <= FRESH_US)  # NEVER received: not from a log
     if len(kept) < len(rows.times_us):
         rows = _those(rows, kept)
@@ -79,7 +80,7 @@ def foresee(
         if not count:
             continue
         mine = touched[:count]
-        ahead = _foretold(memory, mine, entries, foreteller)
+        ahead = _foretold(memory, mine, entries, foreteller, corrections)
         windows = planned.windows._replace(ahead=ahead)
         pool, changes = _judge(memory, mine, Planned(planned.program, windows), tally)
         memory = memory._replace(pool=pool)
@@ -118,7 +119,11 @@ def _joined(one: ContextRows, other: ContextRows) -> ContextRows:
 
 
 def _foretold(
-    memory: Memory, touched: NDArray[np.int64], entries: Entries, foreteller: Foreteller
+    memory: Memory,
+    touched: NDArray[np.int64],
+    entries: Entries,
+    foreteller: Foreteller,
+    corrections: Corrections | None,
 ) -> NDArray[np.int32]:
     """The columns (n, len(COLUMNS)) at each entry that `evaluate` will ask for, in its order."""
     waiting = memory.series["count"][touched].astype(np.int64) - memory.series["first"][touched]
@@ -131,7 +136,11 @@ def _foretold(
         minute = np.zeros(count, np.float32)
         eaten = np.zeros((count, EATEN_POINTS), np.float32)
         _histories(memory, touched[begin:end], entries, history, minute, eaten)
-        pieces.append(foreteller(history, minute, eaten * _GRAM))
+        if corrections is None:
+            pieces.append(foreteller(history, minute, eaten * _GRAM))
+        else:
+            profiles = np.repeat(memory.series["profile"][touched[begin:end]], waiting[begin:end])
+            pieces.append(foreteller(history, minute, eaten * _GRAM, corrections.of(profiles)))
         begin, done = end, done + count
     return np.concatenate(pieces)
 

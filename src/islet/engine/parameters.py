@@ -6,7 +6,7 @@ value set counts. A rule that nobody may switch off stays on for all whom it loo
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Annotated, Final, Literal
 
@@ -88,6 +88,7 @@ class Layers:
 
 
 NO_LAYERS: Final = Layers()
+NO_LINES: Final[Mapping[str, bytes]] = {}
 
 
 def _whom(override: Override) -> str:
@@ -138,12 +139,18 @@ def _within(parameter: Parameter, value: float) -> float:
 
 
 def references(
-    plan: Plan, layers: Layers, patients: Iterable[Patient], *, time_zone: str = "UTC"
+    plan: Plan,
+    layers: Layers,
+    patients: Iterable[Patient],
+    *,
+    time_zone: str = "UTC",
+    lines: Mapping[str, bytes] = NO_LINES,
 ) -> dict[str, Reference]:
     """Per stream, what the engine has to know of each patient. Only those who differ from a patient of whom nothing
-    is known (no tags, no profile, `time_zone`, the default target range) are named; linear in the patients."""
+    is known (no tags, no profile, `time_zone`, the default target range) are named; linear in the patients. `lines`: by
+    patient, what their forecasts are corrected by (`islet.model.ahead.corrections`)."""
     nobody = Patient(id="", time_zone=time_zone)
-    makers = {name: _Maker(plan, ready, layers, nobody) for name, ready in plan.streams.items()}
+    makers = {name: _Maker(plan, ready, layers, nobody, lines) for name, ready in plan.streams.items()}
     for patient in patients:
         for maker in makers.values():
             maker.take(patient)
@@ -153,8 +160,11 @@ def references(
 class _Maker:
     """The reference of one stream while it is made. Patients of whom the same is known share one record."""
 
-    def __init__(self, plan: Plan, ready: StreamPlan, layers: Layers, nobody: Patient) -> None:
+    def __init__(
+        self, plan: Plan, ready: StreamPlan, layers: Layers, nobody: Patient, lines: Mapping[str, bytes]
+    ) -> None:
         self._plan, self._ready, self._layers = plan, ready, layers
+        self._lines = lines if ready.foreteller is not None else NO_LINES
         self._tags = _tags_that_matter(plan, layers)
         self._local = ready.program.local_minute >= 0 or ready.foreteller is not None
         self._profiles = {p.removeprefix("profile=") for p in ready.parameters if p.startswith("profile=")}
@@ -171,6 +181,8 @@ class _Maker:
             alike = self._key(patient)
             known = self._alike.get(alike)
             found = self._alike[alike] = self._make(patient) if known is None else known
+        if patient.id in self._lines:
+            found = replace(found, lines=self._lines[patient.id])
         if found != self._otherwise:
             self._named[patient.id] = found
 

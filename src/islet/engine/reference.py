@@ -14,12 +14,14 @@ NO_ZONES: Final[NDArray[np.int64]] = np.zeros((1, 1, 2), np.int64)
 class PatientReference:
     """One patient: the bits of the rules that look at them, their parameters, and the number of their time zone.
 
-    `parameters`: integers in fixed point, in the order of the plan's parameter columns.
+    `parameters`: integers in fixed point, in the order of the plan's parameter columns. `lines`: what their forecasts are
+    corrected by, as in `islet.model.ahead.corrections`; empty for nothing.
     """
 
     mask: int
     parameters: tuple[int, ...] = ()
     zone: int = 0
+    lines: bytes = b""
 
 
 @dataclass(frozen=True, kw_only=True)

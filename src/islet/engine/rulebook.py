@@ -14,14 +14,16 @@ import msgspec
 import structlog
 from msgspec import Struct, structs
 
-from islet.engine.parameters import NO_LAYERS, Layer, Layers, Override, check_override, references
+from islet.engine.parameters import NO_LAYERS, NO_LINES, Layer, Layers, Override, check_override, references
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.rules import Plan, Rule, check_rule, load_rules, plan, read_rule
 from islet.engine.tables import FORECASTS
 from islet.engine.titles import titles_in
 from islet.errors import AlreadyExists, BadInput, NotFound, RuleRefused
+from islet.forecast.personal import JOB, decode_fitted, in_force
 from islet.forecast.serving import SHIPPED, Choice, served
 from islet.model.ahead import Foreteller
+from islet.model.job_runs import decode_kept
 from islet.model.people import Patient, Role
 from islet.store.base import EntryKind, Registry
 
@@ -48,7 +50,8 @@ class Broken:
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """All that is in force at one time. `own`: the installation's own rules (name to text), also those left out."""
+    """All that is in force at one time. `own`: the installation's own rules (name to text), also those left out. `lines`:
+    by patient, what their forecasts are corrected by (`islet.forecast.personal`)."""
 
     plan: Plan
     references: Mapping[str, Reference]
@@ -56,6 +59,7 @@ class Rules:
     broken: tuple[Broken, ...] = ()
     overrides: tuple[Override, ...] = ()
     layers: Layers = NO_LAYERS
+    lines: Mapping[str, bytes] = field(default_factory=lambda: NO_LINES)
 
     def rule(self, name: str) -> Rule:
         """Raises NotFound."""
@@ -199,8 +203,9 @@ class RuleBook:
         foreteller = served(forecasting(self._registry).model)
         overrides = _overrides(self._registry.entries(EntryKind.RULE_SETTING))
         patients = self._registry.patients()
+        lines = _lines(self._registry, foreteller.fingerprint, patients)
         if before is not None and own == before.own and _name(before.plan.foreteller) == foreteller.name:
-            if overrides == before.overrides and patients == self._patients:
+            if (overrides, patients, lines) == (before.overrides, self._patients, before.lines):
                 return before  # something else changed
             planned, broken = before.plan, before.broken
         else:
@@ -211,11 +216,12 @@ class RuleBook:
         layers = Layers.of(overrides)
         return Rules(
             plan=planned,
-            references=references(planned, layers, patients),
+            references=references(planned, layers, patients, lines=lines),
             own=own,
             broken=broken,
             overrides=overrides,
             layers=layers,
+            lines=lines,
         )
 
 
@@ -229,6 +235,15 @@ def forecast_by(registry: Registry, choice: Choice, *, by: str) -> None:
     """Have another model forecast from now on."""
     body = msgspec.json.encode(choice)
     registry.put_entry(EntryKind.FORECAST, SERVED, body, by=by, at_us=choice.since_us)
+
+
+def _lines(registry: Registry, model: str, patients: Iterable[Patient]) -> dict[str, bytes]:
+    """Those that the nightly job has left, learnt from this model's misses, of people who are still there."""
+    body = registry.entry(EntryKind.JOB, JOB)
+    if body is None:
+        return {}
+    found = in_force(decode_fitted(bytes(decode_kept(body).result)), model)
+    return {patient.id: found[patient.id] for patient in patients if patient.id in found}
 
 
 def _planned(

@@ -16,7 +16,7 @@ from islet.engine.program import Features, Program
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Memory, Profiles
 from islet.engine.windows import Windows, windows_of
-from islet.model.ahead import EATEN_US, LOOKS_BACK_US, Foreteller
+from islet.model.ahead import EATEN_US, LOOKS_BACK_US, Corrections, Foreteller, corrections
 from islet.model.alerts import Severity
 
 _UNITS_A_PATIENT: Final = 2
@@ -86,6 +86,7 @@ class EngineState:
         self._parameters = 0  # columns that the plan asks for
         self._profile_of: dict[str, int] = {}
         self.profiles = _profiles([_NOBODY.otherwise], _NOBODY, 0)
+        self.corrections: Corrections | None = None  # of the profiles
         self.patients = Ids()
         self.devices = Ids(hashed=True)
         self.pairs = Pairs(self.patients, self.devices)
@@ -110,7 +111,8 @@ class EngineState:
         """Memory that is used, the ids included."""
         heap = self.heap
         own = SERIES.itemsize * len(self.patients) + 4 * UNIT * int(heap[END] - heap[BEGIN] + heap[UPTO] - heap[FROM])
-        return own + self.patients.nbytes + self.devices.nbytes
+        lines = 0 if self.corrections is None else self.corrections.lines.nbytes
+        return own + lines + self.patients.nbytes + self.devices.nbytes
 
     def adopt(self, plan: Ruled, reference: Reference) -> None:
         """Work by this plan and reference from now on. Bits follow their rule's name; a new rule begins with nothing;
@@ -259,6 +261,7 @@ class EngineState:
             number = {row: place for place, row in enumerate(rows)}
             self._profile_of = {patient: number[row] for patient, row in reference.patients.items()}
             self.profiles = _profiles(rows, reference, self._parameters)
+            self.corrections = corrections([row.lines for row in rows])
         mine = self.series["profile"][begin : len(self.patients)]
         if not self._profile_of:
             mine[:] = 0

@@ -32,7 +32,7 @@ from islet.engine.series import (
 from islet.engine.silences import fold_tick
 from islet.engine.state import EngineState, Ruled
 from islet.engine.windows import Planned
-from islet.model.ahead import EATEN_POINTS, POINTS, Foreteller
+from islet.model.ahead import CORRECTION_SHAPE, EATEN_POINTS, POINTS, Corrections, Foreteller
 from islet.model.alerts import AlertChange
 from islet.model.batch import numbers_of
 from islet.model.time import DAY_US, HOUR_US
@@ -121,7 +121,7 @@ def _foreseen(
     tally: NDArray[np.int64],
 ) -> Output:
     planned = Planned(program, state.windows)
-    state.pool, changes = foresee(state.memory, context, rows, ranges, planned, foreteller, tally)
+    state.pool, changes = foresee(state.memory, context, rows, ranges, planned, foreteller, state.corrections, tally)
     said = Changes(changes, state.patients, state.devices, state.rules)
     return Output(said=said, evaluations=int(tally[EVALUATIONS]), overflows=int(tally[OVERFLOW]))
 
@@ -203,7 +203,8 @@ def warm_up(plan: Ruled) -> None:
     tick(state, DAY_US, everything, plan).said.documents()
     if plan.foreteller is not None:
         history, eaten = np.full((1, POINTS), 100, np.float32), np.zeros((1, EATEN_POINTS), np.float32)
-        plan.foreteller(history, np.zeros(1, np.float32), eaten)
+        somebodys = Corrections(np.zeros((1, *CORRECTION_SHAPE), np.float32), np.zeros(1, np.int64))
+        plan.foreteller(history, np.zeros(1, np.float32), eaten, somebodys)
     state.tidy()
     state.begin_to_tidy()
     state.go_on_tidying(1)

@@ -74,14 +74,21 @@ def figures_markdown(figures: Mapping[str, Any]) -> str:
         _alarms_table(figures["alarms"]),
         "### Error grids, shares of zones",
         _table(("grid", *"ABCDE"), [(k, *(f"{one[z]:.2%}" for z in "ABCDE")) for k, one in figures["grids"].items()]),
-        "### Personal correction",
-        f"MAE {personal['mae']:.2f} mg/dL without and {personal['mae_corrected']:.2f} with it: {personal['gain']:.1%} less "
-        f"({personal['gain_low']:.1%} to {personal['gain_high']:.1%} in 95 of 100 draws of people); in the tenth of the "
-        f"people whom it helps least it changes the MAE by {personal['worst_tenth']:+.1%}. It is not served.",
     ]
+    if "worst" in personal:
+        parts += ["### Personal correction", _personal_said(personal)]
     if "meals" in figures:
         parts += ["### Carbs of the last hour", meals_table(figures["meals"])]
     return _spaced(parts)
+
+
+def _personal_said(one: Mapping[str, float]) -> str:
+    return (
+        f"MAE {one['mae']:.2f} mg/dL without and {one['mae_corrected']:.2f} with lines learnt each night: {one['gain']:.1%} "
+        f"less ({one['gain_low']:.1%} to {one['gain_high']:.1%} in 95 of 100 draws of people). In the tenth of the people "
+        f"whom it helps least it changes the MAE by {one['worst_tenth']:+.1%}; of the one whom it harms most, by "
+        f"{one['worst']:+.1%}."
+    )
 
 
 def _errors_table(errors: Mapping[str, Any]) -> str:

@@ -10,12 +10,15 @@ from typing import Final, ParamSpec, TypeVar, cast
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from islet.forecast.features import WIDTH
 from islet.forecast.grid import LOOKS_BACK
 from islet.forecast.meals import HALF_G
 from islet.forecast.model import Model
 from islet.forecast.network import MEDIAN, OUTPUTS, PATH, QUANTILES, RISK_STEPS, RISKS, Array
+from islet.forecast.personal import BOUND_MG_DL
+from islet.forecast.personal import INPUTS as _GIVEN
 from islet.forecast.risk import INPUTS
 from islet.forecast.windows import HORIZON
 
@@ -31,6 +34,8 @@ _CLIP: Final = np.float32(8.0)
 _CENTRE: Final = 120.0
 _FAR: Final = 6.0
 _HALF_G: Final = np.float32(HALF_G)
+_BOUND: Final = np.float32(BOUND_MG_DL)
+_HALF_HOUR: Final = 5
 _N_QUANTILES: Final = len(QUANTILES)
 _N_STEPS: Final = len(RISK_STEPS)
 _STEPS: Final = np.array(RISK_STEPS)
@@ -320,3 +325,29 @@ def _chances(now: float, found: Array, outputs: Array, mean: np.float32, lines: 
             for m in range(INPUTS):
                 logit += given[m] * lines[place, m]
             out[k, s] = 1 / (1 + np.exp(-min(max(logit, -30.0), 30.0)))
+
+
+@_compiled
+def correct(history: Array, minute: Array, lines: Array, place: NDArray[np.int64], found: Array) -> None:
+    """Add to all quantiles found (n, 12, 5) in mg/dL what `personal.correction` of `personal.given` says, by lines
+    (m, 6, 12) and their place (n,); -1: nothing."""
+    known = np.empty(_GIVEN, np.float32)
+    for row in range(len(found)):
+        if place[row] >= 0:
+            own = lines[place[row]]
+            now = history[row, -1]
+            moved = now - history[row, -4]
+            angle = minute[row] * np.float32(2 * np.pi / 1440)
+            sine, cosine = np.sin(angle), np.cos(angle)
+            known[0], known[1] = 1.0, (now - 120) / 60
+            known[2] = 0.0 if np.isnan(moved) else moved / 20
+            known[3] = (found[row, _HALF_HOUR, MEDIAN] - now) / 20
+            known[4] = 0.0 if np.isnan(sine) else sine
+            known[5] = 0.0 if np.isnan(cosine) else cosine
+            for step in range(HORIZON):
+                added = np.float32(0)
+                for k in range(_GIVEN):
+                    added += known[k] * own[k, step]
+                added = min(max(added, -_BOUND), _BOUND)
+                for k in range(_N_QUANTILES):
+                    found[row, step, k] += added

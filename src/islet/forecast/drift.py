@@ -17,6 +17,7 @@ from islet.forecast.forecaster import Reason
 from islet.forecast.grid import LOOKS_BACK, STEP_MIN
 from islet.forecast.network import MEDIAN, Array
 from islet.forecast.serving import PERSISTENCE, SHADOWS, SHIPPED, Choice, Served, Shadow, shipped
+from islet.model.ahead import Corrections
 from islet.model.time import HOUR_US, MINUTE_US
 
 STATE: Final = "forecast_errors"
@@ -79,12 +80,15 @@ def errors_in(blob: bytes | None) -> Errors:
     return Errors() if blob is None else msgspec.json.decode(blob, type=Errors)
 
 
-def missed(history: Array, minute: Array, came: Array) -> dict[str, Array]:
-    """By how much (n,) mg/dL each model missed what came 30 minutes after history (n, points); NaN without a forecast."""
+def missed(
+    history: Array, minute: Array, came: Array, eaten: Array | None = None, corrections: Corrections | None = None
+) -> dict[str, Array]:
+    """By how much (n,) mg/dL each model missed what came 30 minutes after history (n, points); NaN without a forecast.
+    The arguments are those of `Forecaster.forecast`: each model is measured as it would be served."""
     found = {}
     models: list[Served] = [shipped(), *(Shadow(name=name) for name in SHADOWS)]
     for model in models:
-        said = model.forecast(history[:, -LOOKS_BACK:], minute)
+        said = model.forecast(history[:, -LOOKS_BACK:], minute, None, eaten, corrections)
         path = said.quantiles[:, _STEP, MEDIAN]
         found[model.name] = np.abs(np.where(said.reason == Reason.FORECAST, path, np.nan) - came)
     return found

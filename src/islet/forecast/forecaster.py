@@ -10,12 +10,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.forecast.compiled import moves
+from islet.forecast.compiled import correct, moves
 from islet.forecast.grid import LOOKS_BACK, STEP_MIN
 from islet.forecast.model import Model
 from islet.forecast.network import QUANTILES, RISK_STEPS, RISKS, Array
 from islet.forecast.windows import HORIZON
-from islet.model.ahead import EATEN_POINTS
+from islet.model.ahead import EATEN_POINTS, Corrections
 
 LEAST_KNOWN: Final = 6  # points of the last hour, the newest included: 30 min of readings every 5 min
 OLDEST_MIN: Final = 10.0  # a reading older than this is no base for what comes now
@@ -66,13 +66,18 @@ class Forecaster:
     model: Model
 
     def forecast(
-        self, history: Array, minute: Array, age_min: Array | None = None, eaten: Array | None = None
+        self,
+        history: Array,
+        minute: Array,
+        age_min: Array | None = None,
+        eaten: Array | None = None,
+        corrections: Corrections | None = None,
     ) -> Forecasts:
         """What comes after the newest of history (n, points <= 144) mg/dL, on the grid of 5 min, NaN unknown.
 
         minute (n,) of the person's own day at the newest reading, NaN unknown; age_min (n,) how old that reading is,
         by default 0; eaten (n, EATEN_POINTS) carbs in g of the hour before it, by default none. Risk is said of values
-        below 70 and 54 mg/dL and above 180 and 250.
+        below 70 and 54 mg/dL and above 180 and 250. corrections: of the rows; they move all quantiles and no risk.
         """
         n = len(history)
         if eaten is None:
@@ -83,7 +88,11 @@ class Forecaster:
         able = np.flatnonzero(reason == Reason.FORECAST)
         for begin in range(0, len(able), _BATCH):
             chosen = able[begin : begin + _BATCH]
-            quantiles[chosen], risks[chosen] = self._batch(_padded(history[chosen]), minute[chosen], eaten[chosen])
+            past = _padded(history[chosen])
+            found, risks[chosen] = self._batch(past, minute[chosen], eaten[chosen])
+            if corrections is not None:
+                _corrected(past, minute[chosen], corrections.of(chosen), found)
+            quantiles[chosen] = found
         return Forecasts(quantiles=quantiles, risks=risks, reason=reason)
 
     def _batch(self, history: Array, minute: Array, eaten: Array) -> tuple[Array, Array]:
@@ -97,6 +106,12 @@ class Forecaster:
         for k, (side, line_mg_dl) in enumerate(RISKS):
             risks[now < line_mg_dl if side == "below" else now > line_mg_dl, k] = np.nan
         return np.clip(found + now[:, None, None], LOWEST, HIGHEST), risks
+
+
+def _corrected(history: Array, minute: Array, mine: Corrections, quantiles: Array) -> None:
+    """Add to the quantiles (n, 12, 5) of each person what corrects them."""
+    correct(history, minute.astype(np.float32, copy=False), mine.lines, mine.place, quantiles)
+    np.clip(quantiles, LOWEST, HIGHEST, out=quantiles)
 
 
 def reasons(history: Array, age_min: Array) -> NDArray[np.int8]:

@@ -14,14 +14,17 @@ from islet.forecast.error_grids import clarke, dts, parkes
 from islet.forecast.features import filled
 from islet.forecast.fit import live_windows
 from islet.forecast.forecaster import Forecaster
-from islet.forecast.grid import Segment
+from islet.forecast.grid import STEP_MIN, Segment
 from islet.forecast.network import MEDIAN, RISK_STEPS, RISKS, Array
-from islet.forecast.personal import LATE_POINTS, Personal, correction, fresh, given, learn
+from islet.forecast.personal import correction, fitted, given
 from islet.forecast.train import happened
 from islet.forecast.windows import HORIZON, Windows
+from islet.model.time import MINUTE_US
 
 LOW_MG_DL: Final = 70.0
 _DRAWS: Final = 2_000  # of people, with replacement
+_NIGHT_MIN: Final = 180  # of the day, when the nightly job learns
+_DAY_MIN: Final = 1440
 LEVELS: Final = (0.1, 0.2, 0.3, 0.4, 0.5)  # of risk at which one would warn
 Paths = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 BASELINES: Final[dict[str, Paths]] = {
@@ -95,7 +98,7 @@ def alarms_table(case: Judged, found: Sequence[Segment]) -> dict[str, dict[str, 
             if name != "persistence":
                 warned[name] = path(known)[:, :steps].min(axis=1) < LOW_MG_DL
         for name, said in warned.items():
-            counts = total(_tallies(case.seen, said, found, steps))
+            counts = warnings_of(case.seen, said, found, steps)
             out[f"{name}, {5 * steps} min"] = {
                 "events": counts.events,
                 "sensitivity": _known(counts.sensitivity),
@@ -111,56 +114,66 @@ def _known(value: float) -> float | None:
     return None if np.isnan(value) else value
 
 
-def _tallies(seen: Windows, said: NDArray[np.bool_], found: Sequence[Segment], steps: int) -> list[Tally]:
+def warnings_of(seen: Windows, said: NDArray[np.bool_], found: Sequence[Segment], steps: int) -> Tally:
+    """How warnings said (n,) of lows within so many points did."""
     counts = []
     for number, segment in enumerate(found):
         own = seen.part == number
         warned = np.zeros(len(segment), bool)
         warned[seen.origin[own]] = said[own]
         counts.append(tally(segment.glucose, warned, line=LOW_MG_DL, horizon=steps))
-    return counts
+    return total(counts)
 
 
 def personal_table(case: Judged, found: Sequence[Segment]) -> dict[str, float]:
-    """MAE (mg/dL) of the median without and with the personal correction, learnt as the recordings went on; what share of
-    it that takes off, and between which two that lies for 95 of 100 draws of such people; and over the tenth of the people
-    whom it helps least, how much worse it made them (a share)."""
-    sums: dict[str, NDArray[np.float64]] = {}
-    states: dict[str, Personal] = {}
-    known = given(case.seen.history, case.seen.minute, case.quantiles)
+    """MAE (mg/dL) of the median without and with the personal correction, as it would have been served; what share of it
+    that takes off, and between which two that lies for 95 of 100 draws of such people; how much worse it made the tenth of
+    the people whom it helps least, and the one of them whom it harmed most (shares of their own MAE)."""
     missed = case.seen.target - case.quantiles[:, :, MEDIAN]
-    for number, segment in enumerate(found):
-        own = np.flatnonzero(case.seen.part == number)
-        state, added = _lived(states.get(segment.person, fresh(1)), known[own], missed[own], case.seen.origin[own])
-        states[segment.person] = state
-        left = missed[own] - added
-        found_here = np.array([np.abs(missed[own]).sum(), np.abs(left).sum(), left.size])
-        sums[segment.person] = sums.get(segment.person, np.zeros(3)) + found_here
-    every = np.array([one for one in sums.values() if one[2]])
+    left = missed - corrected_nightly(case, found)
+    people = _people(case, found)
+    every = np.array([(np.abs(missed[own]).sum(), np.abs(left[own]).sum(), left[own].size) for own in people.values()])
     plain, corrected, count = every.sum(axis=0)
     drawn = every[np.random.default_rng(0).integers(0, len(every), (_DRAWS, len(every)))].sum(axis=1)
     low, high = np.quantile(1 - drawn[:, 1] / drawn[:, 0], (0.025, 0.975))
+    worse = every[:, 1] / every[:, 0] - 1
     return {
         "mae": float(plain / count),
         "mae_corrected": float(corrected / count),
         "gain": float(1 - corrected / plain),
         "gain_low": float(low),
         "gain_high": float(high),
-        "worst_tenth": float(np.quantile(every[:, 1] / every[:, 0] - 1, 0.9)),
+        "worst_tenth": float(np.quantile(worse, 0.9)),
+        "worst": float(worse.max()),
     }
 
 
-def _lived(state: Personal, known: Array, missed: Array, origin: NDArray[np.int64]) -> tuple[Personal, Array]:
-    """The state after a recording, and what was added to each of its forecasts (n, 12), the points of which are origin
-    (n,), ascending: each knows the hours that were over LATE_POINTS before."""
+def corrected_nightly(case: Judged, found: Sequence[Segment], days_ago: int = 0) -> Array:
+    """What would have been added to all quantiles of each forecast, (n, 12) mg/dL, by lines that were learnt at
+    _NIGHT_MIN of the person's own clock before it; or so many days before that."""
+    known = given(case.seen.history, case.seen.minute, case.quantiles)
+    missed = case.seen.target - case.quantiles[:, :, MEDIAN]
+    start_min = np.array([segment.start_min for segment in found], np.int64)
+    at_min = start_min[case.seen.part] + STEP_MIN * case.seen.origin
     added = np.zeros_like(missed)
-    learnt = 0
-    for place, at in enumerate(origin.tolist()):
-        while origin[learnt] + HORIZON + LATE_POINTS <= at:
-            state = learn(state, known[learnt : learnt + 1], missed[learnt : learnt + 1])
-            learnt += 1
-        added[place] = correction(state, known[place : place + 1])[0]
-    return state, added
+    for own in _people(case, found).values():
+        nights = (at_min[own] - _NIGHT_MIN) // _DAY_MIN
+        for night in np.unique(nights):
+            age_min = (night - days_ago) * _DAY_MIN + _NIGHT_MIN - at_min[own]
+            past = own[age_min >= STEP_MIN * HORIZON]
+            lines = fitted(known[past], missed[past], age_min[age_min >= STEP_MIN * HORIZON] * MINUTE_US)
+            if lines is not None:
+                now = own[nights == night]
+                added[now] = correction(lines, known[now])
+    return added
+
+
+def _people(case: Judged, found: Sequence[Segment]) -> dict[str, NDArray[np.int64]]:
+    """Person -> the rows of their forecasts; only of those who have any."""
+    number = {person: k for k, person in enumerate(dict.fromkeys(segment.person for segment in found))}
+    of_part = np.array([number[segment.person] for segment in found], np.int64)
+    rows = {person: np.flatnonzero(of_part[case.seen.part] == k) for person, k in number.items()}
+    return {person: own for person, own in rows.items() if len(own)}
 
 
 def grids_table(case: Judged) -> dict[str, dict[str, float]]:

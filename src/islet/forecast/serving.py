@@ -13,10 +13,11 @@ from islet.forecast.baselines import ar2, damped_slope, persistence
 from islet.forecast.features import filled
 from islet.forecast.forecaster import Forecaster, Forecasts, Reason, reasons
 from islet.forecast.grid import STEP_MIN
+from islet.forecast.model import fingerprint
 from islet.forecast.network import MEDIAN, QUANTILES, RISK_STEPS, RISKS, Array
 from islet.forecast.shipped import shipped_model
 from islet.forecast.windows import HORIZON
-from islet.model.ahead import AHEAD_MIN, COLUMNS, GLUCOSE_COLUMNS, QUANTILES_PERCENT, UNKNOWN
+from islet.model.ahead import AHEAD_MIN, COLUMNS, GLUCOSE_COLUMNS, QUANTILES_PERCENT, UNKNOWN, Corrections
 
 SHIPPED: Final = "pooled"
 """The network that comes with the package."""
@@ -44,16 +45,24 @@ class Network:
 
     name: str
     forecaster: Forecaster
+    fingerprint: str
 
     def forecast(
-        self, history: Array, minute: Array, age_min: Array | None = None, eaten: Array | None = None
+        self,
+        history: Array,
+        minute: Array,
+        age_min: Array | None = None,
+        eaten: Array | None = None,
+        corrections: Corrections | None = None,
     ) -> Forecasts:
         """As `Forecaster.forecast`."""
-        return self.forecaster.forecast(history, minute, age_min, eaten)
+        return self.forecaster.forecast(history, minute, age_min, eaten, corrections)
 
-    def __call__(self, history: Array, minute: Array, eaten: Array) -> NDArray[np.int32]:
+    def __call__(
+        self, history: Array, minute: Array, eaten: Array, corrections: Corrections | None = None
+    ) -> NDArray[np.int32]:
         """The columns (n, COLUMNS), as `islet.model.ahead.Foreteller`."""
-        return columns(self.forecast(history, minute, eaten=eaten))
+        return columns(self.forecast(history, minute, eaten=eaten, corrections=corrections))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,11 +73,18 @@ class Shadow:
     """
 
     name: str
+    fingerprint: str = ""
+    """Nobody's lines are learnt from it."""
 
     def forecast(
-        self, history: Array, minute: Array, age_min: Array | None = None, eaten: Array | None = None
+        self,
+        history: Array,
+        minute: Array,
+        age_min: Array | None = None,
+        eaten: Array | None = None,
+        corrections: Corrections | None = None,
     ) -> Forecasts:
-        """As `Forecaster.forecast`; the other quantiles and the risks are NaN, and meals raise nothing."""
+        """As `Forecaster.forecast`; the other quantiles and the risks are NaN, meals raise and lines correct nothing."""
         n = len(history)
         reason = reasons(history, np.zeros(n, np.float32) if age_min is None else age_min)
         quantiles = np.full((n, HORIZON, len(QUANTILES)), np.nan, np.float32)
@@ -81,7 +97,9 @@ class Shadow:
             quantiles=quantiles, risks=np.full((n, len(RISKS), len(RISK_STEPS)), np.nan, np.float32), reason=reason
         )
 
-    def __call__(self, history: Array, minute: Array, eaten: Array) -> NDArray[np.int32]:
+    def __call__(
+        self, history: Array, minute: Array, eaten: Array, corrections: Corrections | None = None
+    ) -> NDArray[np.int32]:
         """The columns (n, COLUMNS), as `islet.model.ahead.Foreteller`."""
         return columns(self.forecast(history, minute))
 
@@ -106,7 +124,8 @@ def served(model: str) -> Served:
 @cache
 def shipped() -> Network:
     """The model in the package, ready to serve."""
-    return Network(name=SHIPPED, forecaster=Forecaster(model=shipped_model()))
+    model = shipped_model()
+    return Network(name=SHIPPED, forecaster=Forecaster(model=model), fingerprint=fingerprint(model))
 
 
 @cache

@@ -10,6 +10,7 @@ from islet.jobs.base import Job
 from islet.jobs.changes import ChangesJob
 from islet.jobs.cohorts import CohortsJob
 from islet.jobs.history_rules import HistoryRulesJob
+from islet.jobs.personal import PersonalJob
 from islet.jobs.schedule import Commits, Schedule
 from islet.jobs.summaries import SummariesJob
 from islet.model.time import Now
@@ -26,6 +27,7 @@ def shipped_jobs(store: Store, registry: Registry, rules: Callable[[], Rules]) -
         CohortsJob(store, registry),
         SummariesJob(store, registry),
         HistoryRulesJob(store, registry, rules),
+        PersonalJob(store, registry),
     )
 
 

@@ -3,7 +3,8 @@
 A column is a whole number in tenths: of mg/dL for what glucose will be, of a percent for how likely something is.
 """
 
-from typing import Final, Protocol
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +37,32 @@ LOOKS_BACK_US: Final = POINTS * STEP_MIN * MINUTE_US
 EATEN_POINTS: Final = 12
 """What was eaten is told for so many STEP_MIN before the newest reading."""
 EATEN_US: Final = EATEN_POINTS * STEP_MIN * MINUTE_US
+CORRECTION_SHAPE: Final = (6, 12)
+"""Of a person's correction: so many inputs (`islet.forecast.personal.given`), and STEP_MIN ahead."""
+
+
+class Corrections(NamedTuple):
+    """Which rows are corrected by which person's lines. `lines` (m, *CORRECTION_SHAPE) in mg/dL, as float32; `place` (n,)
+    among them of each row, -1 for a row that is not corrected."""
+
+    lines: NDArray[np.float32]
+    place: NDArray[np.int64]
+
+    def of(self, rows: NDArray[np.integer]) -> "Corrections":
+        """Of some of the rows, in another order or more than once."""
+        return Corrections(self.lines, self.place[rows])
+
+
+def corrections(lines: Sequence[bytes]) -> Corrections | None:
+    """Of rows with these lines, little-endian float32 one after the other; empty for a row that has none. None where no
+    row has any."""
+    some = [place for place, own in enumerate(lines) if own]
+    if not some:
+        return None
+    place = np.full(len(lines), -1, np.int64)
+    place[some] = np.arange(len(some))
+    table = np.frombuffer(b"".join(lines[k] for k in some), "<f4").reshape(len(some), *CORRECTION_SHAPE)
+    return Corrections(table.astype(np.float32), place)
 
 
 class Foreteller(Protocol):
@@ -46,11 +73,16 @@ class Foreteller(Protocol):
         """Of the model, as people read it."""
 
     def __call__(
-        self, history: NDArray[np.float32], minute: NDArray[np.float32], eaten: NDArray[np.float32]
+        self,
+        history: NDArray[np.float32],
+        minute: NDArray[np.float32],
+        eaten: NDArray[np.float32],
+        corrections: Corrections | None = None,
     ) -> NDArray[np.int32]:
         """Tenths (n, len(COLUMNS)), UNKNOWN where nothing is foretold.
 
         history (n, POINTS) mg/dL every STEP_MIN, the newest reading last, NaN unknown; the newest is -inf or inf where
         the sensor could only tell LOW or HIGH, from which nothing is foretold. minute (n,) of the local day.
         eaten (n, EATEN_POINTS): carbs in g that are known to have been eaten in each STEP_MIN, the last one first.
+        corrections: of the rows, where any is corrected.
         """

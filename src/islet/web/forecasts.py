@@ -4,31 +4,26 @@ from typing import Final
 
 import numpy as np
 from msgspec import Struct
-from numpy.typing import NDArray
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from islet.engine.program import CONTEXT_COLUMNS, CONTEXT_SCALE
-from islet.engine.quantities import context as context_of
+from islet.engine.eaten import eaten
 from islet.forecast.forecaster import Forecasts, Reason
 from islet.forecast.gather import histories
 from islet.forecast.network import QUANTILES, RISK_STEPS, RISKS
 from islet.forecast.serving import Served, shipped
-from islet.model.ahead import EATEN_POINTS, EATEN_US, LOOKS_BACK_US, STEP_MIN
+from islet.model.ahead import LOOKS_BACK_US, STEP_MIN, corrections
 from islet.model.series import Series
 from islet.model.time import MINUTE_US, from_us
 from islet.model.time_zones import zone_or_utc
-from islet.model.topics import Topic
-from islet.store.base import Store, as_entries
+from islet.store.base import Store
 from islet.web.answers import api, json_response
 from islet.web.context import WebContext
 from islet.web.pages import visible_patient
 from islet.web.sessions import Viewer
 
 NOT_FOR_DOSING: Final = "Dosing decisions are not to be made from a forecast."
-_CARBS: Final = CONTEXT_COLUMNS.index("carbs_g")
-_MOST_EVENTS: Final = 1_000
 _REASONS: Final = {
     Reason.FORECAST: "",
     Reason.NO_READING: "no_reading",
@@ -49,7 +44,8 @@ class Risk(Struct, frozen=True, kw_only=True):
 
 class ForecastSnapshot(Struct, frozen=True, kw_only=True):
     """`reason`: why there is no forecast; empty where there is one. `time_us`: of the reading that it starts from.
-    `glucose_tenths`: per step of `minutes`, the values of `quantiles_percent`, those of them that the model knows."""
+    `glucose_tenths`: per step of `minutes`, the values of `quantiles_percent`, those of them that the model knows.
+    `personal`: it was corrected by what the model missed of this person lately."""
 
     now_us: int
     model: str
@@ -59,6 +55,7 @@ class ForecastSnapshot(Struct, frozen=True, kw_only=True):
     quantiles_percent: list[int] = []
     glucose_tenths: list[list[int]] = []
     risks: list[Risk] = []
+    personal: bool = False
     note: str = NOT_FOR_DOSING
 
 
@@ -74,7 +71,7 @@ def forecast(context: WebContext, request: Request, viewer: Viewer) -> Response:
 
 def forecast_snapshot(context: WebContext, patient: str, time_zone: str) -> ForecastSnapshot:
     """The forecast from the newest reading: the one that the engine's rules look at."""
-    now_us, model = context.now(), serving(context)
+    now_us, (model, lines) = context.now(), serving(context, patient)
     series = _last(context.store, patient, now_us)
     if not len(series):
         return ForecastSnapshot(now_us=now_us, model=model.name, reason="no_reading")
@@ -85,17 +82,21 @@ def forecast_snapshot(context: WebContext, patient: str, time_zone: str) -> Fore
     at = from_us(newest_us).astimezone(zone_or_utc(time_zone))
     minute = np.array([60 * at.hour + at.minute], np.float32)
     age_min = np.array([(now_us - newest_us) / MINUTE_US], np.float32)
-    found = model.forecast(history, minute, age_min, _eaten(context.store, patient, newest_us))
+    ate = eaten(context.store, patient, np.array([newest_us]))
+    found = model.forecast(history, minute, age_min, ate, corrections([lines]))
     reason = _REASONS[Reason(int(found.reason[0]))]
     if reason:
         return ForecastSnapshot(now_us=now_us, model=model.name, reason=reason, time_us=newest_us)
-    return _snapshot(found, now_us, newest_us, model.name)
+    return _snapshot(found, now_us, newest_us, model.name, personal=bool(lines))
 
 
-def serving(context: WebContext) -> Served:
-    """The model that the engine uses now."""
-    used = None if context.rules is None else context.rules.current().plan.foreteller
-    return shipped() if used is None else used  # type: ignore[return-value]  # the rule book knows no others
+def serving(context: WebContext, patient: str) -> tuple[Served, bytes]:
+    """The model that the engine uses now, and the lines by which it corrects this patient's forecasts, if any."""
+    if context.rules is None:
+        return shipped(), b""
+    now = context.rules.current()
+    used = now.plan.foreteller
+    return shipped() if used is None else used, now.lines.get(patient, b"")  # type: ignore[return-value]  # the rule book knows no others
 
 
 def _last(store: Store, patient: str, now_us: int) -> Series:
@@ -105,20 +106,7 @@ def _last(store: Store, patient: str, now_us: int) -> Series:
     return store.series(patient, newest_us - LOOKS_BACK_US, newest_us + 1)
 
 
-def _eaten(store: Store, patient: str, newest_us: int) -> NDArray[np.float32]:
-    """Carbs in g (1, EATEN_POINTS) of the hour up to the newest reading, as the engine knows them: of one meal from one
-    device at one instant there is one."""
-    rows = store.documents(Topic.CARE_EVENTS, patient, newest_us - EATEN_US + 1, newest_us + 1, limit=_MOST_EVENTS)
-    acts = context_of(as_entries(rows))
-    who_and_what = zip(*(acts[name].to_pylist() for name in ("time_us", "column", "device", "amount")), strict=True)
-    meals = [(time_us, amount) for time_us, column, _, amount in set(who_and_what) if column == _CARBS]
-    tenths = np.zeros((1, EATEN_POINTS), np.float32)
-    for time_us, amount in meals:
-        tenths[0, (newest_us - time_us) // (STEP_MIN * MINUTE_US)] += amount
-    return tenths * np.float32(1 / CONTEXT_SCALE[_CARBS])
-
-
-def _snapshot(found: Forecasts, now_us: int, newest_us: int, model: str) -> ForecastSnapshot:
+def _snapshot(found: Forecasts, now_us: int, newest_us: int, model: str, *, personal: bool) -> ForecastSnapshot:
     path = found.quantiles[0]
     known = [k for k in range(len(QUANTILES)) if not np.isnan(path[0, k])]
     return ForecastSnapshot(
@@ -135,4 +123,5 @@ def _snapshot(found: Forecasts, now_us: int, newest_us: int, model: str) -> Fore
             for steps, chance in zip(RISK_STEPS, chances, strict=True)
             if not np.isnan(chance)
         ],
+        personal=personal,
     )

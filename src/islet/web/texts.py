@@ -196,6 +196,7 @@ SCRIPTS: Final = {
     "forecast.risk_below": _("Chance of going below {line} {unit} within an hour: {percent} %."),
     "forecast.risk_above": _("Chance of going above {line} {unit} within an hour: {percent} %."),
     "forecast.not_for_dosing": _("Dosing decisions are not to be made from a forecast."),
+    "forecast.personal": _("It is fitted to this person, by what forecasts missed in the last two weeks."),
     "forecast.simple": _("A simple calculation forecasts at present: the model has done worse than no forecast."),
     "forecast.no_reading": _("No forecast: there is no reading yet."),
     "forecast.too_old": _("No forecast: the last reading is more than 10 minutes old."),

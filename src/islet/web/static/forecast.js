@@ -28,7 +28,7 @@ export class Forecast extends Asked {
   words() {
     const reason = this.reason();
     if (reason !== null) return reason ? [text(`forecast.${reason}`)] : [];
-    const { risks, model } = this.found;
+    const { risks, model, personal } = this.found;
     const [half, hour] = [this.#at(30), this.#at(60)];
     const said = { unit, half: half.middle, hour: hour.middle };
     const words = [
@@ -40,6 +40,7 @@ export class Forecast extends Asked {
       const risk = risks.find((one) => one.side === side && one.mg_dl === line && one.within_min === 60);
       if (risk) words.push(text(`forecast.risk_${side}`, { line: glucoseText(line * 10), unit, percent: percent(risk.percent) }));
     }
+    if (personal) words.push(text("forecast.personal"));
     if (model !== "pooled") words.push(text("forecast.simple"));
     return [...words, text("forecast.not_for_dosing")];
   }
