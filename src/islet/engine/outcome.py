@@ -48,6 +48,7 @@ class Counters:
     snapshot_bytes: int = 0
 
     def add(self, taken: Taken) -> None:
+        self.history += taken.long_ago
         for output in taken.outputs:
             for name in _COUNTED:
                 setattr(self, name, getattr(self, name) + getattr(output, name))
