@@ -22,6 +22,7 @@ from islet.errors import BadInput
 from islet.log.base import Append, Log
 from islet.model.batch import int64_column
 from islet.model.codec import encode_event
+from islet.model.time import RECORDS_SINCE_US
 from islet.model.topics import Topic, partition_of
 
 _CHUNK: Final = 5_000  # events in a commit: what is in memory, and what a crash loses of an import
@@ -79,7 +80,7 @@ def append(
     events = _events(part.stream, choices, format, Preview(), now_us, progress)
     while chunk := list(islice(events, _CHUNK)):
         arrivals = [Arrival(one.device, known.patient, encode_event(one.event)) for one in chunk]
-        decoded = decode_arrivals(arrivals, now_us, 0)
+        decoded = decode_arrivals(arrivals, now_us, 0, since_us=RECORDS_SINCE_US)
         if decoded.dead:
             raise BadInput(f"an event was refused ({', '.join(decoded.dead)})", reason="refused")
         appends = [Append(topic=topic, batch=known.without(topic, batch)) for topic, batch in decoded.batches.items()]

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 import islet.decode.mqtt
 import islet.decode.telemetry
-from islet.decode.telemetry import EARLIEST_US, Arrival, Decoded, decode_arrivals
+from islet.decode.telemetry import Arrival, Decoded, decode_arrivals
 from islet.errors import BadInput
 from islet.model.batch import DOCUMENTS_SCHEMA, READINGS_SCHEMA
 from islet.model.codec import decode_event
 from islet.model.events import Reading
-from islet.model.time import MINUTE_US, to_us
+from islet.model.time import DEVICES_SINCE_US, MINUTE_US, RECORDS_SINCE_US, iso, to_us
 from islet.model.topics import Topic
 from islet.model.units import glucose_tenths, glucose_unit
 from tests.conftest import examples
@@ -124,7 +124,21 @@ def test_the_bounds_themselves_are_taken() -> None:
         event("reading", value=100, unit="mg/dL", patient="p-1"),
     )
     assert decoded.accepted == 5
-    assert decoded.batches[Topic.GLUCOSE_READINGS].column("time_us").to_pylist()[3] == EARLIEST_US
+    assert decoded.batches[Topic.GLUCOSE_READINGS].column("time_us").to_pylist()[3] == DEVICES_SINCE_US
+
+
+def test_an_import_says_itself_from_when_on_it_is_history_and_a_device_cannot() -> None:
+    """-7 is 1969-12-31T23:59:59.999993Z, which the fast way of reading leaves to the exact one."""
+    at_us = [RECORDS_SINCE_US - 1, RECORDS_SINCE_US, -7, DEVICES_SINCE_US - 1, DEVICES_SINCE_US]
+    payloads = [event("reading", value=100, unit="mg/dL", time=iso(one)) for one in at_us]
+    arrivals = [Arrival("import", "p-1", payload, {"import": "1"}) for payload in payloads]
+    imported = decode_arrivals(arrivals, NOW_US, 0, since_us=RECORDS_SINCE_US)
+    assert imported.batches[Topic.GLUCOSE_READINGS].column("time_us").to_pylist() == at_us[1:]
+    assert imported.dead == {"past": 1}
+    sent = decode_arrivals(arrivals, NOW_US, 0)
+    assert sent.dead == {"past": 4}
+    reasons = {json.loads(str(row["body"]))["message"] for row in rows(sent, Topic.DEAD_LETTERS)}
+    assert reasons == {"time: expected 1990 or later; the device's clock is not set"}
 
 
 def test_whoever_sends_from_a_device_that_is_nobodys_gets_a_dead_letter_not_a_patient() -> None:

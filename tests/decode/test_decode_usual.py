@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from islet.decode.telemetry import EARLIEST_US, Arrival, Decoded, decode_arrivals, decode_exactly
+from islet.decode.telemetry import Arrival, Decoded, decode_arrivals, decode_exactly
 from islet.decode.usual import usual_readings
-from islet.model.time import DAY_US, from_us, to_us
+from islet.model.time import DAY_US, DEVICES_SINCE_US, RECORDS_SINCE_US, from_us, to_us
 from islet.model.topics import Topic
 from tests.conftest import examples
 
@@ -33,17 +33,23 @@ def arrivals_of(payloads: Sequence[bytes], patient: str = "p-1") -> list[Arrival
 
 
 def are_usual(*payloads: bytes, patient: str = "p-1") -> list[bool]:
-    _, others = usual_readings(arrivals_of(payloads, patient), EARLIEST_US, NOW_US)
+    _, others = usual_readings(arrivals_of(payloads, patient), DEVICES_SINCE_US, NOW_US)
     return [index not in others for index in range(len(payloads))]
 
 
 def expect_the_same(arrivals: Sequence[Arrival]) -> Decoded:
-    fast, exact = decode_arrivals(arrivals, NOW_US, 0), decode_exactly(arrivals, NOW_US, 0)
+    old = decode_arrivals(arrivals, NOW_US, 0, since_us=RECORDS_SINCE_US)
+    assert_same(old, decode_exactly(arrivals, NOW_US, 0, since_us=RECORDS_SINCE_US), arrivals)
+    fast = decode_arrivals(arrivals, NOW_US, 0)
+    assert_same(fast, decode_exactly(arrivals, NOW_US, 0), arrivals)
+    return fast
+
+
+def assert_same(fast: Decoded, exact: Decoded, arrivals: Sequence[Arrival]) -> None:
     assert (fast.accepted, fast.dead, [*fast.batches]) == (exact.accepted, exact.dead, [*exact.batches])
     for topic, batch in fast.batches.items():
         batch.validate(full=True)
         assert bits(batch) == bits(exact.batches[topic]), [arrival.payload for arrival in arrivals]
-    return fast
 
 
 def bits(batch: pa.RecordBatch) -> list[object]:
@@ -151,7 +157,9 @@ NUMBER = st.one_of(
     DIGITS,
 )
 INSTANT = st.one_of(
-    st.integers(EARLIEST_US - DAY_US, NOW_US + DAY_US).map(lambda us: from_us(us).isoformat().replace("+00:00", "Z")),
+    (st.integers(DEVICES_SINCE_US - DAY_US, NOW_US + DAY_US) | st.integers(RECORDS_SINCE_US, NOW_US)).map(
+        lambda us: from_us(us).isoformat().replace("+00:00", "Z")
+    ),
     st.builds(
         lambda date, fraction, zone: date + fraction + zone,
         st.builds(
@@ -272,7 +280,7 @@ def test_texts_and_payloads_of_every_length_arrive_whole(length: int) -> None:
         *arrivals_of([USUAL] * (length % 1000)),
     ]
     expect_the_same(arrivals)
-    assert np.count_nonzero(usual_readings(arrivals, EARLIEST_US, NOW_US)[1] != 1) == 0
+    assert np.count_nonzero(usual_readings(arrivals, DEVICES_SINCE_US, NOW_US)[1] != 1) == 0
 
 
 def test_a_property_that_is_not_unicode_costs_nobody_a_reading() -> None:

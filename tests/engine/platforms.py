@@ -141,13 +141,13 @@ class Platform:
                 offset = piece.next_offset
         return changes
 
-    def table(self) -> dict[str, tuple[float, float | None]]:
+    def table(self, from_us: int = 0) -> dict[str, tuple[float, float | None]]:
         alerts: dict[str, Alert] = {}
         for change in self.said():
             alert = fold(alerts.get(change.id), change, 0)
             assert alert is not None
             alerts[change.id] = alert
-        return episodes(alerts.values())
+        return episodes(alerts.values(), from_us)
 
 
 @contextmanager

@@ -192,6 +192,18 @@ def test_more_that_comes_even_later_changes_the_history(night: Night) -> None:
     assert night.settle(301) == [("low", 62, 72, True)]
 
 
+def test_what_is_weeks_newer_than_the_late_readings_is_not_looked_at_again(night: Night) -> None:
+    """A low of now that the rules of then did not say, and one that was found in history: both stay as they are."""
+    later = 20.0 * 24 * 60
+    opened = AlertChange(
+        change="opened", rule="low", patient="anna", onset_us=us(later - 60), at_us=us(later - 60), retrospective=True
+    )
+    night.say(opened, structs.replace(opened, change="cleared", at_us=us(later - 30)))
+    night.send(later, {later: 60, later + 5: 100, later + 30: 110})
+    night.send(later + 31, OFFLINE)
+    assert night.settle(later + 32) == [("low", 65, 75, True), ("low", later - 60, later - 30, True)]
+
+
 def test_readings_in_order_that_are_merely_old_are_the_engines_own(night: Night) -> None:
     night.send(240, {200.0: 60})
     assert night.settle(242) == []

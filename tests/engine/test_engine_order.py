@@ -1,13 +1,16 @@
 """The table of alerts is a function of the set of readings and the time: not of order, batches, doubles or restarts."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from islet.engine.snapshot import dump
+from islet.model.time import DAY_US, MINUTE_US, RECORDS_SINCE_US, to_us
 from tests.conftest import examples
+from tests.engine.platforms import platform
 from tests.engine.slow import expected_episodes
 from tests.engine.streams import EVERYTHING, LATENESS_MIN, Engine, Point
 
@@ -73,6 +76,37 @@ def test_the_alerts_are_those_of_the_slow_reference_whatever_the_order_batches_d
     if now is not None:
         engine.tick(now)  # what came in after the last tick is silent only when the time is looked at again
     assert engine.episodes() == expected_episodes({p for points in a.batches for p in points}, now)
+
+
+_END = to_us(datetime(2100, 12, 31, tzinfo=UTC)) // MINUTE_US
+_YEAR = 366 * DAY_US // MINUTE_US
+_BEGIN = st.integers(_END - 2 * _YEAR, _END) | st.integers(RECORDS_SINCE_US // MINUTE_US, _END)
+
+
+def at(begin: int, points: list[Point]) -> list[Point]:
+    """The same, that many minutes after 1970, or before it."""
+    return [point._replace(minute=begin + point.minute) for point in points]
+
+
+@given(arrivals(), _BEGIN)
+@settings(deadline=None, max_examples=examples(120))
+def test_what_comes_within_a_year_is_as_in_the_slow_reference_and_from_1900_on_what_is_older_is_history(
+    a: Arrivals, begin: int
+) -> None:
+    """On the engine as the platform runs it, in the year 2100."""
+    recent = [point for points in a.batches for point in points if begin + point.minute >= _END - _YEAR]
+    with platform(1) as p:
+        p.clock[0] = _END * MINUTE_US
+        for batch in a.batches:
+            p.send(*at(begin, batch))
+            p.run(_END)
+        assert p.engine.counters.readings == len(recent)
+        p.run(_END + 1)
+        assert p.table(begin * MINUTE_US) == expected_episodes(recent, _END + 1 - begin)
+        said = p.said()
+        p.send(*at(RECORDS_SINCE_US // MINUTE_US, recent))
+        p.run(_END + 2)
+        assert p.said() == said
 
 
 @given(arrivals())

@@ -15,7 +15,7 @@ from islet.engine.state import EngineState
 from islet.log.partitioning import with_received
 from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
 from islet.model.codec import encode_event
-from islet.model.events import AnyEvent, Exercise, Insulin
+from islet.model.events import AnyEvent, Exercise, Insulin, Vital
 from islet.model.time import MINUTE_US, from_us
 from islet.model.topics import Topic
 
@@ -71,6 +71,31 @@ def test_what_a_person_did_before_a_save_counts_after_it(
     for place, value in enumerate(falls):
         said |= opened(read(one, (60 + 5 * place, value)))
     assert rule in said
+
+
+def of_each(who: str, minute: int) -> dict[Topic, pa.RecordBatch]:
+    """A low, a pulse and a dose."""
+    time = from_us(minute * MINUTE_US)
+    told: tuple[tuple[Topic, AnyEvent], ...] = (
+        (Topic.VITALS, Vital(time=time, pulse_bpm=200)),
+        (Topic.CARE_EVENTS, Insulin(time=time, dose_u=6, kind="bolus")),
+    )
+    rows = {topic: DocumentRow(who, "x", minute * MINUTE_US, "x", encode_event(one).decode()) for topic, one in told}
+    low = readings_batch([ReadingRow(who, "cgm", minute * MINUTE_US, 600, 60, 0, 0, 0)])
+    return {Topic.GLUCOSE_READINGS: low, **{topic: documents_batch([row]) for topic, row in rows.items()}}
+
+
+def test_what_was_more_than_a_year_old_when_it_came_changes_nothing_and_is_counted() -> None:
+    one = shard()
+    read(one, (0, 130), (5, 130))
+    before = one.dump()
+    old, new = of_each("carl", -366 * 24 * 60 - 1), of_each("anna", 10)
+    taken = one.take_in({topic: received(batch) for topic, batch in old.items()})
+    assert (taken.long_ago, taken.says_nothing, one.dump()) == (3, True, before)
+    both = {topic: pa.Table.from_batches([old[topic], new[topic]]).combine_chunks().to_batches()[0] for topic in old}
+    taken = one.take_in({topic: received(batch) for topic, batch in both.items()})
+    assert (taken.long_ago, {change.patient for output in taken.outputs for change in output.changes}) == (3, {"anna"})
+    assert {"low", "pulse_high"} <= opened(taken)
 
 
 def test_a_shard_that_is_saved_twice_is_saved_alike() -> None:

@@ -64,6 +64,14 @@ async def test_arrivals_that_cannot_be_decoded_together_are_told_so(
     assert door.intake.accepted + door.intake.failed == 4
 
 
+async def test_a_device_whose_clock_is_not_set_gets_a_dead_letter_whatever_it_says_of_itself(door: Door) -> None:
+    arrival = Arrival("import", "p-1", reading(100, time="1989-12-31T23:59:59Z"), {"import": "1", "since_us": "0"})
+    door.intake.offer(arrival, lambda *_: None, None)
+    await door.intake.settled()
+    assert door.rows(Topic.GLUCOSE_READINGS) == []
+    assert [row["type"] for row in door.rows(Topic.DEAD_LETTERS)] == ["past"]
+
+
 async def test_crowded_means_that_more_waits_than_should_be_in_memory(door: Door) -> None:
     async with Door.opened(most_bytes=1000) as small:
         small.log.gate.clear()

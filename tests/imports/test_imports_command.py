@@ -1,5 +1,6 @@
 """`islet import` on a data directory: what it says, what it appends, and that a second time changes nothing."""
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -106,15 +107,41 @@ def test_a_reading_that_no_body_has_refuses_the_file_because_the_unit_must_be_wr
     assert (done.exit_code, "line 2: glucose: expected a value between 10 and 1500" in done.output) == (1, True)
 
 
-def test_what_is_dated_before_1990_or_in_the_future_is_left_out_with_the_reason(data_dir: Path, tmp_path: Path) -> None:
+def test_what_is_dated_before_1900_or_in_the_future_is_left_out_with_the_reason(data_dir: Path, tmp_path: Path) -> None:
     file = tmp_path / "clock.csv"
-    dates = ("1961-04-12", "2024-03-04", "2999-01-01")
+    dates = ("1900-01-01", "2024-03-04", "2999-01-01")  # the first is still 1899 in UTC
     file.write_text("time,glucose mg/dL\n" + "".join(f"{day} 07:05,112\n" for day in dates), encoding="utf-8")
     done = run(data_dir, "import", file, "--patient", "p-1")
-    assert "first in line 2: before 1990" in done.output
+    assert "first in line 2: before 1900" in done.output
     assert "first in line 4: in the future" in done.output
     log = in_log(data_dir)
     assert (len(log[Topic.GLUCOSE_READINGS]), len(log[Topic.DEAD_LETTERS])) == (1, 0)
+
+
+def test_what_is_as_old_as_people_is_imported_once_at_the_clock_of_its_time_and_stays(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    """China's clocks were an hour ahead in the summer of 1989; instants by GNU date."""
+    file = tmp_path / "old.csv"
+    file.write_text("time,glucose mg/dL,carbs\n1961-04-12 07:05,112,30\n1989-07-01 07:05,118,\n", encoding="utf-8")
+    done = run(data_dir, "import", file, "--patient", "p-1")
+    assert "1961-04-12 07:05+08:00 to 1989-07-01 07:05+09:00, time zone Asia/Shanghai" in done.output
+    assert "3 events are new in the log, 0 were there already" in done.output
+    log = in_log(data_dir)
+    assert [one["time_us"] for one in log[Topic.GLUCOSE_READINGS]] == [-275_273_700_000_000, 615_247_500_000_000]
+    assert [one["time_us"] for one in log[Topic.CARE_EVENTS]] == [-275_273_700_000_000]
+    assert log[Topic.DEAD_LETTERS] == []
+    again = run(data_dir, "import", file, "--patient", "p-1")
+    assert "0 events are new in the log, 3 were there already" in again.output
+    assert in_log(data_dir) == log
+    assert "2 readings" in run(data_dir, "store", "rebuild").output
+    assert "2 readings" in run(data_dir, "store", "rebuild").output
+    said = ("--patient", "p-1", "--form", "json", "--out", "-")
+    newest = json.loads(run(data_dir, "report", "seven-day", *said).output)
+    assert (newest["period"]["last"], newest["glucose"]["mean_mg_dl"]) == ("1989-07-01", 118.0)
+    oldest = json.loads(run(data_dir, "report", "seven-day", "--to", "1961-04-12", *said).output)
+    assert (oldest["period"]["first"], oldest["glucose"]["mean_mg_dl"]) == ("1961-04-06", 112.0)
+    assert [len(day["acts"]) for day in oldest["days"]][-1] == 1
 
 
 def test_an_unknown_patient_zone_or_column_is_refused_in_a_sentence(data_dir: Path, table: Path) -> None:
@@ -166,7 +193,7 @@ def test_an_archive_that_is_broken_is_refused_in_a_sentence(data_dir: Path, tmp_
 
 def test_a_file_of_which_all_is_left_out_says_why(data_dir: Path, tmp_path: Path) -> None:
     file = tmp_path / "clock.csv"
-    file.write_text("time,glucose mg/dL\n1961-04-12 07:05,112\n1961-04-12 07:10,115\n", encoding="utf-8")
+    file.write_text("time,glucose mg/dL\n1900-01-01 07:05,112\n1900-01-01 07:10,115\n", encoding="utf-8")
     done = run(data_dir, "import", file, "--patient", "p-1")
     assert (done.exit_code, "clock.csv: the file holds nothing that can be imported" in done.output) == (1, True)
-    assert "left out: 2, first in line 2: before 1990" in done.output
+    assert "left out: 2, first in line 2: before 1900" in done.output

@@ -6,10 +6,17 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from click.testing import CliRunner
 
+from islet.cli import main
 from islet.decode.imports.detect import detected
 from islet.decode.imports.found import Choices, Found, Item
+from islet.model.codec import events_in
 from islet.model.events import Insulin, Meal, Medication, Note, Reading
+from islet.model.time import from_us, to_us
+from islet.model.topics import Topic
+from islet.opened import opened_log
+from islet.settings import Settings
 
 ZONED = Choices(zone=ZoneInfo("UTC"))
 
@@ -20,22 +27,23 @@ def read(file: Path, choices: Choices = ZONED) -> tuple[str, list[Item]]:
         return found.name, list(found.read(stream, choices))
 
 
+def written(time_us: int) -> str:
+    return from_us(time_us).strftime("%Y-%m-%dT%H:%M:%S.000")
+
+
 def as_unified(item: Found) -> tuple[str, str, float, bool]:
     event = item.event
-    at = event.time.strftime("%Y-%m-%dT%H:%M:%S.000")
+    at = written(to_us(event.time))
     if isinstance(event, Reading):
         return at, "EGV_READ", 39.0 if event.range == "below" else event.value, event.range != "within"
     assert isinstance(event, Insulin)
     return at, {"bolus": "INS_FAST", "basal": "INS_SLOW"}[event.kind], event.dose_u, False
 
 
-@pytest.mark.parametrize("name", ["Clarity_Export_synthetic", "FreeStyle_Libre_3_synthetic"])
-def test_an_export_gives_what_its_unified_file_holds_row_for_row(shared_data: Path, name: str) -> None:
-    folder = shared_data / "import_samples" / "sugar_sugar"
-    _, items = read(folder / f"{name}.csv")
-    ours = Counter(as_unified(item) for item in items if isinstance(item, Found))
+def unified(folder: Path, name: str) -> Counter[tuple[str, str, float, bool]]:
+    """What another program made of the export."""
     with (folder / f"{name}_unified.csv").open(encoding="utf-8") as file:
-        theirs = Counter(
+        return Counter(
             (
                 row["datetime"],
                 row["event_type"],
@@ -44,8 +52,49 @@ def test_an_export_gives_what_its_unified_file_holds_row_for_row(shared_data: Pa
             )
             for row in csv.DictReader(file)
         )
+
+
+@pytest.mark.parametrize("name", ["Clarity_Export_synthetic", "FreeStyle_Libre_3_synthetic"])
+def test_an_export_gives_what_its_unified_file_holds_row_for_row(shared_data: Path, name: str) -> None:
+    folder = shared_data / "import_samples" / "sugar_sugar"
+    _, items = read(folder / f"{name}.csv")
+    ours = Counter(as_unified(item) for item in items if isinstance(item, Found))
+    theirs = unified(folder, name)
     assert len(theirs) > 3000
     assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [
+        ("Clarity_Export_synthetic", {}),
+        ("FreeStyle_Libre_3_synthetic", {("1961-04-14T20:38:00.000", "EGV_READ", 142.0, False): 1}),
+    ],
+    ids=["clarity", "libre"],
+)
+def test_an_export_of_1961_is_imported_as_its_unified_file_has_it_row_for_row(
+    shared_data: Path, tmp_path: Path, name: str, left_out: dict[tuple[str, str, float, bool], int]
+) -> None:
+    """Of two scans in one minute the first: one device and one instant make one reading."""
+    folder = shared_data / "import_samples" / "sugar_sugar"
+    for words in ("patients add p-1 --time-zone UTC", f"import {folder / name}.csv --patient p-1"):
+        done = CliRunner().invoke(main, ["--data-dir", str(tmp_path), *words.split()])
+        assert done.exit_code == 0, done.output
+    with opened_log(Settings(data_dir=tmp_path)) as log:
+        readings, events = (log.read(topic, 0, 0, 100_000) for topic in (Topic.GLUCOSE_READINGS, Topic.CARE_EVENTS))
+    rows = [] if readings is None else readings.batch.to_pylist()
+    ours = Counter(
+        (written(row["time_us"]), "EGV_READ", 39.0 if row["range"] < 0 else row["value"], row["range"] != 0)
+        for row in rows
+    )
+    ours += Counter(
+        as_unified(Found(0, "", event))
+        for event in events_in(row["body"] for row in ([] if events is None else events.batch.to_pylist()))
+    )
+    theirs = unified(folder, name)
+    assert all(at.startswith("1961-04") for at, *_ in theirs)
+    assert ours <= theirs
+    assert theirs - ours == left_out
 
 
 @pytest.mark.parametrize(

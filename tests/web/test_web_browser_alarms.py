@@ -1,11 +1,14 @@
 """Who is told, in a real browser: the fold below an alert, a pause, and messages pushed to the browser itself."""
 
 import json
+from datetime import UTC, datetime
 
+from msgspec import structs
 from playwright.sync_api import BrowserContext, Page, expect
 
-from islet.model.alerts import Severity
+from islet.model.alerts import AlertChange, Severity
 from islet.model.people import Role
+from islet.model.time import MINUTE_US, to_us
 from islet.model.topics import Topic
 from islet.notify.recipients import Contact
 from tests.web.browser import Open, browser, live, open_page, started, ward
@@ -125,4 +128,35 @@ def press(context: BrowserContext, action: str) -> None:
           self.dispatchEvent(new NotificationEvent("notificationclick", { notification, action }));
         }""",
         action,
+    )
+
+
+def test_what_a_file_of_1961_brought_is_dated_with_its_year_and_awaits_nobody(ward: Site, open_page: Open) -> None:
+    """On the same day of the year, when a time alone would be that of today."""
+    then = datetime(1961, 3, 2, 7, 0, tzinfo=UTC)
+    ward.add_patient("p-3", "Cleo Example")
+    ward.add_readings("p-3", [120.0, 50.0, 110.0], end_us=to_us(then))
+    low = AlertChange(
+        change="opened",
+        rule="urgent_low",
+        patient="p-3",
+        onset_us=to_us(then) - 5 * MINUTE_US,
+        at_us=to_us(then) - 5 * MINUTE_US,
+        severity=Severity.URGENT,
+        retrospective=True,
+    )
+    page = open_page("/alerts", "admin")
+    live(page)
+    for change in (low, structs.replace(low, change="cleared", at_us=to_us(then))):
+        ward.add_change(change)
+    for _ in ("live", "loaded"):
+        item = page.locator("#recent li", has_text="Urgent low")
+        expect(item).to_contain_text("Mar 2, 1961, 06:55, lasted 5 min")
+        expect(item).to_contain_text("Found later, in history")
+        expect(page.locator("#active li", has_text="Urgent low")).to_have_count(0)
+        expect(page.locator("#unseen")).to_be_hidden()
+        page.reload()
+    page = open_page("/patients/p-3", "admin")
+    expect(page.locator("#chart-summary")).to_have_text(
+        "No readings in the last 6 hours. The newest is of Mar 2, 1961, 07:00."
     )

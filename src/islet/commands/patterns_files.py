@@ -9,7 +9,7 @@ from islet.clock import wall_us
 from islet.decode.imports.detect import detected
 from islet.decode.imports.found import Choices
 from islet.decode.imports.parts import parts
-from islet.decode.imports.preview import EVER_US, Preview, tallied
+from islet.decode.imports.preview import Preview, tallied
 from islet.decode.shanghai import SHANGHAI
 from islet.errors import BadInput
 from islet.model.events import AnyEvent, Reading
@@ -30,7 +30,7 @@ def days_in(files: Sequence[Path], choices: Choices) -> PersonDays:
             with file.open("rb") as stream:
                 for part in parts(stream, file.name):
                     items = detected(part.stream, mapped=bool(choices.mapping)).read(part.stream, choices)
-                    events += [one.event for one in tallied(items, Preview(), latest_us=wall_us(), earliest_us=EVER_US)]
+                    events += [one.event for one in tallied(items, Preview(), latest_us=wall_us())]
         except BadInput as error:
             raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
     sensor = [one for one in events if isinstance(one, Reading) and one.method == "cgm"]

@@ -10,7 +10,7 @@ from islet.clock import wall_us
 from islet.decode.imports.detect import Format, detected
 from islet.decode.imports.found import Choices
 from islet.decode.imports.parts import DAMAGED, parts
-from islet.decode.imports.preview import EVER_US, Preview, tallied
+from islet.decode.imports.preview import Preview, tallied
 from islet.errors import BadInput, IsletError
 from islet.model.events import AnyEvent
 from islet.opened import opened_log, opened_store
@@ -35,7 +35,7 @@ def of_file(file: Path, *, id: str, choices: Choices, zone: tzinfo | None, chose
                         raise
                     continue  # a picture or a letter beside the exports
                 items = format.read(part.stream, choices)
-                events += [found.event for found in tallied(items, Preview(), latest_us=wall_us(), earliest_us=EVER_US)]
+                events += [found.event for found in tallied(items, Preview(), latest_us=wall_us())]
         return recorded_of(events, id=id, zone=zone)
     except BadInput as error:
         raise BadInput(f"{file.name}: {error}", reason=error.reason) from None

@@ -8,7 +8,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +21,8 @@ from islet.errors import BadInput
 from islet.model.batch import DocumentRow, documents_batch, readings_batch
 from islet.model.codec import decode_event, encode_event
 from islet.model.events import AnyEvent, Reading, Vital
-from islet.model.time import EPOCH, to_us
+from islet.model.time import DEVICES_SINCE_US, EPOCH, from_us, to_us
 from islet.model.topics import TOPIC_OF_TYPE, Topic
-
-EARLIEST_US: Final = 631_152_000_000_000
-"""1990-01-01T00:00:00Z. A device that says less has lost its clock (they restart at 1970 or 1980)."""
 
 KEPT_PAYLOAD_BYTES: Final = 48 * 1024
 """How much of a refused payload a dead letter keeps: 64 KiB of base64."""
@@ -51,11 +48,14 @@ class Decoded(Struct, frozen=True, kw_only=True):
     dead: Mapping[str, int]
 
 
-def decode_arrivals(arrivals: Sequence[Arrival], now_us: int, future_us: int) -> Decoded:
+def decode_arrivals(
+    arrivals: Sequence[Arrival], now_us: int, future_us: int, *, since_us: int = DEVICES_SINCE_US
+) -> Decoded:
     """Rows for the log, as many as arrivals; events of a topic are in the order of arrival.
 
-    An event dated later than `now_us + future_us` is a dead letter, reason "future"; other reasons: "json", "schema",
-    "unit", "glucose_range", "empty", "past", "patient", "unassigned".
+    An event dated later than `now_us + future_us` is a dead letter, reason "future"; one dated before `since_us`, reason
+    "past". Whoever calls says that bound, nothing in an arrival does: only an import, which is no device, gives another.
+    Other reasons: "json", "schema", "unit", "glucose_range", "empty", "patient", "unassigned".
 
     >>> payload = b'{"type":"reading","time":"2026-11-21T08:03:00Z","value":6.7,"unit":"mmol/L"}'
     >>> now_us = 1_795_248_180_000_000
@@ -63,12 +63,16 @@ def decode_arrivals(arrivals: Sequence[Arrival], now_us: int, future_us: int) ->
     >>> decoded.batches[Topic.GLUCOSE_READINGS].column("glucose_tenths").to_pylist(), dict(decoded.dead)
     ([1207], {'json': 1})
     """
-    return _decode(arrivals, *usual_readings(arrivals, EARLIEST_US, now_us + future_us), now_us, future_us)
+    bounds = _Bounds(since_us, now_us + future_us)
+    return _decode(arrivals, *usual_readings(arrivals, *bounds), bounds, now_us)
 
 
-def decode_exactly(arrivals: Sequence[Arrival], now_us: int, future_us: int) -> Decoded:
+def decode_exactly(
+    arrivals: Sequence[Arrival], now_us: int, future_us: int, *, since_us: int = DEVICES_SINCE_US
+) -> Decoded:
     """The same, each arrival by its record (`model/codec.py`): what the fast way is held against; a quarter as fast."""
-    return _decode(arrivals, readings_batch([]), np.arange(len(arrivals)), now_us, future_us)
+    bounds = _Bounds(since_us, now_us + future_us)
+    return _decode(arrivals, readings_batch([]), np.arange(len(arrivals)), bounds, now_us)
 
 
 def warm_up() -> None:
@@ -76,19 +80,26 @@ def warm_up() -> None:
     decode_arrivals([Arrival("-", "-", b"{}")], 0, 0)
 
 
+class _Bounds(NamedTuple):
+    """The first and the last instant that an event may have."""
+
+    since_us: int
+    latest_us: int
+
+
 def _decode(
-    arrivals: Sequence[Arrival], readings: pa.RecordBatch, others: NDArray[np.int64], now_us: int, future_us: int
+    arrivals: Sequence[Arrival], readings: pa.RecordBatch, others: NDArray[np.int64], bounds: _Bounds, now_us: int
 ) -> Decoded:
     """`readings` are those of all arrivals but the `others`, which are decoded here."""
     rows = _Rows()
-    earliest, latest = timedelta(microseconds=EARLIEST_US), timedelta(microseconds=now_us + future_us)
+    earliest, latest = (timedelta(microseconds=bound_us) for bound_us in bounds)
     for index in others.tolist():
         arrival = arrivals[index]
         try:
             event = decode_event(arrival.payload)
             since_epoch = event.time - EPOCH
             if not earliest <= since_epoch <= latest:
-                raise _wrong_time(to_us(event.time))
+                raise _wrong_time(to_us(event.time), bounds)
             if not arrival.patient or (event.patient is not UNSET and event.patient != arrival.patient):
                 raise _wrong_patient(arrival)
             if type(event) is Reading:
@@ -166,9 +177,10 @@ def _wrong_patient(arrival: Arrival) -> BadInput:
     return BadInput("patient: expected the one that the device is assigned to, or none", reason="patient")
 
 
-def _wrong_time(time_us: int) -> BadInput:
-    if time_us < EARLIEST_US:
-        return BadInput("time: expected 1990 or later; the device's clock is not set", reason="past")
+def _wrong_time(time_us: int, bounds: _Bounds) -> BadInput:
+    if time_us < bounds.since_us:
+        year = from_us(bounds.since_us).year
+        return BadInput(f"time: expected {year} or later; the device's clock is not set", reason="past")
     return BadInput("time: expected the past or the present; the device's clock is ahead of ours", reason="future")
 
 

@@ -33,6 +33,8 @@ _LONGEST_WAIT_US: Final = 5 * MINUTE_US
 """… or when it has waited so long."""
 _RUN_IN_US: Final = DAY_US
 """Evaluation begins so long before the stretch, for windows and running episodes to be as they were."""
+_RUN_OUT_US: Final = 7 * DAY_US
+"""It ends so long after the stretch, for episodes to end: what is years newer than an old file is not looked at again."""
 _AT_ONCE: Final = 10
 """Stretches a call: each takes some hundredth of a second, and a stop is heard between calls."""
 _SAVE_EVERY_US: Final = 10 * SECOND_US
@@ -178,13 +180,15 @@ class BackfillFollower:
         if not newest or stretch.from_us >= newest[0].time_us - self._lateness_us:
             return  # old when it came, but nothing newer is known: the engine has evaluated it
         begin_us = stretch.from_us - _RUN_IN_US
-        episodes = self._evaluate(patient, begin_us, newest[0].time_us + 1)
+        end_us = min(newest[0].time_us, stretch.to_us + _RUN_OUT_US)
+        episodes = self._evaluate(patient, begin_us, end_us + 1)
         known = [
             alert
             for alert in self._store.alerts([patient], limit=_MOST_ALERTS)
             if alert.rule not in WITHOUT_FILE and (alert.cleared_us is None or alert.cleared_us >= stretch.from_us)
+            if not (alert.retrospective and (alert.cleared_us or alert.onset_us) > end_us)
         ]
-        last_us = newest[0].time_us - self._lateness_us
+        last_us = min(newest[0].time_us - self._lateness_us, end_us)
         inside = [e for e in episodes if e.onset_us <= last_us and (e.end_us or last_us) >= stretch.from_us]
         changes = differences(patient, inside, known, from_us=stretch.from_us)
         self.stretches += 1

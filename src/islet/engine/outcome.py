@@ -44,6 +44,7 @@ class Counters:
     snapshot_bytes: int = 0
 
     def add(self, taken: Taken) -> None:
+        self.history += taken.long_ago
         for output in taken.outputs:
             self.readings += output.readings
             self.evaluations += output.evaluations

@@ -23,10 +23,14 @@ from islet.engine.step import Output, step, tick, warm_up
 from islet.engine.tables import FORECASTS
 from islet.errors import LogDamaged
 from islet.model.batch import int64_column
+from islet.model.time import DAY_US
 from islet.model.topics import Topic
 
 TOPICS: Final = (Topic.GLUCOSE_READINGS, Topic.VITALS, Topic.DEVICE_READINGS, Topic.CARE_EVENTS)
 """What a shard takes in."""
+
+_LONG_AGO_US: Final = 366 * DAY_US
+"""What was older when it came is out of somebody's files: a meter keeps values for months."""
 
 _NOBODY: Final = Reference(otherwise=PatientReference(mask=0))
 
@@ -37,6 +41,8 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     outputs: Sequence[Output]
     received_us: Sequence[NDArray[np.int64]] = ()
     """Per output, when the entries behind its changes were received; nothing for those that the time caused."""
+    long_ago: int = 0
+    """Entries that were more than a year old when they came: history, and nobody's alarm."""
 
     @property
     def says_nothing(self) -> bool:
@@ -67,6 +73,7 @@ class Shard:
 
     def take_in(self, entries: Mapping[Topic, pa.RecordBatch]) -> Taken:
         """Entries by topic, in log order, as the log gives them (received_at_us included)."""
+        entries, long_ago = _of_late(entries)
         outputs, received = list[Output](), list[NDArray[np.int64]]()
         self._stepped.clear()
         acts = entries.get(Topic.CARE_EVENTS)
@@ -83,7 +90,7 @@ class Shard:
             if batch is not None and len(output.said):
                 rows = output.said.rows
                 received.append(int64_column(batch, "received_at_us")[rows[rows >= 0]])
-        return Taken(outputs=outputs, received_us=received)
+        return Taken(outputs=outputs, received_us=received, long_ago=long_ago)
 
     def _values(self, entries: Mapping[Topic, pa.RecordBatch]) -> dict[str, pa.RecordBatch | None]:
         """The values of each stream that has any; glucose also where only people did something."""
@@ -157,6 +164,18 @@ class Shard:
         for stream in (GLUCOSE, FORECASTS):
             if stream in self.plan.streams:
                 warm_up(self.plan.streams[stream])
+
+
+def _of_late(entries: Mapping[Topic, pa.RecordBatch]) -> tuple[dict[Topic, pa.RecordBatch], int]:
+    """Those that were not too old when they came, and how many others there are."""
+    found, long_ago = {}, 0
+    for topic, batch in entries.items():
+        recent = int64_column(batch, "received_at_us") - int64_column(batch, "time_us") <= _LONG_AGO_US
+        count = int(np.count_nonzero(recent))
+        long_ago += batch.num_rows - count
+        if count:
+            found[topic] = batch if count == batch.num_rows else batch.filter(pa.array(recent))
+    return found, long_ago
 
 
 class ShardCopy(NamedTuple):

@@ -14,6 +14,11 @@ MINUTE_US: Final = 60 * SECOND_US
 HOUR_US: Final = 60 * MINUTE_US
 DAY_US: Final = 24 * HOUR_US
 
+DEVICES_SINCE_US: Final = 631_152_000_000_000
+"""1990-01-01T00:00:00Z. A device that says less has lost its clock (they restart at 1970 or 1980)."""
+RECORDS_SINCE_US: Final = -2_208_988_800_000_000
+"""1900-01-01T00:00:00Z. What a file dates is what happened; less is a cell without a date (spreadsheets count from 1900)."""
+
 
 def to_us(instant: datetime) -> int:
     """Microseconds since the epoch of an aware instant, exactly (no float in between)."""

@@ -4,8 +4,9 @@ from datetime import date
 from typing import Final, TypeVar
 
 from islet.errors import BadInput
+from islet.model.time import RECORDS_SINCE_US, from_us
 
-_LONGEST_PERIOD: Final = (date(1990, 1, 1), date(2200, 1, 1))
+_LONGEST_PERIOD: Final = (from_us(RECORDS_SINCE_US).date(), date(2200, 1, 1))
 _SHOWN: Final = 40
 Choice = TypeVar("Choice", bound=str)
 

@@ -129,6 +129,7 @@ SCRIPTS: Final = {
     "alert.acknowledge_title": _("Acknowledge: {rule}, {patient}"),
     "alert.acknowledged": _("Seen by {name}, {time}"),
     "alert.not_acknowledged": _("Not acknowledged"),
+    "alert.history": _("Found later, in history"),
     "alert.failed": _("This could not be saved. Try again."),
     "alert.new": _("{severity}: {rule}, {patient}"),
     "alert.again": _("Acknowledge again"),
@@ -182,6 +183,7 @@ SCRIPTS: Final = {
         "last {last} {unit} at {time}; gaps: {gaps}."
     ),
     "chart.empty": _("No readings in the last {hours} hours."),
+    "chart.newest": _("The newest is of {time}."),
     "chart.zone": _("Time zone: {zone}"),
     "chart.readout": _("{time}: {value} {unit}, {zone}"),
     "chart.missing": _("The chart could not be loaded; the table below holds the same values."),

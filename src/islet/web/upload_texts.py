@@ -21,7 +21,7 @@ KINDS: Final[Mapping[str, str]] = {
 }
 LEFT_OUT: Final[Mapping[str, str]] = {
     "a reading below 10 or above 1500 mg/dL": _("a reading below 10 or above 1500 mg/dL"),
-    "before 1990": _("before 1990"),
+    "before 1900": _("before 1900"),
     "in the future": _("in the future"),
     "the same device and instant as an earlier reading": _("the same device and instant as an earlier reading"),
     "a record of another kind, or without a value": _("a record of another kind, or without a value"),

@@ -8,17 +8,14 @@ from typing import Final
 from msgspec import Struct, field
 
 from islet.decode.imports.found import Found, Item, Skipped
-from islet.decode.telemetry import EARLIEST_US
 from islet.errors import BadInput
 from islet.model.codec import decode_event, encode_event
 from islet.model.events import Reading
-from islet.model.time import to_us
+from islet.model.time import RECORDS_SINCE_US, to_us
 from islet.model.units import glucose_tenths, glucose_unit
 
 _ONE_IN: Final = 10
 _IMPOSSIBLE: Final = "a reading below 10 or above 1500 mg/dL"
-EVER_US: Final = -(2**63)
-"""For `tallied`, of who only looks at a file and keeps nothing: no time is too early."""
 
 
 class LeftOut(Struct):
@@ -48,12 +45,9 @@ class Preview(Struct):
         known.count += 1
 
 
-def tallied(
-    items: Iterable[Item], preview: Preview, *, latest_us: int, earliest_us: int = EARLIEST_US
-) -> Iterator[Found]:
+def tallied(items: Iterable[Item], preview: Preview, *, latest_us: int) -> Iterator[Found]:
     """The events among the items, each added to the preview; of two readings of one device and instant only the
-    first, also when their values differ. Events before `earliest_us` (1990) or after `latest_us` are left out: no
-    door takes them.
+    first, also when their values differ. Events before 1900 or after `latest_us` are left out: they cannot be so dated.
 
     A reading that no body has is left out; when more than a tenth of them are, the unit or the column is wrong, and
     BadInput is raised at the end, with the first line. So it is at once for other events that cannot be (a negative
@@ -72,8 +66,8 @@ def tallied(
             continue
         time_us = to_us(item.event.time)
         reason = None
-        if not earliest_us <= time_us <= latest_us:
-            reason = "before 1990" if time_us < earliest_us else "in the future"
+        if not RECORDS_SINCE_US <= time_us <= latest_us:
+            reason = "before 1900" if time_us < RECORDS_SINCE_US else "in the future"
         elif isinstance(item.event, Reading):
             if (item.device, time_us) in seen:
                 reason = "the same device and instant as an earlier reading"

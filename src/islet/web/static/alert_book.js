@@ -56,7 +56,8 @@ export class AlertBook {
       acknowledged_by: "",
       ...change,
     };
-    Object.assign(alert, { cleared_us: null, retracted: false });
+    const history = Boolean(change.retrospective) && (known?.retrospective ?? true);
+    Object.assign(alert, { cleared_us: null, retracted: false, retrospective: history });
     for (const other of this.alerts.values()) if (other.replaced_by === id) inherit(alert, other);
     this.alerts.set(id, alert);
     return alert;
@@ -78,7 +79,9 @@ function inherit(heir, alert) {
 export const isActive = (alert) => alert.cleared_us === null && !alert.retracted;
 export const isSeen = (alert) => Boolean(alert.acknowledged_us);
 const calls = (alert) => alert.severity === "urgent" || alert.severity === "warning";
-const isOpen = (alert) => isActive(alert) || (calls(alert) && !alert.retracted && !isSeen(alert));
+/** Whether it ended and somebody should have a look; what was found in history awaits nobody. */
+const isMissed = (alert) => calls(alert) && !alert.retracted && !alert.retrospective && !isSeen(alert);
+const isOpen = (alert) => isActive(alert) || isMissed(alert);
 
 /** Smaller is more urgent: what is going on now, unseen first; then what ended unseen; each by severity. */
 export function urgency(alert) {
@@ -136,7 +139,7 @@ export function alertItem(alert, { label, timeZone, linked }) {
 
 /** Tell a screen reader of a new alert that calls for someone. */
 export function announce(alert, label) {
-  if (!calls(alert) || !isActive(alert)) return;
+  if (!calls(alert) || !isActive(alert) || alert.retrospective) return;
   const said = { severity: text(`severity.${alert.severity}`), rule: ruleTitle(alert.rule), patient: label };
   document.getElementById("announcement").textContent = text("alert.new", said);
 }
@@ -167,6 +170,7 @@ function seenOrButton(alert, name, timeZone) {
     if (!isActive(alert) || !data.may_acknowledge || !data.alarms) return seen;
     return element("div", { class: "answer" }, seen, again(alert, name));
   }
+  if (alert.retrospective) return element("p", { class: "seen" }, text("alert.history"));
   if (!data.may_acknowledge) return element("p", { class: "seen" }, text("alert.not_acknowledged"));
   const title = text("alert.acknowledge_title", { rule: ruleTitle(alert.rule), patient: name });
   const button = element("button", { type: "button", "aria-label": title }, text("alert.acknowledge"));

@@ -1,7 +1,7 @@
 // The glucose curve of one patient: fixed scale, target bands, gaps as gaps, and lanes above and bands below it.
 
 import uPlot from "/static/vendor/uPlot.esm.js";
-import { data, language, now, text, timeText } from "./page.js";
+import { data, dayTimeText, language, now, text, timeText } from "./page.js";
 import { CHART_MG_DL, VERY_HIGH, VERY_LOW, runs, zone } from "./glucose.js";
 import { glucoseText, readingText } from "./reading.js";
 import { BOARDS, BOARD_PX, LANES, LANE_PX, drawBoards, drawLanes } from "./chart_lanes.js";
@@ -268,7 +268,10 @@ function drawPoints(plot, { source, patient, ink, hours }) {
 export function summary(points, hours, patient, timeZone) {
   const from = now() - hours * 3600e6;
   const seen = points.time.flatMap((time, i) => (time >= from ? [i] : []));
-  if (!seen.length) return text("chart.empty", { hours });
+  if (!seen.length) {
+    const newest = points.last && text("chart.newest", { time: dayTimeText(points.last.time, timeZone) });
+    return [text("chart.empty", { hours }), newest].filter(Boolean).join(" ");
+  }
   const glucose = seen.map((i) => points.glucose[i]);
   const inRange = glucose.filter((value) => zone(value, patient) === "target").length;
   const gaps = runs(points).filter(([first]) => first > seen[0]).length;

@@ -27,7 +27,7 @@ export function setClock(clock) {
 
 const formats = new Map();
 
-/** An instant in µs as clock time in a zone, with the day where it is not today's. */
+/** An instant in µs as clock time in a zone, or as the options say. */
 export function timeText(us, timeZone, options = { hour: "2-digit", minute: "2-digit" }) {
   const key = timeZone + JSON.stringify(options);
   if (!formats.has(key)) {
@@ -37,11 +37,14 @@ export function timeText(us, timeZone, options = { hour: "2-digit", minute: "2-d
 }
 
 const DAY = { month: "short", day: "numeric" };
+const YEAR = { year: "numeric" };
 
+/** The same with the day where it is not today's, and the year where it is not this one. */
 export function dayTimeText(us, timeZone) {
   const time = timeText(us, timeZone);
-  const day = timeText(us, timeZone, DAY);
-  return day === timeText(now(), timeZone, DAY) ? time : `${day}, ${time}`;
+  const isNow = (options) => timeText(us, timeZone, options) === timeText(now(), timeZone, options);
+  if (!isNow(YEAR)) return `${timeText(us, timeZone, { ...YEAR, ...DAY })}, ${time}`;
+  return isNow(DAY) ? time : `${timeText(us, timeZone, DAY)}, ${time}`;
 }
 
 /** How long, in the words of the language. */
