@@ -23,7 +23,7 @@ LINE: Final = "#CCD6DB"
 EDGE: Final = "#3C4A52"
 FONTS: Final = (
     "'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', Arial, 'PingFang SC', 'Microsoft YaHei', "
-    "'Noto Sans CJK SC', sans-serif"
+    "'Noto Sans CJK SC', 'DejaVu Sans Condensed', sans-serif"
 )
 
 Places = Sequence[tuple[float, float]]
