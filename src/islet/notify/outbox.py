@@ -28,7 +28,7 @@ from islet.model.time import HOUR_US, MINUTE_US
 from islet.model.topics import Topic
 from islet.notify.base import CHANGING, Kind, Notifier
 from islet.notify.health import Health, Healths, is_test_due
-from islet.notify.pager import NOBODY, Pager, Rules
+from islet.notify.pager import NOBODY, Newest, Pager, Rules
 from islet.notify.pages import Pages, Snooze, Trouble, Unanswered
 from islet.notify.policy import once
 from islet.notify.queue import Delivery, Draft, Queue, Undeliverable
@@ -82,6 +82,7 @@ class Outbox:
         rules: Rules | None = None,
         acknowledge: Acknowledge | None = None,
         acknowledge_url: str = "",
+        newest_us: Newest = lambda patient, rule: None,
     ) -> None:
         """`acknowledge_url`: what a token is put behind, to be POSTed to (`https://…/acknowledge/`)."""
         fixed = lanes_of(notifiers)
@@ -105,9 +106,9 @@ class Outbox:
             patience_s=patience_s,
             acknowledge_url=acknowledge_url if acknowledge else "",
         )
-        self._pager = self._new_pager(round(page_max_age_min * MINUTE_US), rules or Rules())
+        self._pager = self._new_pager(round(page_max_age_min * MINUTE_US), rules or Rules(), newest_us)
 
-    def _new_pager(self, max_age_us: int, rules: Rules) -> Pager:
+    def _new_pager(self, max_age_us: int, rules: Rules, newest_us: Newest) -> Pager:
         return Pager(
             self._pages,
             self._queue,
@@ -118,6 +119,7 @@ class Outbox:
             changing=CHANGING,
             token_of=self._token,
             in_flight=self._sender.in_flight,
+            newest_us=newest_us,
         )
 
     # from the log and the clock: the platform's
