@@ -82,6 +82,8 @@ def test_a_policy_that_wakes_nobody_is_refused_and_so_is_one_for_nobody(book: Co
         book.set_policy("p-1", Policy(steps=()), rules=[], by="x", at_us=NOW)
     with pytest.raises(NotFound):
         book.set_policy("p-9", OWN, rules=[], by="x", at_us=NOW)
+    with pytest.raises(BadInput, match="step 1, who: there is no user"):
+        book.set_policy("p-1", Policy(steps=(Step(who="user:ana", repeat_min=5.0),)), rules=[], by="x", at_us=NOW)
 
 
 def test_an_address_is_a_secret_and_in_no_line_of_the_trail(book: ContactBook, registry: SqliteRegistry) -> None:

@@ -17,7 +17,7 @@ from islet.access.decide import Action, seen
 from islet.errors import BadInput, NotFound
 from islet.model.people import Principal, User
 from islet.model.time import Now
-from islet.notify.policy import DEFAULT, Policy, check_policy
+from islet.notify.policy import DEFAULT, USER, Policy, check_policy
 from islet.notify.recipients import About, Contact, Lane, may_be_told
 from islet.store.base import EntryKind, Registry
 from islet.store.principals import Principals
@@ -119,8 +119,15 @@ class ContactBook:
             raise NotFound("there is no such patient")
         if policy is not None:
             check_policy(policy, rules)
+            self._check_users(policy)
         body = None if policy is None else msgspec.json.encode(policy)
         self._registry.put_entry(EntryKind.ALARM_POLICY, patient, body, by=by, at_us=at_us)
+
+    def _check_users(self, policy: Policy) -> None:
+        for number, step in enumerate(policy.steps, 1):
+            name = step.who.removeprefix(USER)
+            if step.who.startswith(USER) and self._registry.user(name) is None:
+                raise BadInput(f"policy, step {number}, who: there is no user of that name", reason="policy")
 
     def put(self, contact: Contact, *, by: str, at_us: int) -> None:
         """Keep a contact: a new one, or with another address or other wishes. An address that is entered anew is
