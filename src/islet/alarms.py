@@ -51,7 +51,7 @@ class Heart:
     def beat(self) -> None:
         """The engine has worked. Cheap; a full disk does not stop the engine (but stops the heart)."""
         now_us = self._wall()
-        if now_us - self._beaten_us >= _BEAT_EVERY_US:
+        if abs(now_us - self._beaten_us) >= _BEAT_EVERY_US:  # also when the clock was put back
             self._beaten_us = now_us
             with suppress(OSError):
                 self._path.touch()
@@ -133,10 +133,10 @@ class Alarms:
             self.outbox.schedule(self._now())
         wall_us = self._wall()
         self.outbox.deliver_due(wall_us)
-        if wall_us - self._watched_us >= _LOOK_EVERY_US:
+        if abs(wall_us - self._watched_us) >= _LOOK_EVERY_US:
             self._watched_us = wall_us
             self._watch(wall_us)
-        if wall_us - self._tidied_us >= self._settings.compact_every_s * SECOND_US:
+        if abs(wall_us - self._tidied_us) >= self._settings.compact_every_s * SECOND_US:
             self._tidied_us = wall_us
             self.outbox.forget(self._kept_from_us())
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from islet.model.alerts import AlertChange
-from islet.notify.base import Failed, Kind
+from islet.notify.base import Failed, Kind, RetryAfter
 from islet.notify.policy import DEFAULT
 from islet.notify.recipients import Lane
 from tests.notify.people import (
@@ -21,6 +21,7 @@ from tests.notify.people import (
     Home,
     acknowledged,
     cleared,
+    minute,
     opened,
 )
 from tests.notify.scenario import NOW, ListChannel, append, change
@@ -246,3 +247,44 @@ def test_a_rule_that_waits_an_hour_before_it_speaks_is_not_too_old_then(
     home.says(opened("sustained", WARNING, at=-minutes))
     home.at(0)
     assert len(home.told) == pages
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_alert_goes_on_paging_when_the_clock_was_put_back(tmp_path: Path, restarted: bool) -> None:
+    home = Home(tmp_path)
+    home.says(opened())
+    home.until(6)
+    if restarted:
+        home.restart(gently=False)
+    home.told.clear()
+    home.at(-600)
+    home.until(-584)
+    assert home.kinds() == [
+        (-595, "paul", "repeated"),
+        (-590, "anna", "opened"),
+        (-590, "paul", "repeated"),
+        (-585, "paul", "repeated"),
+    ]
+
+
+def test_neither_an_answer_nor_a_pause_grows_longer_when_the_clock_is_put_back(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.says(opened(), opened("low", WARNING))
+    home.at(0)
+    home.says(acknowledged(at=0))
+    home.at(0)
+    home.box.snooze(opened().id, 30, "paul", minute(0))
+    home.told.clear()
+    home.at(-600)
+    home.until(-569)
+    assert home.kinds() == [(-570, "paul", "repeated")]
+
+
+def test_a_message_that_waits_to_be_tried_again_does_not_wait_for_the_old_clock(tmp_path: Path) -> None:
+    home = Home(tmp_path, (PAUL,))
+    home.lists[Lane("list", "paul")] = ListChannel("paul", [RetryAfter(60.0, "busy")])
+    home.says(opened())
+    home.at(0)
+    assert home.told == []
+    home.at(-600)
+    assert home.kinds() == [(-600, "paul", "opened")]

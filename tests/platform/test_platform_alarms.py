@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import make_token
-from islet.alarms import Alarms
+from islet.alarms import Alarms, Heart
 from islet.clock import wall_us
 from islet.contacts.book import ContactBook
 from islet.engine.rulebook import RuleBook
@@ -256,6 +256,20 @@ def test_an_engine_that_stops_ticking_pages_the_operator(desk: Desk) -> None:
     assert desk.told(1)[0].startswith("Alarms are not working")
     os.utime(tick, ns=(2**62, 2**62))
     assert desk.told(2)[-1].startswith("Alarms are working again")
+
+
+def test_an_engine_that_stops_after_the_clock_was_put_back_is_missed(desk: Desk) -> None:
+    tick = desk.folder / "engine.tick"
+    heart, before_us = Heart(tick, lambda: desk.now_us), desk.now_us
+    heart.beat()
+    desk.now_us -= 24 * HOUR_US
+    tick.unlink()
+    heart.beat()
+    assert tick.exists(), "the beat does not wait for the old clock"
+    os.utime(tick, ns=(desk.now_us * 1000, desk.now_us * 1000))
+    desk.alarms.heart = Heart(tick, lambda: desk.now_us)
+    assert desk.told(1)[0].startswith("Alarms are not working")
+    assert desk.now_us < before_us
 
 
 def test_where_no_engine_ever_ran_nobody_misses_it(desk: Desk) -> None:
