@@ -51,8 +51,14 @@ class _Known:
     contacts: Mapping[Lane, Contact] = field(default_factory=dict)
     principals: Mapping[str, Principal] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
+    zones: Mapping[str, str] = field(default_factory=dict)
     of_patient: Mapping[str, Sequence[Contact]] = field(default_factory=dict)
     of_all: Sequence[Contact] = ()
+
+    @property
+    def parts(self) -> tuple[object, ...]:
+        """What the rest is made of. `zones`: of all patients; quiet hours are by their clock."""
+        return self.kept, self.contacts, self.principals, self.policies, self.zones
 
 
 class ContactBook:
@@ -197,16 +203,17 @@ class ContactBook:
             address = before.contacts[lane].address if before is not None and same else self._address(lane)
             contacts[lane] = _contact(lane, _decoded(body), address, users)
         policies = _policies(self._registry.entries(EntryKind.ALARM_POLICY))
-        parts = (kept, contacts, principals, policies)
-        if before is not None and parts == (before.kept, before.contacts, before.principals, before.policies):
+        zones = {patient.id: patient.time_zone for patient in self._registry.patients()}
+        parts = (kept, contacts, principals, policies, zones)
+        if before is not None and parts == before.parts:
             return before  # something else changed
-        everybody = [patient.id for patient in self._registry.patients()]
-        of_patient, of_all = _by_patient(contacts.values(), principals, everybody)
+        of_patient, of_all = _by_patient(contacts.values(), principals, list(zones))
         return _Known(
             kept=kept,
             contacts=contacts,
             principals=principals,
             policies=policies,
+            zones=zones,
             of_patient=of_patient,
             of_all=of_all,
         )
