@@ -29,6 +29,8 @@ _TIMELINE = (
         (_READINGS + "glucose_mg_dl < 70.0000005", 7, "at most six decimals"),
         (_READINGS + "glucose_mg_dl < '70'", 7, "is a text"),
         (_READINGS + "glucose < 70", 7, "unknown column 'glucose'"),
+        (_READINGS + "recent.glucose_mg_dl < 70", 7, "unknown table 'recent'; there are readings"),
+        ("SELECT patient FROM readings AS r\nWHERE readings.glucose_mg_dl < 70", 7, "there are r"),
         (_READINGS + '"glucose_mg_dl" < 70', 7, "without quotes"),
         (_READINGS + "70 / glucose_mg_dl < 2", 7, "only / by a number"),
         (_READINGS + "glucose_mg_dl / 0 < 2", 7, "only / by a number other than 0"),
@@ -152,6 +154,11 @@ def test_a_directory_of_rules_names_the_file_that_is_at_fault(tmp_path: Path) ->
     )
     with pytest.raises(RuleRefused, match=r"^other\.sql, line 2: the file has to be called tried\.sql"):
         load_rules(tmp_path)
+
+
+def test_a_name_may_say_of_which_table_it_is() -> None:
+    sql = "SELECT r.patient FROM readings AS r JOIN patients AS p USING (patient) WHERE r.glucose_mg_dl < p.low_mg_dl"
+    assert len(plan([read_rule(_FRONT + sql)]).rules) == 1
 
 
 def test_a_rule_may_end_with_a_semicolon_and_have_comments() -> None:

@@ -59,15 +59,20 @@ _LAG: Final = "LAG(glucose_mg_dl) OVER (PARTITION BY patient ORDER BY ts)"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The names that an expression can use: columns of a table, or expressions in the scope of a subquery."""
+    """The names that an expression can use: columns of a table, or expressions in the scope of a subquery. `sources`:
+    what may stand before a name, with a point between."""
 
     table: Table
     names: "Mapping[str, Column | Defined]"
+    sources: frozenset[str] = frozenset()
 
     def find(self, node: exp.Column) -> "Column | Defined":
         """What a column's name stands for. Raises RuleRefused."""
         if node.this.args.get("quoted"):
             raise refused(f"{node.sql()}: a quoted name is a text on some engines; write it without quotes", node)
+        if node.table and node.table.lower() not in self.sources:
+            known = ", ".join(sorted(self.sources)) or "none"
+            raise refused(f"{node.sql()}: unknown table {node.table!r}; there are {known}", node)
         found = self.names.get(node.name.lower())
         if found is None:
             raise refused(f"unknown column {node.name!r}; there are {', '.join(sorted(self.names))}", node)
@@ -257,7 +262,8 @@ def _scope(select: exp.Select, patients: Mapping[str, Column]) -> Scope:
     joins = select.args.get("joins") or []
     for join in joins:
         _check_join(join)
-    return Scope(scope.table, {**scope.names, **patients}) if joins else scope
+    sources = frozenset(one.alias_or_name.lower() for one in (source, *(join.this for join in joins)))
+    return Scope(scope.table, {**scope.names, **patients} if joins else scope.names, sources)
 
 
 def _check_join(join: exp.Join) -> None:
