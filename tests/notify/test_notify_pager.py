@@ -288,3 +288,11 @@ def test_a_message_that_waits_to_be_tried_again_does_not_wait_for_the_old_clock(
     assert home.told == []
     home.at(-600)
     assert home.kinds() == [(-600, "paul", "opened")]
+
+
+def test_of_two_old_alerts_that_go_on_the_worse_one_is_told(tmp_path: Path) -> None:
+    home = Home(tmp_path, (PAUL,))
+    home.says(opened("low", WARNING, at=-41), opened(at=-40))
+    home.newest = 0.0
+    home.until(2)
+    assert [message.title for message in home.messages] == ["Urgent low"]

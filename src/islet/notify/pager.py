@@ -167,7 +167,9 @@ class Pager:
     def look(self, now_us: int) -> int:
         """Do what is due for the alerts whose time has come; how many messages were queued."""
         self.forget_people()
-        return sum(self._look(one, now_us) for one in self._pages.due(now_us, _ALERTS_A_LOOK))
+        found = self._pages.due(now_us, _ALERTS_A_LOOK)
+        worst_first = sorted(found, key=lambda one: URGENCY[one.severity])  # who hears of it needs not hear of the rest
+        return sum(self._look(one, now_us) for one in worst_first)
 
     def _look(self, paging: Paging, now_us: int) -> int:
         if paging.too_old and self._goes_on(paging, now_us):
