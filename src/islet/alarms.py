@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from operator import lt
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -10,6 +11,8 @@ from typing import Final
 from islet.access.decide import Action, decide
 from islet.channels import Channels
 from islet.contacts.book import ContactBook
+from islet.engine.embedded import CONSUMER as ENGINE
+from islet.engine.quantities import GLUCOSE
 from islet.engine.rulebook import RuleBook, Rules
 from islet.log.base import Append, Log
 from islet.log.group_commit import GroupCommit
@@ -24,11 +27,12 @@ from islet.notify.schedule import Paging
 from islet.notify.telegram_updates import TelegramUpdates
 from islet.notify.texts import Wording, texts_in
 from islet.settings import Settings
-from islet.store.base import Registry
+from islet.store.base import Registry, Store
 from islet.store.principals import Principals
 from islet.web.languages import LANGUAGES, words
 from islet.web.texts import ANSWERS
 
+_READINGS: Final = Topic.GLUCOSE_READINGS
 _IDLE_S: Final = 0.25
 _PACE_S: Final = 0.05  # what comes meanwhile is one transaction
 _LOOK_EVERY_US: Final = 5 * SECOND_US
@@ -47,7 +51,7 @@ class Heart:
     def beat(self) -> None:
         """The engine has worked. Cheap; a full disk does not stop the engine (but stops the heart)."""
         now_us = self._wall()
-        if now_us - self._beaten_us >= _BEAT_EVERY_US:
+        if abs(now_us - self._beaten_us) >= _BEAT_EVERY_US:  # also when the clock was put back
             self._beaten_us = now_us
             with suppress(OSError):
                 self._path.touch()
@@ -76,12 +80,14 @@ class Alarms:
         wall: Now,
         rng: Random,
         kept_from_us: Callable[[], int],
+        store: Store | None = None,
         console: bool = True,
     ) -> None:
-        """`kept_from_us`: what was taken in before that instant may be forgotten."""
+        """`kept_from_us`: what was taken in before that instant may be forgotten. `store`: knows each patient's newest
+        reading; without it, nobody is told of alerts that began long ago and go on."""
         self._settings, self._log, self._commit, self._rules = settings, log, commit, rules
         self._now, self._wall, self._kept_from_us = now, wall, kept_from_us
-        self._registry, self._principals = registry, Principals(registry)
+        self._registry, self._principals, self._store = registry, Principals(registry), store
         self.channels = Channels(settings, registry, lambda language, text: words(language).text(text), console=console)
         self.book = ContactBook(registry, now, self.channels.installation)
         self._in_force = rules.current()
@@ -108,6 +114,7 @@ class Alarms:
             rules=_pager_rules(self._in_force),
             acknowledge=self.acknowledge,
             acknowledge_url=f"{settings.public_url.rstrip('/')}/acknowledge/" if settings.public_url else "",
+            newest_us=self._newest_us,
         )
 
     # the workers' steps
@@ -126,10 +133,10 @@ class Alarms:
             self.outbox.schedule(self._now())
         wall_us = self._wall()
         self.outbox.deliver_due(wall_us)
-        if wall_us - self._watched_us >= _LOOK_EVERY_US:
+        if abs(wall_us - self._watched_us) >= _LOOK_EVERY_US:
             self._watched_us = wall_us
             self._watch(wall_us)
-        if wall_us - self._tidied_us >= self._settings.compact_every_s * SECOND_US:
+        if abs(wall_us - self._tidied_us) >= self._settings.compact_every_s * SECOND_US:
             self._tidied_us = wall_us
             self.outbox.forget(self._kept_from_us())
 
@@ -160,6 +167,18 @@ class Alarms:
         heartbeat_us = self.heart.last_us()
         if heartbeat_us is not None:
             self.outbox.watch(heartbeat_us, round(self._settings.engine_silent_min * MINUTE_US), wall_us)
+
+    def _newest_us(self, patient: str, rule: str) -> int | None:
+        """The patient's newest reading, if the rule is about glucose, and the engine has looked at it already."""
+        plan = self._in_force.plan
+        of_glucose = (stream for stream in plan.streams.values() if stream.quantity == GLUCOSE)
+        if self._store is None or not any(rule == one.name for stream in of_glucose for one in stream.rules):
+            return None
+        newest = self._store.latest([patient])
+        read = self._store.applied(_READINGS, self._log.partitions)  # after it: that reading is among them
+        if self._settings.engine == "embedded" and any(map(lt, self._log.cursor(ENGINE, _READINGS), read)):
+            return None
+        return newest[0].time_us if newest else None
 
     # answers
 
@@ -214,4 +233,5 @@ def _pager_rules(rules: Rules) -> PagerRules:
     return PagerRules(
         {rule.name: rule.worsens for rule in rules.plan.rules if rule.worsens},
         {rule.name: rule.audience for rule in rules.plan.rules},
+        {rule.name: rule.sustained_us for rule in rules.plan.rules if rule.sustained_us},
     )

@@ -198,6 +198,7 @@ class Platform:
             wall=wall_us,
             rng=random.Random(secrets.randbits(64)),
             kept_from_us=self._kept_from_us,
+            store=self.store,
         )
         self.metrics.watch(CountsCollector("outbox", "Messages by state.", alarms.outbox.counts, grows=False))
 

@@ -37,6 +37,19 @@ def test_a_rule_that_cannot_run_is_told_with_line_and_reason(tmp_path: Path) -> 
     assert "line 6: unknown column 'glucose'; there are" in result.output
 
 
+def test_the_name_of_a_shipped_rule_is_refused_by_the_check_already(tmp_path: Path) -> None:
+    file = tmp_path / "low.sql"
+    file.write_text(RULE.replace("mine", "low"), encoding="utf-8")
+    result = Shell(tmp_path).run("rules", "check", str(file))
+    assert (result.exit_code, "line 2: 'low' is a rule that is shipped" in result.output) == (1, True)
+
+
+def test_days_have_to_be_a_number(tmp_path: Path) -> None:
+    shell = Shell(tmp_path)
+    shell.ok("patients", "add", "p-1")
+    assert shell.run("rules", "try", "low", "--patient", "p-1", "--days", "nan").exit_code == 2
+
+
 def test_a_trail_that_was_changed_is_told(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.ok("rules", "set", "high", "--off")

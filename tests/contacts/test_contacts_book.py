@@ -9,9 +9,11 @@ import pytest
 from islet.contacts.book import EVERYONE, ContactBook
 from islet.errors import BadInput, NotFound
 from islet.model.people import Patient, Role, User
+from islet.model.permissions import Permission
 from islet.notify.policy import DEFAULT, Policy, Step
 from islet.notify.recipients import Contact, Lane
 from islet.store.base import EntryKind
+from islet.store.grants import grant
 from islet.store.registry import SqliteRegistry
 
 KEY = bytes(range(32))
@@ -82,6 +84,8 @@ def test_a_policy_that_wakes_nobody_is_refused_and_so_is_one_for_nobody(book: Co
         book.set_policy("p-1", Policy(steps=()), rules=[], by="x", at_us=NOW)
     with pytest.raises(NotFound):
         book.set_policy("p-9", OWN, rules=[], by="x", at_us=NOW)
+    with pytest.raises(BadInput, match="step 1, who: there is no user"):
+        book.set_policy("p-1", Policy(steps=(Step(who="user:ana", repeat_min=5.0),)), rules=[], by="x", at_us=NOW)
 
 
 def test_an_address_is_a_secret_and_in_no_line_of_the_trail(book: ContactBook, registry: SqliteRegistry) -> None:
@@ -102,7 +106,7 @@ def test_an_address_is_a_secret_and_in_no_line_of_the_trail(book: ContactBook, r
 
 def test_what_another_process_changes_holds_at_once(book: ContactBook, registry: SqliteRegistry) -> None:
     before = book.version()
-    registry.put_patient(Patient(id="p-3"))
+    registry.put_patient(Patient(id="p-2", low_mg_dl=80))
     assert book.version() is before, "nothing of ours changed"
     put(ContactBook(registry, lambda: NOW), "anna")
     assert book.version() is not before
@@ -141,3 +145,23 @@ def test_nobody_takes_anothers_id_and_nobody_is_made_up(book: ContactBook) -> No
 def test_a_policy_of_another_version_leaves_the_default(book: ContactBook, registry: SqliteRegistry) -> None:
     registry.put_entry(EntryKind.ALARM_POLICY, "p-1", msgspec.json.encode({"steps": 7}), by="x", at_us=NOW)
     assert book.policy("p-1") == (DEFAULT, False)
+
+
+def test_who_may_see_all_but_one_is_told_of_a_patient_who_comes_later(
+    book: ContactBook, registry: SqliteRegistry
+) -> None:
+    put(book, "admin")
+    refusal = Permission(id="", issued_to="user/admin", principal_for="p-1", authorized=False)
+    grant(registry, refusal, by="x", at_us=NOW)
+    assert (told(book, "p-1"), told(book, "p-2")) == ({"77"}, {"admin", "77"})
+    registry.put_patient(Patient(id="p-3"))
+    assert told(book, "p-3") == {"admin", "77"}
+
+
+def test_a_patient_who_moves_to_another_zone_makes_another_version(book: ContactBook, registry: SqliteRegistry) -> None:
+    """So that what waits for the end of quiet hours is looked at again."""
+    before = book.version()
+    registry.put_patient(Patient(id="p-2", tags=("ward-3",)))
+    assert book.version() is before
+    registry.put_patient(Patient(id="p-2", time_zone="Asia/Shanghai"))
+    assert book.version() is not before

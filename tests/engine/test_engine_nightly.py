@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from islet.engine.history_check import empty_tables
 from islet.engine.history_tables import LOOK_BACK_DAYS, Person, history_tables
 from islet.engine.nightly import ask, due, ended
 from islet.engine.oracle import run
@@ -169,7 +170,7 @@ def test_alerts_of_a_rule_that_is_no_more_are_ended(clinic: Clinic) -> None:
 def test_a_rule_that_duckdb_refuses_stops_no_other(clinic: Clinic) -> None:
     clinic.wears(Patient(id="anna"), range(7, 20))
     front = '/*\nname = "bad"\ntitle = "Bad"\nseverity = "notice"\nevery = "1 day"\n*/\n'
-    clinic.book.add(front + "SELECT patient, today + 'x' AS ts FROM patients", by="wang", at_us=1)
+    clinic.book.add(front + "SELECT patient, CAST(patient AS TIMESTAMP) AS ts FROM patients", by="wang", at_us=1)
     asked = [clinic.rules.rule(name) for name in ("bad", "cgm_use_low")]
     answer = ask(clinic.store, clinic.rules, clinic.registry.patients(), asked, NIGHT_US)
     assert answer.refused == {"bad"}
@@ -216,5 +217,9 @@ def test_every_table_can_be_asked_where_there_is_nothing_in_it(clinic: Clinic) -
     people = [Person.at(NIGHT_US, anna, resolved(clinic.rules.plan, clinic.rules.layers, anna))]
     names = frozenset({"readings", "care_events", "vitals", "patients", "days", "clock"})
     tables = history_tables(clinic.store, clinic.rules.plan, people, NIGHT_US, names)
+    empty = empty_tables(list(clinic.rules.plan.parameters))
+    assert {name: table.schema for name, table in tables.items()} == {
+        name: table.schema for name, table in empty.items()
+    }
     counts = {name: run(f"SELECT COUNT(*) FROM {name}", tables)[0][0] for name in sorted(names)}
     assert counts == {"care_events": 0, "clock": 1, "days": 0, "patients": 1, "readings": 0, "vitals": 0}

@@ -126,6 +126,34 @@ def test_a_broken_rule_is_left_out_says_why_and_stops_no_other(registry: SqliteR
     assert now.rule("low").title != "low"
 
 
+def test_a_setting_that_cannot_be_read_is_left_out_and_stops_no_other(registry: SqliteRegistry, book: RuleBook) -> None:
+    registry.put_entry(EntryKind.RULE_SETTING, "deployment::low", b'{"rule": 3}', by="test", at_us=1)
+    book.set(override("high", on=False), Role.ADMINISTRATOR)
+    assert looked_at_by(book.current(), "anna") >= {"low", "urgent_low"}
+    assert "high" not in looked_at_by(book.current(), "anna")
+
+
+@pytest.mark.parametrize(
+    ("sql", "refusal"),
+    [
+        ("SELECT patient, day_ends AS ts FROM patients", 'DuckDB: .*"day_ends"'),
+        ("SELECT patient, GETENV('HOME') AS ts FROM patients", "DuckDB: .*getenv"),
+        ("SELECT 5 AS patient, day_end_ts AS ts FROM patients", "patient: expected the id of a patient; got INTEGER"),
+        ("SELECT patient, day AS ts FROM days", "ts: expected an instant, such as day_end_ts; got DATE"),
+        (
+            "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n FROM t) SELECT patient, day_end_ts AS ts"
+            " FROM patients, t",
+            "may never end",
+        ),
+    ],
+)
+def test_a_rule_about_whole_days_that_duckdb_cannot_run_is_not_taken(book: RuleBook, sql: str, refusal: str) -> None:
+    front = '/*\nname = "mine"\ntitle = "Mine"\nseverity = "notice"\nevery = "1 day"\n*/\n'
+    with pytest.raises(RuleRefused, match=refusal):
+        book.add(front + sql, by="wang", at_us=1)
+    assert book.current().own == {}
+
+
 def test_all_that_can_raise_an_alert_has_a_title_in_both_languages(book: RuleBook) -> None:
     book.add(text("mine"), by="wang", at_us=1)
     now = book.current()
@@ -236,6 +264,8 @@ def test_a_removed_rule_takes_its_settings_along(registry: SqliteRegistry, book:
         (Role.CLINICIAN, override("low", "anna", high_alarm_mg_dl=200), "unknown parameter"),
         (Role.CLINICIAN, override("none", "anna", on=True), "no rule 'none'"),
         (Role.CLINICIAN, override("low", "nobody", on=True), "no such patient"),
+        (Role.CLINICIAN, override("low", "#" + "a" * 65, on=True), "at most 64 printable"),
+        (Role.CLINICIAN, override("low", "#ward\n3", on=True), "at most 64 printable"),
     ],
 )
 def test_what_may_not_be_set_is_refused_with_a_reason(

@@ -67,7 +67,7 @@ def test_a_rule_of_every_three_days_is_left_out_for_two(house: House) -> None:
 
 
 def test_a_rule_that_is_refused_is_counted_and_asked_again_the_next_night(house: House) -> None:
-    house.add("3 days", "SELECT patient, today + 'x' AS ts FROM patients")
+    house.add("3 days", "SELECT patient, CAST(patient AS TIMESTAMP) AS ts FROM patients")
     first = house.run(0)
     assert first.counts["refused"] == 1
     assert "mine" not in json.loads(first.result)

@@ -23,7 +23,7 @@ PAUL = Contact(id="paul", channel="list", address="p", user="paul", role=Role.PA
 ANNA = Contact(id="anna", channel="list", address="a", user="anna", role=Role.CARE_PARTNER, tested=False)
 ADMIN = Contact(id="admin", channel="list", address="o", user="admin", role=Role.ADMINISTRATOR, tested=False)
 FAMILY = Policy(steps=(Step(who="patient", repeat_min=5.0), Step(who="care_partner", after_min=10.0, repeat_min=15.0)))
-RULES = Rules({"low": "urgent_low"})
+RULES = Rules({"low": "urgent_low"}, sustained_us={"sustained": 60 * MINUTE_US})
 
 
 def minute(number: float) -> int:
@@ -67,6 +67,8 @@ class Home:
         self.told: list[tuple[float, str, Kind]] = []
         self.messages: list[Message] = []
         self.now = 0.0
+        self.newest: float | None = None
+        """The minute of the newest reading that the engine has looked at."""
         self._channels: Mapping[str, Opens] = {"list": self._open, "telegram": self._open, **(channels or {})}
         self.box = self._outbox()
 
@@ -83,6 +85,7 @@ class Home:
             rules=RULES,
             acknowledge=self._acknowledge,
             acknowledge_url="https://islet.example.org/acknowledge/",
+            newest_us=lambda patient, rule: None if self.newest is None else minute(self.newest),
         )
 
     def _open(self, contact: Contact) -> Notifier:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from islet.model.alerts import AlertChange
-from islet.notify.base import Failed, Kind
+from islet.notify.base import Failed, Kind, RetryAfter
 from islet.notify.policy import DEFAULT
 from islet.notify.recipients import Lane
 from tests.notify.people import (
@@ -21,6 +21,7 @@ from tests.notify.people import (
     Home,
     acknowledged,
     cleared,
+    minute,
     opened,
 )
 from tests.notify.scenario import NOW, ListChannel, append, change
@@ -192,3 +193,106 @@ def test_an_alert_that_takes_anothers_place_keeps_its_answer_and_its_timers(tmp_
     assert home.messages[1].alert == earlier.id
     assert home.box.deliveries(earlier.id)[0].recipient == "paul"
     assert Lane("list", "paul") == PAUL.lane
+
+
+def test_who_was_low_while_their_phone_was_offline_and_still_is_pages_as_of_now(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.says(opened(at=-40))
+    home.newest = -20.0  # the phone is still telling what it kept
+    home.at(0)
+    home.newest = 0.5
+    home.until(1.5)
+    home.restart(gently=False)
+    home.until(7)
+    home.says(cleared(onset=-40, at=7))
+    home.until(90)
+    assert home.kinds() == [(1, "paul", "opened"), (6, "paul", "repeated"), (7, "paul", "cleared")]
+
+
+@pytest.mark.parametrize("newest", [None, -41.0, -30.5])
+def test_what_no_young_reading_shows_to_go_on_stays_history(tmp_path: Path, newest: float | None) -> None:
+    home = Home(tmp_path)
+    home.says(opened(at=-40))
+    home.newest = newest
+    home.until(90)
+    assert home.told == []
+
+
+def test_an_old_alert_that_ends_within_a_minute_pages_nobody(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.says(opened(at=-40))
+    home.newest = 0.0
+    home.until(0.9)
+    home.says(cleared(onset=-40, at=0))
+    home.until(90)
+    assert home.told == []
+
+
+def test_an_old_alert_that_somebody_has_seen_is_not_new_to_them(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.says(opened(at=-40), acknowledged(onset=-40, at=0))
+    home.newest = 0.0
+    home.until(29.9)
+    assert home.told == []
+    home.newest = 29.0
+    home.until(31)
+    assert home.kinds() == [(30, "paul", "opened")]
+
+
+@pytest.mark.parametrize(("minutes", "pages"), [(60, 1), (90, 1), (91, 0)])
+def test_a_rule_that_waits_an_hour_before_it_speaks_is_not_too_old_then(
+    tmp_path: Path, minutes: float, pages: int
+) -> None:
+    home = Home(tmp_path)
+    home.says(opened("sustained", WARNING, at=-minutes))
+    home.at(0)
+    assert len(home.told) == pages
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_an_alert_goes_on_paging_when_the_clock_was_put_back(tmp_path: Path, restarted: bool) -> None:
+    home = Home(tmp_path)
+    home.says(opened())
+    home.until(6)
+    if restarted:
+        home.restart(gently=False)
+    home.told.clear()
+    home.at(-600)
+    home.until(-584)
+    assert home.kinds() == [
+        (-595, "paul", "repeated"),
+        (-590, "anna", "opened"),
+        (-590, "paul", "repeated"),
+        (-585, "paul", "repeated"),
+    ]
+
+
+def test_neither_an_answer_nor_a_pause_grows_longer_when_the_clock_is_put_back(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.says(opened(), opened("low", WARNING))
+    home.at(0)
+    home.says(acknowledged(at=0))
+    home.at(0)
+    home.box.snooze(opened().id, 30, "paul", minute(0))
+    home.told.clear()
+    home.at(-600)
+    home.until(-569)
+    assert home.kinds() == [(-570, "paul", "repeated")]
+
+
+def test_a_message_that_waits_to_be_tried_again_does_not_wait_for_the_old_clock(tmp_path: Path) -> None:
+    home = Home(tmp_path, (PAUL,))
+    home.lists[Lane("list", "paul")] = ListChannel("paul", [RetryAfter(60.0, "busy")])
+    home.says(opened())
+    home.at(0)
+    assert home.told == []
+    home.at(-600)
+    assert home.kinds() == [(-600, "paul", "opened")]
+
+
+def test_of_two_old_alerts_that_go_on_the_worse_one_is_told(tmp_path: Path) -> None:
+    home = Home(tmp_path, (PAUL,))
+    home.says(opened("low", WARNING, at=-41), opened(at=-40))
+    home.newest = 0.0
+    home.until(2)
+    assert [message.title for message in home.messages] == ["Urgent low"]

@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from islet.errors import BadInput
+from islet.menu import PLUGS
 from islet.model.alerts import Severity
 from islet.model.people import Kind, Principal, Role
 from islet.model.time import DAY_US, MINUTE_US, to_us
-from islet.notify.policy import DEFAULT, Policy, Step, check_policy, once
+from islet.notify.policy import CHANNELS, DEFAULT, Policy, Step, check_policy, once
 from islet.notify.quiet import QuietHours, quiet_until_us
 from islet.notify.recipients import Contact, Lane, may_be_told, reached
 from tests.conftest import examples
@@ -50,6 +51,8 @@ def test_a_misspelt_word_in_a_document_is_not_passed_over() -> None:
         (Policy(steps=(Step(who="patient", repeat_min=5, rules=("low",)),)), "every urgent alert"),
         (with_waking(Step(who="nurse")), "who"),
         (with_waking(Step(who="user:")), "who"),
+        (with_waking(Step(who="patient", channel="telegrm")), "step 2, channel: expected one of apprise"),
+        (with_waking(*[WAKING] * 50), "at most 50"),
         (with_waking(Step(who="patient", repeat_min=4)), "repeat_min"),
         (with_waking(Step(who="patient", after_min=61)), "after_min"),
         (with_waking(Step(who="patient", after_min=-1)), "after_min"),
@@ -70,6 +73,10 @@ def test_a_misspelt_word_in_a_document_is_not_passed_over() -> None:
 def test_a_policy_that_would_leave_somebody_in_danger_is_refused(policy: Policy, says: str) -> None:
     with pytest.raises(BadInput, match=says):
         check_policy(policy, rules=("low", "high", "urgent_low"))
+
+
+def test_a_step_can_name_each_channel_there_is() -> None:
+    assert list(CHANNELS) == sorted(PLUGS["notifier"])
 
 
 def test_an_urgent_alert_is_never_delayed_for_a_follower_and_never_snoozed_for_long() -> None:

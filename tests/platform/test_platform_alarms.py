@@ -13,25 +13,27 @@ from msgspec.structs import replace
 
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.access.sas import make_token
-from islet.alarms import Alarms
+from islet.alarms import Alarms, Heart
 from islet.clock import wall_us
 from islet.contacts.book import ContactBook
 from islet.engine.rulebook import RuleBook
 from islet.engine.rules import load_rules
-from islet.log.base import Append
+from islet.log.base import Append, CursorMove
 from islet.log.group_commit import GroupCommit
 from islet.log.keys import data_key
 from islet.log.memory import MemoryLog
 from islet.model.alerts import AlertChange, Severity
+from islet.model.batch import METHOD_CODES, ReadingRow, readings_batch
 from islet.model.codec import change_documents
 from islet.model.people import Patient, Role, User
 from islet.model.time import HOUR_US, MINUTE_US, SECOND_US, iso
 from islet.model.topics import Topic
 from islet.notify.recipients import Contact
-from islet.opened import opened_registry
+from islet.opened import opened_registry, opened_store
 from islet.provision import ensure_worn
 from islet.settings import Settings, load
 from islet.store.base import Registry
+from islet.store.follow import Follower
 from tests.notify.fake_http import FakeHttp, fake_http
 from tests.notify.fake_smtp import FakeSmtp, fake_smtp
 from tests.notify.fake_telegram import FakeTelegram, fake_telegram
@@ -183,20 +185,43 @@ class Desk:
             engine_silent_min=2.0,
             notify_language=language,
         )
-        self.log, self.now_us = MemoryLog(partitions=1), wall_us()
+        self.log, self.now_us, self.ahead_us = MemoryLog(partitions=1), wall_us(), 0
         self.commit = GroupCommit(self.log, wall_us, wait_s=0.0)
         key = data_key(settings, {})
+        self._opened = opened_store(settings)
+        self.store = self._opened.__enter__()
         more = {"wall": lambda: self.now_us, "rng": Random(1), "kept_from_us": lambda: 0, "console": False}
         book = RuleBook(registry, SHIPPED)
-        self.alarms = Alarms(settings, key, self.log, self.commit, registry, book, wall_us, **more)  # type: ignore[arg-type]
+        self.alarms = Alarms(
+            settings,
+            key,
+            self.log,
+            self.commit,
+            registry,
+            book,
+            self.now,
+            store=self.store,
+            **more,  # type: ignore[arg-type]
+        )
+
+    def now(self) -> int:
+        """The platform's clock."""
+        return wall_us() + self.ahead_us
 
     def close(self) -> None:
         self.alarms.close()
+        self._opened.__exit__(None, None, None)
         self.commit.close()
 
-    def opens(self, rule: str = "urgent_low") -> str:
+    def reads(self, us: int) -> None:
+        """A reading of that instant comes, and the store has it; the engine has not looked at it."""
+        batch = readings_batch([ReadingRow("p-1", "cgm-1", us, 500, 50.0, 0, 0, METHOD_CODES.index("cgm"))])
+        self.commit.commit(appends=[Append(topic=Topic.GLUCOSE_READINGS, batch=batch)])
+        Follower(self.log, self.store).run_once(0)
+
+    def opens(self, rule: str = "urgent_low", ago_us: int = 0) -> str:
         """The engine says that something began."""
-        now_us = wall_us()
+        now_us = wall_us() - ago_us
         change = AlertChange(
             change="opened", rule=rule, patient="p-1", onset_us=now_us, at_us=now_us, severity=Severity.URGENT
         )
@@ -231,6 +256,20 @@ def test_an_engine_that_stops_ticking_pages_the_operator(desk: Desk) -> None:
     assert desk.told(1)[0].startswith("Alarms are not working")
     os.utime(tick, ns=(2**62, 2**62))
     assert desk.told(2)[-1].startswith("Alarms are working again")
+
+
+def test_an_engine_that_stops_after_the_clock_was_put_back_is_missed(desk: Desk) -> None:
+    tick = desk.folder / "engine.tick"
+    heart, before_us = Heart(tick, lambda: desk.now_us), desk.now_us
+    heart.beat()
+    desk.now_us -= 24 * HOUR_US
+    tick.unlink()
+    heart.beat()
+    assert tick.exists(), "the beat does not wait for the old clock"
+    os.utime(tick, ns=(desk.now_us * 1000, desk.now_us * 1000))
+    desk.alarms.heart = Heart(tick, lambda: desk.now_us)
+    assert desk.told(1)[0].startswith("Alarms are not working")
+    assert desk.now_us < before_us
 
 
 def test_where_no_engine_ever_ran_nobody_misses_it(desk: Desk) -> None:
@@ -280,3 +319,16 @@ def test_a_rule_that_is_added_is_called_by_its_title_at_once(desk: Desk) -> None
     RuleBook(desk.registry, SHIPPED).add(own, by="x", at_us=wall_us())
     desk.opens("far_too_low")
     assert desk.told(2)[-1].startswith("Much too low")
+
+
+def test_an_alert_of_an_outage_pages_once_the_engine_has_seen_a_young_reading_and_it_goes_on(desk: Desk) -> None:
+    desk.opens(ago_us=40 * MINUTE_US)
+    desk.alarms.tell()
+    desk.reads(wall_us())
+    for _ in range(2):  # the engine may be about to say that it has ended
+        desk.ahead_us += 61 * SECOND_US
+        desk.alarms.tell()
+    assert desk.telegram.texts_sent() == []
+    desk.commit.commit(cursors=[CursorMove(consumer="engine", topic=Topic.GLUCOSE_READINGS, partition=0, offset=1)])
+    desk.ahead_us += 61 * SECOND_US
+    assert desk.told(1)[0].startswith("Urgent low")

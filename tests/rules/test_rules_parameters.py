@@ -104,7 +104,9 @@ def test_who_may_switch_a_rule_off_is_written_in_it(rule: str, role: Role, allow
 
 @pytest.mark.parametrize("value", [59.9, 120.1, 70.05, float("nan")])
 def test_a_value_outside_of_its_range_is_refused_with_the_range(value: float) -> None:
-    with pytest.raises(BadInput, match=r"low_alarm_mg_dl: expected (60 to 120 mg/dL|at most 1 decimals)"):
+    with pytest.raises(
+        BadInput, match=r"low_alarm_mg_dl: expected (60 to 120 mg/dL|at most 1 decimals|a finite number)"
+    ):
         check_override(_set("low", "patient", "anna", low_alarm_mg_dl=value), PLAN, Role.CLINICIAN)
     check_override(_set("low", "patient", "anna", low_alarm_mg_dl=60), PLAN, Role.CLINICIAN)
 

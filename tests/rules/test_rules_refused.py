@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from islet.engine.rules import load_rules, plan, read_rule
+from islet.engine.rules import check_rule, load_rules, plan, read_rule
 from islet.errors import RuleRefused
 
 _FRONT = '/*\nname = "tried"\ntitle = "Tried"\nseverity = "notice"\n*/\n'  # five lines: the SQL begins on line 6
@@ -29,6 +29,8 @@ _TIMELINE = (
         (_READINGS + "glucose_mg_dl < 70.0000005", 7, "at most six decimals"),
         (_READINGS + "glucose_mg_dl < '70'", 7, "is a text"),
         (_READINGS + "glucose < 70", 7, "unknown column 'glucose'"),
+        (_READINGS + "recent.glucose_mg_dl < 70", 7, "unknown table 'recent'; there are readings"),
+        ("SELECT patient FROM readings AS r\nWHERE readings.glucose_mg_dl < 70", 7, "there are r"),
         (_READINGS + '"glucose_mg_dl" < 70', 7, "without quotes"),
         (_READINGS + "70 / glucose_mg_dl < 2", 7, "only / by a number"),
         (_READINGS + "glucose_mg_dl / 0 < 2", 7, "only / by a number other than 0"),
@@ -82,6 +84,11 @@ _TIMELINE = (
         ("SELECT patient FROM device_readings\nWHERE status = 'broken'", 7, "there are ok, warm_up"),
         ("SELECT patient FROM last_readings\nWHERE minutes_since > 20", 7, "minutes_since >= n"),
         ("SELECT patient FROM last_readings\nWHERE minutes_since >= 0", 7, "minutes_since >= n"),
+        ("SELECT patient FROM last_readings\nWHERE minutes_since >= 44641", 7, "from 1 to 44640"),
+        ("SELECT patient FROM last_readings\nWHERE minutes_since >= 153722867280912", 7, "from 1 to 44640"),
+        (_READINGS + "(" * 3000 + "glucose_mg_dl < 70" + ")" * 3000, 1, "nested too deep"),
+        (_READINGS + " AND ".join(["glucose_mg_dl < 70"] * 100), 1, "nested too deep"),
+        (_READINGS + "NOT " * 3000 + "glucose_mg_dl < 70", 1, "nested too deep"),
         ("SELECT patient FROM\n(readings WHERE", 7, "not SQL"),
         ("SELECT patient FROM readings WHERE device = 'x", 6, "not closed"),
         ("DELETE FROM readings", 1, "expected one SELECT"),
@@ -98,9 +105,15 @@ def test_sql_outside_of_the_subset_is_refused(sql: str, line: int, reason: str) 
     [
         ("", 1, "begins with"),
         ('/*\nname = "x"\ntitle = \n*/', 3, "not TOML"),
-        ('/*\nname = "x"\ntitle = "X"\nseverity = "loud"\n*/', 4, "severity"),
+        ('/*\nname = "x"\ntitle = "X"\nseverity = "loud"\n*/', 4, "expected urgent, warning, notice, technical"),
         ('/*\nname = "Big"\ntitle = "X"\nseverity = "notice"\n*/', 2, "name"),
-        ('/*\nname = "x"\ntitle = "X"\nseverity = "notice"\ncolour = "red"\n*/', 1, "colour"),
+        ('/*\nname = "x"\ntitle = "X"\nseverity = "notice"\ncolour = "red"\n*/', 5, "colour"),
+        ('/*\nname = "x"\ntitle = "X"\nseverity = "notice"\nsustained = "a while"\n*/', 5, 'as "15 min"'),
+        ('/*\nname = "x"\ntitle = "X\\nBcc: a@b"\nseverity = "notice"\n*/', 3, "title: expected printable text in one line"),
+        ('/*\nname = "x"\ntitle = "X"\nseverity = "notice"\n[titles]\nde = "\\u202eX"\n*/', 5, "titles: expected printable"),
+        ('/*\nname = "x"\ntitle = "X"\nseverity = "notice"\n[parameters.y]\ndefault = 1\nmin = 0\nmax = inf\n*/', 5, "a finite number"),
+        ('/*\nname = "x"\ntitle = "X"\nseverity = "notice"\nclear = "glucose_mg_dl > 80 ORDER BY 1"\n*/', 5, "expected a predicate"),
+        ('/*\nname = "x"\ntitle = "X"\nseverity = "notice"\nclear = "glucose_mg_dl > 99999"\n*/', 5, "never true"),
         ('/*\nname = "x"\ntitle = "X"\nseverity = "notice"\nenabled = "some"\n*/', 5, "enabled"),
         ('/*\nname = "x"\ntitle = "X"\nseverity = "notice"\nclear = "glucose_mg_dl >"\n*/', 5, "clear"),
         ('/*\nname = "x"\ntitle = "X"\nseverity = "notice"\nclear = "weight > 3"\n*/', 5, "unknown column"),
@@ -110,6 +123,17 @@ def test_a_front_matter_that_is_not_understood_is_refused(front: str, line: int,
     with pytest.raises(RuleRefused, match=f"^line {line}: ") as refusal:
         plan([read_rule(front + "\nSELECT patient FROM readings WHERE glucose_mg_dl < 70")])
     assert reason in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["device_clock", "pattern_change"])
+def test_a_rule_does_not_take_the_name_of_an_alert_that_no_rule_makes(name: str) -> None:
+    sql = "SELECT patient FROM readings WHERE glucose_mg_dl < 70"
+    with pytest.raises(RuleRefused, match=r"^line 2: .*choose another name"):
+        check_rule(read_rule(_FRONT.replace("tried", name) + sql))
+
+
+def test_what_an_editor_puts_before_a_text_is_no_part_of_it() -> None:
+    assert read_rule("\ufeff" + _FRONT + "SELECT patient FROM readings WHERE glucose_mg_dl < 70").name == "tried"
 
 
 def test_a_silence_takes_no_clearing_condition() -> None:
@@ -130,6 +154,11 @@ def test_a_directory_of_rules_names_the_file_that_is_at_fault(tmp_path: Path) ->
     )
     with pytest.raises(RuleRefused, match=r"^other\.sql, line 2: the file has to be called tried\.sql"):
         load_rules(tmp_path)
+
+
+def test_a_name_may_say_of_which_table_it_is() -> None:
+    sql = "SELECT r.patient FROM readings AS r JOIN patients AS p USING (patient) WHERE r.glucose_mg_dl < p.low_mg_dl"
+    assert len(plan([read_rule(_FRONT + sql)]).rules) == 1
 
 
 def test_a_rule_may_end_with_a_semicolon_and_have_comments() -> None:

@@ -11,7 +11,10 @@ from msgspec import structs
 
 from islet.clock import wall_us
 from islet.commands.acting import who
+from islet.commands.refusals import FiniteRange
 from islet.commands.try_rule import tried
+from islet.engine.frontmatter import line_of
+from islet.engine.history_check import check_asked
 from islet.engine.parameters import Layer, Override
 from islet.engine.rulebook import RuleBook, Rules
 from islet.engine.rules import Rule, check_rule, load_rules, read_rule
@@ -74,12 +77,16 @@ def list_rules(registry: Registry, book: RuleBook, group: str | None, patient: s
 @click.pass_obj
 def check(settings: Settings, files: tuple[Path, ...]) -> None:
     """Whether each FILE is a rule that can run here; if not, the line, the reason and what is allowed."""
-    beside = list(_known_rules(settings))
+    beside, shipped = list(_known_rules(settings)), {rule.name: rule.sql for rule in load_rules()}
     failed = False
     for file in files:
         try:
             rule = read_rule(file.read_text(encoding="utf-8"))
+            if shipped.get(rule.name, rule.sql) != rule.sql:
+                reason = f"{rule.name!r} is a rule that is shipped; choose another name"
+                raise RuleRefused(reason, line=line_of(rule.sql, "name"))
             check_rule(rule, beside)
+            check_asked(rule, beside)
         except (RuleRefused, UnicodeDecodeError) as error:
             failed = True
             click.echo(f"{file}: {error if isinstance(error, RuleRefused) else 'expected text in UTF-8'}")
@@ -100,7 +107,7 @@ def _known_rules(settings: Settings) -> tuple[Rule, ...]:
 @rules.command("try")
 @click.argument("rule", metavar="RULE|FILE")
 @click.option("--patient", required=True, metavar="ID", help="Whose readings.")
-@click.option("--days", default=14.0, show_default=True, type=click.FloatRange(0, 366, min_open=True))
+@click.option("--days", default=14.0, show_default=True, type=FiniteRange(0, 366, min_open=True))
 @click.option("--picture", type=click.Path(dir_okay=False, path_type=Path), help="Write an SVG picture here.")
 @click.option("--draw/--no-draw", default=None, help="Draw a small picture of characters (in a terminal by default).")
 @with_book

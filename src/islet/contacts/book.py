@@ -17,7 +17,7 @@ from islet.access.decide import Action, seen
 from islet.errors import BadInput, NotFound
 from islet.model.people import Principal, User
 from islet.model.time import Now
-from islet.notify.policy import DEFAULT, Policy, check_policy
+from islet.notify.policy import DEFAULT, USER, Policy, check_policy
 from islet.notify.recipients import About, Contact, Lane, may_be_told
 from islet.store.base import EntryKind, Registry
 from islet.store.principals import Principals
@@ -51,8 +51,14 @@ class _Known:
     contacts: Mapping[Lane, Contact] = field(default_factory=dict)
     principals: Mapping[str, Principal] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
+    zones: Mapping[str, str] = field(default_factory=dict)
     of_patient: Mapping[str, Sequence[Contact]] = field(default_factory=dict)
     of_all: Sequence[Contact] = ()
+
+    @property
+    def parts(self) -> tuple[object, ...]:
+        """What the rest is made of. `zones`: of all patients; quiet hours are by their clock."""
+        return self.kept, self.contacts, self.principals, self.policies, self.zones
 
 
 class ContactBook:
@@ -119,8 +125,15 @@ class ContactBook:
             raise NotFound("there is no such patient")
         if policy is not None:
             check_policy(policy, rules)
+            self._check_users(policy)
         body = None if policy is None else msgspec.json.encode(policy)
         self._registry.put_entry(EntryKind.ALARM_POLICY, patient, body, by=by, at_us=at_us)
+
+    def _check_users(self, policy: Policy) -> None:
+        for number, step in enumerate(policy.steps, 1):
+            name = step.who.removeprefix(USER)
+            if step.who.startswith(USER) and self._registry.user(name) is None:
+                raise BadInput(f"policy, step {number}, who: there is no user of that name", reason="policy")
 
     def put(self, contact: Contact, *, by: str, at_us: int) -> None:
         """Keep a contact: a new one, or with another address or other wishes. An address that is entered anew is
@@ -190,16 +203,17 @@ class ContactBook:
             address = before.contacts[lane].address if before is not None and same else self._address(lane)
             contacts[lane] = _contact(lane, _decoded(body), address, users)
         policies = _policies(self._registry.entries(EntryKind.ALARM_POLICY))
-        parts = (kept, contacts, principals, policies)
-        if before is not None and parts == (before.kept, before.contacts, before.principals, before.policies):
+        zones = {patient.id: patient.time_zone for patient in self._registry.patients()}
+        parts = (kept, contacts, principals, policies, zones)
+        if before is not None and parts == before.parts:
             return before  # something else changed
-        everybody = [patient.id for patient in self._registry.patients()]
-        of_patient, of_all = _by_patient(contacts.values(), principals, everybody)
+        of_patient, of_all = _by_patient(contacts.values(), principals, list(zones))
         return _Known(
             kept=kept,
             contacts=contacts,
             principals=principals,
             policies=policies,
+            zones=zones,
             of_patient=of_patient,
             of_all=of_all,
         )

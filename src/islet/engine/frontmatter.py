@@ -23,6 +23,7 @@ import re
 import tomllib
 from collections.abc import Iterable
 from decimal import Decimal
+from math import isfinite
 from typing import Annotated, Final, Literal
 
 import msgspec
@@ -34,6 +35,16 @@ from islet.model.alerts import Severity
 from islet.model.time import DAY_US, HOUR_US, MINUTE_US
 
 _UNITS: Final = {"min": MINUTE_US, "h": HOUR_US, "day": DAY_US, "days": DAY_US}
+
+_EXPECTED: Final = {
+    "name": "a-z, 0-9 and _, a letter first, at most 41",
+    "severity": ", ".join(Severity),
+    "enabled": "all, nobody, or tags: and tags with commas between",
+    "audience": "a list of patient, followers, clinician, operator",
+    "switch_off": "nobody, administrator, clinician or patient",
+    "sustained": 'a number and min, h or days, as "15 min"',
+    "every": 'a number of days, as "1 day"',
+}
 
 Name = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,40}$")]
 Duration = Annotated[str, Meta(pattern="^[1-9][0-9]{0,3} (min|h|day|days)$")]
@@ -61,6 +72,8 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     def integer(self, value: float) -> int:
         """The value in fixed point. Raises ValueError for one with too many decimals, or out of range."""
+        if not isfinite(value):
+            raise ValueError(f"expected a finite number; got {value:g}")
         exact = Decimal(str(value)).scaleb(self.decimals)
         if exact != exact.to_integral_value():
             raise ValueError(f"expected at most {self.decimals} decimals; got {value:g}")
@@ -124,6 +137,7 @@ def duration_us(text: str) -> int:
 
 def read_rule(text: str) -> Rule:
     """The rule in a file's text. Raises RuleRefused."""
+    text = text.removeprefix("\ufeff")  # some editors put it before what they write
     comment = re.match(r"/\*(.*?)\*/", text, re.DOTALL)
     if comment is None:
         raise RuleRefused("a rule begins with /* and its front matter in TOML", line=1)
@@ -133,8 +147,11 @@ def read_rule(text: str) -> Rule:
         at = re.search(r"line (\d+)", str(error))
         raise RuleRefused(f"front matter is not TOML: {error}", line=int(at[1]) if at else 1) from None
     except msgspec.ValidationError as error:
-        at = re.search(r"\$\.([a-z_]+)", str(error))
-        raise RuleRefused(f"front matter: {error}", line=line_of(text, at[1]) if at else 1) from None
+        at = re.search(r"\$\.([a-z_]+)|unknown field `([^`]+)`", str(error))
+        key = (at[1] or at[2]) if at else ""
+        allowed = f"; expected {_EXPECTED[key]}" if key in _EXPECTED else ""
+        raise RuleRefused(f"front matter: {error}{allowed}", line=line_of(text, re.escape(key)) if at else 1) from None
+    _check_words(rule, text)
     for name, parameter in rule.parameters.items():
         _check_parameter(name, parameter, line_of(text, rf"\[parameters\.{name}\]"))
     if rule.every and (rule.clear or rule.sustained):
@@ -145,8 +162,22 @@ def read_rule(text: str) -> Rule:
 
 def line_of(text: str, key: str) -> int:
     """The line on which a key of the front matter stands; 1 where it does not."""
-    wanted = re.compile(rf"\s*{key}" if key.startswith(r"\[") else rf"\s*\[?{key}\s*[=.]")
+    wanted = re.compile(rf"\s*{key}" if key.startswith(r"\[") else rf"\s*\[?{key}\s*[=.\]]")
     return next((number for number, line in enumerate(text.splitlines(), 1) if wanted.match(line)), 1)
+
+
+def _check_words(rule: Rule, text: str) -> None:
+    """What people read stands in one line of a message, a mail's subject, a terminal."""
+    words = [("title", rule.title), ("description", rule.description)]
+    words += [("titles", word) for word in rule.titles.values()]
+    words += [("descriptions", word) for word in rule.descriptions.values()]
+    for parameter in rule.parameters.values():
+        words += [("labels", word) for word in parameter.labels.values()]
+        words += [("label", parameter.label), ("unit", parameter.unit)]
+    for key, word in words:
+        if not word.isprintable() or (word and not word.strip()):
+            reason = f"{key}: expected printable text in one line, without control characters"
+            raise RuleRefused(reason, line=line_of(text, key))
 
 
 def _check_parameter(name: str, parameter: Parameter, line: int) -> None:

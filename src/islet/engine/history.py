@@ -17,6 +17,8 @@ def check_history(text: str) -> None:
     outputs = [output.alias_or_name.lower() for output in statement.expressions]
     if sorted(outputs) != ["patient", "ts"]:
         raise refused(f"{_EXPECTED}; got {', '.join(outputs)}", statement)
+    if any(with_.args.get("recursive") for with_ in statement.find_all(exp.With)):
+        raise refused("WITH RECURSIVE may never end; expected a SELECT without it", statement)
     own = {with_.alias_or_name for with_ in statement.find_all(exp.CTE)}
     for table in statement.find_all(exp.Table):
         plain = isinstance(table.this, exp.Identifier) and not table.db

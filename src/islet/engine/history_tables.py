@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from islet.engine.history_check import AMOUNT, GLUCOSE, INSTANT, NUMBER, VITALS
 from islet.engine.lookback import past
 from islet.engine.parameters import Resolved
 from islet.engine.program import CONTEXT_COLUMNS, CONTEXT_SCALE
@@ -27,11 +28,6 @@ from islet.store.base import Store
 LOOK_BACK_DAYS: Final = 92
 """A quarter; what is asked of everybody each night has to have a bound."""
 
-_INSTANT: Final = pa.timestamp("us")
-_GLUCOSE: Final = pa.decimal128(9, 1)
-_AMOUNT: Final = pa.decimal128(9, 2)
-_NUMBER: Final = pa.decimal128(12, 3)
-_VITALS: Final = ("pulse_bpm", "systolic_mm_hg", "diastolic_mm_hg")
 _TENTHS: Final = 10.0
 
 
@@ -69,7 +65,7 @@ def history_tables(
     """The tables of HISTORY_TABLES that are named; `days` is made of `readings` by `islet.engine.oracle`."""
     made: dict[str, Callable[[], pa.Table]] = {
         "patients": lambda: _patients(plan, people),
-        "clock": lambda: pa.table({"now_ts": pa.array([now_us], _INSTANT)}),
+        "clock": lambda: pa.table({"now_ts": pa.array([now_us], INSTANT)}),
         "readings": lambda: _together([_readings(store, one, now_us) for one in people]),
         "care_events": lambda: _together([_care_events(store, one, now_us) for one in people]),
         "vitals": lambda: _together([_vitals(store, one, now_us) for one in people]),
@@ -89,7 +85,7 @@ def _patients(plan: Plan, people: Sequence[Person]) -> pa.Table:
         "profile": pa.array([one.patient.profile for one in people], pa.utf8()),
         "time_zone": pa.array([one.patient.time_zone for one in people], pa.utf8()),
         "today": pa.array([one.today for one in people], pa.date32()),
-        "day_end_ts": pa.array([one.day_end_us for one in people], _INSTANT),
+        "day_end_ts": pa.array([one.day_end_us for one in people], INSTANT),
         "low_mg_dl": _numbers([one.patient.low_mg_dl for one in people]),
         "high_mg_dl": _numbers([one.patient.high_mg_dl for one in people]),
     }
@@ -98,7 +94,7 @@ def _patients(plan: Plan, people: Sequence[Person]) -> pa.Table:
 
 
 def _numbers(numbers: Sequence[float]) -> "pa.Array[Any]":
-    return pa.array(list(map(float, numbers)), pa.float64()).cast(_NUMBER)
+    return pa.array(list(map(float, numbers)), pa.float64()).cast(NUMBER)
 
 
 def _readings(store: Store, one: Person, now_us: int) -> pa.Table:
@@ -108,7 +104,7 @@ def _readings(store: Store, one: Person, now_us: int) -> pa.Table:
 def _measured(store: Store, one: Person, now_us: int, method: Method) -> pa.Table:
     series = store.series(one.patient.id, one.from_us, now_us, method=method)
     who_and_when = _who_and_when(one.patient, series.time_us, pa.repeat("", len(series)))
-    glucose = pa.array(series.glucose_tenths / _TENTHS).cast(_GLUCOSE)
+    glucose = pa.array(series.glucose_tenths / _TENTHS).cast(GLUCOSE)
     return pa.table(who_and_when | {"method": pa.repeat(method, len(series)), "glucose_mg_dl": glucose})
 
 
@@ -117,7 +113,7 @@ def _care_events(store: Store, one: Person, now_us: int) -> pa.Table:
     found = past(store, one.patient.id, one.from_us, now_us).context
     which, amounts = int64_column(found, "column"), int64_column(found, "amount")
     columns = {
-        name: _where(which == place, amounts / CONTEXT_SCALE[place], _AMOUNT)
+        name: _where(which == place, amounts / CONTEXT_SCALE[place], AMOUNT)
         for place, name in enumerate(CONTEXT_COLUMNS)
     }
     return pa.table(_who_and_when(one.patient, int64_column(found, "time_us"), found.column("device")) | columns)
@@ -127,12 +123,12 @@ def _vitals(store: Store, one: Person, now_us: int) -> pa.Table:
     """A row for each value; it stands in one of the columns."""
     found = past(store, one.patient.id, one.from_us, now_us).values
     tables = []
-    for name in _VITALS:
+    for name in VITALS:
         batch = found.get(name)
         times_us = np.empty(0, np.int64) if batch is None else int64_column(batch, "time_us")
         devices: pa.Array[Any] = pa.array([], pa.utf8()) if batch is None else batch.column("device")
         levels = np.empty(0) if batch is None else batch.column("glucose_tenths").to_numpy() / _TENTHS
-        here = {other: _where(np.full(len(levels), other == name), levels, _GLUCOSE) for other in _VITALS}
+        here = {other: _where(np.full(len(levels), other == name), levels, GLUCOSE) for other in VITALS}
         tables.append(pa.table(_who_and_when(one.patient, times_us, devices) | here))
     return pa.concat_tables(tables)
 
@@ -146,8 +142,8 @@ def _who_and_when(patient: Patient, times_us: NDArray[np.int64], devices: Any) -
     return {
         "patient": pa.repeat(patient.id, len(times_us)),
         "device": devices,
-        "ts": pa.array(times_us).cast(_INSTANT),
-        "local_ts": pa.array(times_us + _ahead_us(patient.time_zone, times_us)).cast(_INSTANT),
+        "ts": pa.array(times_us).cast(INSTANT),
+        "local_ts": pa.array(times_us + _ahead_us(patient.time_zone, times_us)).cast(INSTANT),
     }
 
 

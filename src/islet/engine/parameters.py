@@ -8,9 +8,9 @@ value set counts. A rule that nobody may switch off stays on for all whom it loo
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Annotated, Final, Literal
+from typing import Final, Literal
 
-from msgspec import Meta, Struct, structs
+from msgspec import Struct, structs
 
 from islet.engine.frontmatter import Parameter, Rule
 from islet.engine.reference import PatientReference, Reference
@@ -21,6 +21,9 @@ from islet.model.people import Patient, Role
 
 Layer = Literal["deployment", "group", "patient"]
 Origin = Literal["rule", "deployment", "group", "patient"]
+
+LONGEST_NAME: Final = 64
+"""Of a group's tag or a patient's id."""
 
 _MAY_SWITCH_OFF: Final[Mapping[str, tuple[Role, ...]]] = {
     "nobody": (),
@@ -40,7 +43,7 @@ class Override(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     rule: str
     layer: Layer
-    of: Annotated[str, Meta(max_length=64)] = ""
+    of: str = ""
     enabled: bool | None = None
     parameters: dict[str, float] = {}
     author: str
@@ -54,6 +57,8 @@ def check_override(override: Override, plan: Plan, role: Role) -> None:
         raise BadInput(f"there is no rule {override.rule!r}", reason="rule")
     if (override.layer == "deployment") != (override.of == ""):
         raise BadInput("expected the tag of a group or the id of a patient, and none for the deployment", reason="of")
+    if len(override.of) > LONGEST_NAME or not override.of.isprintable():
+        raise BadInput(f"expected a group's tag of at most {LONGEST_NAME} printable characters", reason="of")
     if override.enabled is False and role not in _MAY_SWITCH_OFF[rule.switch_off]:
         who = (
             "nobody can switch it off" if rule.switch_off == "nobody" else f"only a {rule.switch_off} can switch it off"

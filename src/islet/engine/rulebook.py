@@ -14,6 +14,7 @@ import msgspec
 import structlog
 from msgspec import Struct, structs
 
+from islet.engine.history_check import check_asked
 from islet.engine.parameters import NO_LAYERS, NO_LINES, Layer, Layers, Override, check_override, references
 from islet.engine.reference import PatientReference, Reference
 from islet.engine.rules import Plan, Rule, check_rule, load_rules, plan, read_rule
@@ -142,6 +143,7 @@ class RuleBook:
             raise AlreadyExists(f"{rule.name!r} is a rule that is shipped; choose another name")
         rules = self.current()
         check_rule(rule, rules.plan.rules)
+        check_asked(rule, rules.plan.rules)
         self._check_rest(rules, {**rules.own, rule.name: text})
         self._registry.put_entry(EntryKind.RULE, rule.name, msgspec.json.encode(OwnRule(sql=text)), by=by, at_us=at_us)
         return rule
@@ -296,7 +298,14 @@ def _own(entries: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def _overrides(entries: Mapping[str, bytes]) -> tuple[Override, ...]:
-    return tuple(msgspec.json.decode(body, type=Override) for body in entries.values())
+    """Those that can be read: one that cannot must not keep the rules from everybody. What it said does not hold."""
+    found = []
+    for body in entries.values():
+        try:
+            found.append(msgspec.json.decode(body, type=Override))
+        except msgspec.DecodeError:
+            _log.error("rule_setting_left_out")
+    return tuple(found)
 
 
 def _place(override: Override) -> str:

@@ -17,6 +17,7 @@ from islet.engine.program import MOST_RULES, Features, Program
 from islet.engine.registers import Flags, write_program
 from islet.engine.sql import Query, read_predicate, read_query, refused, stream_of
 from islet.engine.tables import FORECASTS, GLUCOSE, STREAMS, TABLES, Column, Limit
+from islet.engine.titles import WITHOUT_FILE
 from islet.errors import RuleRefused
 from islet.model.ahead import Foreteller
 
@@ -76,6 +77,10 @@ def load_rules(directory: Path | Traversable | None = None) -> tuple[Rule, ...]:
 
 def check_rule(rule: Rule, beside: Iterable[Rule] = ()) -> None:
     """Raises RuleRefused for a rule that cannot be planned; `beside`: the rules it will stand beside."""
+    if rule.name in WITHOUT_FILE:
+        raise RuleRefused(
+            f"{rule.name!r} is what another alert is called; choose another name", line=line_of(rule.sql, "name")
+        )
     others = [other for other in beside if other.name != rule.name]
     plan([rule], beside=others)
     for other in others:
@@ -148,7 +153,10 @@ def _flags(rule: Rule, query: Query, code: Code) -> Flags:
     ending = read_predicate(rule.clear, line=line)
     if stream_of(ending, query.scope) != query.stream:
         raise RuleRefused(f"clear: expected a condition on {query.stream}, as the rule is", line=line)
-    return breach, write_predicate(ending, query.scope, code).yes
+    clears = write_predicate(ending, query.scope, code).yes
+    if code.number(clears) == 0:
+        raise RuleRefused("clear: this condition is never true; the episode would never end", line=line)
+    return breach, clears
 
 
 def _check_absent(query: Query) -> None:

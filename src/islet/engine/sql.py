@@ -42,6 +42,10 @@ _IN_ORDER: Final = ("first", "last", "lag")
 _OF_EVENTS: Final = ("sum", "avg", "min", "max", "count")
 _UNITS: Final = {"SECOND": SECOND_US, "MINUTE": MINUTE_US, "HOUR": HOUR_US}
 _LONGEST_US: Final = DAY_US
+_LONGEST_SILENCE_US: Final = 31 * DAY_US
+_DEEPEST: Final = 60
+"""Levels of a statement: one further AND is one, and each costs some frames of Python's thousand."""
+_TOO_DEEP: Final = f"nested too deep; expected at most {_DEEPEST} levels of brackets and of AND, OR in a row"
 _FORMS: Final = (
     "SELECT columns FROM a table (or a subquery with windows over it), JOIN patients USING (patient) where it is "
     "needed, WHERE predicate"
@@ -55,15 +59,20 @@ _LAG: Final = "LAG(glucose_mg_dl) OVER (PARTITION BY patient ORDER BY ts)"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """The names that an expression can use: columns of a table, or expressions in the scope of a subquery."""
+    """The names that an expression can use: columns of a table, or expressions in the scope of a subquery. `sources`:
+    what may stand before a name, with a point between."""
 
     table: Table
     names: "Mapping[str, Column | Defined]"
+    sources: frozenset[str] = frozenset()
 
     def find(self, node: exp.Column) -> "Column | Defined":
         """What a column's name stands for. Raises RuleRefused."""
         if node.this.args.get("quoted"):
             raise refused(f"{node.sql()}: a quoted name is a text on some engines; write it without quotes", node)
+        if node.table and node.table.lower() not in self.sources:
+            known = ", ".join(sorted(self.sources)) or "none"
+            raise refused(f"{node.sql()}: unknown table {node.table!r}; there are {known}", node)
         found = self.names.get(node.name.lower())
         if found is None:
             raise refused(f"unknown column {node.name!r}; there are {', '.join(sorted(self.names))}", node)
@@ -120,11 +129,13 @@ def read_query(text: str, patients: Mapping[str, Column]) -> Query:
 def read_predicate(text: str, *, line: int) -> exp.Expression:
     """A predicate that stands alone (the clearing condition in the front matter, at that line)."""
     try:
-        predicate: exp.Expression = sqlglot.parse_one(f"SELECT 1 WHERE {text}", dialect="duckdb").args["where"].this
-    except (ParseError, TokenError, KeyError):
+        select = _parsed(f"SELECT 1 WHERE {text}")
+        _only(select, {"expressions", "where"})
+    except RuleRefused:
         raise RuleRefused(
-            f"clear: expected a predicate such as 'glucose_mg_dl >= 75'; got {text!r}", line=line
+            f"clear: expected a predicate such as 'glucose_mg_dl >= 75'; got {text[:200]!r}", line=line
         ) from None
+    predicate: exp.Expression = select.args["where"].this.copy()  # its lines become the file's
     for node in predicate.walk():
         node.meta["line"] = line
     return predicate
@@ -211,9 +222,20 @@ def parse(text: str) -> exp.Expr:
         raise RuleRefused(f"not SQL near {first['highlight']!r}: {first['description']}", line=first["line"]) from None
     except TokenError:
         raise RuleRefused("not SQL: a quote or a comment is not closed", line=text.count("\n") + 1) from None
+    except RecursionError:
+        raise RuleRefused(_TOO_DEEP, line=1) from None
     if len(statements) != 1:
         raise RuleRefused(f"expected one {_FORMS}", line=1)
+    if any(_depth(node) > _DEEPEST for node in statements[0].walk()):
+        raise RuleRefused(_TOO_DEEP, line=1)
     return statements[0]
+
+
+def _depth(node: exp.Expr) -> int:
+    depth, above = 0, node.parent
+    while above is not None and depth <= _DEEPEST:
+        depth, above = depth + 1, above.parent
+    return depth
 
 
 def _only(select: exp.Select, allowed: set[str]) -> None:
@@ -240,7 +262,8 @@ def _scope(select: exp.Select, patients: Mapping[str, Column]) -> Scope:
     joins = select.args.get("joins") or []
     for join in joins:
         _check_join(join)
-    return Scope(scope.table, {**scope.names, **patients}) if joins else scope
+    sources = frozenset(one.alias_or_name.lower() for one in (source, *(join.this for join in joins)))
+    return Scope(scope.table, {**scope.names, **patients} if joins else scope.names, sources)
 
 
 def _check_join(join: exp.Join) -> None:
@@ -319,6 +342,8 @@ def _range_us(window: exp.Window) -> int:
 
 def _silence_us(predicate: exp.Expression) -> int:
     limit = predicate.expression if isinstance(predicate, exp.GTE) else None
-    if limit is None or predicate.this.name.lower() != "minutes_since" or not limit.is_int or int(limit.name) < 1:
-        raise refused("from last_readings only WHERE minutes_since >= n, n a whole number above 0", predicate)
+    most = _LONGEST_SILENCE_US // MINUTE_US
+    whole = limit is not None and limit.is_int and predicate.this.name.lower() == "minutes_since"
+    if limit is None or not whole or not 1 <= int(limit.name) <= most:
+        raise refused(f"from last_readings only WHERE minutes_since >= n, n a whole number from 1 to {most}", predicate)
     return int(limit.name) * MINUTE_US

@@ -24,11 +24,11 @@ from islet.log.base import Log, Slice
 from islet.model.alerts import AlertChange, Severity
 from islet.model.codec import decode_change
 from islet.model.people import Role
-from islet.model.time import HOUR_US, MINUTE_US
+from islet.model.time import HOUR_US, MINUTE_US, SECOND_US
 from islet.model.topics import Topic
 from islet.notify.base import CHANGING, Kind, Notifier
 from islet.notify.health import Health, Healths, is_test_due
-from islet.notify.pager import NOBODY, Pager, Rules
+from islet.notify.pager import NOBODY, Newest, Pager, Rules
 from islet.notify.pages import Pages, Snooze, Trouble, Unanswered
 from islet.notify.policy import once
 from islet.notify.queue import Delivery, Draft, Queue, Undeliverable
@@ -43,6 +43,7 @@ _SLICE_ROWS: Final = 100  # alert changes per transaction; the store writes to t
 _MOST_SLICES: Final = 10  # a partition and call: messages go out, and a stop is heard, in between
 _TOLD: Final = (Severity.URGENT, Severity.WARNING)
 _LAST_URGENCY: Final = len(Severity)
+_CLOCK_STEP_US: Final = 10 * SECOND_US
 _TESTS_LOOKED_AT: Final = "tests_looked_at_us"
 _SILENT_SINCE: Final = "engine_silent_since_us"
 _SILENCE_SAID: Final = "engine_silence_said_us"
@@ -82,6 +83,7 @@ class Outbox:
         rules: Rules | None = None,
         acknowledge: Acknowledge | None = None,
         acknowledge_url: str = "",
+        newest_us: Newest = lambda patient, rule: None,
     ) -> None:
         """`acknowledge_url`: what a token is put behind, to be POSTed to (`https://…/acknowledge/`)."""
         fixed = lanes_of(notifiers)
@@ -105,9 +107,11 @@ class Outbox:
             patience_s=patience_s,
             acknowledge_url=acknowledge_url if acknowledge else "",
         )
-        self._pager = self._new_pager(round(page_max_age_min * MINUTE_US), rules or Rules())
+        self._seen_us: int | None = None
+        self._wall_us = 0
+        self._pager = self._new_pager(round(page_max_age_min * MINUTE_US), rules or Rules(), newest_us)
 
-    def _new_pager(self, max_age_us: int, rules: Rules) -> Pager:
+    def _new_pager(self, max_age_us: int, rules: Rules, newest_us: Newest) -> Pager:
         return Pager(
             self._pages,
             self._queue,
@@ -118,6 +122,7 @@ class Outbox:
             changing=CHANGING,
             token_of=self._token,
             in_flight=self._sender.in_flight,
+            newest_us=newest_us,
         )
 
     # from the log and the clock: the platform's
@@ -131,12 +136,21 @@ class Outbox:
 
     def schedule(self, now_us: int) -> int:
         """Queue what has become due without anything new in the log; how many messages. Cheap: call it often."""
+        self._notice_the_clock(now_us)
         next_us = self._pages.next_us()
         queued = 0
         if next_us is not None and next_us <= now_us:
             with self._tables.transaction():
                 queued = self._pager.look(now_us)
         return queued + self._monthly_tests(now_us)
+
+    def _notice_the_clock(self, now_us: int) -> None:
+        """After a start, and when the clock was put back, nothing may wait for instants that another clock has named."""
+        seen_us, self._seen_us = self._seen_us, now_us
+        if seen_us is None or now_us < seen_us - _CLOCK_STEP_US:
+            with self._tables.transaction():
+                self._pages.put_back(now_us)
+                self._queue.put_back(now_us)
 
     def next_page_us(self) -> int | None:
         """When `schedule` next has something to do; None when nothing goes on."""
@@ -195,6 +209,10 @@ class Outbox:
 
         Comes back when all are served, after some messages each, or when nobody answers for `patience_s`.
         """
+        if now_us < self._wall_us - _CLOCK_STEP_US:
+            with self._tables.transaction():
+                self._queue.try_now(now_us)
+        self._wall_us = now_us
         return self._sender.deliver_due(now_us)
 
     def next_due_us(self) -> int | None:

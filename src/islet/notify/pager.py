@@ -20,15 +20,27 @@ NOBODY: Final = "nobody could be told: no contact of the patient's policy can be
 URGENCY: Final = {severity: rank for rank, severity in enumerate(Severity)}
 _ALERTS_A_LOOK: Final = 50
 
+_GRACE_US: Final = MINUTE_US
+"""What an engine that reads a backlog finds is mostly over again a moment later."""
+
+Newest = Callable[[str, str], int | None]
+"""(patient, rule) -> the newest reading that the rule was asked about; None where that is not known now."""
+
 Tokens = Callable[[str], str]
 """A secret word for a message's key: always the same for the same key, not to be guessed."""
 
 
 class Rules:
-    """What the pager has to know of rules: by name, which rule takes over (`worsens`) and whom it is meant for."""
+    """What the pager has to know of rules: by name, which rule takes over (`worsens`), whom it is meant for, and how
+    long an episode has to last before it is said."""
 
-    def __init__(self, worsens: Mapping[str, str] = {}, audiences: Mapping[str, Collection[str]] = {}) -> None:
-        self._worsens, self._audiences = dict(worsens), dict(audiences)
+    def __init__(
+        self,
+        worsens: Mapping[str, str] = {},
+        audiences: Mapping[str, Collection[str]] = {},
+        sustained_us: Mapping[str, int] = {},
+    ) -> None:
+        self._worsens, self._audiences, self._sustained_us = dict(worsens), dict(audiences), dict(sustained_us)
 
     def worse(self, rule: str) -> list[str]:
         """The rules that take over from it, the next one first; none in a circle, where nothing is worse."""
@@ -46,6 +58,10 @@ class Rules:
     def audience(self, rule: str) -> Collection[str]:
         return self._audiences.get(rule, ())
 
+    def said_us(self, rule: str, onset_us: int) -> int:
+        """When an episode with that onset could first be said."""
+        return onset_us + self._sustained_us.get(rule, 0)
+
 
 class Pager:
     """Alerts of one installation. Everything that writes is called inside a transaction."""
@@ -62,12 +78,13 @@ class Pager:
         changing: Collection[str],
         token_of: Tokens,
         in_flight: Callable[[], Collection[int]],
+        newest_us: Newest = lambda patient, rule: None,
     ) -> None:
         self._pages, self._queue, self._directory, self._wording = pages, queue, directory, wording
         self.rules = rules
         """May be exchanged between calls."""
         self._max_age_us, self._changing = max_age_us, frozenset(changing)
-        self._token_of, self._in_flight = token_of, in_flight
+        self._token_of, self._in_flight, self._newest_us = token_of, in_flight, newest_us
         self._abouts: dict[str, About] = {}
 
     # from the log
@@ -110,7 +127,7 @@ class Pager:
         return structs.replace(before, ended=change.change)
 
     def _opened(self, before: Paging | None, change: AlertChange, now_us: int) -> Paging | None:
-        too_old = now_us - change.at_us > self._max_age_us
+        too_old = now_us - self.rules.said_us(change.rule, change.at_us) > self._max_age_us
         if before is None:
             if not self._about(change.patient).policy.is_about(change.rule, change.severity):
                 return None
@@ -150,9 +167,14 @@ class Pager:
     def look(self, now_us: int) -> int:
         """Do what is due for the alerts whose time has come; how many messages were queued."""
         self.forget_people()
-        return sum(self._look(one, now_us) for one in self._pages.due(now_us, _ALERTS_A_LOOK))
+        found = self._pages.due(now_us, _ALERTS_A_LOOK)
+        worst_first = sorted(found, key=lambda one: URGENCY[one.severity])  # who hears of it needs not hear of the rest
+        return sum(self._look(one, now_us) for one in worst_first)
 
     def _look(self, paging: Paging, now_us: int) -> int:
+        if paging.too_old and self._goes_on(paging, now_us):
+            paging = structs.replace(paging, run=paging.run + 1, from_us=now_us, too_old=False)
+            self._pages.put(paging, now_us)
         about = self._about(paging.patient)
         sent = self._queue.sent(paging.alert, self._in_flight())
         if any(one.state == "sent" for one in sent) and self._queue.stamp(paging.alert, now_us):
@@ -167,6 +189,14 @@ class Pager:
         if sent or outcome.sends:
             self._look_later_at_lesser(paging, sent, outcome)
         return queued
+
+    def _goes_on(self, paging: Paging, now_us: int) -> bool:
+        """Whether a young reading shows that an alert goes on which began too long ago to be told of when it came: a
+        phone that was offline has told what it kept. That it is so now is no history."""
+        if paging.ended or now_us - paging.from_us < _GRACE_US:
+            return False
+        newest_us = self._newest_us(paging.patient, paging.rule)
+        return newest_us is not None and newest_us > paging.onset_us and now_us - newest_us <= self._max_age_us
 
     def _conclude(self, paging: Paging, about: About, outcome: Due, now_us: int) -> None:
         if outcome.unanswered and not paging.unanswered:

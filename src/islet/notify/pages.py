@@ -76,6 +76,18 @@ class Pages:
         """Policies or contacts have changed."""
         self._tables.write("UPDATE outbox_alert SET next_us = 0 WHERE ended = ''")
 
+    def put_back(self, now_us: int) -> None:
+        """The clock was put back: what is dated ahead of it counts as of now, and a snooze lasts no longer than it was
+        to. Else an alert would wait until the clock is again where it was."""
+        self._tables.write(
+            "UPDATE outbox_alert SET next_us = 0, from_us = min(from_us, ?1),"
+            " acknowledged_us = iif(acknowledged_us > ?1, ?1, acknowledged_us) WHERE ended = ''",
+            (now_us,),
+        )
+        self._tables.write(
+            "UPDATE outbox_snooze SET until_us = until_us - at_us + ?1, at_us = ?1 WHERE at_us > ?1", (now_us,)
+        )
+
     def due(self, now_us: int, limit: int) -> list[Paging]:
         """Alerts to look at now, the longest waiting first."""
         return self._select("next_us <= ? ORDER BY next_us, alert LIMIT ?", (now_us, limit))

@@ -15,6 +15,10 @@ INSTALLATION: Final = "installation"
 WHO: Final = ("patient", "care_partner", "clinician", "operator", INSTALLATION)
 """Whom a step can name, beside `user:` and a user's name. Operators are the administrators."""
 
+CHANNELS: Final = ("apprise", "console", "email", "ntfy", "telegram", "webhook", "webpush")
+"""Whose names a step can hold; a step by another one would reach nobody."""
+MOST_STEPS: Final = 50
+
 SNOOZE_URGENT_MIN: Final = 30.0
 """No policy makes this longer: it is after how long an urgent low pages again that was confirmed and goes on."""
 FIRST_URGENT_MIN: Final = 5.0
@@ -105,6 +109,8 @@ def check_policy(policy: Policy, rules: Collection[str] | None = None) -> None:
 
     `rules`: the names of the rules there are; a step for a rule that does not exist would never page.
     """
+    if len(policy.steps) > MOST_STEPS:
+        raise _bad(f"steps: expected at most {MOST_STEPS}")
     for number, step in enumerate(policy.steps, 1):
         _check_step(step, f"step {number}", rules)
     if not any(_wakes(step) for step in policy.steps):
@@ -127,6 +133,8 @@ def check_policy(policy: Policy, rules: Collection[str] | None = None) -> None:
 def _check_step(step: Step, where: str, rules: Collection[str] | None) -> None:
     if step.who not in WHO and not (step.who.startswith(USER) and len(step.who) > len(USER)):
         raise _bad(f"{where}, who: expected one of {', '.join(WHO)}, or user:NAME")
+    if step.channel and step.channel not in CHANNELS:
+        raise _bad(f"{where}, channel: expected one of {', '.join(CHANNELS)}, or none for all")
     if not step.severities:
         raise _bad(f"{where}, severities: expected at least one of {', '.join(Severity)}")
     _within(step.after_min, 0, 60 if Severity.URGENT in step.severities else 360, f"{where}, after_min")

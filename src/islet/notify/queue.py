@@ -136,6 +136,22 @@ class Queue:
             "UPDATE outbox SET told_us = ? WHERE alert = ? AND state = 'sent' AND told_us IS NULL", (now_us, alert)
         )
 
+    def put_back(self, now_us: int) -> None:
+        """The platform's clock was put back: messages dated ahead of it count as of now."""
+        self._tables.write(
+            "UPDATE outbox SET taken_us = min(taken_us, ?1), told_us = iif(told_us > ?1, ?1, told_us)"
+            " WHERE taken_us > ?1 OR told_us > ?1",
+            (now_us,),
+        )
+
+    def try_now(self, now_us: int) -> None:
+        """The wall's clock was put back: what waits does not wait until it is again where it was."""
+        self._tables.write(
+            "UPDATE outbox SET due_us = min(due_us, ?1), since_us = iif(since_us > ?1, ?1, since_us)"
+            " WHERE state = 'pending' AND due_us > ?1",
+            (now_us,),
+        )
+
     def add(self, draft: Draft, token: str = "") -> int:
         """Queue a message after those that this recipient has of the alert, or record why it will not be sent.
 

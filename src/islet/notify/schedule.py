@@ -17,6 +17,8 @@ from islet.notify.quiet import quiet_until_us
 from islet.notify.recipients import Lane
 
 TOO_OLD: Final = "too old"
+_LOOK_US: Final = MINUTE_US
+"""How often one asks whether an alert that nobody is paged for goes on (`Pager`)."""
 _MUST_REACH: Final = (Severity.URGENT, Severity.WARNING)
 """That nobody can be told of these is a fault; of others it is the usual thing where people have no contacts."""
 
@@ -25,7 +27,8 @@ class Paging(Struct, frozen=True, kw_only=True):
     """One alert as the pager knows it.
 
     `run` counts how often it began anew after it had ended; `answers` how often it was acknowledged. `from_us` is when
-    this run was taken in. `too_old`: the fact was history by then, so nobody is paged for this run.
+    this run was taken in. `too_old`: the fact was history by then, so nobody is paged for this run; where a young reading
+    shows later that it goes on, another run begins.
     """
 
     alert: str
@@ -115,7 +118,8 @@ def due(policy: Policy, paging: Paging, sent: Sequence[Sent], around: Around, no
     if paging.ended:
         return _after_end(paging, sent, around, now_us)
     if paging.too_old:
-        return Due() if mine else _too_old(policy, paging, around)
+        told = () if mine else _too_old(policy, paging, around)
+        return Due(told, next_us=now_us + _LOOK_US)
     if paging.unanswered:
         return Due(unanswered=True)
     news = _news(paging, mine, around)
@@ -150,7 +154,7 @@ def _outdated(paging: Paging, page: Sent, around: Around, now_us: int) -> str:
     return TOO_OLD if page.at_us + around.max_age_us < now_us else ""
 
 
-def _too_old(policy: Policy, paging: Paging, around: Around) -> Due:
+def _too_old(policy: Policy, paging: Paging, around: Around) -> tuple[Send, ...]:
     """Recorded for those who would have been told at once; nobody is."""
     lanes = dict.fromkeys(
         lane
@@ -158,7 +162,7 @@ def _too_old(policy: Policy, paging: Paging, around: Around) -> Due:
         if step.is_about(paging.rule, paging.severity) and not policy.delay_min(step, paging.rule, paging.severity)
         for lane in lanes
     )
-    return Due(tuple(Send(Kind.OPENED, lane, TOO_OLD) for lane in lanes))
+    return tuple(Send(Kind.OPENED, lane, TOO_OLD) for lane in lanes)
 
 
 def _news(paging: Paging, mine: Sequence[Sent], around: Around) -> Due:
