@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import structs
 
-from islet.access.decide import Action, Decision, decide
+from islet.access.decide import EVERYBODY, Action, Decision, decide
 from islet.access.sas import Admission, admit, new_key
 from islet.access.x509 import PeerCertificate, admit_certificate
 from islet.decode.iothub import Identity, parse_identity
@@ -160,7 +160,8 @@ class Authenticator:
 
     def _check_sends(self, principal: Principal, device: Device | None) -> None:
         """Raises AccessDenied unless the device, or the service that acts for it, may send."""
-        if principal.kind is Kind.SERVICE and not self._decide(principal, Action.SEND_EVENTS).allowed:
+        patient = EVERYBODY if device is None else device.patient or EVERYBODY
+        if principal.kind is Kind.SERVICE and not self._decide(principal, Action.SEND_EVENTS, patient).allowed:
             raise AccessDenied("the policy may not act for devices")
         if device is not None and not self.may_send(device):
             raise AccessDenied("the device may not send for this patient")
