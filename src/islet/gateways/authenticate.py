@@ -219,12 +219,14 @@ class Authenticator:
         """Whom a hub policy's token for an endpoint ("devices/sensor-1") names. Raises AccessDenied."""
         return self._admit(token, path, None)
 
-    def check_service(self, path: str, token: str) -> None:
-        """Raises AccessDenied unless a hub policy's token for an endpoint allows to send commands, call methods and
-        see and change twins (at IoT Hub the right ServiceConnect)."""
-        decision = self.decide(path, token, Action.COMMAND_DEVICES)
+    def check_service(self, path: str, token: str) -> str:
+        """The name of the hub policy of a token for an endpoint. Raises AccessDenied unless it allows to send commands,
+        call methods and see and change twins (at IoT Hub the right ServiceConnect)."""
+        principal = self.admit_service(path, token).principal
+        decision = self._decide(principal, Action.COMMAND_DEVICES)
         if not decision.allowed:
             raise AccessDenied(decision.reason)
+        return principal.name
 
     async def registered(self, id: str) -> Device:
         """The device as the registry has it now. Raises NotFound."""
