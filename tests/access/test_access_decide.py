@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from islet.access.actions import MEANING, SUBJECTS, Action
+from islet.access.actions import MEANING, OF_INSTALLATION, SUBJECTS, Action
 from islet.access.decide import EVERYBODY, decide, seen
 from islet.access.roles import OF_ROLE
 from islet.model.people import Kind, Principal, Role
@@ -86,6 +86,22 @@ def test_one_patient_can_be_kept_from_somebody_who_sees_everybody() -> None:
     admin = person(Role.ADMINISTRATOR, granted=(WITHDRAWN,))
     assert seen(admin, Action.VIEW_PATIENT, lambda: PATIENTS) == frozenset({"p-2", "p-3"})
     assert seen(person(Role.ADMINISTRATOR), Action.VIEW_PATIENT, lambda: PATIENTS) is None
+
+
+@given(st.sampled_from([*PATIENTS, ASSIGNED, *WARD]), st.none() | st.sampled_from(Verb), st.sampled_from(Role))
+def test_what_is_granted_for_patients_is_nothing_of_the_installation(whom: str, verb: Verb | None, role: Role) -> None:
+    granted = Permission(id="a", issued_to="user/anna", principal_for=whom, action=verb)
+    plain, given = person(role, "p-1"), person(role, "p-1", granted=(granted,))
+    for action in OF_INSTALLATION:
+        assert decide(given, action) == decide(plain, action)
+        assert decide(given, action, "p-1") == decide(plain, action, "p-1")
+
+
+def test_leave_to_do_everything_for_a_patient_is_not_their_consent() -> None:
+    everything = Permission(id="a", issued_to="user/anna", principal_for="p-1")
+    named = Permission(id="b", issued_to="user/anna", principal_for="p-1", filter=("consent",))
+    assert not decide(person(Role.CLINICIAN, granted=(everything,)), Action.GIVE_CONSENT, "p-1").allowed
+    assert decide(person(Role.CLINICIAN, granted=(named,)), Action.GIVE_CONSENT, "p-1").allowed
 
 
 def test_a_key_does_no_more_than_its_scope() -> None:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from islet.agent.commands import read_command
 from islet.agent.device import Device
+from islet.agent.disk import QueueFull
 from islet.agent.intake import private_event
 from islet.agent.privacy import Privacy
-from islet.agent.queue import QueueFull
 from islet.decode.iothub_twins import JsonObject
 from islet.errors import BadInput
 from islet.model.time import DAY_US, HOUR_US, MINUTE_US, iso
@@ -83,6 +83,36 @@ async def test_a_full_queue_refuses_and_drops_nothing(box: Box) -> None:
     device.queue.forget_done()
     device.take([reading(START_US + 2), reading(START_US + 3)])
     assert [number for number, _ in device.queue.after(0, 10)] == [2, 3, 4]
+
+
+async def test_a_full_disk_refuses_and_drops_nothing_until_there_is_room(box: Box) -> None:
+    box.device.take([reading(START_US)])
+    disk = box.device.disk.connection
+    (pages,) = disk.execute("PRAGMA page_count").fetchone()
+    disk.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(QueueFull, match="the disk is full"):
+        for second in range(1, 1000):
+            box.device.take([reading(START_US + second)])
+    box.device.command("c-1", "setInterval", b'{"minutes": 10}' + b" " * 10)
+    kept = len(box.queued())
+    assert box.device.queue.waiting == kept > 1
+    disk.execute(f"PRAGMA max_page_count = {pages + 100}")
+    box.device.take([reading(START_US + 1000)])
+    assert len(box.queued()) == kept + 1
+
+
+async def test_what_cannot_be_forgotten_now_is_forgotten_later_and_counted_once(box: Box) -> None:
+    box.device.take([reading(START_US), reading(START_US + 1)])
+    box.queued()
+    queue, disk = box.device.queue, box.device.disk
+    forget, disk.forget_events = disk.forget_events, lambda numbers: False  # type: ignore[method-assign]  # a full disk
+    queue.done(1)
+    queue.forget_done()
+    queue.done(1)
+    disk.forget_events = forget  # type: ignore[method-assign]
+    queue.done(2)
+    queue.forget_done()
+    assert (queue.waiting, queue.bytes, box.queued()) == (0, 0, [])
 
 
 async def test_a_wrong_line_is_refused_alone(box: Box) -> None:

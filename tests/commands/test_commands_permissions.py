@@ -72,6 +72,7 @@ def test_a_refusal_is_asked_before_the_role(directory: Path) -> None:
         ("--to user/nurse --action view --subjects weather", "is no subject"),
         ("--to user/nurse --priority 5 --action view", "priority: expected"),
         ("--to user/nurse", "expected an action or a patient"),
+        ("--to user/nurse --for p-2 --subjects patient,registry", "registry is the whole installation's"),
     ],
 )
 def test_what_cannot_be_is_refused_with_what_was_expected(directory: Path, words: str, said: str) -> None:

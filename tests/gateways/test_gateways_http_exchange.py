@@ -98,6 +98,8 @@ async def test_no_more_than_fifty_wait_and_a_purge_ends_them(door: Door, http: h
     assert (await http.get("/devices/cgm-1")).json()["cloudToDeviceMessageCount"] == MOST_PENDING
     purged = await http.delete("/devices/cgm-1/commands")
     assert purged.json() == {"deviceId": "cgm-1", "moduleId": None, "totalMessagesPurged": MOST_PENDING}
+    line = door.registry.audit()[-1]
+    assert (line.action, line.kind, line.id) == (f"purged {MOST_PENDING} commands", "device", "cgm-1") and line.by
     assert len((await http.get("/devices/cgm-1/commands/dead", params={**VERSION, "top": "7"})).json()) == 7
 
 

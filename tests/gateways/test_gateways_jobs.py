@@ -208,6 +208,8 @@ async def test_a_cancelled_job_asks_nobody_more(door: Door, clock: Clock) -> Non
         assert set(steps(door).values()) == {Step.CANCELED}
         assert (await hub.get("/jobs/v2/j-1")).json()["status"] == "cancelled"
         assert (await hub.post("/jobs/v2/j-404/cancel")).status_code == 404
+    told = [(line.action, line.id) for line in door.registry.audit() if line.kind == "device job" and line.by]
+    assert told == [("started scheduleDeviceMethod", "j-1"), ("cancelled", "j-1")]
 
 
 async def test_one_for_later_waits_for_its_time_and_can_be_found(door: Door, clock: Clock) -> None:

@@ -90,7 +90,13 @@ async def test_who_was_told_is_shown_to_those_who_may_see_the_patient(ward: Site
     assert (told["channel"], told["recipient"], told["kind"], told["state"]) == ("email", "anna", "opened", "sent")
     assert shown["snooze_most_min"] == 30.0
     ward.add_user("other", Role.CLINICIAN, "p-2")
-    assert (await ward.client("other").get(f"/api/alerts/{alert}/deliveries")).status_code == 403
+    other, never = ward.client("other"), alert + "0"
+    for id in (alert, never):  # whether there is one is not for them to know
+        assert (await other.get(f"/api/alerts/{id}/deliveries")).status_code == 403
+        assert (
+            await other.post(f"/api/alerts/{id}/acknowledge", headers={"sec-fetch-site": "same-origin"})
+        ).status_code == 403
+    assert (await ward.client("nurse").get(f"/api/alerts/{never}/deliveries")).status_code == 404
 
 
 async def test_a_message_that_did_not_arrive_is_shown_with_the_alert_and_to_operators(ward: Site) -> None:

@@ -59,6 +59,8 @@ async def test_a_job_is_shown_with_what_failed_and_can_be_cancelled(site: Site) 
     await site.client("admin").post("/device-jobs", headers=SAME, data={"act": "cancel", "job": "j-1"})
     state = site.devices.job("j-1")
     assert state is not None and state.status is JobStatus.CANCELLED
+    line = site.registry.audit()[-1]
+    assert (line.by, line.action, line.kind, line.id) == ("admin", "cancelled", "device job", "j-1")
     site.add_user("zhang", Role.ADMINISTRATOR, language="zh-CN")
     assert "j-1 命令 已取消" in await text(site, "zhang")
 

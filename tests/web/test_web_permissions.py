@@ -192,6 +192,21 @@ async def test_an_auditor_reads_the_trail_and_nothing_else(site: Site) -> None:
     assert "Ada Example" not in (await audrey.get("/")).text
 
 
+@pytest.mark.parametrize("scope", [None, ("view_patient",)])
+async def test_neither_a_key_nor_a_token_made_with_it_is_the_person_themselves(
+    site: Site, scope: tuple[str, ...] | None
+) -> None:
+    site.add_user("mirror", Role.APPLICATION, "*")
+    _, key = make_key(site.registry, "mirror", site.now_us + DAY_US, scope, "", by="admin", at_us=site.now_us)
+    client = site.client()
+    with_key = {"authorization": f"Bearer {key}"}
+    given = (await client.post("/api/token", headers=with_key)).json()
+    for headers in (with_key, {"authorization": f"Bearer {given['access_token']}"}):
+        assert (await client.get("/account/second-factor", headers=headers)).status_code == 403
+        begun = await client.post("/account/second-factor", headers=headers, data={"act": "begin"})
+        assert begun.status_code == 403
+
+
 async def test_a_key_does_what_its_scope_says_until_its_end(site: Site) -> None:
     site.add_user("mirror", Role.APPLICATION, "*")
     scope = ("consume_log",)

@@ -50,3 +50,16 @@ MEANING: Final[dict[Action, tuple[Verb, str]]] = {
     Action.ADMINISTER: (Verb.ADMIN, "installation"),
 }
 SUBJECTS: Final = tuple(sorted({subject for _, subject in MEANING.values()}))
+OF_INSTALLATION: Final = frozenset(
+    {
+        Action.VIEW_OPERATIONS,
+        Action.READ_REGISTRY,
+        Action.WRITE_REGISTRY,
+        Action.COMMAND_DEVICES,
+        Action.VIEW_AUDIT,
+        Action.IMPERSONATE,
+        Action.ADMINISTER,
+    }
+)
+"""What is about the whole installation. Who was granted something for one patient, or for a group, may do none of it."""
+SUBJECTS_OF_INSTALLATION: Final = frozenset(MEANING[action][1] for action in OF_INSTALLATION)

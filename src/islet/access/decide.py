@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from islet.access.actions import MEANING, Action
+from islet.access.actions import MEANING, OF_INSTALLATION, Action
 from islet.access.roles import OF_RIGHT, OF_ROLE
 from islet.model.people import Kind, Principal
 from islet.model.permissions import ASSIGNED, PATIENT_GROUP, Permission
@@ -43,10 +43,8 @@ def _decide(principal: Principal, action: Action, patient: str | None, own: Coll
     """`own`: the principal's patients, in whatever finds them fastest."""
     if principal.scope is not None and action not in principal.scope:
         return Decision(False, NOT_IN_KEY)
-    verb, subject = MEANING[action]
     for one in principal.granted:
-        fits = (one.action is None or one.action is verb) and (not one.filter or subject in one.filter)
-        if fits and _is_for(one, principal, own, patient):
+        if _is_about(one, action) and _is_for(one, principal, own, patient):
             return _by(one)
     defaults = _defaults(principal, action)
     for one in defaults:
@@ -91,6 +89,20 @@ def _defaults(principal: Principal, action: Action) -> list[Permission]:
     of_role = OF_ROLE[principal.role].get(action) if principal.role is not None else None
     found = [] if of_role is None else [of_role]
     return found + [row for right in principal.rights if (row := OF_RIGHT.get(right, {}).get(action)) is not None]
+
+
+def _is_about(permission: Permission, action: Action) -> bool:
+    """Whether a permission that was granted is about that action.
+
+    One for some patients is never about the installation. Consent is the patient's word: leave to do everything for them
+    does not include it, leave that names it does (a parent's).
+    """
+    verb, subject = MEANING[action]
+    if permission.action not in (None, verb) or (permission.filter and subject not in permission.filter):
+        return False
+    if action in OF_INSTALLATION:
+        return not permission.principal_for
+    return action is not Action.GIVE_CONSENT or bool(permission.filter) or not permission.authorized
 
 
 def _is_for(permission: Permission, principal: Principal, own: Collection[str], patient: str | None) -> bool:

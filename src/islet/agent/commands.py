@@ -7,12 +7,13 @@ came, so it is not begun again, and its state is `interrupted`.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
-from islet.agent.disk import Disk
+from islet.agent.disk import Disk, QueueFull
 from islet.decode.iothub_twins import Json, JsonObject, parse_object
 from islet.errors import BadInput
 from islet.model.time import DAY_US, Now, iso
@@ -56,12 +57,13 @@ class Commands:
             "SELECT id, name, body FROM command WHERE state = 'taken' ORDER BY number"
         ).fetchall()
         started = []
-        for id, name, body in rows:
-            if name == LOCATE:
-                self._set(id, "started")
-                started.append(self.told(id))
-            else:
-                self._do(id, name, body)
+        with suppress(QueueFull):  # the next look does the rest
+            for id, name, body in rows:
+                if name == LOCATE:
+                    self._set(id, "started")
+                    started.append(self.told(id))
+                else:
+                    self._do(id, name, body)
         return started
 
     def ended(self, id: str, *, failed: str = "") -> None:

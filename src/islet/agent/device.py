@@ -11,11 +11,11 @@ from msgspec import structs
 
 from islet.agent.commands import NAMES, Commands, Told, argument
 from islet.agent.configuration import Applied, Configuration, applied, reported, with_part
-from islet.agent.disk import Disk
+from islet.agent.disk import Disk, QueueFull
 from islet.agent.intake import private_event
 from islet.agent.privacy import Privacy
 from islet.agent.prompting import Prompting
-from islet.agent.queue import MOST_EVENTS, Queue, QueueFull
+from islet.agent.queue import MOST_EVENTS, Queue
 from islet.decode.iothub_twins import JsonObject
 from islet.errors import BadInput
 from islet.model.events import AnyEvent, Reading

@@ -5,10 +5,12 @@ owner's alone, and belongs on an encrypted disk.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
+
+from islet.errors import IsletError
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS event (
@@ -26,8 +28,14 @@ CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) STR
 """
 
 
+class QueueFull(IsletError):
+    """It takes no more until some events are in the platform's log, or the disk has room; keep them and bring them
+    again."""
+
+
 class Disk:
-    """One for an agent; all methods belong to one thread. Raises sqlite3.Error when the disk is full or broken."""
+    """One for an agent; all methods belong to one thread. Raises QueueFull when the disk is full, and sqlite3.Error when
+    it is broken."""
 
     def __init__(self, path: Path) -> None:
         """Open it at `path`, made where there is none; its folder becomes the owner's alone."""
@@ -38,9 +46,10 @@ class Disk:
         self._forgetful = self._opened(path, "NORMAL")
         self._depth = 0
         self._undone: list[Callable[[], None]] = []
-        with self.together():
-            for statement in filter(str.strip, _TABLES.split(";")):
-                self.connection.execute(statement)
+        if self.connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'kept'").fetchone() == (0,):
+            with self.together():  # only then: an agent starts on a full disk, too, and sends what waits
+                for statement in filter(str.strip, _TABLES.split(";")):
+                    self.connection.execute(statement)
 
     @staticmethod
     def _opened(path: Path, synchronous: str) -> sqlite3.Connection:
@@ -59,14 +68,11 @@ class Disk:
             finally:
                 self._depth -= 1
             return
-        self.connection.execute("BEGIN IMMEDIATE")
         self._depth = 1
         try:
-            yield
-            self.connection.execute("COMMIT")
+            with _committed(self.connection):
+                yield
         except BaseException:
-            if self.connection.in_transaction:
-                self.connection.execute("ROLLBACK")
             for undone in self._undone:
                 undone()
             raise
@@ -77,12 +83,15 @@ class Disk:
         """Call `act` whenever a block is undone: what is remembered in memory has to be read again."""
         self._undone.append(act)
 
-    def forget_events(self, numbers: list[int]) -> None:
-        """Remove events that are in the platform's log."""
-        if numbers:
-            self._forgetful.execute("BEGIN IMMEDIATE")
-            self._forgetful.executemany("DELETE FROM event WHERE number = ?", [(number,) for number in numbers])
-            self._forgetful.execute("COMMIT")
+    def forget_events(self, numbers: Iterable[int]) -> bool:
+        """Remove events that are in the platform's log. False: the disk is full, they stay; to send them again is
+        harmless."""
+        try:
+            with _committed(self._forgetful):
+                self._forgetful.executemany("DELETE FROM event WHERE number = ?", [(number,) for number in numbers])
+        except QueueFull:
+            return False
+        return True
 
     def kept(self, name: str) -> bytes | None:
         """A value by name."""
@@ -100,3 +109,20 @@ class Disk:
     def close(self) -> None:
         self._forgetful.close()
         self.connection.close()
+
+
+@contextmanager
+def _committed(connection: sqlite3.Connection) -> Iterator[None]:
+    """A transaction: all of it, or on any error nothing. Raises QueueFull where the disk has no room for it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+            with suppress(sqlite3.Error):  # what SQLite has written ahead may be all that fills the disk
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            raise QueueFull("the disk is full; make room, and bring it again later") from error
+        raise

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import msgspec
 
 from islet.access.sas import ConnectionString
+from islet.agent.disk import QueueFull
 from islet.agent.mqtt_client import Address, MqttClient
 from islet.decode.iothub import (
     DESIRED_CHANGES,
@@ -125,6 +126,8 @@ class Hub:
                 call.add_done_callback(self._calls.discard)
         except (BadInput, ProtocolError):
             pass  # not ours to repair; acknowledged, or it would come for ever
+        except QueueFull:
+            return  # it could not be written down: the hub has it still, and brings it to the next connection
         if packet.qos:
             self.client.acknowledge(packet.packet_id)
 

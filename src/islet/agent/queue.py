@@ -8,18 +8,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from islet.agent.disk import Disk
-from islet.errors import IsletError
+from islet.agent.disk import Disk, QueueFull
 
 MOST_EVENTS: Final = 500_000
 MOST_BYTES: Final = 256 * 1024 * 1024
 OWN_PLACES: Final = 2_000
 _OVERHEAD: Final = 32  # bytes of a row beside its payload, about
 _FORGET_AFTER_S: Final = 0.05
-
-
-class QueueFull(IsletError):
-    """It takes no more until some events are in the platform's log; keep them and bring them again."""
 
 
 class Queue:
@@ -30,7 +25,8 @@ class Queue:
         self._most_events, self._most_bytes = most_events, most_bytes
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
-        self._done: list[int] = []
+        self._done: dict[int, None] = {}
+        self._forgetting = False
         self._sizes: dict[int, int] = {}
         self.waiting = self.bytes = 0
         disk.when_undone(self._count)
@@ -76,14 +72,17 @@ class Queue:
 
     def done(self, number: int) -> None:
         """It is in the platform's log; it will be forgotten soon, with others."""
-        if not self._done:
+        if not self._forgetting:
+            self._forgetting = True
             asyncio.get_running_loop().call_later(_FORGET_AFTER_S, self.forget_done)
-        self._done.append(number)
+        self._done[number] = None
 
     def forget_done(self) -> None:
-        """Forget now what was done."""
-        done, self._done = self._done, []
-        self._disk.forget_events(done)
+        """Forget now what was done; on a full disk, with what will be done later."""
+        self._forgetting = False
+        if not self._done or not self._disk.forget_events(self._done):
+            return
+        done, self._done = self._done, {}
         self.waiting -= len(done)
         self.bytes -= sum(self._sizes.pop(number, 0) + _OVERHEAD for number in done)
         self._emptied.set()

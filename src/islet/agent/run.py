@@ -12,6 +12,7 @@ import msgspec
 from islet.access.sas import ConnectionString
 from islet.agent.commands import NAMES, Told, command_json, read_command
 from islet.agent.device import Device
+from islet.agent.disk import QueueFull
 from islet.agent.hub import Hub, HubRefused
 from islet.agent.mqtt_client import FIRST_PAUSE_S, LONGEST_PAUSE_S, TOKEN_LASTS_S, Address, ConnectionLost
 from islet.agent.outlet import Outlet
@@ -108,7 +109,7 @@ class Agent:
             except AccessDenied:
                 failures = 16  # an operator has to do something: not often
                 self._say("the platform refuses this device's key, or has disabled it")
-            except (ConnectionLost, HubRefused) as error:
+            except (ConnectionLost, HubRefused, QueueFull) as error:
                 if not failures:
                     self._say(str(error))
                 failures += 1

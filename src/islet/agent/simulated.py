@@ -4,8 +4,8 @@ import asyncio
 from typing import Final
 
 from islet.agent.device import Device
+from islet.agent.disk import QueueFull
 from islet.agent.fleet import run_fleet
-from islet.agent.queue import QueueFull
 from islet.model.time import HOUR_US, Now
 from islet.simulate.population import make_population
 

@@ -11,8 +11,8 @@ from typing import Final
 import msgspec
 
 from islet.agent.device import Device
+from islet.agent.disk import QueueFull
 from islet.agent.intake import MOST_LINE_BYTES
-from islet.agent.queue import QueueFull
 
 POLL_S: Final = 0.5
 _MOST_TOGETHER: Final = 500

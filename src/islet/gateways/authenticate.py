@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import structs
 
-from islet.access.decide import Action, Decision, decide
+from islet.access.decide import EVERYBODY, Action, Decision, decide
 from islet.access.sas import Admission, admit, new_key
 from islet.access.x509 import PeerCertificate, admit_certificate
 from islet.decode.iothub import Identity, parse_identity
@@ -160,7 +160,8 @@ class Authenticator:
 
     def _check_sends(self, principal: Principal, device: Device | None) -> None:
         """Raises AccessDenied unless the device, or the service that acts for it, may send."""
-        if principal.kind is Kind.SERVICE and not self._decide(principal, Action.SEND_EVENTS).allowed:
+        patient = EVERYBODY if device is None else device.patient or EVERYBODY
+        if principal.kind is Kind.SERVICE and not self._decide(principal, Action.SEND_EVENTS, patient).allowed:
             raise AccessDenied("the policy may not act for devices")
         if device is not None and not self.may_send(device):
             raise AccessDenied("the device may not send for this patient")
@@ -218,12 +219,14 @@ class Authenticator:
         """Whom a hub policy's token for an endpoint ("devices/sensor-1") names. Raises AccessDenied."""
         return self._admit(token, path, None)
 
-    def check_service(self, path: str, token: str) -> None:
-        """Raises AccessDenied unless a hub policy's token for an endpoint allows to send commands, call methods and
-        see and change twins (at IoT Hub the right ServiceConnect)."""
-        decision = self.decide(path, token, Action.COMMAND_DEVICES)
+    def check_service(self, path: str, token: str) -> str:
+        """The name of the hub policy of a token for an endpoint. Raises AccessDenied unless it allows to send commands,
+        call methods and see and change twins (at IoT Hub the right ServiceConnect)."""
+        principal = self.admit_service(path, token).principal
+        decision = self._decide(principal, Action.COMMAND_DEVICES)
         if not decision.allowed:
             raise AccessDenied(decision.reason)
+        return principal.name
 
     async def registered(self, id: str) -> Device:
         """The device as the registry has it now. Raises NotFound."""

@@ -1,5 +1,6 @@
 """Commands over HTTPS: devices fetch and end them; services send, purge, look at the dead, and hear how they ended."""
 
+import asyncio
 import base64
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -86,15 +87,16 @@ class ServiceCommands:
         return Response(status_code=204, headers={"iothub-sequencenumber": str(number)})
 
     async def purge(self, request: Request) -> Response:
-        device = await self._device(request)
+        device, by = await self._device(request)
         count = await self._exchange.write(
             lambda: self._exchange.devices.purge_commands(_address(device), self._exchange.wall_now())
         )
+        await self._note(f"purged {count} commands", device, by)
         return JSONResponse({"deviceId": device.id, "moduleId": None, "totalMessagesPurged": count})
 
     async def list_dead(self, request: Request) -> Response:
         """Commands to the device that ended without success, newest first. (Ours.)"""
-        device = await self._device(request)
+        device, _ = await self._device(request)
         before = _number(request, "before", 1 << 62)
         top = _number(request, "top", 100, _MOST_DEAD)
         found = await self._exchange.write(
@@ -104,8 +106,9 @@ class ServiceCommands:
 
     async def resend(self, request: Request) -> Response:
         """204: the dead command waits for the device again, for an hour. (Ours.)"""
-        device = await self._device(request)
+        device, by = await self._device(request)
         number = await self._exchange.send_again(_address(device), request.path_params["number"])
+        await self._note(f"sent a dead command again, as {number}", device, by)
         return Response(status_code=204, headers={"iothub-sequencenumber": str(number)})
 
     async def feedback(self, request: Request) -> Response:
@@ -133,13 +136,17 @@ class ServiceCommands:
         _check_box(request, "servicebound")
         self._check(request, "messages/servicebound/feedback")
 
-    def _check(self, request: Request, path: str) -> None:
-        self._authenticator.check_service(path, request.headers.get("authorization", ""))
+    def _check(self, request: Request, path: str) -> str:
+        return self._authenticator.check_service(path, request.headers.get("authorization", ""))
 
-    async def _device(self, request: Request) -> Device:
+    async def _device(self, request: Request) -> tuple[Device, str]:
+        """The device in the path, and who asks."""
         id: str = request.path_params["id"]
-        self._check(request, f"devices/{id}")
-        return await self._authenticator.registered(id)
+        by = self._check(request, f"devices/{id}")
+        return await self._authenticator.registered(id), by
+
+    async def _note(self, action: str, device: Device, by: str) -> None:
+        await asyncio.to_thread(self._authenticator.note, action, "device", device.id, by)
 
 
 def _address(device: Device) -> Address:

@@ -53,25 +53,25 @@ class ConfigurationEndpoints:
         return JSONResponse([self._json(one) for one in list(found.values())[: int(top)]])
 
     async def get(self, request: Request) -> Response:
-        id = self._about(request)
+        id, _ = self._about(request)
         return self._answer(await asyncio.to_thread(self._found, id))
 
     async def put(self, request: Request) -> Response:
         """200 with the configuration; 409 for a second one without If-Match, 412 and 404 as for devices. Its content
         stays as it was made."""
-        id = self._about(request)
+        id, by = self._about(request)
         wanted = parse_configuration(await read_body(request), id)
         async with self._writing:
-            made = await asyncio.to_thread(self._put, wanted, request.headers.get("if-match"))
+            made = await asyncio.to_thread(self._put, wanted, request.headers.get("if-match"), by)
         self._applied.changed()
         return self._answer(made)
 
     async def delete(self, request: Request) -> Response:
         """204; what it has set stays."""
-        id = self._about(request)
+        id, by = self._about(request)
         async with self._writing:
             _matching(await asyncio.to_thread(self._found, id), request.headers.get("if-match", "*"))
-            await asyncio.to_thread(self._keep, id, None)
+            await asyncio.to_thread(self._keep, id, None, by)
         self._applied.changed()
         return Response(status_code=204)
 
@@ -93,13 +93,13 @@ class ConfigurationEndpoints:
             }
         )
 
-    def _about(self, request: Request) -> str:
+    def _about(self, request: Request) -> tuple[str, str]:
+        """The id in the path, and who asks."""
         id: str = request.path_params["id"]
-        self._check(request, f"configurations/{id}")
-        return id
+        return id, self._check(request, f"configurations/{id}")
 
-    def _check(self, request: Request, path: str) -> None:
-        self._authenticator.check_service(path, request.headers.get("authorization", ""))
+    def _check(self, request: Request, path: str) -> str:
+        return self._authenticator.check_service(path, request.headers.get("authorization", ""))
 
     def _found(self, id: str) -> Configuration:
         one = find_configuration(self._registry, id)
@@ -107,7 +107,7 @@ class ConfigurationEndpoints:
             raise ConfigurationNotFound(f"Configuration with ID '{id}' is not there.")
         return one
 
-    def _put(self, wanted: Configuration, if_match: str | None) -> Configuration:
+    def _put(self, wanted: Configuration, if_match: str | None, by: str) -> Configuration:
         now_us, etag = self._now(), base64.b64encode(secrets.token_bytes(8)).decode()
         if if_match is None:
             present = read_configurations(self._registry)
@@ -121,11 +121,11 @@ class ConfigurationEndpoints:
             if wanted.content != known.content:
                 raise BadInput("content: expected as it was made; make another configuration", reason="content")
             made = structs.replace(wanted, created_us=known.created_us, updated_us=now_us, etag=etag)
-        self._keep(made.id, made)
+        self._keep(made.id, made, by)
         return made
 
-    def _keep(self, id: str, one: Configuration | None) -> None:
-        put_configuration(self._registry, id, one, by="hub policy", at_us=self._now())
+    def _keep(self, id: str, one: Configuration | None, by: str) -> None:
+        put_configuration(self._registry, id, one, by=by, at_us=self._now())
 
     def _answer(self, one: Configuration) -> Response:
         return JSONResponse(self._json(one), headers={"ETag": f'"{one.etag}"'})

@@ -3,6 +3,7 @@
 Ours are the type `scheduleCommand` with `cloudToDeviceMessage`, and `deviceIds` instead of a condition.
 """
 
+import asyncio
 import base64
 import binascii
 from collections.abc import Mapping
@@ -61,22 +62,25 @@ class JobEndpoints:
 
     async def put(self, request: Request) -> Response:
         """200 with the job as it stands; 409 where one of that id is there already."""
-        id = self._checked(request)
-        admission = self._authenticator.admit_service("jobs", request.headers.get("authorization", ""))
-        job = read_job(await read_body(request), id, self._exchange.wall_now(), by=admission.principal.name)
+        id, by = self._checked(request)
+        job = read_job(await read_body(request), id, self._exchange.wall_now(), by=by)
         made = await self._runner.start(job)
+        await asyncio.to_thread(self._authenticator.note, f"started {job.kind}", "device job", id, by)
         queued: JsonObject = {"status": "queued"} if made.status is JobStatus.SCHEDULED else {}  # IoT Hub's first word
         return JSONResponse(job_json(made) | queued)
 
     async def get(self, request: Request) -> Response:
-        id = self._checked(request)
+        id, _ = self._checked(request)
         state = await self._exchange.write(lambda: self._exchange.devices.job(id))
         if state is None:
             raise NotFound(f"Job with ID '{id}' is not there.")
         return JSONResponse(job_json(state))
 
     async def cancel(self, request: Request) -> Response:
-        return JSONResponse(job_json(await self._runner.cancel(self._checked(request))))
+        id, by = self._checked(request)
+        state = await self._runner.cancel(id)
+        await asyncio.to_thread(self._authenticator.note, "cancelled", "device job", id, by)
+        return JSONResponse(job_json(state))
 
     async def query(self, request: Request) -> Response:
         """200 with jobs, newest first; `x-ms-continuation` is there when there are more."""
@@ -97,10 +101,10 @@ class JobEndpoints:
             return JSONResponse({"type": "jobResponse", "items": shown, "continuationToken": more}, headers=headers)
         return JSONResponse(shown, headers=headers)
 
-    def _checked(self, request: Request) -> str:
+    def _checked(self, request: Request) -> tuple[str, str]:
+        """The id in the path, and who asks."""
         id: str = request.path_params["id"]
-        self._authenticator.check_service(f"jobs/v2/{id}", request.headers.get("authorization", ""))
-        return id
+        return id, self._authenticator.check_service(f"jobs/v2/{id}", request.headers.get("authorization", ""))
 
 
 def read_job(content: bytes, id: str, now_us: int, *, by: str) -> DeviceJob:

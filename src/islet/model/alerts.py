@@ -28,6 +28,15 @@ def alert_id(rule: str, patient: str, onset_us: int) -> str:
     return f"{rule}~{patient}~{onset_us}"
 
 
+def patient_in(id: str) -> str:
+    """The patient whom an alert's id names, whether there is such an alert or not; "" where it names none.
+
+    >>> patient_in("low~p-1~1795248180950000"), patient_in("low")
+    ('p-1', '')
+    """
+    return id.partition("~")[2].rpartition("~")[0]
+
+
 class AlertChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One line of the `alerts` topic (its document `type` is the `change`).
 

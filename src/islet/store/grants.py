@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 from msgspec import structs
 
-from islet.access.actions import SUBJECTS
+from islet.access.actions import SUBJECTS, SUBJECTS_OF_INSTALLATION
 from islet.access.keys import new_api_key
 from islet.access.sas import POLICIES
 from islet.errors import AccessDenied, BadInput, NotFound
@@ -35,6 +35,11 @@ def grant(registry: Registry, permission: Permission, *, by: str, at_us: int) ->
     for subject in permission.filter:
         if subject not in SUBJECTS:
             raise BadInput(f"{subject!r} is no subject; there are {', '.join(SUBJECTS)}", reason="filter")
+        if permission.principal_for and subject in SUBJECTS_OF_INSTALLATION:
+            raise BadInput(
+                f"{subject} is the whole installation's: grant it, or refuse it, for no patient in particular",
+                reason="filter",
+            )
     if permission.authorized and not permission.issued_to:
         raise BadInput("to whom: expected somebody; role/… names all of a role", reason="issued_to")
     if permission.authorized and not permission.principal_for and permission.action is None:

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from islet.access.decide import Action
 from islet.errors import BadInput, NotFound
-from islet.model.alerts import Alert
+from islet.model.alerts import Alert, patient_in
 from islet.notify.queue import Delivery
 from islet.web.answers import api, async_api, error_json, json_response, render
 from islet.web.bodies import json_body
@@ -148,7 +148,7 @@ def visible_alert(context: WebContext, viewer: Viewer, id: str) -> Alert:
     """
     alert = context.store.alert(id)
     if alert is None:
-        viewer.require(Action.VIEW_PATIENT)
+        viewer.require(Action.VIEW_PATIENT, patient_in(id) or None)
         raise NotFound("there is no such alert")
     viewer.require(Action.VIEW_PATIENT, alert.patient)
     return alert

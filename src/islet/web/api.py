@@ -11,7 +11,7 @@ from starlette.routing import Route
 from islet.access.decide import Action
 from islet.errors import BadInput, NotFound
 from islet.log.base import Append
-from islet.model.alerts import AlertChange
+from islet.model.alerts import AlertChange, patient_in
 from islet.model.codec import change_documents, json_schema
 from islet.model.people import Role
 from islet.model.topics import Topic
@@ -74,7 +74,7 @@ async def acknowledge(context: WebContext, request: Request, viewer: Viewer) -> 
     second answer counts for an alert that goes on and pages again."""
     alert = await run_in_threadpool(context.store.alert, request.path_params["id"])
     if alert is None:
-        viewer.require(Action.ACKNOWLEDGE)
+        viewer.require(Action.ACKNOWLEDGE, patient_in(request.path_params["id"]) or None)
         raise NotFound("there is no such alert")
     viewer.require(Action.ACKNOWLEDGE, alert.patient)
     change = AlertChange(

@@ -129,7 +129,9 @@ def _change(context: WebContext, request: Request, viewer: Viewer, fields: Mappi
     said = {"code": "", "refused": "", "device": fields.get("device", "")}
     try:
         if act == "cancel":
-            devices.jobs.end_job(fields.get("job", ""), JobStatus.CANCELLED, devices.wall_now())
+            job = fields.get("job", "")
+            devices.jobs.end_job(job, JobStatus.CANCELLED, devices.wall_now())
+            context.registry.note("cancelled", "device job", job, by=viewer.name, at_us=context.now())
             return RedirectResponse(_PATH, 303)
         if act != "claim":
             raise BadInput("device jobs: expected cancel or claim", reason="form")

@@ -91,7 +91,7 @@ def change_permissions(context: WebContext, request: Request, viewer: Viewer, fi
 def impersonate(context: WebContext, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> Response:
     """An hour's session as somebody else, for a reason that is kept; every request in it is a line of the trail."""
     viewer.require(Action.IMPERSONATE)
-    if viewer.by or viewer.principal.scope is not None:
+    if viewer.by or viewer.key:
         raise AccessDenied("the one who acts for this user may not act for another")
     user = context.registry.user(fields.get("name", "").strip())
     why = fields.get("why", "").strip()

@@ -57,6 +57,8 @@ class Viewer:
     """The ids of all patients."""
     by: str = ""
     """Who acts as the user; "" where the user does."""
+    key: str = ""
+    """The id of the key that they came with, or that their token was made with; "" where it was a session."""
 
     @property
     def name(self) -> str:
@@ -232,7 +234,7 @@ def key_of(viewer: Viewer) -> str:
 
 def own_viewer(viewer: Viewer) -> None:
     """Raises AccessDenied for who acts as somebody else, and for keys and their tokens."""
-    if viewer.by or key_of(viewer) or viewer.principal.scope is not None:
+    if viewer.by or viewer.key:
         raise AccessDenied("only the person themselves may do this")
 
 
@@ -266,14 +268,14 @@ def _of_session(context: WebContext, hash: str) -> Viewer:
     if session is None:
         raise NotLoggedIn("the session is over; log in again")
     scope = _scope(context, session.key) if session.key else None
-    return _made(context, session.user, scope, hash, session.by)
+    return _made(context, session.user, scope, hash, by=session.by, key=session.key)
 
 
 def _of_key(context: WebContext, id: str) -> Viewer:
     key = read_key(context.registry, id)
     if key is None:
         raise NotLoggedIn("the key is not valid any more")
-    return _made(context, key.user, _scope(context, id), f"{_KEY}{id}", "")
+    return _made(context, key.user, _scope(context, id), f"{_KEY}{id}", key=id)
 
 
 def _scope(context: WebContext, id: str) -> tuple[str, ...] | None:
@@ -284,7 +286,9 @@ def _scope(context: WebContext, id: str) -> tuple[str, ...] | None:
     return key.scope
 
 
-def _made(context: WebContext, name: str, scope: tuple[str, ...] | None, credential: str, by: str) -> Viewer:
+def _made(
+    context: WebContext, name: str, scope: tuple[str, ...] | None, credential: str, *, by: str = "", key: str = ""
+) -> Viewer:
     user = _enabled(context, name)
     now_us = context.now()
     if by and not decide(context.principals.of_user(_enabled(context, by), now_us), Action.IMPERSONATE).allowed:
@@ -295,6 +299,7 @@ def _made(context: WebContext, name: str, scope: tuple[str, ...] | None, credent
         credential=credential,
         everybody=lambda: (patient.id for patient in context.registry.patients()),
         by=by,
+        key=key,
     )
 
 
