@@ -46,6 +46,7 @@ LAST_TICK: Final = "engine_tick"
 _INSTANT: Final = struct.Struct("<q")
 _CURSORS_WAIT_US: Final = SECOND_US
 _MEANWHILE_S: Final = 0.25
+_REST_S: Final = 0.04
 _MOST_MEANWHILE: Final = 16
 """So many steps follow each other before the time, the rules and the next snapshot are looked after."""
 _MOST_AT_ONCE: Final = 2_000
@@ -114,6 +115,7 @@ class EmbeddedEngine:
         self._snapshot_us = int(settings.engine_snapshot_s * SECOND_US)
         self._saving = Saving(log, commit)
         self._prefaulting = ThreadPoolExecutor(1, thread_name_prefix="engine-memory")
+        self._closing = threading.Event()
         self._seen = 0
         self._free = threading.Lock()  # of whoever works on the state
         self._recovered = False
@@ -230,6 +232,7 @@ class EmbeddedEngine:
                     self.snapshot()
                     self._recovered = False
             finally:
+                self._closing.set()
                 self._saving.close()
                 self._prefaulting.shutdown()
 
@@ -300,8 +303,13 @@ class EmbeddedEngine:
         taken = self._shard.take_in(entries)
         self.counters.add(taken)
         for part in self._shard.growth():
-            self._prefaulting.submit(prefault, part)
+            self._prefaulting.submit(prefault, part, self._rest)
         return taken
+
+    def _rest(self) -> None:
+        """Memory is found some milliseconds a large page: a core that is busy for a tenth of a second is one that alarms
+        wait for."""
+        self._closing.wait(_REST_S)
 
     def _go_on(self) -> int:
         """While what was said becomes durable, take in what others have committed meanwhile; how many rows."""

@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 import sys
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -46,13 +47,22 @@ class Room:
         return mine
 
 
-def prefault(memory: NDArray[Any]) -> None:
+def prefault(memory: NDArray[Any], rest: Callable[[], object] | None = None) -> None:
     """Have the system find the memory of (a part of) an `aligned` array now: what is in it stays as it is, whoever
-    writes to it meanwhile. Other threads go on. Where the system cannot, nothing happens."""
-    if _system is not None and len(memory):
-        begin = memory.ctypes.data // mmap.PAGESIZE * mmap.PAGESIZE
-        size = memory.ctypes.data + memory.nbytes - begin
-        _system.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(size), _POPULATE_WRITE)
+    writes to it meanwhile. Where the system cannot, nothing happens.
+
+    Other threads go on, but as long as one call of the system lasts none can map or give back memory: it is done a large
+    page at a time, and in between `rest` is called, which may wait.
+    """
+    if _system is None or not len(memory):
+        return
+    begin, end = memory.ctypes.data // mmap.PAGESIZE * mmap.PAGESIZE, memory.ctypes.data + memory.nbytes
+    while begin < end:
+        stop = min((begin // _HUGE_PAGE + 1) * _HUGE_PAGE, end)
+        _system.madvise(ctypes.c_void_p(begin), ctypes.c_size_t(stop - begin), _POPULATE_WRITE)
+        begin = stop
+        if rest is not None:
+            rest()
 
 
 def forget(memory: NDArray[Any], begin: int, end: int) -> None:

@@ -28,8 +28,8 @@ _AHEAD: Final = 1 << 20
 """At most so many units (32 MB) of a pool are made ready before they are needed, and half of what is in use."""
 _WORTH_IT: Final = 3
 """A pool is tidied when one unit in so many lies in a block that was given back."""
-_AT_ONCE: Final = 256
-_ROWS: Final = 8
+_AT_ONCE: Final = 64
+_ROWS: Final = 32
 _MOST_AT_ONCE: Final = 2_048
 """A step tidies that many series and one for so many of its rows, some milliseconds' worth at most."""
 _NOBODY: Final = Reference(otherwise=PatientReference(mask=0))
