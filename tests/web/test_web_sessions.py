@@ -76,6 +76,20 @@ async def test_guessing_has_to_wait_and_the_answer_says_how_long(site: Site) -> 
     assert (await client.post("/login", data={"name": "nurse", "password": PASSWORD}, headers=SAME)).status_code == 303
 
 
+async def test_who_has_logged_in_before_does_not_wait_for_what_others_do_behind_the_same_address(site: Site) -> None:
+    own, other = site.client(), site.client()
+    right, wrong = {"name": "nurse", "password": PASSWORD}, {"name": "nurse", "password": "guess"}
+    assert (await own.post("/login", data=right, headers=SAME)).status_code == 303
+    await own.post("/logout", headers=SAME)
+    statuses = [(await other.post("/login", data=wrong, headers=SAME)).status_code for _ in range(6)]
+    assert statuses == [401] * 5 + [429]
+    assert (await own.post("/login", data=right, headers=SAME)).status_code == 303
+    await own.post("/logout", headers=SAME)
+    statuses = [(await own.post("/login", data=wrong, headers=SAME)).status_code for _ in range(6)]
+    assert statuses == [401] * 5 + [429]  # a stolen token allows no more guesses than an address
+    assert (await site.client().post("/login", data=right, headers=SAME)).status_code == 429
+
+
 def test_each_further_attempt_doubles_the_wait_up_to_five_minutes() -> None:
     attempts, now_us, waits = Attempts(), 0, []
     for _ in range(5):

@@ -11,6 +11,7 @@ from islet.model.units import GLUCOSE_UNITS
 from islet.web.addresses import address_of
 from islet.web.answers import render
 from islet.web.attempts import Attempts
+from islet.web.browsers import browser_of, remembered
 from islet.web.context import WebContext
 from islet.web.hashing import Hashing
 from islet.web.languages import LANGUAGE_COOKIE, LANGUAGES
@@ -75,9 +76,9 @@ def local_path(wanted: str) -> str:
 
 async def _enter(context: WebContext, door: Door, request: Request) -> Response:
     fields = await _fields(request, "name", "password", "next")
-    address = address_of(request, context.proxies)
+    address, browser = address_of(request, context.proxies), browser_of(context, request)
     try:
-        entered = await log_in(context, door, fields["name"].strip(), fields["password"], address)
+        entered = await log_in(context, door, fields["name"].strip(), fields["password"], address, browser.place)
     except TooManyAttempts as wait:
         response = _login_page(context, request, fields["next"], wait_s=wait.wait_s, status=429)
         response.headers["retry-after"] = str(wait.wait_s)
@@ -86,15 +87,15 @@ async def _enter(context: WebContext, door: Door, request: Request) -> Response:
         return _login_page(context, request, fields["next"], refused=True, status=401)
     if entered.waits:
         return code_page(context, request, fields["next"], entered.token)
-    return entered_page(context, fields["next"], entered.token)
+    return remembered(context, entered_page(context, fields["next"], entered.token), browser)
 
 
 async def _enter_code(context: WebContext, door: Door, request: Request) -> Response:
     """The second step of a log-in: the code, with the token that the first step gave."""
     fields = await _fields(request, "pending", "code", "next")
-    address, pending = address_of(request, context.proxies), fields["pending"]
+    address, browser, pending = address_of(request, context.proxies), browser_of(context, request), fields["pending"]
     try:
-        token = await run_in_threadpool(enter_with_code, context, door, pending, fields["code"], address)
+        token = await run_in_threadpool(enter_with_code, context, door, pending, fields["code"], address, browser.place)
     except NotLoggedIn:
         return _login_page(context, request, fields["next"], status=401)
     except TooManyAttempts as wait:
@@ -103,7 +104,7 @@ async def _enter_code(context: WebContext, door: Door, request: Request) -> Resp
         return response
     if token is None:
         return code_page(context, request, fields["next"], pending, refused=True, status=401)
-    return entered_page(context, fields["next"], token)
+    return remembered(context, entered_page(context, fields["next"], token), browser)
 
 
 def entered_page(context: WebContext, wanted: str, token: str) -> Response:

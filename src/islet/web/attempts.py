@@ -32,7 +32,8 @@ class Attempts:
     """Counts attempts; each one beyond the free ones doubles the wait. Success gives the attempt back.
 
     An attempt is counted when it begins, so that many at once gain nothing. Who has logged in from an address before
-    is counted alone there: what others do, at that address or to that name elsewhere, does not make them wait.
+    is counted alone there: what others do, at that address or to that name elsewhere, does not make them wait. A browser
+    that somebody has logged in with is a place of its own: what others do to that name at the same address is not theirs.
     `speed` is the platform clock's.
     """
 
@@ -42,10 +43,10 @@ class Attempts:
         self._known: OrderedDict[_Key, None] = OrderedDict()
         self._lock = Lock()
 
-    def begin(self, name: str, address: str, now_us: int) -> int:
+    def begin(self, name: str, address: str, now_us: int, browser: str = "") -> int:
         """Count an attempt; or, without counting it, the µs of the platform's clock that it has to wait (> 0)."""
         with self._lock:
-            keys = self._keys(name, address)
+            keys = self._keys(name, address, browser)
             wait_us = max(self._counts.get(key, (0.0, 0))[1] - now_us for key in keys)
             if wait_us > 0:
                 return wait_us
@@ -55,25 +56,28 @@ class Attempts:
                 self._counts.popitem(last=False)
             return 0
 
-    def succeeded(self, name: str, address: str, now_us: int) -> None:
+    def succeeded(self, name: str, address: str, now_us: int, browser: str = "") -> None:
         """Forget the failures of this name, and take this attempt from the address's.
 
         Not more than this one: or one known password would allow endless guesses at others.
         """
         with self._lock:
-            for key in self._keys(name, address):
+            for key in self._keys(name, address, browser):
                 if key[0] == "address":
                     self._give_back(key, now_us)
                 else:
                     self._counts.pop(key, None)
-            pair = ("pair", name, address)
-            self._known[pair] = None
-            self._known.move_to_end(pair)
+            for place in filter(None, (address, browser)):
+                pair = ("pair", name, place)
+                self._known[pair] = None
+                self._known.move_to_end(pair)
             while len(self._known) > _KEPT:
                 self._known.popitem(last=False)
 
-    def _keys(self, name: str, address: str) -> tuple[_Key, ...]:
-        pair = ("pair", name, address)
+    def _keys(self, name: str, address: str, browser: str) -> tuple[_Key, ...]:
+        own, pair = ("pair", name, browser), ("pair", name, address)
+        if browser and own in self._known:
+            return (own,)
         return (pair,) if pair in self._known else (pair, ("address", "", address), ("name", name, ""))
 
     def _count(self, key: _Key, now_us: int) -> None:

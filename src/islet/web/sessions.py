@@ -109,45 +109,48 @@ class Entered:
     waits: bool
 
 
-async def log_in(context: WebContext, door: Door, name: str, password: str, address: str) -> Entered | None:
-    """A new session; None when name and password do not fit, or the user is disabled.
+async def log_in(
+    context: WebContext, door: Door, name: str, password: str, address: str, browser: str
+) -> Entered | None:
+    """A new session; None when name and password do not fit, or the user is disabled. `browser`: see `browsers`.
 
     Raises TooManyAttempts while that name or address has to wait, or when too many are waiting for their check.
     """
     if door.hashing.full:
         raise TooManyAttempts(RETRY_S)
-    begin_attempt(context, door, name, address)
+    begin_attempt(context, door, name, address, browser)
     entered = await door.hashing.run(lambda: _enter(context, name, password))
     if entered is None:
         context.turned_away(LOG_IN, name, address)
     else:
-        door.attempts.succeeded(name, address, context.now())
+        door.attempts.succeeded(name, address, context.now(), browser)
     return entered
 
 
-def begin_attempt(context: WebContext, door: Door, name: str, address: str) -> None:
+def begin_attempt(context: WebContext, door: Door, name: str, address: str, browser: str) -> None:
     """Count an attempt to get in. Raises TooManyAttempts while that name or address has to wait."""
-    wait_us = door.attempts.begin(name, address, context.now())
+    wait_us = door.attempts.begin(name, address, context.now(), browser)
     if wait_us > 0:
         context.turned_away(LOG_IN, name.removesuffix(_CODE), address)
         raise TooManyAttempts(max(1, round(wait_us / 1e6 / context.speed)))
 
 
-def enter_with_code(context: WebContext, door: Door, pending: str, code: str, address: str) -> str | None:
+def enter_with_code(context: WebContext, door: Door, pending: str, code: str, address: str, browser: str) -> str | None:
     """A session's token for one that waits, or None where the code is wrong. Raises NotLoggedIn, TooManyAttempts."""
     waiting = context.registry.session(token_hash(pending), context.now())
     user = None if waiting is None or waiting.key != _WAITS else context.registry.user(waiting.user)
     if user is None or not user.enabled:
         raise NotLoggedIn("too late; log in again")
-    if not take_code(context, door, user.name, code, address):
+    if not take_code(context, door, user.name, code, address, browser):
         return None
+    door.attempts.succeeded(user.name, address, context.now(), browser)  # the browser is known from now on
     context.registry.delete_session(token_hash(pending))
     return _new_session(context, user)
 
 
-def take_code(context: WebContext, door: Door, user: str, code: str, address: str) -> bool:
+def take_code(context: WebContext, door: Door, user: str, code: str, address: str, browser: str = "") -> bool:
     """Whether the code is one of theirs that was not used before; it is used then. Raises TooManyAttempts."""
-    begin_attempt(context, door, user + _CODE, address)
+    begin_attempt(context, door, user + _CODE, address, browser)
     with door.codes:
         factor = read_second_factor(context.registry, user)
         after = None if factor is None else taken(factor, code, context.wall_us())
@@ -156,7 +159,7 @@ def take_code(context: WebContext, door: Door, user: str, code: str, address: st
     if after is None:
         context.turned_away(LOG_IN, user, address)
     else:
-        door.attempts.succeeded(user + _CODE, address, context.now())
+        door.attempts.succeeded(user + _CODE, address, context.now(), browser)
     return after is not None
 
 
