@@ -42,7 +42,7 @@ from islet.operations.metrics import CountsCollector, Metrics
 from islet.settings import Settings
 from islet.store.base import Registry, Store
 from islet.store.device_files import DeviceFiles
-from islet.store.devices_base import Devices
+from islet.store.devices_base import Address, Devices
 from islet.web.addresses import parse_networks
 from islet.web.app import middleware as web_middleware
 from islet.web.app import routes as web_routes
@@ -50,6 +50,10 @@ from islet.web.context import WebAlarms, WebContext, WebDevices
 from islet.web.live import LiveHub
 from islet.web.oidc import provider_of
 from islet.web.uploads import Uploads
+
+
+def _nobody_waits(_: Address) -> None:
+    """In a process without devices' doors: whose process has them looks when the device asks."""
 
 
 @dataclass(kw_only=True)
@@ -73,6 +77,7 @@ class Doors:
     """What is answered over HTTP, at the last of its ports; known once they are open."""
     _trusted: tuple[Trusted, ...] = field(default=(), init=False)
     _uploads: Uploads | None = field(default=None, init=False)
+    _command_waits: Callable[[Address], object] = field(default=_nobody_waits, init=False)
 
     async def open(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
         """Open them; `stack` closes them. `routes` are answered over HTTP beside those of the doors themselves."""
@@ -93,6 +98,8 @@ class Doors:
         )
         authenticator = Authenticator(self.registry, settings.hub_name, wall_us, self.devices, self.turned_away)
         exchange = self._open_exchange(stack, authenticator)
+        loop = asyncio.get_running_loop()
+        self._command_waits = lambda to: loop.call_soon_threadsafe(exchange.command_waits, to)
         jobs = JobRunner(exchange, self.registry, random.Random(secrets.randbits(64)))
         stack.push_async_callback(jobs.close)
         configurations = Configurations(exchange, self.registry)
@@ -224,7 +231,17 @@ class Doors:
             public_url=self.settings.public_url,
             turned_away=self.turned_away,
             proxies=parse_networks(self.settings.trusted_proxies),
-            devices=WebDevices(hub_name=self.settings.hub_name, jobs=self.devices, claim=self._claim, wall_now=wall_us),
+            devices=self._web_devices(),
+        )
+
+    def _web_devices(self) -> WebDevices:
+        return WebDevices(
+            hub_name=self.settings.hub_name,
+            jobs=self.devices,
+            mailboxes=self.devices,
+            waits=self._command_waits,
+            claim=self._claim,
+            wall_now=wall_us,
         )
 
     def _claim(self, device: str, patient: str, by: str) -> str:

@@ -68,6 +68,7 @@ class Site:
         self.store = SqliteStore(folder / "store.db", KEY)
         self.registry = SqliteRegistry(folder / "store.db", KEY)
         self.devices = SqliteDevices(folder / "store.db", KEY)
+        self.told = list[Address]()
         self.commit = GroupCommit(self.log, self.now, wait_s=0.0)
         self.live = LiveHub(self.log, self.registry, self.now)
         self.book = ContactBook(self.registry, self.now)
@@ -112,7 +113,14 @@ class Site:
             speed=speed,
             secure=False,
             rules=RuleBook(self.registry, SHIPPED),
-            devices=WebDevices(hub_name="hub.example", jobs=self.devices, claim=self._claim, wall_now=self.now),
+            devices=WebDevices(
+                hub_name="hub.example",
+                jobs=self.devices,
+                mailboxes=self.devices,
+                waits=self.told.append,
+                claim=self._claim,
+                wall_now=self.now,
+            ),
         )
 
     def now(self) -> int:

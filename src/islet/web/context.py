@@ -13,7 +13,7 @@ from islet.notify.outbox import Outbox
 from islet.notify.recipients import Contact
 from islet.store.base import Registry, Store
 from islet.store.device_files import DeviceFiles
-from islet.store.devices_base import Jobs
+from islet.store.devices_base import Address, Jobs, Mailboxes
 from islet.store.principals import Principals
 from islet.web.addresses import Network
 from islet.web.live import LiveHub
@@ -53,10 +53,12 @@ class WebAlarms:
 class WebDevices:
     """What the page about devices needs. `claim` makes a claim code for a device and a patient ("": a pseudonym), by
     whom; it raises BadInput, NotFound and AlreadyExists. `wall_now` is the wall's clock, which jobs live by. `hub_name`:
-    as services and devices call the hub."""
+    as services and devices call the hub. `waits` tells a device's connection that a command waits for it."""
 
     hub_name: str
     jobs: Jobs
+    mailboxes: Mailboxes
+    waits: Callable[[Address], object]
     claim: Callable[[str, str, str], str]
     wall_now: Now
 
