@@ -6,7 +6,10 @@ from datetime import UTC, datetime
 from msgspec import structs
 from playwright.sync_api import BrowserContext, Page, expect
 
+from islet.log.base import Append
 from islet.model.alerts import AlertChange, Severity
+from islet.model.batch import DocumentRow, documents_batch
+from islet.model.codec import encode_change
 from islet.model.people import Role
 from islet.model.time import MINUTE_US, to_us
 from islet.model.topics import Topic
@@ -129,6 +132,21 @@ def press(context: BrowserContext, action: str) -> None:
         }""",
         action,
     )
+
+
+def test_an_alert_of_somebody_new_stays_while_the_store_is_behind(ward: Site, open_page: Open) -> None:
+    page = open_page("/alerts", "admin")
+    live(page)
+    ward.add_patient("p-9", "Dora Example")
+    now_us = ward.now_us
+    low = AlertChange(
+        change="opened", rule="urgent_low", patient="p-9", onset_us=now_us, at_us=now_us, severity=Severity.URGENT
+    )
+    row = DocumentRow("p-9", "", now_us, "opened", encode_change(low).decode())
+    with page.expect_response("**/api/alerts"):  # the page asks who that is, and the store does not know of it yet
+        ward.commit.commit(appends=[Append(topic=Topic.ALERTS, batch=documents_batch([row]))])
+    ward.follow()
+    expect(page.locator("#active li", has_text="Urgent low")).to_contain_text("Dora Example")
 
 
 def test_what_a_file_of_1961_brought_is_dated_with_its_year_and_awaits_nobody(ward: Site, open_page: Open) -> None:

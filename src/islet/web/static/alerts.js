@@ -7,11 +7,13 @@ import { askTroubles } from "./told.js";
 
 const RECENT = 100;
 const LOOK_AGAIN_MS = 10_000;
+const RESYNC_SOON_MS = 300;
 const active = document.getElementById("active");
 const recent = document.getElementById("recent");
 const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 let { labels } = data.snapshot;
 let book = bookOf(data.snapshot);
+let soon = null;
 
 function bookOf(snapshot) {
   return new AlertBook([...snapshot.recent, ...snapshot.active]);
@@ -40,17 +42,24 @@ function onAlerts(documents) {
   for (const document of documents) {
     const alert = book.apply(document);
     if (alert !== null && document.type === "opened") announce(alert, labels[alert.patient] || alert.patient);
-    if (alert !== null && !(alert.patient in labels)) resync();
+    if (alert !== null && !(alert.patient in labels)) resyncSoon();
   }
   render();
 }
 
+/** Somebody has an alert who is not known here; once, however many do. */
+function resyncSoon() {
+  soon ??= setTimeout(resync, RESYNC_SOON_MS);
+}
+
 async function resync() {
+  soon = null;
   try {
     const snapshot = await load("/api/alerts");
     labels = snapshot.labels;
     book = bookOf(snapshot);
     render();
+    goOnFrom(snapshot.positions);
   } catch {
     // the banner tells of a lost connection
   }
@@ -64,4 +73,4 @@ if (data.alarms) {
   setInterval(() => busy() ?? askTroubles(render), LOOK_AGAIN_MS);
 }
 render();
-follow(data.snapshot.positions, { alerts: onAlerts, resync });
+const goOnFrom = follow(data.snapshot.positions, { alerts: onAlerts, resync });

@@ -5,10 +5,12 @@ import { data, now, setClock, text, timeText } from "./page.js";
 const SILENCE_MS = 30_000; // three heartbeats
 const RETRY_MS = 2_000;
 const RESYNC_MS = 1_000;
+const RESYNC_MOST_MS = 30_000;
 
 /**
  * Follow the log from a snapshot's positions. `handlers` holds `readings`, `alerts`, `care_events` (each takes the
- * event's data) and `resync` (take a new snapshot); `patient` limits the stream to one.
+ * event's data) and `resync` (take a new snapshot); `patient` limits the stream to one. What is returned goes on from the
+ * positions of a new snapshot: the store is a little behind the log, so what came meanwhile may not be in it.
  */
 export function follow(positions, handlers, patient = null) {
   const status = document.getElementById("connection");
@@ -16,6 +18,8 @@ export function follow(positions, handlers, patient = null) {
   let reached = positions;
   let source = null;
   let silence = null;
+  let resyncIn = RESYNC_MS;
+  let asked = 0;
 
   function open() {
     const query = new URLSearchParams({ from: reached });
@@ -31,8 +35,16 @@ export function follow(positions, handlers, patient = null) {
       show(true);
     });
     for (const name of ["readings", "alerts", "care_events"]) on(name, handlers[name] ?? (() => {}));
-    on("resync", () => setTimeout(handlers.resync, RESYNC_MS));
+    on("resync", resyncLater);
     listen();
+  }
+
+  /** Later each time while the store is far behind the log. */
+  function resyncLater() {
+    if (Date.now() - asked > RESYNC_MOST_MS) resyncIn = RESYNC_MS;
+    asked = Date.now() + resyncIn;
+    setTimeout(handlers.resync, resyncIn);
+    resyncIn = Math.min(2 * resyncIn, RESYNC_MOST_MS);
   }
 
   function on(name, handle) {
@@ -76,9 +88,16 @@ export function follow(positions, handlers, patient = null) {
     lost.hidden = connected;
   }
 
+  function goOnFrom(newer) {
+    reached = newer;
+    source.close();
+    open();
+  }
+
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => event.persisted && open());
   open();
+  return goOnFrom;
 }
 
 /** JSON of a path of ours. */

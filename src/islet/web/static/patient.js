@@ -184,6 +184,7 @@ async function resync() {
     onBoard.ask();
     labs.ask();
     render();
+    goOnFrom(fresh.positions);
   } catch {
     // the banner tells of a lost connection
   }
@@ -222,4 +223,8 @@ forecast.ask(points.last?.time);
 onBoard.ask();
 labs.ask();
 await loadChart();
-follow(snapshot.positions, { readings: onReadings, alerts: onAlerts, care_events: onCare, resync }, patient.id);
+const goOnFrom = follow(
+  snapshot.positions,
+  { readings: onReadings, alerts: onAlerts, care_events: onCare, resync },
+  patient.id,
+);

@@ -146,8 +146,10 @@ async function resync() {
   refetching = true;
   try {
     const snapshot = await load("/api/patients");
-    if (body) take(snapshot);
-    else if (snapshot.total) location.reload(); // the first patient has come
+    if (body) {
+      take(snapshot);
+      goOnFrom(snapshot.positions);
+    } else if (snapshot.total) location.reload(); // the first patient has come
   } catch {
     // the banner tells of a lost connection; the next event asks again
   }
@@ -185,7 +187,7 @@ if (body) {
     schedule();
   }, LOOK_AGAIN_MS);
 }
-follow(data.snapshot.positions, {
+const goOnFrom = follow(data.snapshot.positions, {
   readings: body ? onReadings : resync,
   alerts: body ? onAlerts : resync,
   resync,
