@@ -6,7 +6,7 @@ import pytest
 from msgspec import structs
 
 from islet.gateways.claims import redeem
-from islet.model.people import Role
+from islet.model.people import Device, Role
 from islet.model.time import HOUR_US
 from islet.store.devices_base import Address, Command, DeviceJob, JobKind, JobStatus, Step
 from tests.web.portal import NOW_US, Site
@@ -80,20 +80,37 @@ async def test_a_claim_code_from_the_page_gives_a_device_its_key_once(site: Site
 
 
 async def test_a_command_that_did_not_get_there_can_be_looked_at_and_sent_again(site: Site) -> None:
-    to = Address("pump-1", "1")
+    site.registry.create_device(Device(id="pump-1", patient="p-1", primary_key="a2V5"))
+    device = site.registry.device("pump-1")
+    assert device is not None
+    to = Address("pump-1", device.generation_id)
     site.devices.put_command(to, Command(body=b"{}", properties={"$.mid": "m-7"}, expires_us=NOW_US + 1), NOW_US)
     site.devices.expire_commands(NOW_US + HOUR_US)
     shown = await text(site, "admin")
     assert "pump-1 m-7 2" in shown and "not fetched in time" in shown
     (dead,) = site.devices.dead_commands()
-    client, again = site.client("admin"), {"act": "send", "number": str(dead.number)}
-    assert (await client.post("/device-jobs", headers=SAME, data=again)).status_code == 303
+    client, again = site.client("admin"), {"number": str(dead.number)}
+    assert (await client.post("/device-jobs/commands", headers=SAME, data=again)).status_code == 303
     assert (site.devices.dead_commands(), site.told) == ([], [to])
     (letter,) = site.devices.take_commands(to, site.now_us, site.now_us + HOUR_US)
     assert letter.command.properties["$.mid"] == "m-7"
     line = site.registry.audit()[-1]
     assert (line.by, line.kind, line.id) == ("admin", "device", "pump-1") and "again" in line.action
-    gone = await client.post("/device-jobs", headers=SAME, data=again)
+    gone = await client.post("/device-jobs/commands", headers=SAME, data=again)
     assert "no such patient, job, device or command" in gone.text
     site.add_user("someone", Role.CLINICIAN, "p-1")
-    assert (await site.client("someone").post("/device-jobs", headers=SAME, data=again)).status_code == 403
+    assert (await site.client("someone").post("/device-jobs/commands", headers=SAME, data=again)).status_code == 403
+
+
+async def test_a_command_to_a_device_that_is_gone_is_not_sent_to_another_of_its_id(site: Site) -> None:
+    to = Address("pump-1", "of before")
+    site.devices.put_command(to, Command(body=b"{}", expires_us=NOW_US + 1), NOW_US)
+    site.devices.expire_commands(NOW_US + HOUR_US)
+    (dead,) = site.devices.dead_commands()
+    client, again = site.client("admin"), {"number": str(dead.number)}
+    gone = await client.post("/device-jobs/commands", headers=SAME, data=again)
+    site.registry.create_device(Device(id="pump-1", patient="p-1", primary_key="a2V5"))
+    another = await client.post("/device-jobs/commands", headers=SAME, data=again)
+    for answer in (gone, another):
+        assert "no such patient, job, device or command" in answer.text
+    assert site.devices.dead_commands() == [dead] and site.told == []

@@ -101,6 +101,7 @@ PAGES: Final = [
     *_portal(Action.WRITE_REGISTRY, "POST /files/{file}"),
     *_portal(Action.VIEW_OPERATIONS, "GET /device-jobs"),
     *_portal(Action.WRITE_REGISTRY, "POST /device-jobs"),
+    *_portal(Action.COMMAND_DEVICES, "POST /device-jobs/commands"),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/reports", "GET /patients/{id}/reports/{kind}.{form}", about=True),
     *_portal(Action.ENTER_EVENTS, "POST /patients/{id}/hba1c", about=True),
     *_portal(Action.ENTER_EVENTS, "GET /patients/{id}/import", "POST /patients/{id}/import", about=True),

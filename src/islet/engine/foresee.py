@@ -62,8 +62,7 @@ def foresee(
     -1 where the sensor said LOW, 1 HIGH, 0 a value. `corrections`: of the profiles, where any has lines."""
     kept = np.flatnonzero(rows.received_us - rows.times_us <= FRESH_US)  # NEVER received: not from a log
     if len(kept) < len(rows.times_us):
-        rows = _those(rows, kept)
-        ranges = ranges[kept]
+        rows, ranges = _those(rows, kept), ranges[kept]
     acts = _joined(_eaten(context), _beyond(rows, ranges))
     found = [np.empty((0, CHANGE_WIDTH), np.int64)]
     entries = Entries(*(np.empty(MOST_READINGS + 1, np.int64) for _ in range(3)))

@@ -88,8 +88,7 @@ class Outbox:
         """`acknowledge_url`: what a token is put behind, to be POSTed to (`https://…/acknowledge/`)."""
         fixed = lanes_of(notifiers)
         self._directory = directory or FixedDirectory([_installation(lane) for lane in fixed], once(_TOLD))
-        self._acknowledge, self._key = acknowledge, key
-        self._wording = wording
+        self._acknowledge, self._key, self._wording = acknowledge, key, wording
         self.unreadable = 0
         """Entries of ALERTS that were skipped because they are not alert changes; nobody was told of them."""
         self.behind = False

@@ -1,9 +1,9 @@
 """The page of devices: how far jobs over many are, and what failed at which; commands that did not get there, which can be
 sent again; and claim codes for new devices."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -12,20 +12,19 @@ from starlette.routing import BaseRoute
 from islet.access.decide import Action
 from islet.errors import AlreadyExists, BadInput, NotFound
 from islet.model.translated import mark as _
-from islet.store.devices_base import DeadCommand, JobState, JobStatus, JobStep, MailboxFull, Outcome, Step
+from islet.store.devices_base import JobState, JobStatus, JobStep, MailboxFull, Step
 from islet.web.alarm_figures import minute
 from islet.web.answers import page, render
 from islet.web.context import WebContext, WebDevices
+from islet.web.dead_commands import dead_rows, send_again
 from islet.web.forms import form
 from islet.web.languages import language_of, words
 from islet.web.sessions import Viewer
 
 SHOWN_JOBS: Final = 50
 SHOWN_STEPS: Final = 100
-SHOWN_DEAD: Final = 100
 _PATH: Final = "/device-jobs"
 _LONGEST_FIELD: Final = 200
-_MESSAGE_ID: Final = "$.mid"
 
 
 KINDS: Final = {
@@ -45,12 +44,6 @@ STEPS: Final = {
     "running": _("asked"),
     "failed": _("failed"),
     "canceled": _("cancelled"),
-}
-OUTCOMES: Final = {
-    Outcome.EXPIRED: _("not fetched in time"),
-    Outcome.TOO_OFTEN: _("given back too often"),
-    Outcome.REJECTED: _("rejected by the device"),
-    Outcome.PURGED: _("taken back by a service"),
 }
 _REFUSED: Final = {
     AlreadyExists: _("A device of that id is registered already."),
@@ -81,7 +74,11 @@ def routes(context: WebContext) -> list[BaseRoute]:
     """None where the process has no devices."""
     if context.devices is None:
         return []
-    return [page(context, _PATH, show), form(context, _PATH, _change, longest=_LONGEST_FIELD, shown_at=_PATH)]
+    return [
+        page(context, _PATH, show),
+        form(context, _PATH, _change, longest=_LONGEST_FIELD, shown_at=_PATH),
+        form(context, f"{_PATH}/commands", _send_again, shown_at=_PATH),
+    ]
 
 
 def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
@@ -101,7 +98,7 @@ def _shown(context: WebContext, request: Request, viewer: Viewer, said: dict[str
         "steps": {name: text(title) for name, title in STEPS.items()},
         "may_claim": viewer.may(Action.WRITE_REGISTRY),
         "may_send": viewer.may(Action.COMMAND_DEVICES),
-        "dead": [_dead(one, text) for one in devices.mailboxes.dead_commands(limit=SHOWN_DEAD)],
+        "dead": dead_rows(devices, text),
         "patients": [one.id for one in context.registry.patients()],
         **said,
     }
@@ -133,36 +130,10 @@ def _step(step: JobStep) -> tuple[str, str, int, str]:
     return step.address.device, step.step.value, step.tries, step.reason
 
 
-def _dead(one: DeadCommand, text: Callable[[str], str]) -> dict[str, Any]:
-    """What may be told of a command to who runs the installation: not what it says."""
-    to = one.address
-    return {
-        "number": one.number,
-        "device": f"{to.device}/{to.module}" if to.module else to.device,
-        "id": one.command.properties.get(_MESSAGE_ID, ""),
-        "bytes": len(one.command.body),
-        "sent": minute(one.enqueued_us),
-        "ended": minute(one.ended_us),
-        "outcome": text(OUTCOMES[one.outcome]),
-    }
-
-
-def _send_again(context: WebContext, devices: WebDevices, viewer: Viewer, number: str) -> None:
-    """Raises NotFound and MailboxFull."""
-    found = [one for one in devices.mailboxes.dead_commands(limit=SHOWN_DEAD) if str(one.number) == number]
-    if not found:
-        raise NotFound("no such dead command")
-    to = found[0].address
-    again = devices.mailboxes.resend_command(found[0].number, to, devices.wall_now())
-    devices.waits(to)
-    action = f"sent a dead command again, as {again}"
-    context.registry.note(action, "device", to.device, by=viewer.name, at_us=context.now())
-
-
 def _change(context: WebContext, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> Response:
     fields = {name: text.strip() for name, text in fields.items()}
     devices, act = _devices(context), fields.get("act", "")
-    viewer.require(Action.COMMAND_DEVICES if act == "send" else Action.WRITE_REGISTRY)
+    viewer.require(Action.WRITE_REGISTRY)
     text = words(language_of(request, viewer.user)).text
     said = {"code": "", "refused": "", "device": fields.get("device", "")}
     try:
@@ -171,15 +142,22 @@ def _change(context: WebContext, request: Request, viewer: Viewer, fields: Mappi
             devices.jobs.end_job(job, JobStatus.CANCELLED, devices.wall_now())
             context.registry.note("cancelled", "device job", job, by=viewer.name, at_us=context.now())
             return RedirectResponse(_PATH, 303)
-        if act == "send":
-            _send_again(context, devices, viewer, fields.get("number", ""))
-            return RedirectResponse(_PATH, 303)
         if act != "claim":
-            raise BadInput("device jobs: expected cancel, send or claim", reason="form")
+            raise BadInput("device jobs: expected cancel or claim", reason="form")
         said["code"] = devices.claim(said["device"], fields.get("patient", ""), viewer.name)
-    except (AlreadyExists, NotFound, MailboxFull, BadInput) as error:
+    except (AlreadyExists, NotFound, BadInput) as error:
         said["refused"] = text(_REFUSED[type(error)])
     return _shown(context, request, viewer, said)
+
+
+def _send_again(context: WebContext, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> Response:
+    viewer.require(Action.COMMAND_DEVICES)
+    try:
+        send_again(context, _devices(context), viewer, fields.get("number", ""))
+    except (NotFound, MailboxFull) as error:
+        refused = words(language_of(request, viewer.user)).text(_REFUSED[type(error)])
+        return _shown(context, request, viewer, {"code": "", "refused": refused, "device": ""})
+    return RedirectResponse(_PATH, 303)
 
 
 def _devices(context: WebContext) -> WebDevices:
