@@ -78,3 +78,7 @@ class RuleRefused(IsletError):
     def __init__(self, message: str, *, line: int) -> None:
         super().__init__(f"line {line}: {message}")
         self.line = line
+
+
+class RuleTooCostly(RuleRefused):
+    """A rule over the whole history that takes too long, too much memory, or gives too much, whomever it is asked about."""

@@ -177,6 +177,20 @@ def test_a_rule_that_duckdb_refuses_stops_no_other(clinic: Clinic) -> None:
     assert [change.rule for change in answer.changes] == ["cgm_use_low"]
 
 
+def test_a_rule_that_costs_too_much_stops_no_other(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("islet.engine.nightly._WITHIN_S", 0.3)
+    clinic.wears(Patient(id="anna"), range(7, 20))
+    front = '/*\nname = "dear"\ntitle = "Dear"\nseverity = "notice"\nevery = "1 day"\n*/\n'
+    joined = (
+        "FROM readings AS a, readings AS b, readings AS c WHERE a.glucose_mg_dl > b.glucose_mg_dl + c.glucose_mg_dl"
+    )
+    clinic.book.add(front + f"SELECT a.patient, MAX(a.ts) AS ts {joined} GROUP BY a.patient", by="wang", at_us=1)
+    asked = [clinic.rules.rule(name) for name in ("dear", "cgm_use_low")]
+    answer = ask(clinic.store, clinic.rules, clinic.registry.patients(), asked, NIGHT_US)
+    assert (answer.refused, answer.costly) == ({"dear"}, {"dear"})
+    assert [change.rule for change in answer.changes] == ["cgm_use_low"]
+
+
 @pytest.mark.parametrize(("after_h", "rules"), [(23, EVENTS), (25, EVENTS), (17.9, set()), (18, EVENTS)])
 def test_a_rule_is_asked_each_night_though_a_night_is_an_hour_shorter(
     clinic: Clinic, after_h: float, rules: set[str]

@@ -11,7 +11,7 @@ from msgspec import structs
 
 from islet.engine.oracle import run
 from islet.engine.rules import Rule, read_rule
-from islet.errors import RuleRefused
+from islet.errors import RuleRefused, RuleTooCostly
 from islet.model.time import DAY_US, from_us
 from tests.engine.streams import Engine, Point, glucose, looking_at
 
@@ -106,3 +106,26 @@ def test_a_rule_over_the_history_reaches_no_file_no_network_and_no_setting() -> 
         with pytest.raises(RuleRefused):
             run(reach, {})
     assert run("SELECT current_setting('temp_directory')", {}) == [("",)], "readings are not written to a disk"
+
+
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("SELECT sum(a.range * b.range % 7) FROM range(10_000_000) a, range(10_000_000) b", "longer than 0.2 s"),
+        ("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n", "longer than 0.2 s"),
+        ("SELECT a.range FROM range(1000) a, range(1000) b", "more than 100 rows"),
+    ],
+    ids=["a join of everything", "a recursion without an end", "too many rows"],
+)
+def test_a_rule_that_costs_too_much_is_stopped(sql: str, reason: str) -> None:
+    with pytest.raises(RuleTooCostly, match=reason):
+        run(sql, {}, within_s=0.2, most_rows=100)
+
+
+def test_a_rule_that_needs_too_much_memory_is_stopped() -> None:
+    with pytest.raises(RuleTooCostly, match="memory"):
+        run("SELECT list(repeat('x', 1_000_000)) FROM range(1200)", {})
+
+
+def test_a_rule_that_costs_little_is_not() -> None:
+    assert run("SELECT 1", {}, within_s=30, most_rows=1) == [(1,)]

@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from islet.engine import oracle
 from islet.engine.rulebook import RuleBook
 from islet.jobs.base import Finding
 from islet.jobs.history_rules import HistoryRulesJob
@@ -72,6 +74,21 @@ def test_a_rule_that_is_refused_is_counted_and_asked_again_the_next_night(house:
     assert first.counts["refused"] == 1
     assert "mine" not in json.loads(first.result)
     assert house.run(1, first).counts["rules"] == 4
+
+
+def test_a_rule_that_costs_too_much_is_not_asked_about_the_next_people(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("islet.jobs.history_rules.AT_ONCE", 1)
+    monkeypatch.setattr("islet.engine.nightly._WITHIN_S", 0.3)
+    many = "(SELECT UNNEST(RANGE(100000)) AS i)"
+    house.add("3 days", f"{EVERYBODY}, {many} AS a, {many} AS b WHERE a.i * b.i % 7 > 9")
+    run = Mock(wraps=oracle.run)
+    monkeypatch.setattr("islet.engine.oracle.run", run)
+    first = house.run(0)
+    assert sum(many in call.args[0] for call in run.call_args_list) == 1, "of three people"
+    assert (first.counts["refused"], first.counts["opened"]) == (1, 0)
+    assert house.run(1, first).counts["rules"] == 4, "it is asked again the next night"
 
 
 def test_a_rule_that_is_no_more_is_forgotten(house: House) -> None:

@@ -20,7 +20,7 @@ from islet.engine.rulebook import Rules
 from islet.engine.rules import Rule
 from islet.engine.sql import parse
 from islet.engine.tables import HISTORY_TABLES
-from islet.errors import RuleRefused
+from islet.errors import RuleRefused, RuleTooCostly
 from islet.model.alerts import Alert, AlertChange
 from islet.model.people import Patient
 from islet.model.time import EPOCH, HOUR_US, to_us
@@ -33,14 +33,18 @@ AT_ONCE: Final = 50
 _EARLY_US: Final = 6 * HOUR_US
 """A night job does not begin at the same second each night, and summer time moves it by an hour."""
 _MOST_ALERTS: Final = 100_000
+_WITHIN_S: Final = 10.0
+"""For a rule about so many patients; the shipped ones take a tenth of a second."""
+_MOST_ROWS: Final = 1000 * AT_ONCE
 
 
 @dataclass(kw_only=True, slots=True)
 class Answer:
-    """What asking gave: what is to be said, and the rules that DuckDB refused."""
+    """What asking gave: what is to be said, the rules that DuckDB refused, and those of them that cost too much."""
 
     changes: list[AlertChange] = field(default_factory=list)
     refused: set[str] = field(default_factory=set)
+    costly: set[str] = field(default_factory=set)
 
 
 def due(rules: Rules, asked_us: Mapping[str, int], now_us: int) -> list[Rule]:
@@ -62,7 +66,12 @@ def ask(store: Store, rules: Rules, patients: Sequence[Patient], asked: Sequence
     running = _running(store, list(people), {rule.name for rule in asked})
     for rule in asked:
         try:
-            rows = oracle.run(rule.sql, tables)
+            rows = oracle.run(rule.sql, tables, within_s=_WITHIN_S, most_rows=_MOST_ROWS)
+        except RuleTooCostly as error:
+            _log.error("rule_too_costly", rule=rule.name, error=str(error))
+            answer.refused.add(rule.name)
+            answer.costly.add(rule.name)
+            continue
         except RuleRefused:
             _log.error("rule_refused_by_duckdb", rule=rule.name)  # the reason may quote values
             answer.refused.add(rule.name)

@@ -5,11 +5,12 @@ and no setting: a rule is somebody's text.
 """
 
 from collections.abc import Mapping
+from threading import Timer
 from typing import Any, Final
 
 import pyarrow as pa
 
-from islet.errors import RuleRefused
+from islet.errors import RuleRefused, RuleTooCostly
 
 _CLOSED: Final = (
     "SET TimeZone = 'UTC'",
@@ -17,6 +18,7 @@ _CLOSED: Final = (
     "SET autoload_known_extensions = false",
     "SET python_enable_replacements = false",
     "SET temp_directory = ''",  # nothing of anybody's readings goes to a disk in the clear
+    "SET memory_limit = '1GB'",
     "SET enable_external_access = false",
     "SET lock_configuration = true",
 )
@@ -37,14 +39,18 @@ tar: the share of readings from 70 to 180 mg/dL, below, and above (doi:10.2337/d
 reading."""
 
 
-def run(sql: str, tables: Mapping[str, pa.Table]) -> list[tuple[Any, ...]]:
+def run(
+    sql: str, tables: Mapping[str, pa.Table], *, within_s: float | None = None, most_rows: int | None = None
+) -> list[tuple[Any, ...]]:
     """The rows (n) that the rule's SELECT gives over these tables; instants are UTC without a zone.
 
-    `days` is made where the `readings` say by what `method` they are. Raises RuleRefused where DuckDB cannot run it.
+    `days` is made where the `readings` say by what `method` they are. Raises RuleRefused where DuckDB cannot run it, and
+    RuleTooCostly where it takes longer than `within_s` seconds or 1 GB, or gives more than `most_rows`.
     """
     import duckdb
 
     connection = duckdb.connect()
+    watch = Timer(within_s, connection.interrupt) if within_s is not None else None
     try:
         for name, table in tables.items():
             connection.register(name, table)
@@ -52,9 +58,22 @@ def run(sql: str, tables: Mapping[str, pa.Table]) -> list[tuple[Any, ...]]:
             connection.execute(f"CREATE TEMP VIEW days AS {DAYS}")
         for statement in _CLOSED:
             connection.execute(statement)
-        rows: list[tuple[Any, ...]] = connection.execute(sql).fetchall()
-        return rows
+        if watch is not None:
+            watch.start()
+        found = connection.execute(sql)
+        rows: list[tuple[Any, ...]] = found.fetchall() if most_rows is None else found.fetchmany(most_rows + 1)
+    except duckdb.InterruptException:
+        raise RuleTooCostly(f"it took longer than {within_s:g} s; join less", line=1) from None
+    except duckdb.OutOfMemoryException:
+        raise RuleTooCostly("it needed more than 1 GB of memory; join less", line=1) from None
     except duckdb.Error as error:
         raise RuleRefused(f"DuckDB: {str(error).splitlines()[0]}", line=1) from None
     finally:
+        if watch is not None:
+            watch.cancel()
+            if watch.ident is not None:
+                watch.join()  # nobody interrupts a connection that is closed
         connection.close()
+    if most_rows is not None and len(rows) > most_rows:
+        raise RuleTooCostly(f"it gave more than {most_rows} rows; expected at most one for each patient", line=1)
+    return rows

@@ -15,7 +15,7 @@ _decoder: Final = msgspec.json.Decoder(dict[str, int])
 
 class HistoryRulesJob:
     """Implements `islet.jobs.base.Job`. Reads a quarter of a year of everybody whom such a rule looks at, some people
-    at a time."""
+    at a time. A rule that costs too much about some is not asked about the others."""
 
     name = "history_rules"
     sentence = "Asks the rules about whole days, and says what they find as alerts."
@@ -33,9 +33,11 @@ class HistoryRulesJob:
         whole = Answer()
         for begin in range(0, len(people), AT_ONCE):
             progress(begin, len(people))
-            answer = ask(self._store, rules, people[begin : begin + AT_ONCE], now, now_us)
+            asked = [rule for rule in now if rule.name not in whole.costly]
+            answer = ask(self._store, rules, people[begin : begin + AT_ONCE], asked, now_us)
             whole.changes += answer.changes
             whole.refused |= answer.refused
+            whole.costly |= answer.costly
         there = {rule.name for rule in rules.plan.history}
         whole.changes += ended(self._store, asked_us.keys() - there, now_us)
         told = {rule.name: now_us for rule in now if rule.name not in whole.refused}
