@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from operator import lt
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -11,9 +10,8 @@ from typing import Final
 from islet.access.decide import Action, decide
 from islet.channels import Channels
 from islet.contacts.book import ContactBook
-from islet.engine.embedded import CONSUMER as ENGINE
-from islet.engine.quantities import GLUCOSE
 from islet.engine.rulebook import RuleBook, Rules
+from islet.known import known_us
 from islet.log.base import Append, Log
 from islet.log.group_commit import GroupCommit
 from islet.model.alerts import AlertChange
@@ -32,7 +30,6 @@ from islet.store.principals import Principals
 from islet.web.languages import LANGUAGES, words
 from islet.web.texts import ANSWERS
 
-_READINGS: Final = Topic.GLUCOSE_READINGS
 _IDLE_S: Final = 0.25
 _PACE_S: Final = 0.05  # what comes meanwhile is one transaction
 _LOOK_EVERY_US: Final = 5 * SECOND_US
@@ -83,8 +80,8 @@ class Alarms:
         store: Store | None = None,
         console: bool = True,
     ) -> None:
-        """`kept_from_us`: what was taken in before that instant may be forgotten. `store`: knows each patient's newest
-        reading; without it, nobody is told of alerts that began long ago and go on."""
+        """`kept_from_us`: what was taken in before that instant may be forgotten. `store`: knows what of
+        each patient's is newest; without it, nobody is told of alerts that began long ago and go on."""
         self._settings, self._log, self._commit, self._rules = settings, log, commit, rules
         self._now, self._wall, self._kept_from_us = now, wall, kept_from_us
         self._registry, self._principals, self._store = registry, Principals(registry), store
@@ -114,7 +111,7 @@ class Alarms:
             rules=_pager_rules(self._in_force),
             acknowledge=self.acknowledge,
             acknowledge_url=f"{settings.public_url.rstrip('/')}/acknowledge/" if settings.public_url else "",
-            newest_us=self._newest_us,
+            known_us=self._known_us,
         )
 
     # the workers' steps
@@ -168,17 +165,18 @@ class Alarms:
         if heartbeat_us is not None:
             self.outbox.watch(heartbeat_us, round(self._settings.engine_silent_min * MINUTE_US), wall_us)
 
-    def _newest_us(self, patient: str, rule: str) -> int | None:
-        """The patient's newest reading, if the rule is about glucose, and the engine has looked at it already."""
-        plan = self._in_force.plan
-        of_glucose = (stream for stream in plan.streams.values() if stream.quantity == GLUCOSE)
-        if self._store is None or not any(rule == one.name for stream in of_glucose for one in stream.rules):
+    def _known_us(self, patient: str, rule: str) -> int | None:
+        if self._store is None:
             return None
-        newest = self._store.latest([patient])
-        read = self._store.applied(_READINGS, self._log.partitions)  # after it: that reading is among them
-        if self._settings.engine == "embedded" and any(map(lt, self._log.cursor(ENGINE, _READINGS), read)):
-            return None
-        return newest[0].time_us if newest else None
+        return known_us(
+            patient,
+            rule,
+            rules=self._in_force,
+            store=self._store,
+            log=self._log,
+            now_us=self._now(),
+            embedded=self._settings.engine == "embedded",
+        )
 
     # answers
 

@@ -85,7 +85,7 @@ class Home:
             rules=RULES,
             acknowledge=self._acknowledge,
             acknowledge_url="https://islet.example.org/acknowledge/",
-            newest_us=lambda patient, rule: None if self.newest is None else minute(self.newest),
+            known_us=lambda patient, rule: None if self.newest is None else minute(self.newest),
         )
 
     def _open(self, contact: Contact) -> Notifier:

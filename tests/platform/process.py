@@ -72,8 +72,8 @@ class PlatformProcess:
     def wait_until_ready(self, patience_s: float = _START_S) -> None:
         """Return once all its workers have caught up with their past."""
         until = time.monotonic() + patience_s
+        assert self._process is not None
         while time.monotonic() < until:
-            assert self._process is not None
             assert self._process.exitcode is None, f"islet serve ended: see {self.data_dir / 'serve.log'}"
             try:
                 if self.http.get("/readyz").status_code == 200:
@@ -81,6 +81,7 @@ class PlatformProcess:
             except httpx.TransportError:
                 pass
             time.sleep(0.05)
+        self._process.kill()  # or it would hold up the end of the tests
         raise AssertionError(f"islet serve is not ready after {patience_s:g} s: see {self.data_dir / 'serve.log'}")
 
     def wait_until_settled(self, patience_s: float = _SETTLE_S) -> None:

@@ -28,7 +28,7 @@ from islet.model.time import HOUR_US, MINUTE_US, SECOND_US
 from islet.model.topics import Topic
 from islet.notify.base import CHANGING, Kind, Notifier
 from islet.notify.health import Health, Healths, is_test_due
-from islet.notify.pager import NOBODY, Newest, Pager, Rules
+from islet.notify.pager import NOBODY, Known, Pager, Rules
 from islet.notify.pages import Pages, Snooze, Trouble, Unanswered
 from islet.notify.policy import once
 from islet.notify.queue import Delivery, Draft, Queue, Undeliverable
@@ -83,7 +83,7 @@ class Outbox:
         rules: Rules | None = None,
         acknowledge: Acknowledge | None = None,
         acknowledge_url: str = "",
-        newest_us: Newest = lambda patient, rule: None,
+        known_us: Known = lambda patient, rule: None,
     ) -> None:
         """`acknowledge_url`: what a token is put behind, to be POSTed to (`https://…/acknowledge/`)."""
         fixed = lanes_of(notifiers)
@@ -108,9 +108,9 @@ class Outbox:
         )
         self._seen_us: int | None = None
         self._wall_us = 0
-        self._pager = self._new_pager(round(page_max_age_min * MINUTE_US), rules or Rules(), newest_us)
+        self._pager = self._new_pager(round(page_max_age_min * MINUTE_US), rules or Rules(), known_us)
 
-    def _new_pager(self, max_age_us: int, rules: Rules, newest_us: Newest) -> Pager:
+    def _new_pager(self, max_age_us: int, rules: Rules, known_us: Known) -> Pager:
         return Pager(
             self._pages,
             self._queue,
@@ -121,7 +121,7 @@ class Outbox:
             changing=CHANGING,
             token_of=self._token,
             in_flight=self._sender.in_flight,
-            newest_us=newest_us,
+            known_us=known_us,
         )
 
     # from the log and the clock: the platform's

@@ -23,8 +23,9 @@ _ALERTS_A_LOOK: Final = 50
 _GRACE_US: Final = MINUTE_US
 """What an engine that reads a backlog finds is mostly over again a moment later."""
 
-Newest = Callable[[str, str], int | None]
-"""(patient, rule) -> the newest reading that the rule was asked about; None where that is not known now."""
+Known = Callable[[str, str], int | None]
+"""(patient, rule) -> until when it is known whether the rule is breached: its newest reading, or now for a silence; None
+where that is not known now."""
 
 Tokens = Callable[[str], str]
 """A secret word for a message's key: always the same for the same key, not to be guessed."""
@@ -78,13 +79,13 @@ class Pager:
         changing: Collection[str],
         token_of: Tokens,
         in_flight: Callable[[], Collection[int]],
-        newest_us: Newest = lambda patient, rule: None,
+        known_us: Known = lambda patient, rule: None,
     ) -> None:
         self._pages, self._queue, self._directory, self._wording = pages, queue, directory, wording
         self.rules = rules
         """May be exchanged between calls."""
         self._max_age_us, self._changing = max_age_us, frozenset(changing)
-        self._token_of, self._in_flight, self._newest_us = token_of, in_flight, newest_us
+        self._token_of, self._in_flight, self._known_us = token_of, in_flight, known_us
         self._abouts: dict[str, About] = {}
 
     # from the log
@@ -191,12 +192,12 @@ class Pager:
         return queued
 
     def _goes_on(self, paging: Paging, now_us: int) -> bool:
-        """Whether a young reading shows that an alert goes on which began too long ago to be told of when it came: a
-        phone that was offline has told what it kept. That it is so now is no history."""
+        """Whether it is known that an alert goes on which began too long ago to be told of when it came: a phone that
+        was offline has told what it kept, or the platform was down. That it is so now is no history."""
         if paging.ended or now_us - paging.from_us < _GRACE_US:
             return False
-        newest_us = self._newest_us(paging.patient, paging.rule)
-        return newest_us is not None and newest_us > paging.onset_us and now_us - newest_us <= self._max_age_us
+        known_us = self._known_us(paging.patient, paging.rule)
+        return known_us is not None and known_us > paging.onset_us and now_us - known_us <= self._max_age_us
 
     def _conclude(self, paging: Paging, about: About, outcome: Due, now_us: int) -> None:
         if outcome.unanswered and not paging.unanswered:
