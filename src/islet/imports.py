@@ -24,6 +24,7 @@ from islet.model.batch import int64_column
 from islet.model.codec import encode_event
 from islet.model.time import RECORDS_SINCE_US
 from islet.model.topics import Topic, partition_of
+from islet.workbooks import check_opens
 
 _CHUNK: Final = 5_000  # events in a commit: what is in memory, and what a crash loses of an import
 _TOLD_EVERY: Final = 500  # events
@@ -58,6 +59,7 @@ def look(part: Part, choices: Choices, chosen: Format | None, *, latest_us: int,
     format = chosen
     preview = Preview()
     try:
+        check_opens(part.stream)
         format = chosen or detected(part.stream, mapped=bool(choices.mapping))
         for _ in _events(part.stream, choices, format, preview, latest_us, progress):
             pass

@@ -8,11 +8,13 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta, timezone
+from itertools import dropwhile
 from typing import Final
 
 from msgspec import Struct
 from python_calamine import CalamineError, CalamineWorkbook
 
+from islet.decode.sheets import Cell, sheet_rows
 from islet.errors import BadInput
 from islet.model.events import AnyEvent, Insulin, Meal, Medication, Note, Reading
 
@@ -21,8 +23,6 @@ _NOT_RECORDED: Final = {"data not available", "未记录", ""}
 _DOSE: Final = re.compile(r"(?<=[,\s])(\d++(?:\.\d++)?+)\s*+IU", re.IGNORECASE)
 _DOSE_AT_END: Final = re.compile(r"(?<=\s)(\d++(?:\.\d++)?+)\s*+([A-Za-zµ]++)$")
 """Neither goes back over what it has read: a cell may be as long as its writer likes."""
-
-Cell = str | float | int | bool | datetime | date | time | timedelta
 
 
 class Skipped(Struct, frozen=True):
@@ -46,11 +46,12 @@ def decode_workbook(content: bytes) -> Wearing:
     Raises BadInput, reason "format", when it is not a workbook or its first columns are not Date and CGM.
     """
     try:
-        rows = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
+        sheet = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0)
     except (CalamineError, IndexError, ValueError):
         raise BadInput(
             "expected an .xls or .xlsx workbook with one sheet; got something else", reason="format"
         ) from None
+    rows = list(dropwhile(lambda row: not any(row), sheet_rows(sheet)))
     _check_header(rows[0] if rows else [])
     events: list[AnyEvent] = []
     lines: list[int] = []
