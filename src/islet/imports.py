@@ -3,10 +3,11 @@
 What the log knows already is not appended again, so that importing twice changes nothing.
 """
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -97,10 +98,37 @@ def append(
 def _events(
     stream: BinaryIO, choices: Choices, format: Format, preview: Preview, latest_us: int, progress: Progress
 ) -> Iterator[Found]:
-    for count, found in enumerate(tallied(format.read(stream, choices), preview, latest_us=latest_us)):
+    items = format.read(cast(BinaryIO, _Watched(stream, progress)), choices)
+    for count, found in enumerate(tallied(items, preview, latest_us=latest_us)):
         if count % _TOLD_EVERY == 0:
             progress(stream.tell())
         yield found
+
+
+class _Watched(io.BufferedIOBase):
+    """An export that tells how far it is read, with each piece: of some there is much to read for each event."""
+
+    def __init__(self, stream: BinaryIO, progress: Progress) -> None:
+        self._stream, self._progress = stream, progress
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def read(self, size: int | None = -1) -> bytes:
+        piece = self._stream.read(-1 if size is None else size)
+        self._progress(self._stream.tell())
+        return piece
+
+    read1 = read
 
 
 class Known:
