@@ -4,7 +4,7 @@ import io
 import zipfile
 from typing import BinaryIO, Final
 
-from islet.decode.imports.parts import DAMAGED, Part, check_directory
+from islet.decode.imports.parts import DAMAGED, Part, check_directory, opened
 from islet.decode.imports.tables import is_workbook
 from islet.errors import BadInput
 
@@ -36,17 +36,17 @@ def check_held(part: Part) -> None:
         )
 
 
-def _unpacked(stream: BinaryIO) -> int:
+def _unpacked(workbook: BinaryIO) -> int:
     """The bytes in an archive, counted as far as they are too many; 0 for another file."""
-    stream.seek(0)
-    count, file = 0, io.BytesIO(stream.read())
+    workbook.seek(0)
+    count, file = 0, io.BytesIO(workbook.read())
     check_directory(file)
     try:
         with zipfile.ZipFile(file) as archive:
             for member in archive.infolist():
                 member.file_size = _ANY  # what it says of itself could be a lie
-                with archive.open(member) as opened:
-                    while (piece := opened.read(_PIECE)) and count <= MOST_HELD_BYTES:
+                with opened(archive, member) as stream:
+                    while (piece := stream.read(_PIECE)) and count <= MOST_HELD_BYTES:
                         count += len(piece)
                 if count > MOST_HELD_BYTES:
                     break
