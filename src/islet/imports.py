@@ -77,9 +77,9 @@ def look(part: Part, choices: Choices, chosen: Format | None, *, latest_us: int,
 
 def append(
     part: Part, choices: Choices, format: Format, *, known: "Known", write: Write, now_us: int, progress: Progress
-) -> Appended:
-    """Append an export that was looked at. Memory holds a chunk and the identities of the patient's events in the log."""
-    new = seen = 0
+) -> Iterator[Appended]:
+    """Append an export that was looked at: the counts of each chunk as soon as it is durable. Memory holds a chunk and the
+    identities of the patient's events in the log."""
     events = _events(part.stream, choices, format, Preview(), now_us, progress)
     while chunk := list(islice(events, _CHUNK)):
         arrivals = [Arrival(one.device, known.patient, encode_event(one.event)) for one in chunk]
@@ -90,9 +90,8 @@ def append(
         appends = [one for one in appends if one.batch.num_rows]
         if appends:
             write(appends)
-        new += sum(one.batch.num_rows for one in appends)
-        seen += len(chunk)
-    return Appended(new, seen - new)
+        new = sum(one.batch.num_rows for one in appends)
+        yield Appended(new, len(chunk) - new)
 
 
 def _events(

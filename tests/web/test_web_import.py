@@ -219,6 +219,29 @@ async def test_an_upload_that_is_cancelled_while_it_is_read_is_let_go(site: Site
     assert upload.files[0].looked == []
 
 
+@pytest.mark.parametrize("how", ["cancelled", "disk full"])
+async def test_what_was_imported_before_an_import_ended_is_told_and_in_the_audit_trail(
+    site: Site, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr("islet.imports._CHUNK", 2)
+    nurse = site.client("nurse")
+    told = await send(nurse, GOOD + "2026-02-01 07:15,120,\n2026-02-01 07:20,121,\n")
+    upload, write = site.uploads.get(told["id"], "nurse", "p-1"), site.uploads._write
+
+    def ends(appends: Any) -> None:
+        if upload.appended.new:
+            raise OSError("the disk is full")
+        write(appends)
+        if how == "cancelled":
+            site.uploads.drop(upload)
+
+    monkeypatch.setattr(site.uploads, "_write", ends)
+    answer = await nurse.post(f"{API}/{told['id']}/confirm", headers=HERE)
+    assert (answer.json()["state"], answer.json()["imported"]) == ("failed", {"new": 2, "known": 0})
+    assert stored(site) == (1, ["meal"]) or stored(site) == (2, [])
+    assert [line.action for line in site.registry.audit()] == ["imported 2 events"]
+
+
 async def test_the_exports_of_an_archive_are_imported_and_the_rest_is_left_out(site: Site) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
