@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from islet import imports
 from islet.cli import main
 from islet.log.base import Log
+from islet.model.codec import encode_event
 from islet.model.events import AnyEvent
 from islet.model.topics import Topic
 from islet.opened import opened_log, opened_registry
@@ -80,13 +80,13 @@ def test_an_import_is_in_the_audit_trail_also_where_it_ends_half_way(
     data_dir: Path, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("islet.imports._CHUNK", 2)
-    encode, encoded = imports.encode_event, list[AnyEvent]()
+    encoded = list[AnyEvent]()
 
     def failing(event: AnyEvent) -> bytes:
         encoded.append(event)
         if len(encoded) > 2:
             raise OSError("the disk is full")
-        return encode(event)
+        return encode_event(event)
 
     monkeypatch.setattr("islet.imports.encode_event", failing)
     assert run(data_dir, "import", table, "--patient", "p-1").exit_code
