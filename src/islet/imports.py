@@ -3,10 +3,11 @@
 What the log knows already is not appended again, so that importing twice changes nothing.
 """
 
+import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, cast
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from islet.model.batch import int64_column
 from islet.model.codec import encode_event
 from islet.model.time import RECORDS_SINCE_US
 from islet.model.topics import Topic, partition_of
+from islet.workbooks import check_opens
 
 _CHUNK: Final = 5_000  # events in a commit: what is in memory, and what a crash loses of an import
 _TOLD_EVERY: Final = 500  # events
@@ -58,6 +60,7 @@ def look(part: Part, choices: Choices, chosen: Format | None, *, latest_us: int,
     format = chosen
     preview = Preview()
     try:
+        check_opens(part.stream)
         format = chosen or detected(part.stream, mapped=bool(choices.mapping))
         for _ in _events(part.stream, choices, format, preview, latest_us, progress):
             pass
@@ -74,9 +77,9 @@ def look(part: Part, choices: Choices, chosen: Format | None, *, latest_us: int,
 
 def append(
     part: Part, choices: Choices, format: Format, *, known: "Known", write: Write, now_us: int, progress: Progress
-) -> Appended:
-    """Append an export that was looked at. Memory holds a chunk and the identities of the patient's events in the log."""
-    new = seen = 0
+) -> Iterator[Appended]:
+    """Append an export that was looked at: the counts of each chunk as soon as it is durable. Memory holds a chunk and the
+    identities of the patient's events in the log."""
     events = _events(part.stream, choices, format, Preview(), now_us, progress)
     while chunk := list(islice(events, _CHUNK)):
         arrivals = [Arrival(one.device, known.patient, encode_event(one.event)) for one in chunk]
@@ -87,18 +90,44 @@ def append(
         appends = [one for one in appends if one.batch.num_rows]
         if appends:
             write(appends)
-        new += sum(one.batch.num_rows for one in appends)
-        seen += len(chunk)
-    return Appended(new, seen - new)
+        new = sum(one.batch.num_rows for one in appends)
+        yield Appended(new, len(chunk) - new)
 
 
 def _events(
     stream: BinaryIO, choices: Choices, format: Format, preview: Preview, latest_us: int, progress: Progress
 ) -> Iterator[Found]:
-    for count, found in enumerate(tallied(format.read(stream, choices), preview, latest_us=latest_us)):
+    items = format.read(cast(BinaryIO, _Watched(stream, progress)), choices)
+    for count, found in enumerate(tallied(items, preview, latest_us=latest_us)):
         if count % _TOLD_EVERY == 0:
             progress(stream.tell())
         yield found
+
+
+class _Watched(io.BufferedIOBase):
+    """An export that tells how far it is read, with each piece: of some there is much to read for each event."""
+
+    def __init__(self, stream: BinaryIO, progress: Progress) -> None:
+        self._stream, self._progress = stream, progress
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return self._stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def read(self, size: int | None = -1) -> bytes:
+        piece = self._stream.read(-1 if size is None else size)
+        self._progress(self._stream.tell())
+        return piece
+
+    read1 = read
 
 
 class Known:

@@ -8,7 +8,8 @@ import pytest
 
 from islet.decode.shanghai import decode_workbook
 from islet.errors import BadInput
-from islet.model.events import Insulin, Meal, Reading
+from islet.model.events import Insulin, Meal, Medication, Note, Reading
+from tests.imports.given import workbook
 
 
 def test_a_file_that_is_no_workbook_is_refused_with_what_was_expected() -> None:
@@ -38,3 +39,11 @@ def test_sixteen_type_1_wearings_hold_15_695_readings(shared_data: Path) -> None
         kinds.update(e.method if isinstance(e, Reading) else type(e).__name__ for e in wearing.events)
         assert not wearing.skipped
     assert kinds["cgm"] == 15_695
+
+
+def test_an_amount_that_is_no_number_stays_in_its_words() -> None:
+    head = ["Date", "CGM (mg / dl)", "CBG", "Ketone", "Diet", "饮食", "s.c.", "Drugs"]
+    row = [datetime(2021, 7, 30, 8), 112.0, *[None] * 4, "Novolin R, 1.2.3 IU", "Metformin . mg, 0.5 g"]  # noqa: DTZ001
+    _, note, first, second = decode_workbook(workbook({"one": [head, row]})).events
+    assert note == Note(time=note.time, text="s.c. insulin: Novolin R, 1.2.3 IU")
+    assert [first, second] == [Medication(time=first.time, name=name) for name in ("Metformin . mg", "0.5 g")]

@@ -299,3 +299,26 @@ async def test_a_body_that_is_nested_deeper_than_can_be_read_is_400(
     if "messages" not in path:
         headers = as_policy(door, "iothubowner")
     assert (await http.request(method, path, content=content, headers=headers)).status_code == 400
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "x", "9" * 30, "00001" + "0" * 5_000, "\N{ARABIC-INDIC DIGIT ONE}"])
+async def test_a_number_that_is_none_or_of_thousands_of_digits_is_400(
+    door: Door, http: httpx.AsyncClient, number: str
+) -> None:
+    door.add_device()
+    for method, path, query in (
+        ("GET", "/devices", {"top": number}),
+        ("GET", "/configurations", {"top": number}),
+        ("GET", "/devices/cgm-1/commands/dead", {"top": number}),
+        ("GET", "/devices/cgm-1/commands/dead", {"before": number}),
+        ("POST", f"/devices/cgm-1/commands/dead/{number}/resend", {}),
+    ):
+        answer = await http.request(method, path, params=query)
+        assert (answer.status_code, answer.headers["iothub-errorcode"]) == (400, "ArgumentInvalid"), path
+        assert "expected a number from 1 to" in answer.text
+
+
+@pytest.mark.parametrize("seconds", ["1e308", "1e300", "-1", "0"])
+async def test_a_claim_code_that_lives_for_ever_or_not_at_all_is_400(http: httpx.AsyncClient, seconds: str) -> None:
+    answer = await http.post("/claims", content=f'{{"deviceId":"d-9","expiresInSeconds":{seconds}}}')
+    assert (answer.status_code, "from a minute to seven days" in answer.text) == (400, True)

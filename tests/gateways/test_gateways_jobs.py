@@ -231,6 +231,23 @@ async def test_one_for_later_waits_for_its_time_and_can_be_found(door: Door, clo
     assert (await ended(door))["status"] == "completed"
 
 
+async def test_a_disk_that_refuses_at_the_start_is_asked_again(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    await door.jobs.close()
+    steps, refused = door.devices.job_steps, list[str]()
+
+    def refusing(*given: Any, **named: Any) -> Any:
+        if not refused:
+            refused.append("the disk")
+            raise OSError("another process holds it")
+        return steps(*given, **named)
+
+    monkeypatch.setattr(door.devices, "job_steps", refusing)
+    door.jobs = JobRunner(door.exchange, door.registry, Random(1), look_s=0.02, pause_us=SECOND_US)
+    await put(door, type="scheduleUpdateTwin", deviceIds=["pump-0"], updateTwin={"tags": {"ward": 7}})
+    assert (await ended(door))["status"] == "completed"
+    assert refused
+
+
 async def test_a_restart_goes_on_where_it_was_and_sends_no_command_twice(door: Door, clock: Clock) -> None:
     await put(door, queryCondition="*", type="scheduleCommand", cloudToDeviceMessage={"command": "locate"})
     await until(lambda: len(door.devices.pending_commands()) == 3)

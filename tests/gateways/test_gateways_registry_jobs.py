@@ -61,6 +61,22 @@ async def test_what_was_exported_comes_back_as_it_was(door: Door, hub: httpx.Asy
     ]
 
 
+async def test_a_disk_that_refuses_the_end_of_a_job_does_not_end_all_jobs(
+    door: Door, hub: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(files: RegistryFiles, path: Path, content: bytes) -> None:
+        raise OSError("the disk is full")
+
+    begun = await hub.post("/jobs/create", json=EXPORT)
+    with monkeypatch.context() as disk:
+        disk.setattr(RegistryFiles, "write", full)
+        async with asyncio.timeout(10):
+            while not door.registry.audit():
+                await asyncio.sleep(0.01)
+    assert (await hub.get(f"/jobs/{begun.json()['jobId']}")).json()["status"] == "failed"
+    assert (await done(hub, EXPORT))["status"] == "completed"
+
+
 async def put(hub: httpx.AsyncClient, id: str, **more: object) -> dict[str, object]:
     there = (await hub.get(f"/devices/{id}")).is_success
     answer = await hub.put(f"/devices/{id}", json={"deviceId": id, **more}, headers={"If-Match": "*"} if there else {})

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from islet.decode.mqtt import Parser
-from islet.decode.mqtt_packets import Packet, Puback, Publish, encode
+from islet.decode.mqtt_packets import Packet, Puback, Publish, Subscribe, encode
 from islet.gateways.mqtt_connection import WINDOW
+from islet.gateways.turns import MOST_REQUESTS
 from islet.model.topics import Topic
+from islet.store.devices_base import Address
 from tests.gateways.door import Door, hello, reading, telemetry
 
 
@@ -32,6 +34,9 @@ class Wire(asyncio.Transport):
         return self.is_closed
 
     def close(self) -> None:
+        self.is_closed = True
+
+    def abort(self) -> None:
         self.is_closed = True
 
     def acknowledged(self) -> list[int]:
@@ -60,6 +65,61 @@ async def test_a_window_of_messages_that_come_alone_may_wait_and_half_of_it_lets
         assert wire.acknowledged() == list(range(1, WINDOW + 1))
         assert len(door.rows(Topic.GLUCOSE_READINGS)) == WINDOW
         connection.connection_lost(None)
+
+
+async def test_twin_requests_that_come_in_one_piece_are_answered_as_fast_as_the_device_reads() -> None:
+    """One piece of 256 KB asks for 9,362 twins of up to 64 KB each."""
+    async with Door.opened() as door:
+        device, wire = door.add_device(), Wire()
+        connection = door.mqtt.connection()
+        connection.connection_made(wire)
+        connection.data_received(encode(hello(device)))
+        connection.data_received(encode(Subscribe(1, (("$iothub/twin/res/#", 0),))))
+        await door.exchange.write(lambda: None)
+        await asyncio.sleep(0)
+        before, count = len(wire.written), 500
+        connection.pause_writing()
+        connection.data_received(b"".join(encode(Publish(TWIN, b"", 0, 0)) for _ in range(count)))
+        await door.exchange.write(lambda: None)
+        assert (len(wire.written), wire.is_read) == (before, False)
+        asked, most = door.exchange.twin, 0
+        under_way = set[asyncio.Future[Any]]()
+
+        def twin(of: Address) -> asyncio.Future[Any]:
+            nonlocal most
+            future = asked(of)
+            under_way.add(future)
+            most = max(most, len(under_way))
+            future.add_done_callback(under_way.discard)
+            return future
+
+        door.exchange.twin = twin  # type: ignore[method-assign]
+        connection.resume_writing()
+        while under_way:
+            await asyncio.wait(under_way)
+        assert most <= MOST_REQUESTS
+        answers = list(Parser().feed(wire.written[before:]))
+        assert len(answers) == count
+        assert wire.is_read
+        connection.connection_lost(None)
+
+
+async def test_reports_that_wait_when_the_device_goes_are_kept() -> None:
+    async with Door.opened() as door:
+        device, wire = door.add_device(), Wire()
+        connection = door.mqtt.connection()
+        connection.connection_made(wire)
+        connection.data_received(encode(hello(device)))
+        connection.pause_writing()
+        report = "$iothub/twin/PATCH/properties/reported/?$rid="
+        count = 3 * MOST_REQUESTS
+        connection.data_received(
+            b"".join(encode(Publish(f"{report}{n}", b'{"n%d":1}' % n, 1, n)) for n in range(1, count + 1))
+        )
+        connection.connection_lost(None)
+        for _ in range(4):
+            twin = await door.exchange.twin(door.address(device))
+        assert len(twin.reported.values) == count
 
 
 @given(kinds=st.lists(st.sampled_from("rrrt0"), max_size=12), splits=st.sets(st.integers(0, 12)))

@@ -73,6 +73,22 @@ def workbook(sheets: Mapping[str, Sheet]) -> bytes:
     return content.getvalue()
 
 
+def far_cell(place: str) -> bytes:
+    """An .xlsx with a heading in its first cell and a number in the cell of that place, as "CV80000"."""
+    row = place.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    content = io.BytesIO(workbook({"one": [["time"]]}))
+    with zipfile.ZipFile(content) as archive:
+        parts = {one: archive.read(one).decode() for one in archive.namelist()}
+    sheet = "xl/worksheets/1.xml"
+    far = f'<row r="{row}"><c r="{place}"><v>1</v></c></row></sheetData>'
+    parts[sheet] = parts[sheet].replace("</sheetData>", far)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for path, text in parts.items():
+            archive.writestr(path, text)
+    return out.getvalue()
+
+
 def _cell(value: str | float | datetime | None) -> str:
     if value is None:
         return "<c/>"

@@ -1,9 +1,12 @@
 """Small files that unpack, or grow, to more than there is memory for: refused, or read with little of it."""
 
+import contextlib
 import io
 import struct
 import tracemalloc
 import zipfile
+from datetime import datetime
+from time import process_time
 
 import pytest
 
@@ -11,10 +14,11 @@ from islet.decode.imports.bounds import check_held
 from islet.decode.imports.elements import elements
 from islet.decode.imports.parts import Part, bytes_to_read
 from islet.errors import BadInput
-from tests.imports.given import items
+from tests.imports.given import items, workbook
 
 MB = 1_000_000
 HELD_BYTES = 5 * MB
+SHANGHAI = ["Date", "CGM (mg / dl)", "CBG", "Ketone", "Diet", "饮食", "s.c.", "Drugs"]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,26 @@ def test_xml_that_would_fill_the_memory_is_refused_or_read_without(document: byt
     tracemalloc.stop()
     assert refused in said and bool(refused) == bool(said)
     assert peak < 25 * HELD_BYTES if "elements" in refused else peak < HELD_BYTES
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "time," + "(" * 40_000 + ",glucose (mg/dL)\n2024-03-04 07:00,,112\n",
+        "time,glucose (mg/dL)\n2024-03-04" + " " * 40_000 + "x,112\n",
+        "<!DOCTYPE HealthData " * 15_000,
+        workbook({"one": [SHANGHAI, [datetime(2021, 7, 30, 8), 112.0, *[None] * 4, "a" + " " * 500]]}),  # noqa: DTZ001
+        workbook({"one": [SHANGHAI, [datetime(2021, 7, 30, 8), 112.0, *[None] * 5, "a" + " " * 3_000 + "b"]]}),  # noqa: DTZ001
+    ],
+    ids=["heading", "time", "DTD", "insulin", "drug"],
+)
+def test_a_long_cell_is_looked_at_once_and_stops_nobody(document: str | bytes) -> None:
+    """A regular expression that goes back over what it has read takes minutes for each of these, holds the interpreter
+    meanwhile, and with it every alarm."""
+    began_s = process_time()
+    with contextlib.suppress(BadInput):
+        items(document)
+    assert process_time() - began_s < 3.0
 
 
 def test_a_declared_entity_is_not_known_in_a_file_of_that_kind() -> None:

@@ -9,8 +9,10 @@ from click.testing import CliRunner, Result
 
 from islet.cli import main
 from islet.log.base import Log
+from islet.model.codec import encode_event
+from islet.model.events import AnyEvent
 from islet.model.topics import Topic
-from islet.opened import opened_log
+from islet.opened import opened_log, opened_registry
 from islet.settings import Settings
 
 TABLE = (
@@ -72,6 +74,27 @@ def test_importing_twice_changes_nothing(data_dir: Path, table: Path) -> None:
     again = run(data_dir, "import", table, "--patient", "p-1")
     assert "0 events are new in the log, 3 were there already" in again.output
     assert in_log(data_dir) == before
+
+
+def test_an_import_is_in_the_audit_trail_also_where_it_ends_half_way(
+    data_dir: Path, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("islet.imports._CHUNK", 2)
+    encoded = list[AnyEvent]()
+
+    def failing(event: AnyEvent) -> bytes:
+        encoded.append(event)
+        if len(encoded) > 2:
+            raise OSError("the disk is full")
+        return encode_event(event)
+
+    monkeypatch.setattr("islet.imports.encode_event", failing)
+    assert run(data_dir, "import", table, "--patient", "p-1").exit_code
+    monkeypatch.undo()
+    run(data_dir, "import", table, "--patient", "p-1")
+    with opened_registry(Settings(data_dir=data_dir)) as registry:
+        lines = [(line.action, line.kind, line.id) for line in registry.audit() if "import" in line.action]
+    assert sorted(lines) == [("imported 1 events", "patient", "p-1"), ("imported 2 events", "patient", "p-1")]
 
 
 def test_a_longer_export_later_adds_only_what_is_new(data_dir: Path, table: Path) -> None:

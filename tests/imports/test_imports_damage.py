@@ -1,16 +1,21 @@
 """Files that were good once: whatever is changed in them, they are refused or read, and nothing else is raised."""
 
 import contextlib
+import io
 import json
+import zipfile
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from islet.decode.imports.bounds import check_held
 from islet.decode.imports.found import Choices
+from islet.decode.imports.parts import DAMAGED, parts
 from islet.decode.imports.preview import Preview, tallied
 from islet.errors import BadInput
 from tests.conftest import examples
-from tests.imports.given import UTC, items
+from tests.imports.given import UTC, items, workbook
 
 _CLARITY = ",".join(
     [
@@ -87,3 +92,29 @@ def test_json_nested_without_end_is_refused() -> None:
     with contextlib.suppress(BadInput):
         items("[" * 200_000)
         raise AssertionError("it was not refused")
+
+
+@pytest.mark.parametrize("packed", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+@settings(max_examples=examples(300))
+@given(places=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=5))
+def test_an_archive_that_is_changed_anywhere_is_read_or_refused(packed: int, places: list[tuple[int, int]]) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", packed) as archive:
+        archive.writestr("a.csv", GOOD[4] * 20)
+        archive.writestr("b.xlsx", workbook({"one": [["bg_ts", "value"]]}))
+    content = bytearray(out.getvalue())
+    for place, value in places:
+        content[place % len(content)] = value
+    with contextlib.suppress(BadInput, *DAMAGED):
+        for part in parts(io.BytesIO(bytes(content)), "x.zip"):
+            check_held(part)
+            part.stream.seek(0)
+            part.stream.read()
+
+
+def test_an_archive_packed_in_another_way_is_refused_with_what_to_do() -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("a.csv", GOOD[4])
+    with pytest.raises(BadInput, match=r"a\.csv: expected a zip archive packed as usual"):
+        list(parts(out, "x.zip"))

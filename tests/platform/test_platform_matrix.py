@@ -100,7 +100,7 @@ def path_of(one: Inside, door: Door, patient: str) -> str:
     name = pseudonym(bytes.fromhex(one.platform.registry.secret(MASKING_KEY) or "00"), patient)
     box = "servicebound" if "feedback" in door.address else "devicebound"
     topic, number = Topic.GLUCOSE_READINGS.value, "1"
-    fields = {"id": id, "tag": "t1", "topic": topic, "number:int": number, "pseudonym": name, "box": box}
+    fields = {"id": id, "tag": "t1", "topic": topic, "number": number, "pseudonym": name, "box": box}
     fields |= {"kind": "seven-day", "form": "html"}
     if door.method == "DELETE" and door.address == "/devices/{id}":
         fields["id"] = "none"  # the device is needed by those who come later

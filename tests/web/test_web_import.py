@@ -13,9 +13,11 @@ import httpx
 import pytest
 
 import islet.decode
+from islet.decode.imports.bounds import MOST_XML_BYTES, check_held
 from islet.decode.imports.choices import choices_of
+from islet.decode.imports.found import Choices
 from islet.decode.imports.parts import Part
-from islet.errors import NotFound
+from islet.errors import BadInput, NotFound
 from islet.imports import Looked, Progress, look
 from islet.model.people import Role
 from islet.model.topics import Topic
@@ -217,6 +219,29 @@ async def test_an_upload_that_is_cancelled_while_it_is_read_is_let_go(site: Site
     assert upload.files[0].looked == []
 
 
+@pytest.mark.parametrize("how", ["cancelled", "disk full"])
+async def test_what_was_imported_before_an_import_ended_is_told_and_in_the_audit_trail(
+    site: Site, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr("islet.imports._CHUNK", 2)
+    nurse = site.client("nurse")
+    told = await send(nurse, GOOD + "2026-02-01 07:15,120,\n2026-02-01 07:20,121,\n")
+    upload, write = site.uploads.get(told["id"], "nurse", "p-1"), site.uploads._write
+
+    def ends(appends: Any) -> None:
+        if upload.appended.new:
+            raise OSError("the disk is full")
+        write(appends)
+        if how == "cancelled":
+            site.uploads.drop(upload)
+
+    monkeypatch.setattr(site.uploads, "_write", ends)
+    answer = await nurse.post(f"{API}/{told['id']}/confirm", headers=HERE)
+    assert (answer.json()["state"], answer.json()["imported"]) == ("failed", {"new": 2, "known": 0})
+    assert stored(site) == (1, ["meal"]) or stored(site) == (2, [])
+    assert [line.action for line in site.registry.audit()] == ["imported 2 events"]
+
+
 async def test_the_exports_of_an_archive_are_imported_and_the_rest_is_left_out(site: Site) -> None:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -332,6 +357,57 @@ def test_an_upload_that_nobody_confirms_is_let_go_after_its_time(site: Site, tmp
     with pytest.raises(NotFound):
         desk.get(upload.id, "nurse", "p-1")
     desk.close()
+
+
+class Endless(io.RawIOBase):
+    """An Apple export with gigabytes of heart rates, of which nothing is imported."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = 0
+        self.begun = threading.Event()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self.place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self.place, io.SEEK_END: MOST_XML_BYTES}[whence]
+        return self.place
+
+    def readinto(self, target: bytearray | memoryview) -> int:  # type: ignore[override]  # as in SealedFile
+        if self.place >= MOST_XML_BYTES or not len(target):
+            return 0
+        pieces = b"<HealthData>    " if self.place == 0 else b'<Record a="12"/>' * (len(target) // 16)
+        piece = pieces[: len(target)]  # all that is read of it are whole records of 16 bytes
+        target[: len(piece)] = piece
+        self.place += len(piece)
+        if self.place > 1_000_000:
+            self.begun.set()
+        return len(piece)
+
+
+def test_an_upload_that_is_not_wanted_any_more_is_read_no_further_and_holds_up_no_stop(
+    site: Site, tmp_path: Path
+) -> None:
+    desk = Uploads(site.log, site.commit.commit, site.now, folder=tmp_path / "u", most_bytes=1_000_000)
+    for end in (desk.drop, lambda _: desk.close()):
+        endless = Endless()
+        upload = desk.add("nurse", "p-1", [Sent("export.xml", io.BufferedReader(endless))], Choices(), None)
+        assert endless.begun.wait(20)
+        end(upload)
+        upload.work.result(20)
+        assert upload.state is State.FAILED
+        assert endless.closed
+
+
+def test_xml_without_end_is_refused_unread() -> None:
+    content = io.BytesIO(b"<HealthData>")
+    check_held(Part("export.xml", MOST_XML_BYTES, content, archived=True))
+    with pytest.raises(BadInput, match="at most 10 GB"):
+        check_held(Part("export.xml", MOST_XML_BYTES + 1, content, archived=True))
 
 
 async def test_a_person_has_a_few_uploads_at_a_time_and_the_oldest_makes_room(site: Site) -> None:

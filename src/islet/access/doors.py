@@ -175,7 +175,7 @@ HUB: Final = [
     *_hub(Action.COMMAND_DEVICES, "DELETE /messages/{box}/feedback/{lock_token}"),
     *_hub(Action.COMMAND_DEVICES, "POST /messages/{box}/feedback/{lock_token}/abandon"),
     *_hub(Action.COMMAND_DEVICES, "DELETE /devices/{id}/commands", "GET /devices/{id}/commands/dead"),
-    *_hub(Action.COMMAND_DEVICES, "POST /devices/{id}/commands/dead/{number:int}/resend", "POST /devices/query"),
+    *_hub(Action.COMMAND_DEVICES, "POST /devices/{id}/commands/dead/{number}/resend", "POST /devices/query"),
     *(door for path in _TWINS for door in _hub(Action.COMMAND_DEVICES, f"GET {path}", f"PATCH {path}", f"PUT {path}")),
     *(door for path in _TWINS for door in _hub(Action.COMMAND_DEVICES, f"POST {path}/methods")),
     *_hub(Action.COMMAND_DEVICES, "GET /digitaltwins/{id}", "PATCH /digitaltwins/{id}"),

@@ -11,6 +11,7 @@ import click
 
 from islet import imports
 from islet.clock import wall_us
+from islet.commands.acting import note
 from islet.decode.imports.choices import DATE_ORDERS, UNITS, choices_of
 from islet.decode.imports.detect import FORMATS, Format, format_named
 from islet.decode.imports.found import Choices, DateOrder
@@ -97,15 +98,23 @@ def _one(
 
 
 def _append(settings: Settings, part: Part, patient: str, choices: Choices, format: Format) -> None:
+    """Into the log, and into the audit trail how much that was, also where it ends before all of it is there."""
     writer = replace(settings, roles=("import",))  # else a Kafka log would take us for the engine, and shut it out
-    with opened_log(writer) as log, _bar(part, "importing") as progress:
+    done = imports.Appended(0, 0)
+    with opened_registry(settings) as registry, opened_log(writer) as log, _bar(part, "importing") as progress:
         now_us = max(wall_us(), log.newest_received_us())
 
         def write(appends: Sequence[Append]) -> None:
             log.commit([Commit(received_at_us=now_us, appends=appends)])
 
         known = imports.Known(log, patient)
-        done = imports.append(part, choices, format, known=known, write=write, now_us=now_us, progress=progress)
+        try:
+            for one in imports.append(
+                part, choices, format, known=known, write=write, now_us=now_us, progress=progress
+            ):
+                done = imports.Appended(done.new + one.new, done.known + one.known)
+        finally:
+            note(registry, f"imported {done.new} events", "patient", patient)
     click.echo(f"  {done.new} events are new in the log, {done.known} were there already")
 
 

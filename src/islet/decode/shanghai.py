@@ -8,20 +8,21 @@ import io
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta, timezone
+from itertools import dropwhile
 from typing import Final
 
 from msgspec import Struct
 from python_calamine import CalamineError, CalamineWorkbook
 
+from islet.decode.sheets import Cell, sheet_rows
 from islet.errors import BadInput
 from islet.model.events import AnyEvent, Insulin, Meal, Medication, Note, Reading
 
 SHANGHAI: Final = timezone(timedelta(hours=8), "Asia/Shanghai")
 _NOT_RECORDED: Final = {"data not available", "未记录", ""}
-_NAME_AND_DOSE: Final = re.compile(r"\s*([^,;]+?)[,\s]\s*([\d.]+)\s*IU", re.IGNORECASE)
-_DRUG_AND_DOSE: Final = re.compile(r"\s*(.+?)\s+([\d.]+)\s*([A-Za-zµ]+)\s*$")
-
-Cell = str | float | int | bool | datetime | date | time | timedelta
+_DOSE: Final = re.compile(r"(?<=[,\s])(\d++(?:\.\d++)?+)\s*+IU", re.IGNORECASE)
+_DOSE_AT_END: Final = re.compile(r"(?<=\s)(\d++(?:\.\d++)?+)\s*+([A-Za-zµ]++)$")
+"""Neither goes back over what it has read: a cell may be as long as its writer likes."""
 
 
 class Skipped(Struct, frozen=True):
@@ -45,11 +46,12 @@ def decode_workbook(content: bytes) -> Wearing:
     Raises BadInput, reason "format", when it is not a workbook or its first columns are not Date and CGM.
     """
     try:
-        rows = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
+        sheet = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0)
     except (CalamineError, IndexError, ValueError):
         raise BadInput(
             "expected an .xls or .xlsx workbook with one sheet; got something else", reason="format"
         ) from None
+    rows = list(dropwhile(lambda row: not any(row), sheet_rows(sheet)))
     _check_header(rows[0] if rows else [])
     events: list[AnyEvent] = []
     lines: list[int] = []
@@ -116,20 +118,31 @@ def _meal(instant: datetime, english: str, chinese: str) -> Iterator[AnyEvent]:
 
 
 def _subcutaneous(instant: datetime, cell: Cell) -> Iterator[AnyEvent]:
-    found = _NAME_AND_DOSE.findall(str(cell).replace("\xa0", " "))
+    found = list(_named_doses(str(cell).replace("\xa0", " ")))
     if not found:
         yield Note(time=instant, text=f"s.c. insulin: {cell}")
-    for name, dose in found:
-        yield Insulin(time=instant, dose_u=float(dose), name=name.strip())
+    for name, dose_u in found:
+        yield Insulin(time=instant, dose_u=dose_u, name=name)
+
+
+def _named_doses(text: str) -> Iterator[tuple[str, float]]:
+    """Each insulin before a number of IU; the name is what stands behind the last comma or semicolon."""
+    begin = 0
+    for dose in _DOSE.finditer(text):
+        name = re.split("[,;]", text[begin : dose.start()].rstrip(", \t\n"))[-1].strip()
+        begin = dose.end()
+        if name:
+            yield name, float(dose[1])
 
 
 def _drugs(instant: datetime, cell: Cell) -> Iterator[AnyEvent]:
     for part in re.split(r"[,;\n]", str(cell).replace("\xa0", " ")):
-        match = _DRUG_AND_DOSE.match(part)
-        if match:
-            yield Medication(time=instant, name=match[1], dose=float(match[2]), dose_unit=match[3])
-        elif part.strip():
-            yield Medication(time=instant, name=part.strip())
+        part = part.strip()
+        dose = _DOSE_AT_END.search(part)
+        if dose and dose.start():
+            yield Medication(time=instant, name=part[: dose.start()].strip(), dose=float(dose[1]), dose_unit=dose[2])
+        elif part:
+            yield Medication(time=instant, name=part)
 
 
 def _pump_bolus(instant: datetime, cell: Cell) -> Iterator[AnyEvent]:

@@ -74,6 +74,8 @@ class AmqpConnection(asyncio.Protocol):
         self._set_reading()
         for handler in [one for one in self.handlers.values() if isinstance(one, Outgoing)]:
             handler.on_credit()
+        for end in list(self._ends.values()):
+            end.writable()
 
     def hold(self) -> None:
         """Do not read until `let_go` was called as often."""

@@ -27,7 +27,7 @@ from islet.gateways.amqp_messages import (
 from islet.gateways.exchange import Exchange
 from islet.gateways.intake import Intake, properties_bytes
 from islet.gateways.method_calls import MOST_METHOD_BYTES, MethodCalls
-from islet.gateways.mqtt_session import MOST_REQUESTS
+from islet.gateways.turns import Turns
 from islet.model.people import Device
 from islet.store.devices_base import Address, Letter
 
@@ -111,7 +111,7 @@ class DeviceEnd:
         self._in: set[Incoming] = set()
         self._out: dict[Place, Outgoing] = {}
         self._calls = MethodCalls()
-        self._requests = 0
+        self._turns = Turns(self._hold, lambda: line.choked)
         self._told_of_desired = self._taking = self._more = False
 
     def incoming(self, place: Place, link: Receiver) -> Incoming:
@@ -166,6 +166,7 @@ class DeviceEnd:
         """The connection has gone."""
         self._in.clear()
         self._out.clear()
+        self._turns.ended()
         self._calls.fail()
 
     # --- presence.Link ---
@@ -237,34 +238,32 @@ class DeviceEnd:
         operation, resource = text(annotations.get("operation")), text(annotations.get("resource") or "")
         rid = message.correlation_id
         if operation == "GET":
-            self._ask(self._exchange.twin(self.address), rid, read=True)
+            self._ask(lambda: self._exchange.twin(self.address), rid, read=True)
         elif (operation, resource) == ("PATCH", _REPORTED):
             try:
                 patch = parse_object(body_bytes(message))
             except BadInput:
                 self._answer(rid, 400)
                 return
-            self._ask(self._exchange.report(self.address, patch), rid, read=False)
+            self._ask(lambda: self._exchange.report(self.address, patch), rid, read=False)
         elif operation in ("PUT", "DELETE") and resource == _DESIRED:
             self._told_of_desired = operation == "PUT"
             self._answer(rid, 200)
         else:
             self._answer(rid, 400)
 
-    def _ask(self, asked: "asyncio.Future[Twin]", rid: object, *, read: bool) -> None:
-        """While too many are under way, the connection is not read."""
-        self._requests += 1
-        held = self._requests >= MOST_REQUESTS
+    def _ask(self, begin: "Callable[[], asyncio.Future[Twin]]", rid: object, *, read: bool) -> None:
+        self._turns.ask(begin, lambda done: self._answer_twin(rid, done, read=read))
+
+    def _hold(self, held: bool) -> None:
         if held:
             self._line.hold()
+        else:
+            self._line.let_go()
 
-        def answered(done: "asyncio.Future[Twin]") -> None:
-            self._requests -= 1
-            if held:
-                self._line.let_go()
-            self._answer_twin(rid, done, read=read)
-
-        asked.add_done_callback(answered)
+    def writable(self) -> None:
+        """The peer has read what was written."""
+        self._turns.go_on()
 
     def _answer_twin(self, rid: object, done: "asyncio.Future[Twin]", *, read: bool) -> None:
         error = None if done.cancelled() else done.exception()

@@ -105,10 +105,13 @@ class JobRunner:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self) -> None:
-        await self._begin_again()
+        begun = False
         while True:
             try:
                 self._wake.clear()
+                if not begun:
+                    await self._begin_again()
+                    begun = True
                 await self.look()
             except Exception:  # the disk; a job must not be the end of all jobs
                 _log.exception("jobs_failed")

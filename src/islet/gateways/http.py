@@ -130,7 +130,7 @@ def _exchange_paths(authenticator: Authenticator, registry: Registry, exchange: 
         ("POST", "/messages/{box}", commands.send),
         ("DELETE", "/devices/{id}/commands", commands.purge),
         ("GET", "/devices/{id}/commands/dead", commands.list_dead),
-        ("POST", "/devices/{id}/commands/dead/{number:int}/resend", commands.resend),
+        ("POST", "/devices/{id}/commands/dead/{number}/resend", commands.resend),
         ("GET", "/messages/{box}/feedback", commands.feedback),
         ("DELETE", "/messages/{box}/feedback/{lock_token}", commands.complete_feedback),
         ("POST", "/messages/{box}/feedback/{lock_token}/abandon", commands.abandon_feedback),

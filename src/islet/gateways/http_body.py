@@ -1,13 +1,27 @@
-"""What a request brings: a credential, and a body up to the size that a message may have."""
+"""What a request brings: a credential, numbers, and a body up to the size that a message may have."""
+
+from typing import Final
 
 from starlette.requests import Request
 
 from islet.decode.iothub import Identity
 from islet.decode.mqtt import MAX_PAYLOAD
+from islet.errors import BadInput
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.client_certificates import peer_of
 from islet.gateways.http_answers import TooLarge
 from islet.model.people import Device
+
+MOST_NUMBER: Final = 1 << 62
+_DIGITS: Final = len(str(MOST_NUMBER))
+
+
+def number_in(text: str, name: str, most: int = MOST_NUMBER) -> int:
+    """A whole number from 1 to `most` that stands in an address. Raises BadInput, also for more digits than the largest
+    has: to make a number of thousands is refused by Python."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS and 1 <= int(text) <= most):
+        raise BadInput(f"{name}: expected a number from 1 to {most}", reason="number")
+    return int(text)
 
 
 def admitted(authenticator: Authenticator, request: Request) -> tuple[Identity, Device]:

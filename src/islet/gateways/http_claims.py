@@ -22,6 +22,7 @@ from islet.store.base import Registry
 FREE_TRIES: Final = 10
 FORGIVEN_US: Final = 6 * SECOND_US
 _KEPT: Final = 10_000
+_BEYOND_S: Final = 1e9  # longer than a code may live; what is longer still need not be a number
 T = TypeVar("T")
 
 
@@ -72,7 +73,8 @@ class ClaimEndpoints:
         if not decision.allowed:
             raise AccessDenied(decision.reason)
         wanted = _decoded(await read_body(request), _Wanted)
-        now_us, life_us = self._authenticator.wall_now(), round(wanted.expires_in_seconds * SECOND_US)
+        now_us = self._authenticator.wall_now()
+        life_us = round(min(wanted.expires_in_seconds, _BEYOND_S) * SECOND_US)
         code = await asyncio.to_thread(
             make_claim,
             self._registry,

@@ -14,7 +14,7 @@ from islet.errors import BadInput, NotFound
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import TooLarge
-from islet.gateways.http_body import admitted, read_body
+from islet.gateways.http_body import MOST_NUMBER, admitted, number_in, read_body
 from islet.gateways.http_properties import SYSTEM_PROPERTIES, read_properties
 from islet.model.people import Device
 from islet.model.time import iso, to_us
@@ -97,8 +97,9 @@ class ServiceCommands:
     async def list_dead(self, request: Request) -> Response:
         """Commands to the device that ended without success, newest first. (Ours.)"""
         device, _ = await self._device(request)
-        before = _number(request, "before", 1 << 62)
-        top = _number(request, "top", 100, _MOST_DEAD)
+        asked = request.query_params
+        before = number_in(asked.get("before", str(MOST_NUMBER)), "before")
+        top = number_in(asked.get("top", "100"), "top", _MOST_DEAD)
         found = await self._exchange.write(
             lambda: self._exchange.devices.dead_commands(device.id, before=before, limit=top)
         )
@@ -107,7 +108,8 @@ class ServiceCommands:
     async def resend(self, request: Request) -> Response:
         """204: the dead command waits for the device again, for an hour. (Ours.)"""
         device, by = await self._device(request)
-        number = await self._exchange.send_again(_address(device), request.path_params["number"])
+        dead = number_in(request.path_params["number"], "number")
+        number = await self._exchange.send_again(_address(device), dead)
         await self._note(f"sent a dead command again, as {number}", device, by)
         return Response(status_code=204, headers={"iothub-sequencenumber": str(number)})
 
@@ -162,13 +164,6 @@ def _check_box(request: Request, expected: str) -> None:
 def _lock_token(request: Request) -> str:
     lock_token: str = request.path_params["lock_token"]
     return lock_token.strip('"')
-
-
-def _number(request: Request, name: str, usual: int, most: int = 1 << 62) -> int:
-    text = request.query_params.get(name, str(usual))
-    if not (text.isascii() and text.isdigit() and len(text) <= 19 and 1 <= int(text) <= most):
-        raise BadInput(f"{name}: expected a number from 1 to {most}", reason="number")
-    return int(text)
 
 
 async def _read_command(request: Request) -> Command:

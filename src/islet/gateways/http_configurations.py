@@ -21,7 +21,7 @@ from islet.errors import AlreadyExists, BadInput
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.configurations import Counts, find_configuration, put_configuration, read_configurations
 from islet.gateways.http_answers import ConfigurationNotFound, PreconditionFailed
-from islet.gateways.http_body import read_body
+from islet.gateways.http_body import number_in, read_body
 from islet.model.foreign_json import UNREADABLE
 from islet.model.time import Now, iso
 from islet.store.base import Registry
@@ -46,11 +46,9 @@ class ConfigurationEndpoints:
     async def list_all(self, request: Request) -> Response:
         """At most `top` of them, all where it is not given."""
         self._check(request, "configurations")
-        top = request.query_params.get("top", str(MOST))
-        if not (top.isascii() and top.isdigit() and 1 <= int(top[:5]) <= MOST):
-            raise BadInput(f"top: expected a number from 1 to {MOST}", reason="top")
+        top = number_in(request.query_params.get("top", str(MOST)), "top", MOST)
         found = await asyncio.to_thread(read_configurations, self._registry)
-        return JSONResponse([self._json(one) for one in list(found.values())[: int(top)]])
+        return JSONResponse([self._json(one) for one in list(found.values())[:top]])
 
     async def get(self, request: Request) -> Response:
         id, _ = self._about(request)

@@ -22,7 +22,7 @@ from islet.errors import AccessDenied, AlreadyExists, BadInput, NotFound
 from islet.gateways.authenticate import Authenticator, new_device
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import PreconditionFailed, device_answer, device_json
-from islet.gateways.http_body import read_body
+from islet.gateways.http_body import number_in, read_body
 from islet.model.foreign_json import parse
 from islet.model.people import AuthenticationKind, Device
 from islet.model.time import Now
@@ -114,12 +114,10 @@ class RegistryEndpoints:
     async def list_devices(self, request: Request) -> Response:
         """At most `top` devices, 1,000 where it is not given."""
         self._check(request, "devices", Action.READ_REGISTRY)
-        top = request.query_params.get("top", str(MOST_LISTED))
-        if not (top.isascii() and top.isdigit() and 1 <= int(top[:5]) <= MOST_LISTED):
-            raise BadInput(f"top: expected a number from 1 to {MOST_LISTED}", reason="top")
+        top = number_in(request.query_params.get("top", str(MOST_LISTED)), "top", MOST_LISTED)
         devices = await asyncio.to_thread(self._registry.devices)
         pending, seen = await self._kept(None)
-        return JSONResponse([self._json(device, pending, seen) for device in devices[: int(top)]])
+        return JSONResponse([self._json(device, pending, seen) for device in devices[:top]])
 
     async def device_statistics(self, request: Request) -> Response:
         self._check(request, "statistics/devices", Action.READ_REGISTRY)

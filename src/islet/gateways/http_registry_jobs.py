@@ -114,10 +114,16 @@ class RegistryJobEndpoints:
             last = job if self._running is None else self._running[0]
             progress = 100 if status == "completed" else last.progress
             ended = {"status": status, "failure_reason": reason, "progress": progress, "end_time_utc": iso(now_us)}
-            self._files.keep(structs.replace(job, **ended))
-            self._files.forget_but(_KEPT)
+            self._running = None  # the next one may begin, whatever the disk says to this one's end
             self._registry.note(f"{job.type} {status}", "registry", f"{count} devices", by=by, at_us=now_us)
-            self._running = None
+            self._kept(structs.replace(job, **ended))
+
+    def _kept(self, job: RegistryJob) -> None:
+        try:
+            self._files.keep(job)
+            self._files.forget_but(_KEPT)
+        except OSError as error:
+            _log.error("registry_job_not_kept", error=type(error).__name__)
 
     async def _export(self, job: RegistryJob, _: str) -> int:
         devices = await asyncio.to_thread(self._registry.devices)

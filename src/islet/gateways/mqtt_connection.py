@@ -98,7 +98,7 @@ class Connection(asyncio.Protocol):
         self._acks = b""  # to go out with the next commit
         self._in_flight = 0
         self._told = self._committed  # made once, not for each message
-        self._paused = self._choked = self._held = self._stopping = self._is_closed = False
+        self._paused = self.choked = self._held = self._stopping = self._is_closed = False
         self._silence_s = LONGEST_SILENCE_S
         self._heard_s = 0.0
         self._silence: asyncio.TimerHandle | None = None
@@ -116,12 +116,13 @@ class Connection(asyncio.Protocol):
         self._server.closed(self)
 
     def pause_writing(self) -> None:
-        self._choked = True
+        self.choked = True
         self._set_reading()
 
     def resume_writing(self) -> None:
-        self._choked = False
+        self.choked = False
         self._set_reading()
+        self._session.writable()
 
     def data_received(self, data: bytes) -> None:
         self._heard_s = self._loop.time()
@@ -343,7 +344,7 @@ class Connection(asyncio.Protocol):
         self._session.end()
         if self._identity is not None:
             self._server.gone(self._identity, self._session)
-        if self._choked:  # the peer does not read; what is left to write would keep the socket for long
+        if self.choked:  # the peer does not read; what is left to write would keep the socket for long
             self._transport.abort()
         else:
             self._transport.close()
@@ -385,7 +386,7 @@ class Connection(asyncio.Protocol):
     def _set_reading(self) -> None:
         if self._is_closed or self._transport.is_closing():
             return
-        if self._paused or self._choked or self._held or self._stopping:
+        if self._paused or self.choked or self._held or self._stopping:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()

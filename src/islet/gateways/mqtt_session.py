@@ -25,15 +25,13 @@ from islet.errors import BadInput, ProtocolError
 from islet.gateways.exchange import Exchange
 from islet.gateways.method_calls import MOST_METHOD_BYTES, MethodCalls
 from islet.gateways.presence import NoAnswer
+from islet.gateways.turns import Turns
 from islet.model.time import iso
 from islet.store.devices_base import Address, Letter, LockLost
 
 MOST_SUBSCRIPTIONS: Final = 5
 COMMAND_WINDOW: Final = 16
 """Commands of one connection that may wait for its PUBACK."""
-
-MOST_REQUESTS: Final = 32
-"""Twin requests of one connection that may be under way; then it is not read until fewer are."""
 
 _TRY_AGAIN_S: Final = 1.0
 
@@ -42,6 +40,9 @@ _log = structlog.get_logger("islet.gateways.mqtt")
 
 class Outlet(Protocol):
     """What a session needs of its connection."""
+
+    choked: bool
+    """Whether the client does not read what was written already."""
 
     def send(self, packet: Packet, /) -> None: ...
     def close(self, reason: str, /) -> None: ...
@@ -64,7 +65,7 @@ class Session:
         self.present = kept is not None and not clean
         self._filters = dict(kept) if kept is not None and not clean else {}
         self._ended = False
-        self._requests = 0
+        self._turns = Turns(outlet.hold, lambda: outlet.choked)
         self._packet_id = 0
         self._in_flight: dict[int, Letter] = {}
         self._taking = self._more = False
@@ -79,6 +80,7 @@ class Session:
     def end(self) -> None:
         """The connection has gone: commands that were not acknowledged go back, calls get no answer."""
         self._ended = True
+        self._turns.ended()
         if self._in_flight:
             self._exchange.release(self._address, [letter.lock_token for letter in self._in_flight.values()])
             self._in_flight = {}
@@ -104,14 +106,12 @@ class Session:
         if self._clean or not changed:
             self._subscribed(answer)
             return
-        self._begin_request()
-        self._exchange.write(self._keep).add_done_callback(lambda kept: self._kept(kept, answer))
+        self._turns.ask(lambda: self._exchange.write(self._keep), lambda kept: self._kept(kept, answer))
 
     def _keep(self) -> None:
         self._exchange.devices.put_session(self._address, tuple(self._filters.items()))
 
     def _kept(self, kept: "asyncio.Future[None]", answer: Packet) -> None:
-        self._end_request()
         if kept.cancelled() or kept.exception() is not None:
             self._outlet.close("the subscription could not be kept")
         else:
@@ -198,8 +198,7 @@ class Session:
         topic = packet.topic
         if topic.startswith(TWIN_GET):
             rid = request_id(topic)
-            self._begin_request()
-            self._exchange.twin(self._address).add_done_callback(lambda done: self._answer_get(rid, done))
+            self._turns.ask(lambda: self._exchange.twin(self._address), lambda done: self._answer_get(rid, done))
         elif topic.startswith(TWIN_REPORT):
             self._take_report(request_id(topic), packet.payload)
         else:
@@ -211,16 +210,15 @@ class Session:
         except BadInput:
             self._answer(twin_response(400, rid))
             return
-        self._begin_request()
-        self._exchange.report(self._address, patch).add_done_callback(lambda done: self._answer_report(rid, done))
+        self._turns.ask(
+            lambda: self._exchange.report(self._address, patch), lambda done: self._answer_report(rid, done)
+        )
 
     def _answer_get(self, rid: str, done: "asyncio.Future[Twin]") -> None:
-        self._end_request()
         status = _status(done)
         self._answer(twin_response(status, rid), device_twin(done.result()) if status == 200 else b"")
 
     def _answer_report(self, rid: str, done: "asyncio.Future[Twin]") -> None:
-        self._end_request()
         status = _status(done)
         if status == 200:
             self._answer(twin_response(204, rid, done.result().reported.version))
@@ -231,15 +229,9 @@ class Session:
         if not self._ended and TWIN_RESPONSES in self._filters:
             self._outlet.send(Publish(topic, body))
 
-    def _begin_request(self) -> None:
-        self._requests += 1
-        if self._requests == MOST_REQUESTS:
-            self._outlet.hold(True)
-
-    def _end_request(self) -> None:
-        self._requests -= 1
-        if self._requests == MOST_REQUESTS - 1:
-            self._outlet.hold(False)
+    def writable(self) -> None:
+        """The client has read what was written."""
+        self._turns.go_on()
 
     def desired_changed(self, patch: JsonObject, version: int) -> None:
         if not self._ended and DESIRED_CHANGES in self._filters:
@@ -288,6 +280,7 @@ class TelemetryOnly:
     def take_request(self, packet: Publish) -> None:
         raise ProtocolError("MQTT: expected the device's own telemetry topic")
 
+    def writable(self) -> None: ...
     def command_waits(self) -> None: ...
     def desired_changed(self, patch: JsonObject, version: int) -> None: ...
 

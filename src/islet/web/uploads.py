@@ -153,7 +153,8 @@ class Uploads:
         self._begin(upload, State.CHECKING, lambda: self._check(upload))
 
     def confirm(self, upload: Upload, done: Callable[[Appended], None]) -> None:
-        """Append what can be; `done` is told what came of it, in another thread. An upload that is imported already, or
+        """Append what can be; `done` is told what came of it, in another thread, also where it ends before all of it is in
+        the log. An upload that is imported already, or
         is being, is left as it is. Raises BadInput where there is nothing that can be."""
         if upload.state in (State.IMPORTING, State.IMPORTED):
             return
@@ -241,25 +242,32 @@ class Uploads:
                 file.looked = [Looked(file.name, None, Preview(), damaged)]
 
     def _import(self, upload: Upload, done: Callable[[Appended], None]) -> None:
+        """However far it comes, `done` is told: what is in the log stays there."""
         now_us = max(self._now(), self._source.newest_received_us())
         known = Known(self._source, upload.patient)
-        for file in upload.files:
-            if not file.good:
+        try:
+            for file in upload.files:
+                if file.good:
+                    self._append(upload, file, known, now_us)
+        finally:
+            done(upload.appended)
+
+    def _append(self, upload: Upload, file: UploadedFile, known: Known, now_us: int) -> None:
+        for part, looked in zip(parts(file.content, file.name), file.looked, strict=True):
+            if looked.error is not None or looked.format is None:
                 continue
-            for part, looked in zip(parts(file.content, file.name), file.looked, strict=True):
-                with _counted(upload, part) as progress:
-                    if looked.error is None and looked.format is not None:
-                        told = append(
-                            part,
-                            file.choices,
-                            looked.format,
-                            known=known,
-                            write=self._write,
-                            now_us=now_us,
-                            progress=progress,
-                        )
-                        upload.appended = Appended(upload.appended.new + told.new, upload.appended.known + told.known)
-        done(upload.appended)
+            with _counted(upload, part) as progress:
+                chunks = append(
+                    part,
+                    file.choices,
+                    looked.format,
+                    known=known,
+                    write=self._write,
+                    now_us=now_us,
+                    progress=progress,
+                )
+                for one in chunks:
+                    upload.appended = Appended(upload.appended.new + one.new, upload.appended.known + one.known)
 
 
 def _look(part: Part, file: UploadedFile, now_us: int, progress: Progress) -> Looked:

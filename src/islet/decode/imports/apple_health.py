@@ -24,7 +24,7 @@ _QUANTITY: Final = "HKQuantityTypeIdentifier"
 _MOLAR_MASS: Final = re.compile(r"<[\d.]+>")
 _BY_HAND: Final = {"HKWasUserEntered", "HKBloodGlucoseMealTime"}
 _DELIVERY: Final = "HKInsulinDeliveryReason"
-_DTD: Final = re.compile(rb"<!DOCTYPE.*?(?=<HealthData[\s>])", re.DOTALL)
+_DTD: Final = b"<!DOCTYPE"
 _DTD_END: Final = re.compile(rb"<HealthData[\s>]")
 _BUT_LINES: Final = re.compile(rb"[^\n]")
 _ALLOWED: Final = bytes(32 if code < 32 and code not in (9, 10, 13) else code for code in range(256))
@@ -58,13 +58,22 @@ class _Mended:
         piece = self._stream.read(size)
         if self._at_start:
             self._at_start = False
-            while b"<!DOCTYPE" in piece and _DTD_END.search(piece) is None and len(piece) < _LONGEST_DTD:
+            while _DTD in piece and _DTD_END.search(piece) is None and len(piece) < _LONGEST_DTD:
                 more = self._stream.read(_PIECE)
                 piece += more
                 if not more:
                     break
-            piece = _DTD.sub(lambda dtd: _BUT_LINES.sub(b" ", dtd[0]), piece, count=1)
+            piece = _without_dtd(piece)
         return piece.translate(_ALLOWED)
+
+
+def _without_dtd(piece: bytes) -> bytes:
+    """The beginning of an export with blanks in the place of its DTD."""
+    begin = piece.find(_DTD)
+    end = _DTD_END.search(piece, begin) if begin >= 0 else None
+    if end is None:
+        return piece
+    return piece[:begin] + _BUT_LINES.sub(b" ", piece[begin : end.start()]) + piece[end.start() :]
 
 
 def _items(element: Element, place: int) -> Iterator[Item]:

@@ -4,22 +4,26 @@ import io
 import zipfile
 from typing import BinaryIO, Final
 
-from islet.decode.imports.parts import DAMAGED, Part, check_directory
+from islet.decode.imports.parts import DAMAGED, Part, check_directory, opened
 from islet.decode.imports.tables import is_workbook
 from islet.errors import BadInput
 
 MOST_HELD_BYTES: Final = 32 * 1024 * 1024
 """Half a million rows of Clarity, nearly five years of a reading every five minutes."""
+MOST_XML_BYTES: Final = 10_000_000_000
+"""Some years of a watch; more is an archive that unpacks to anything, and others wait for their turn."""
 _PIECE: Final = 1 << 20
 _ANY: Final = 1 << 62
 
 
 def check_held(part: Part) -> None:
-    """Raises BadInput, reason "too_large", where the reader would hold more than MOST_HELD_BYTES. XML is read as it goes,
-    and may be as long as it likes; what a workbook unpacks to is counted, not believed."""
+    """Raises BadInput, reason "too_large", where the reader would hold more than MOST_HELD_BYTES, and for XML, which is
+    read as it goes, of more than MOST_XML_BYTES. What a workbook unpacks to is counted, not believed."""
     part.stream.seek(0)
     head = part.stream.read(16)
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"<"):
+        if part.bytes > MOST_XML_BYTES:
+            raise BadInput(f"expected XML of at most {MOST_XML_BYTES // 10**9} GB, unpacked", reason="too_large")
         return
     held = min(part.bytes, MOST_HELD_BYTES + 1)
     if is_workbook(head) and part.bytes <= MOST_HELD_BYTES:
@@ -32,17 +36,17 @@ def check_held(part: Part) -> None:
         )
 
 
-def _unpacked(stream: BinaryIO) -> int:
+def _unpacked(workbook: BinaryIO) -> int:
     """The bytes in an archive, counted as far as they are too many; 0 for another file."""
-    stream.seek(0)
-    count, file = 0, io.BytesIO(stream.read())
+    workbook.seek(0)
+    count, file = 0, io.BytesIO(workbook.read())
     check_directory(file)
     try:
         with zipfile.ZipFile(file) as archive:
             for member in archive.infolist():
                 member.file_size = _ANY  # what it says of itself could be a lie
-                with archive.open(member) as opened:
-                    while (piece := opened.read(_PIECE)) and count <= MOST_HELD_BYTES:
+                with opened(archive, member) as stream:
+                    while (piece := stream.read(_PIECE)) and count <= MOST_HELD_BYTES:
                         count += len(piece)
                 if count > MOST_HELD_BYTES:
                     break

@@ -100,6 +100,7 @@ HEADINGS: Final[Mapping[str, frozenset[str]]] = {
 
 _FINGER: Final = {"finger", "fingerstick", "capillary", "meter", "smbg", "bg", "指血", "指尖血", "末梢血"}
 _WITHOUT: Final = re.compile(r"[(（\[].*?[)）\]]|m(g[/_]dl|mol[/_]l)", re.IGNORECASE)
+_LONGEST_HEADING: Final = 200  # of what is longer the rest is not looked at
 _LIMITS: Final = cells.DEXCOM
 _FIRST_MS: Final = 1e11  # 1973 in milliseconds, the year 5138 in seconds
 _LAST_MS: Final = 3e13  # the year 2920
@@ -180,7 +181,7 @@ def _header(table: Sequence[Row], mapping: Mapping[str, str]) -> tuple[int, Plac
 
 
 def _places(heads: Sequence[str], mapping: Mapping[str, str]) -> Places:
-    plain = [_WITHOUT.sub("", head).strip(" _:：").lower() for head in heads]
+    plain = [_WITHOUT.sub("", head[:_LONGEST_HEADING]).strip(" _:：").lower() for head in heads]
     places: dict[str, int] = {}
     for what, names in HEADINGS.items():
         said = mapping.get(what)

@@ -18,6 +18,7 @@ _TIME: Final = re.compile(
     r"(?:[T ,]\s*(上午|下午)?\s*(\d{1,2})[:.时](\d{2})(?:[:.分](\d{2})秒?(?:[.,]\d+)?)?\s*([AaPp]\.?\s?[Mm]\.?)?)?"
     r"\s*(Z|UTC|[+-]\d{2}:?\d{2})?"
 )
+_LONGEST: Final = 80
 _MONTH_FIRST: Final = re.compile(r"([A-Za-z]{3,9})\.?\s+(\d{1,2}),?\s+(\d{4})(.*)")  # Mar 14, 2024 7:00 AM
 _NAMES: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS: Final = {name: number for number, name in enumerate(_NAMES, 1)}
@@ -39,7 +40,8 @@ class Written(NamedTuple):
 
 def written(text: str) -> Written | None:
     """The numbers of a time as it is written; None when it is no time."""
-    match = _TIME.fullmatch(_MONTH_FIRST.sub(r"\2-\1-\3\4", text.strip()))
+    text = text.strip()
+    match = _TIME.fullmatch(_MONTH_FIRST.sub(r"\2-\1-\3\4", text)) if len(text) <= _LONGEST else None
     if match is None:
         return None
     first, second, third, morning, hour, minute, second_s, half, zone = match.groups()

@@ -18,6 +18,7 @@ _END_64: Final = b"PK\x06\x06"
 _END_64_BYTES: Final = 56
 _LOCATOR_BYTES: Final = 20
 _WORKBOOK_PART: Final = "[Content_Types].xml"
+_PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 DAMAGED: Final = (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error)
 """What reading an archive raises when it is broken or encrypted."""
 
@@ -40,14 +41,21 @@ def parts(file: BinaryIO, name: str) -> Iterator[Part]:
         return
     with zipfile.ZipFile(file) as archive:
         for member in members:
-            try:
-                opened: IO[bytes] = archive.open(member)
-            except DAMAGED:
-                raise BadInput(
-                    f"{member.filename}: expected a zip archive that opens without a password", reason="archive"
-                ) from None
-            with opened as stream:
+            with opened(archive, member) as stream:
                 yield Part(f"{name}/{member.filename}", member.file_size, cast(BinaryIO, stream), archived=True)
+
+
+def opened(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
+    """A file in an archive. Raises BadInput, reason "archive", for one that is damaged, encrypted, or packed in another way
+    than archives of exports are: what that says of itself takes memory, and its faults are told as a disk's."""
+    if member.compress_type not in _PACKED:
+        raise BadInput(f"{member.filename}: expected a zip archive packed as usual (deflate)", reason="archive")
+    try:
+        return archive.open(member)
+    except (*DAMAGED, ValueError):  # the latter for a place before the begin
+        raise BadInput(
+            f"{member.filename}: expected a zip archive that is whole and without a password", reason="archive"
+        ) from None
 
 
 def bytes_to_read(file: BinaryIO) -> int:

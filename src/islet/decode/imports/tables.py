@@ -4,14 +4,14 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from datetime import date, datetime, time, timedelta
 from typing import BinaryIO, Final, NamedTuple
 
 from python_calamine import CalamineError, CalamineWorkbook
 
+from islet.decode.sheets import Cell as Cell
+from islet.decode.sheets import sheet_rows
 from islet.errors import BadInput
 
-Cell = str | float | int | bool | datetime | date | time | timedelta
 _WORKBOOK_SIGNS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _DELIMITERS: Final = (",", ";", "\t")
 HEAD_BYTES: Final = 65_536
@@ -43,8 +43,8 @@ def is_binary(head: bytes) -> bool:
 
 
 def rows(stream: BinaryIO, *, sheet: str | None = None) -> Iterator[Row]:
-    """All rows that are not empty. A CSV is read as a stream; of a workbook one sheet, by default the first
-    of those with most rows, is held in memory.
+    """All rows that are not empty. A CSV is read as a stream; a workbook is held in memory, and one of its sheets read, by
+    default the first of those with most rows. Try first whether it opens (`islet.workbooks`).
 
     Raises BadInput, reason "format" or "encoding".
     """
@@ -61,10 +61,9 @@ def _sheet(stream: BinaryIO, sheet: str | None) -> Iterator[Row]:
         book = CalamineWorkbook.from_filelike(stream)
         sheets = [book.get_sheet_by_index(place) for place in range(len(book.sheet_names))]
         chosen = max(sheets, key=lambda one: one.total_height) if sheet is None else book.get_sheet_by_name(sheet)
-        table = chosen.to_python(skip_empty_area=False)
     except (CalamineError, IndexError, ValueError):
         raise BadInput("expected an .xls or .xlsx workbook that opens; got something else", reason="format") from None
-    return (Row(number, cells) for number, cells in enumerate(table, start=1))
+    return (Row(number, cells) for number, cells in enumerate(sheet_rows(chosen), start=1))
 
 
 def _csv(stream: BinaryIO, head: bytes) -> Iterator[Row]:
