@@ -19,10 +19,11 @@ from pathlib import Path
 
 from benchmarks.forecast.accuracy import GROUPS, Found, measure
 from benchmarks.forecast.honesty import Case, case_of, figures_of
-from benchmarks.forecast.members import OWN, POOLED, Fitted, check_split, fit_all
+from benchmarks.forecast.members import OWN, PERSONAL, POOLED, Fitted, blended, check_split, fit_all
 from benchmarks.forecast.progress import bar, no_bar
 from benchmarks.forecast.protocol import Config, Split, read_config, read_segments, split
 from benchmarks.forecast.report import tables
+from benchmarks.forecast.seen import SHARE, helpful_share, people_of
 from islet.errors import BadInput
 from islet.forecast.baselines import persistence
 from islet.forecast.blend import blend
@@ -150,15 +151,18 @@ def _fitted(sets: Sets, seed: int, folder: Path | None) -> dict[str, Fitted]:
 
 
 def _choose(sets: Sets, fitted: Mapping[str, Fitted]) -> Shares:
-    """The shares of each set's blends, on seed 0's validation part."""
+    """The shares of each set's blends, on seed 0's validation part; then whether the people's own lines help there."""
     shares: dict[str, dict[str, dict[str, float]]] = {}
     for name, (config, segments) in sets.items():
-        found = windows(split(segments, config, CHOOSING_SEED).validation, start=config.most_input, stride=2)
-        seen, now = rows(found).x, found.history[:, -1]
+        parts = split(segments, config, CHOOSING_SEED).validation
+        found = windows(parts, start=config.most_input, stride=2)
+        seen, now, people = rows(found).x, found.history[:, -1], people_of(found, parts)
         shares[name] = {}
         for row, members in (("pooled", POOLED), ("own data", OWN)):
             paths = {m: fitted[name].path(m, seen, now) for m in members}
-            shares[name][row] = blend(paths, found.target, persistence(filled(found.history)))
+            share = blend(paths, found.target, persistence(filled(found.history)))
+            plain, told = (blended(fitted[name], share | {PERSONAL: s}, seen, now, people) for s in (0.0, SHARE))
+            shares[name][row] = share | {PERSONAL: helpful_share(plain, told, found.target)}
         print(f"{name}: shares chosen on seed 0's validation part ({len(found)} windows): {shares[name]}", flush=True)
     return shares
 

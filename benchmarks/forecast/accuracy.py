@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.forecast.members import Fitted, blended
 from benchmarks.forecast.protocol import Config, Split
+from benchmarks.forecast.seen import People, people_of
 from islet.forecast.baselines import ar2, damped_slope, persistence
 from islet.forecast.blend import errors, figures
 from islet.forecast.features import filled
@@ -45,16 +46,16 @@ def window_sets(config: Config, seed: int) -> dict[str, tuple[int, int]]:
 
 
 def forecasts(
-    fitted: Fitted, shares: Mapping[str, Mapping[str, float]], found: Windows, causal: Windows
+    fitted: Fitted, shares: Mapping[str, Mapping[str, float]], found: Windows, causal: Windows, people: People
 ) -> dict[str, Array]:
-    """What every row makes of the windows, (n, 12) mg/dL each."""
+    """What every row makes of the windows of those people, (n, 12) mg/dL each."""
     known = filled(found.history)
     made = {"persistence": persistence(known), "damped slope": damped_slope(known), "AR2": ar2(known)}
     seen, now = rows(found).x, found.history[:, -1]
     made["ridge on lags"] = fitted.path("own ridge", seen, now)
     for row, share in shares.items():
-        made[row] = blended(fitted, share, seen, now)
-    made["pooled, causal"] = blended(fitted, shares["pooled"], rows(causal).x, causal.history[:, -1])
+        made[row] = blended(fitted, share, seen, now, people)
+    made["pooled, causal"] = blended(fitted, shares["pooled"], rows(causal).x, causal.history[:, -1], people)
     return made
 
 
@@ -66,7 +67,8 @@ def measure(
     begin, stride = min(s for s, _ in sets.values()), math.gcd(*(s for _, s in sets.values()), STRIDE)
     for part, some in (("id", parts.test), ("ood", parts.out)):
         every = windows(some, start=begin, stride=stride)
-        made = forecasts(fitted, shares, every, windows(some, start=begin, stride=stride, causal=True))
+        causal = windows(some, start=begin, stride=stride, causal=True)
+        made = forecasts(fitted, shares, every, causal, people_of(every, some))
         place = _first_target(every, some)
         for window_set, (start, step) in sets.items():
             chosen = (place >= start) & ((place - start) % step == 0)

@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.forecast.protocol import Config, Split, split
+from benchmarks.forecast.seen import People, fit_people, people_of, with_lines
 from islet.errors import BadInput
 from islet.forecast.baselines import apply_lines, fit_ridge
 from islet.forecast.features import unit
@@ -23,15 +24,18 @@ LEAST_STEPS: Final = 500  # of tuning, however small the set
 SCRATCH: Final = Recipe(epochs=14.0, dropout=0.2)
 POOLED: Final = ("network", "tuned", "ridge", "own ridge", "own lad")
 OWN: Final = ("scratch", "own ridge", "own lad")
+PERSONAL: Final = "personal"
+"""Beside the shares of the members: that of a person's own lines, taken from all members alike where there are some."""
 Say = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fitted:
-    """All members for one set: networks by name, lines (f + 1, 12) by name."""
+    """All members for one set: networks by name, lines (f + 1, 12) by name, and by person who was seen."""
 
     networks: Mapping[str, tuple[Network, ...]]
     lines: Mapping[str, Array]
+    people: Mapping[str, Array]
 
     def outputs(self, name: str, x: Array) -> Array:
         """The mean outputs of the networks of that name."""
@@ -78,10 +82,11 @@ def fit_all(
     """The members of each set: pooled on the train parts of all, and fitted to its own alone."""
     data: dict[str, Rows] = {}
     plain: dict[str, Rows] = {}
+    people: dict[str, People] = {}
     for name, (_, parts) in splits.items():
         found = train_windows(parts, causal=causal)
         data[name] = rows(shortened(found, recipe.cut_share, 7))
-        plain[name] = rows(found)
+        plain[name], people[name] = rows(found), people_of(found, parts.train)
     everything = joined(list(data.values()))
     pooled = tuple(
         train(everything, recipe, seed, progress=partial(say, f"pooled network {seed + 1}")) for seed in SEEDS
@@ -94,7 +99,7 @@ def fit_all(
         if own:
             networks["scratch"] = _scratch(data[name], name, say)
         lines = {"ridge": ridge, "own ridge": own_ridge, "own lad": fit_least_absolute(plain[name], own_ridge)}
-        made[name] = Fitted(networks=networks, lines=lines)
+        made[name] = Fitted(networks=networks, lines=lines, people=fit_people(plain[name], people[name]))
     return made
 
 
@@ -111,10 +116,10 @@ def _scratch(data: Rows, name: str, say: Say) -> tuple[Network, ...]:
     return tuple(train(data, few, seed, progress=lambda done: say(f"{name} alone", done)) for seed in SEEDS)
 
 
-def blended(fitted: Fitted, shares: Mapping[str, float], x: Array, now: Array) -> Array:
-    """(n, 12) mg/dL: the members by their shares."""
+def blended(fitted: Fitted, shares: Mapping[str, float], x: Array, now: Array, people: People) -> Array:
+    """(n, 12) mg/dL: the members by their shares, then the lines of those people who have some."""
     total = np.zeros((len(x), HORIZON), np.float32)
     for name, share in shares.items():
-        if share:
+        if share and name != PERSONAL:
             total += np.float32(share) * fitted.path(name, x, now)
-    return total
+    return with_lines(total, fitted.people, shares.get(PERSONAL, 0.0), people, x, now)
