@@ -18,7 +18,8 @@ from islet.model.permissions import Permission, Verb
 from islet.model.time import DAY_US, SECOND_US
 from islet.opened import opened_registry
 from islet.store.base import Registry
-from islet.store.grants import grant, make_key, put_group, revoke, revoke_key, set_consent
+from islet.store.consents import set_consent
+from islet.store.grants import grant, make_key, put_group, revoke, revoke_key
 from islet.store.hub_policies import Which, policy_key, renew_key
 from islet.store.patient_groups import assign_group, put_members
 from tests.platform.inside import HASH, HUB, Inside, inside
@@ -91,6 +92,7 @@ async def test_a_page_hears_no_more_within_a_second(tmp_path: Path) -> None:
         for number, act in enumerate((end_sessions, disable_user, withdraw_consent, refuse_role)):
             user = User(name=f"anna-{number}", role=Role.CARE_PARTNER, password_hash=HASH, patients=("p-1",))
             one.platform.registry.put_user(user)
+            set_consent(one.platform.registry, user.name, "p-1", given=True, by="p-1", at_us=one.platform.now())
             async with stream(one, LIVE, one.session(user.name)) as pieces:
                 assert await until_end_s(pieces, elsewhere(one, act)) < SOON_S, act.__name__
 

@@ -23,6 +23,7 @@ from islet.model.time import DAY_US
 from islet.opened import opened_registry
 from islet.settings import Settings, listed
 from islet.store.base import Registry
+from islet.store.consents import State, followings, forget_unassigned
 from islet.store.patient_groups import MAY_HAVE_GROUPS, check_group, group_name
 from islet.store.second_factors import put_second_factor
 from islet.store.subjects import unlink_subjects
@@ -92,8 +93,20 @@ def add_user(registry: Registry, name: str, role: str | None, patients: str | No
             raise BadInput(f"password: expected at least {_LEAST_PASSWORD} characters", reason="password")
         changed = structs.replace(changed, password_hash=hash_password(password))
     registry.put_user(changed)
+    forget_unassigned(registry, changed, by=who(None), at_us=wall_us())
     note(registry, "changed" if known.password_hash else "added", "user", f"{name} as {changed.role}")
     click.echo(f"{name} {'can log in as' if changed.enabled else 'stays disabled as'} {changed.role}")
+    _tell_who_is_asked(registry, changed)
+
+
+def _tell_who_is_asked(registry: Registry, user: User) -> None:
+    asked = [
+        one.patient for one in followings(registry, user.patients) if one.user == user and one.state is State.ASKED
+    ]
+    if asked:
+        click.echo(
+            f"{user.name} sees nothing of {', '.join(asked)} before consent is given: see `islet permissions consents`"
+        )
 
 
 def _check_patients(registry: Registry, user: User) -> None:

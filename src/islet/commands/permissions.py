@@ -11,6 +11,7 @@ from islet.access.keys import ApiKey
 from islet.access.roles import OF_RIGHT, OF_ROLE
 from islet.clock import wall_us
 from islet.commands.acting import who
+from islet.commands.lazy import LazyGroup
 from islet.commands.people import with_registry
 from islet.commands.refusals import FiniteRange
 from islet.errors import NotFound
@@ -19,13 +20,19 @@ from islet.model.permissions import GRANT_PRIORITY, Permission, Verb
 from islet.model.time import DAY_US, iso
 from islet.settings import listed
 from islet.store.base import EntryKind, Registry
-from islet.store.grants import grant, make_key, put_group, revoke, revoke_key, set_consent
+from islet.store.grants import grant, make_key, put_group, revoke, revoke_key
 from islet.store.principals import Principals, read_groups, read_permissions
 
 _DAYS: Final = FiniteRange(0, 3650, min_open=True)
 
 
-@click.group()
+@click.group(
+    cls=LazyGroup,
+    elsewhere={
+        "consent": "islet.commands.consents:enter_consent",
+        "consents": "islet.commands.consents:list_consents",
+    },
+)
 def permissions() -> None:
     """Who may do what for whom: the first line that fits decides, and without one the answer is no."""
 
@@ -104,18 +111,6 @@ def explain(registry: Registry, principal: str, action: str, patient: str | None
     decision = decide(_principal(registry, principal), Action(action), patient)
     line = f"; permission {decision.permission}" if decision.permission else ""
     click.echo(f"{'yes' if decision.allowed else 'no'}: {decision.reason}{line}")
-
-
-@permissions.command()
-@click.argument("care_partner")
-@click.argument("patient")
-@click.option("--withdraw", is_flag=True, help="The patient withdraws it.")
-@click.option("--on", "paper", required=True, help="What says so, as: form of 3 March, kept in the file.")
-@with_registry
-def consent(registry: Registry, care_partner: str, patient: str, withdraw: bool, paper: str) -> None:
-    """Enter a patient's written word on whether a care partner may follow them (in the portal they say it themselves)."""
-    set_consent(registry, care_partner, patient, given=not withdraw, by=f"{who(None)}, {paper}", at_us=wall_us())
-    click.echo(f"{care_partner} {'may no longer follow' if withdraw else 'may follow'} {patient}")
 
 
 @click.group()

@@ -133,6 +133,8 @@ class EntryKind(StrEnum):
     """One way to reach somebody (`islet.contacts`): a chat, a mailbox, a browser; its address is among the secrets."""
     PERMISSION = "permission"
     """A line of the table of permissions (`islet.model.permissions`)."""
+    CONSENT = "consent"
+    """A patient's word on whether a user may follow them (`islet.model.permissions.Consent`); id is "anna p-1"."""
     API_KEY = "api_key"
     """A key of an application or a service (`islet.access.keys`): its hash, whose it is, what for, until when."""
     SUBJECT = "subject"
