@@ -41,6 +41,9 @@ REASONS: Final = {
     "the patient has an account, and consents there: on the page Who follows me": _(
         "The patient has an account, and consents there: on the page Who follows me."
     ),
+    "nobody else could administer then: make another administrator first": _(
+        "Nobody else could administer then: make another administrator first."
+    ),
     "nobody gives consent for a patient": _("Nobody gives consent for a patient."),
     "only a key makes tokens": _("Only a key makes tokens."),
     "this log-in was not begun here": _("This log-in was not begun here, or too long ago. Begin again."),
