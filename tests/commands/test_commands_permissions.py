@@ -1,6 +1,7 @@
 """Permissions, groups, consents and keys on the command line."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from click.testing import CliRunner
 
 from islet.access.passwords import hash_password
 from islet.cli import main
+from islet.clock import wall_us
 from islet.model.people import Device, Patient, Role, User
+from islet.model.time import DAY_US, to_us
 from islet.opened import opened_registry
 from islet.settings import Settings
 
@@ -133,6 +136,22 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(directory: Path) -> None:
     assert run(directory, "keys list") == (0, "")
     assert run(directory, "keys add nurse")[0] == 1
     assert run(directory, "keys add mirror --only fly")[0] == 1
+
+
+def test_a_persons_token_is_narrower_than_they_are_listed_with_its_end_and_revoked(directory: Path) -> None:
+    code, token = run(directory, "users token nurse --only view_patient --days 7 --purpose phone")
+    assert (code, bool(re.fullmatch(r"islet_[0-9a-f]{12}_[\w-]{43}\n", token))) == (0, True)
+    id = token.split("_")[1]
+    listed, name, ends, scope, purpose = run(directory, "keys list")[1].rstrip("\n").split("\t")
+    assert (listed, name, scope, purpose) == (id, "nurse", "view_patient", "phone")
+    assert 6.9 < (to_us(datetime.fromisoformat(ends)) - wall_us()) / DAY_US < 7.0
+    assert run(directory, f"keys revoke {id}")[0] == 0
+    assert run(directory, "keys list") == (0, "")
+    assert run(directory, "users token nurse --only fly")[0] == 1
+    assert run(directory, "users token nobody")[0] == 1
+    assert run(directory, "users token nurse")[0] == 0
+    assert run(directory, "users revoke nurse")[0] == 0
+    assert run(directory, "keys list") == (0, "")
 
 
 def test_a_group_of_patients_is_made_given_renamed_and_ended(directory: Path) -> None:

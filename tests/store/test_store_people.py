@@ -19,7 +19,8 @@ from islet.model.permissions import Permission, Verb
 from islet.model.time import DAY_US
 from islet.store import people
 from islet.store.base import Registry
-from islet.store.grants import grant
+from islet.store.grants import grant, make_key
+from islet.store.principals import read_keys_of
 from islet.store.registry import SqliteRegistry
 from islet.store.second_factors import put_second_factor, read_second_factor
 
@@ -201,6 +202,28 @@ def test_of_two_who_use_a_link_at_once_one_sets_the_password(tmp_path: Path, reg
     user = registry.user("nurse")
     assert user is not None
     assert verify_password(user.password_hash, "the first one")
+
+
+def test_a_persons_tokens_end_with_their_sessions_and_an_applications_keys_with_all(registry: Registry) -> None:
+    add(registry, "app", Role.APPLICATION)
+    ends: list[Callable[[str], object]] = [
+        lambda name: people.set_enabled(registry, name, False, **BY),
+        lambda name: people.put_person(registry, name, password="a new password", **BY),
+        lambda name: people.invite(registry, name, DAY_US, **BY),
+        lambda name: people.forget_second_factor(registry, name, **BY),
+        lambda name: people.unlink(registry, name, **BY),
+    ]
+    make_key(registry, "app", DAY_US, None, "", **BY)
+    make_key(registry, "admin", DAY_US, None, "", **BY)
+    for end in ends:
+        make_key(registry, "nurse", DAY_US, None, "", **BY)
+        people.put_person(registry, "nurse", patients=("p-1",), **BY)
+        assert len(read_keys_of(registry, "nurse")) == 1
+        for name in ("nurse", "app"):
+            end(name)
+        assert (len(read_keys_of(registry, "nurse")), len(read_keys_of(registry, "app"))) == (0, 1)
+    people.end_sessions(registry, "app", **BY)
+    assert (len(read_keys_of(registry, "app")), len(read_keys_of(registry, "admin"))) == (0, 1)
 
 
 def test_a_lost_phone_is_forgotten_and_sessions_end(registry: Registry) -> None:

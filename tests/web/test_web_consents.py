@@ -4,7 +4,8 @@ import pytest
 
 from islet.model.people import Role
 from islet.model.permissions import Permission, Verb
-from islet.store.grants import grant
+from islet.model.time import DAY_US
+from islet.store.grants import grant, make_key
 from tests.web.portal import Site
 
 SAME = {"sec-fetch-site": "same-origin"}
@@ -121,3 +122,13 @@ async def test_a_parent_who_was_granted_it_consents_for_a_child_and_then_no_pape
     assert await answers(site) == {403}
     await site.client("anna").post("/consents", data=WORD | {"act": "give"}, headers=SAME)
     assert await answers(site) == {200}
+
+
+async def test_a_token_of_the_patient_is_not_the_patients_word(family: Site) -> None:
+    _, token = make_key(family.registry, "ada", family.now_us + DAY_US, None, "", by="admin", at_us=family.now_us)
+    client, with_token = family.client(), {"authorization": f"Bearer {token}"}
+    assert (await client.get("/consents", headers=with_token)).status_code == 200
+    for act in ("give", "withdraw"):
+        refused = await client.post("/consents", data=WORD | {"act": act}, headers=with_token)
+        assert refused.status_code == 403
+    assert await answers(family) == {403}

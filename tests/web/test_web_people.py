@@ -205,3 +205,20 @@ async def test_a_strange_name_of_an_earlier_version_has_its_page(site: Site) -> 
     found = site.registry.user("Wang Li/2 <b>?")
     assert found is not None
     assert not found.enabled
+
+
+async def test_a_persons_tokens_are_on_their_page_and_end_there(site: Site) -> None:
+    made = {
+        name: make_key(site.registry, name, site.now_us + DAY_US, ("view_patient",), "phone", by="x", at_us=site.now_us)
+        for name in ("nurse", "admin")
+    }
+    admin = site.client("admin")
+    shown = (await admin.get("/people/nurse")).text
+    assert (made["nurse"][0] in shown, made["admin"][0] in shown, "2026-03-03 08:00" in shown) == (True, False, True)
+    with_token = {"authorization": f"Bearer {made['nurse'][1]}"}
+    assert (await site.client().get("/api/patients/p-1/series", headers=with_token)).status_code == 200
+    assert (await site.client().get("/rules", headers=with_token)).status_code == 403, "a nurse may, the token not"
+    other = await admin.post("/people/nurse", data={"act": "revoke_key", "id": made["admin"][0]}, headers=SAME)
+    assert other.status_code == 400
+    await admin.post("/people/nurse", data={"act": "revoke_key", "id": made["nurse"][0]}, headers=SAME)
+    assert (await site.client().get("/api/patients/p-1/series", headers=with_token)).status_code == 401

@@ -25,7 +25,7 @@ class Open(StrEnum):
     """Logged in with a password; not with a key, and not as somebody else."""
     HERE = "this machine"
     KEY = "who has a key"
-    """An application's key, and no other credential."""
+    """A key of an application or a person, and no other credential."""
 
 
 class Credential(StrEnum):

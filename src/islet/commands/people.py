@@ -7,7 +7,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 from msgspec import structs
 
-from islet.access.passwords import new_token, token_hash
+from islet.access.actions import Action
 from islet.access.sas import ConnectionString, format_connection_string
 from islet.access.x509 import parse_thumbprint
 from islet.clock import wall_us
@@ -24,6 +24,7 @@ from islet.settings import Settings, listed
 from islet.store import people
 from islet.store.base import Registry
 from islet.store.consents import State, followings
+from islet.store.grants import make_key
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -133,9 +134,9 @@ def enable_user(registry: Registry, name: str) -> None:
 @click.argument("name")
 @with_registry
 def revoke_user(registry: Registry, name: str) -> None:
-    """End all their sessions and API tokens; they can log in again."""
+    """End all their sessions, tokens, keys and links; they can log in again."""
     people.end_sessions(registry, name, by=who(None), at_us=wall_us())
-    click.echo(f"{name} is logged out everywhere; no token of theirs is valid")
+    click.echo(f"{name} is logged out everywhere; no token or key of theirs is valid")
 
 
 @users.command("forget-second-factor")
@@ -156,30 +157,32 @@ def unlink_user(registry: Registry, name: str) -> None:
     click.echo(f"{count} accounts of {name} are linked no more")
 
 
+def of_keys(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command the options of a new key or token."""
+    days = FiniteRange(0, 3650, min_open=True)
+    for option in (
+        click.option("--purpose", default="", help="What it is for, in words."),
+        click.option("--only", help=f"Comma-separated actions that it is for, of {', '.join(Action)}."),
+        click.option("--days", default=90.0, show_default=True, type=days, help="How long it is valid."),
+    ):
+        command = option(command)
+    return command
+
+
+def new_key(registry: Registry, name: str, days: float, only: str | None, purpose: str) -> str:
+    """A key of a user, to be shown once. Raises BadInput, NotFound."""
+    now_us = wall_us()
+    scope = None if only is None else listed(only)
+    return make_key(registry, name, now_us + round(days * DAY_US), scope, purpose, by=who(None), at_us=now_us)[1]
+
+
 @users.command("token")
 @click.argument("name")
-@click.option(
-    "--days",
-    default=90.0,
-    show_default=True,
-    type=FiniteRange(0, 3650, min_open=True),
-    help="How long it is valid.",
-)
+@of_keys
 @with_registry
-def user_token(registry: Registry, name: str, days: float) -> None:
-    """An API token for an application; shown once."""
-    token = new_token()
-    now_us = wall_us()
-    registry.create_session(token_hash(token), _user(registry, name).name, now_us + round(days * DAY_US), now_us)
-    note(registry, "token made", "user", name)
-    click.echo(token)
-
-
-def _user(registry: Registry, name: str) -> User:
-    user = registry.user(name)
-    if user is None:
-        raise NotFound(f"there is no user {name!r}; `islet users list` shows all")
-    return user
+def user_token(registry: Registry, name: str, days: float, only: str | None, purpose: str) -> None:
+    """A token with which a program does what somebody may, or less; shown once. `islet keys` lists and revokes it."""
+    click.echo(new_key(registry, name, days, only, purpose))
 
 
 @click.group(

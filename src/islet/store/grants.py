@@ -15,7 +15,7 @@ from islet.model.people import Kind, Role
 from islet.model.permissions import ASSIGNED, DEFAULT_PRIORITY, GRANT_PRIORITY, Permission
 from islet.store.base import EntryKind, Registry
 from islet.store.patient_groups import check_group, group_name
-from islet.store.principals import Group, read_groups, read_key
+from islet.store.principals import Group, read_groups, read_key, read_keys_of
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LONGEST_REASON: Final = 300
@@ -81,10 +81,10 @@ def make_key(
     by: str,
     at_us: int,
 ) -> tuple[str, str]:
-    """A new key for the API: its id, and the token that is shown once. Raises BadInput, or NotFound for the user."""
-    found = registry.user(user)
-    if found is None or found.role is not Role.APPLICATION:
-        raise NotFound(f"there is no application {user!r}; make it with `islet users add --role application`")
+    """A new key for the API, of an application or (as a token) of a person: its id, and the text that is shown once. It
+    does what they may and `scope` says, and is not they themselves. Raises BadInput, or NotFound for the user."""
+    if registry.user(user) is None:
+        raise NotFound(f"there is no user {user!r}; `islet users list` shows all")
     id, key, token = new_api_key(user, expires_us, scope, purpose)
     registry.put_entry(EntryKind.API_KEY, id, msgspec.json.encode(key), by=by, at_us=at_us)
     return id, token
@@ -95,6 +95,12 @@ def revoke_key(registry: Registry, id: str, *, by: str, at_us: int) -> None:
     if read_key(registry, id) is None:
         raise NotFound(f"there is no key {id!r}; `islet keys list` shows all")
     registry.put_entry(EntryKind.API_KEY, id, None, by=by, at_us=at_us)
+
+
+def revoke_keys_of(registry: Registry, user: str, *, by: str, at_us: int) -> None:
+    """End all keys of a user, and all tokens that were made with them."""
+    for id in read_keys_of(registry, user):
+        registry.put_entry(EntryKind.API_KEY, id, None, by=by, at_us=at_us)
 
 
 def _put(registry: Registry, permission: Permission, *, by: str, at_us: int) -> None:

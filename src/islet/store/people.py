@@ -16,6 +16,7 @@ from islet.model.people import Role, User
 from islet.model.time import DAY_US
 from islet.store.base import Registry
 from islet.store.consents import forget_unassigned
+from islet.store.grants import revoke_keys_of
 from islet.store.patient_groups import MAY_HAVE_GROUPS, check_group, group_name
 from islet.store.principals import Principals
 from islet.store.second_factors import put_second_factor
@@ -70,6 +71,8 @@ def put_person(
         return changed
 
     changed = _change(registry, name, change, "", by=by, at_us=at_us)
+    if hashed is not None:
+        _end_all(registry, changed, by=by, at_us=at_us)
     forget_unassigned(registry, changed, by=by, at_us=at_us)
     return changed
 
@@ -80,7 +83,9 @@ def set_enabled(registry: Registry, name: str, enabled: bool, *, by: str, at_us:
     def change(known: User | None) -> User:
         return structs.replace(_known(known, name), enabled=enabled)
 
-    _change(registry, name, change, "enabled" if enabled else "disabled", by=by, at_us=at_us)
+    changed = _change(registry, name, change, "enabled" if enabled else "disabled", by=by, at_us=at_us)
+    if not enabled:
+        _end_all(registry, changed, by=by, at_us=at_us)
 
 
 def invite(registry: Registry, name: str, ends_us: int, *, by: str, at_us: int) -> str:
@@ -90,7 +95,7 @@ def invite(registry: Registry, name: str, ends_us: int, *, by: str, at_us: int) 
     def change(known: User | None) -> User:
         return structs.replace(_known(known, name), password_hash="")
 
-    registry.delete_sessions(_change(registry, name, change, "invited", by=by, at_us=at_us).name)
+    _end_all(registry, _change(registry, name, change, "invited", by=by, at_us=at_us), by=by, at_us=at_us)
     token = new_token()
     registry.create_session(token_hash(token), name, ends_us, at_us, key=INVITED)
     return token
@@ -120,23 +125,33 @@ def choose_password(registry: Registry, token: str, password: str, at_us: int) -
 
 
 def end_sessions(registry: Registry, name: str, *, by: str, at_us: int) -> None:
-    """End all that somebody is logged in with: sessions, tokens, links. Raises NotFound."""
+    """End all that somebody comes in with: sessions, tokens, links, and keys, also of an application. Raises NotFound."""
     registry.delete_sessions(_user(registry, name).name)
+    revoke_keys_of(registry, name, by=by, at_us=at_us)
     registry.note("logged out", "user", name, by=by, at_us=at_us)
 
 
 def forget_second_factor(registry: Registry, name: str, *, by: str, at_us: int) -> None:
     """The password alone lets them in again; their sessions end. Raises NotFound."""
-    put_second_factor(registry, _user(registry, name).name, None)
-    registry.delete_sessions(name)
+    user = _user(registry, name)
+    put_second_factor(registry, name, None)
+    _end_all(registry, user, by=by, at_us=at_us)
     registry.note("removed", "second_factor", name, by=by, at_us=at_us)
 
 
 def unlink(registry: Registry, name: str, *, by: str, at_us: int) -> int:
     """Forget their accounts at OpenID providers (how many that were), and end their sessions. Raises NotFound."""
-    count = unlink_subjects(registry, _user(registry, name).name, by=by, at_us=at_us)
-    registry.delete_sessions(name)
+    user = _user(registry, name)
+    count = unlink_subjects(registry, name, by=by, at_us=at_us)
+    _end_all(registry, user, by=by, at_us=at_us)
     return count
+
+
+def _end_all(registry: Registry, user: User, *, by: str, at_us: int) -> None:
+    """End their sessions and links, and a person's tokens. An application's keys are how it logs in: they stay."""
+    registry.delete_sessions(user.name)
+    if user.role is not Role.APPLICATION:
+        revoke_keys_of(registry, user.name, by=by, at_us=at_us)
 
 
 def hashed_password(password: str) -> str:

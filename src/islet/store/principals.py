@@ -118,6 +118,12 @@ def read_key(registry: Registry, id: str) -> ApiKey | None:
     return None if body is None else msgspec.json.decode(body, type=ApiKey)
 
 
+def read_keys_of(registry: Registry, user: str) -> dict[str, ApiKey]:
+    """The API keys of a user, by id."""
+    keys = {id: msgspec.json.decode(body, type=ApiKey) for id, body in registry.entries(EntryKind.API_KEY).items()}
+    return {id: key for id, key in keys.items() if key.user == user}
+
+
 def read_groups(registry: Registry) -> dict[str, Group]:
     """All groups by name."""
     return {

@@ -18,7 +18,7 @@ from islet.web.answers import page, render
 from islet.web.context import WebContext
 from islet.web.forms import form
 from islet.web.languages import language_of, words
-from islet.web.sessions import Viewer
+from islet.web.sessions import Viewer, own_viewer
 from islet.web.texts import reason
 
 _MOST_NAMES: Final = 3
@@ -56,6 +56,7 @@ def change(context: WebContext, request: Request, viewer: Viewer, fields: Mappin
     viewer.require(Action.GIVE_CONSENT, patient)
     if viewer.by:
         raise AccessDenied("nobody gives consent for a patient")
+    own_viewer(viewer)
     given = fields.get("act") == "give"
     try:
         set_consent(context.registry, name, patient, given=given, by=viewer.name, at_us=context.now())

@@ -16,8 +16,11 @@ from islet.errors import BadInput, NotFound
 from islet.model.people import Role, User
 from islet.store import people
 from islet.store.consents import followings
+from islet.store.grants import revoke_key
+from islet.store.principals import read_keys_of
 from islet.store.second_factors import read_second_factor
 from islet.store.subjects import linked_subjects
+from islet.web.alarm_figures import minute
 from islet.web.answers import page, render
 from islet.web.context import WebContext
 from islet.web.forms import form
@@ -115,10 +118,12 @@ def _changed(context: WebContext, request: Request, viewer: Viewer, name: str, f
         people.forget_second_factor(registry, name, by=by, at_us=at_us)
     elif act == "unlink":
         people.unlink(registry, name, by=by, at_us=at_us)
+    elif act == "revoke_key" and fields.get("id") in read_keys_of(registry, name):
+        revoke_key(registry, fields["id"], by=by, at_us=at_us)
     elif act == "invite":
         return link_for(context, request, name, by=by)
     else:
-        acts = "change, enable, disable, end_sessions, forget_second_factor, unlink or invite"
+        acts = "change, enable, disable, end_sessions, forget_second_factor, unlink, invite, or revoke_key and a key of theirs"
         raise BadInput(f"people: expected {acts}", reason="form")
     return ""
 
@@ -176,6 +181,9 @@ def _one(
         "has_factor": factor is not None and factor.confirmed,
         "accounts": linked_subjects(context.registry, name),
         "followings": [one for one in followings(context.registry) if one.user.name == name],
+        "keys": sorted(read_keys_of(context.registry, name).items(), key=lambda one: one[1].expires_us),
+        "now_us": context.now(),
+        "minute": minute,
         "link": link,
         "done": done == "kept",
         "entered": entered or {"role": user.role, "patients": ", ".join(user.patients)},
