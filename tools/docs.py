@@ -184,11 +184,14 @@ def plugs() -> str:
 
 def access() -> str:
     """Who may do what: the answers of `decide()` itself."""
-    people = {str(role): Principal(kind=Kind.USER, role=role, name="x", patients=("own",)) for role in Role}
+    people = {
+        str(role): Principal(kind=Kind.USER, role=role, name="x", patients=("own",), consents={"own": True})
+        for role in Role
+    }
     hub = {right: Principal(kind=Kind.SERVICE, name="x", rights=(right,)) for right in _RIGHTS}
     return (
         "# Access\n\nThe answers of `islet.access.decide.decide` to each question. Own: only for patients assigned to "
-        "the one who asks.\nThis is what comes with a role or a hub policy. What is granted or refused besides "
+        "the one who asks, to\na care partner with the patient's consent.\nThis is what comes with a role or a hub policy. What is granted or refused besides "
         "([how](../how-to/give-access.md)) is asked before it.\n\n## People, applications, devices\n\n"
         + _matrix(people)
         + "\n## Rights of hub policies (SAS tokens)\n\n"

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 
 from islet.access.passwords import hash_password
+from islet.clock import wall_us
 from islet.log.base import Log
 from islet.log.keys import data_key
 from islet.menu import plug
@@ -14,6 +15,7 @@ from islet.model.people import Role, User
 from islet.notify.outbox import Outbox
 from islet.settings import Settings
 from islet.store.base import Registry, Store
+from islet.store.consents import keep_earlier
 from islet.store.device_file_rows import Bounds
 from islet.store.device_files import DeviceFiles
 from islet.store.devices_base import Devices
@@ -49,9 +51,10 @@ def opened_store(settings: Settings) -> Iterator[Store]:
 
 @contextlib.contextmanager
 def opened_registry(settings: Settings) -> Iterator[Registry]:
-    """The registry of a data directory, made if it is not there."""
+    """The registry of a data directory, made if it is not there; one of an earlier version is brought up to this one."""
     registry: Registry = plug("registry", "sqlite")(settings.data_dir / "store.db", data_key(settings, os.environ))
     with contextlib.closing(registry):
+        keep_earlier(registry, wall_us())
         yield registry
 
 

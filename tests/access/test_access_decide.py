@@ -4,30 +4,33 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from islet.access.actions import MEANING, OF_INSTALLATION, SUBJECTS, Action
-from islet.access.decide import EVERYBODY, decide, seen
+from islet.access.decide import EVERYBODY, NO_CONSENT, NO_CONSENT_YET, NOT_ASSIGNED, Decision, decide, seen
 from islet.access.roles import OF_ROLE
 from islet.model.people import Kind, Principal, Role
-from islet.model.permissions import ASSIGNED, CONSENT_PRIORITY, DEFAULT_PRIORITY, Permission, Verb
+from islet.model.permissions import ASSIGNED, DEFAULT_PRIORITY, Permission, Verb
 
 PATIENTS = ("p-1", "p-2", "p-3")
 WARD = {"group/ward": frozenset({"p-2", "p-3"})}
 
 
-def person(role: Role, *patients: str, granted: tuple[Permission, ...] = ()) -> Principal:
+def person(
+    role: Role, *patients: str, granted: tuple[Permission, ...] = (), consents: dict[str, bool] | None = None
+) -> Principal:
     ordered = tuple(sorted(granted, key=lambda one: (one.priority, one.authorized, one.id)))
     wards = WARD if any(one.principal_for in WARD for one in granted) else {}
-    return Principal(kind=Kind.USER, role=role, name="anna", patients=patients, granted=ordered, patient_groups=wards)
+    return Principal(
+        kind=Kind.USER,
+        role=role,
+        name="anna",
+        patients=patients,
+        granted=ordered,
+        patient_groups=wards,
+        consents=consents or {},
+    )
 
 
 VIEW_P2 = Permission(id="a", issued_to="user/anna", principal_for="p-2", action=Verb.VIEW, filter=("patient",))
-WITHDRAWN = Permission(
-    id="c",
-    issued_to="user/anna",
-    principal_for="p-1",
-    authorized=False,
-    priority=CONSENT_PRIORITY,
-    reason="the patient has withdrawn consent",
-)
+WITHDRAWN = {"p-1": False}
 
 permissions = st.builds(
     Permission,
@@ -42,9 +45,10 @@ principals = st.builds(
     person,
     st.sampled_from(Role),
     granted=st.lists(permissions, max_size=4).map(tuple),
+    consents=st.dictionaries(st.sampled_from(PATIENTS), st.booleans()),
 ).flatmap(
     lambda one: st.lists(st.sampled_from([*PATIENTS, EVERYBODY]), max_size=2, unique=True).map(
-        lambda own: person(one.role or Role.PATIENT, *own, granted=one.granted)
+        lambda own: person(one.role or Role.PATIENT, *own, granted=one.granted, consents=one.consents)
     )
 )
 
@@ -69,12 +73,45 @@ def test_a_permission_for_a_group_is_for_each_of_its_patients() -> None:
     assert not decide(emptied, Action.VIEW_PATIENT).allowed
 
 
-def test_consent_that_was_withdrawn_wins_over_all_that_was_granted() -> None:
-    granted = Permission(id="b", issued_to="user/anna", principal_for="p-1")
-    anna = person(Role.CARE_PARTNER, "p-1", granted=(granted, WITHDRAWN))
-    decision = decide(anna, Action.VIEW_PATIENT, "p-1")
-    assert (decision.allowed, decision.reason) == (False, "the patient has withdrawn consent")
-    assert seen(anna, Action.VIEW_PATIENT) == frozenset()
+FOR_PATIENTS = [action for action in Action if action not in OF_INSTALLATION]
+
+
+@given(permissions, st.sampled_from(FOR_PATIENTS))
+def test_no_permission_stands_before_the_patients_word(granted: Permission, action: Action) -> None:
+    for role in Role:
+        refused = person(role, *PATIENTS, granted=(granted,), consents=WITHDRAWN)
+        assert decide(refused, action, "p-1") == Decision(False, NO_CONSENT)
+        assert "p-1" not in set(PATIENTS if (shown := seen(refused, action, lambda: PATIENTS)) is None else shown)
+
+
+@given(permissions, st.sampled_from([one for one in FOR_PATIENTS if one is not Action.GIVE_CONSENT]))
+def test_a_care_partner_sees_nothing_of_a_patient_who_has_not_consented(granted: Permission, action: Action) -> None:
+    anna = person(Role.CARE_PARTNER, "p-1", granted=(granted,))
+    assert decide(anna, action, "p-1") == Decision(False, NO_CONSENT_YET)
+    assert decide(anna, action, "p-2") == Decision(False, NOT_ASSIGNED)
+    assert seen(anna, action, lambda: PATIENTS) == frozenset()
+
+
+def test_an_assignment_counts_from_the_moment_of_consent_and_a_consent_only_with_the_assignment() -> None:
+    assert not decide(person(Role.CARE_PARTNER, "p-1"), Action.VIEW_PATIENT).allowed
+    anna = person(Role.CARE_PARTNER, "p-1", consents={"p-1": True, "p-2": True})
+    assert seen(anna, Action.VIEW_PATIENT) == frozenset({"p-1"})
+    assert decide(anna, Action.VIEW_PATIENT, "p-2").reason == NOT_ASSIGNED
+    granted = person(Role.CARE_PARTNER, granted=(VIEW_P2,), consents={"p-2": True})
+    assert decide(granted, Action.VIEW_PATIENT, "p-2").permission == "a"
+
+
+def test_nobody_but_care_partners_waits_for_consent() -> None:
+    for role in set(Role) - {Role.CARE_PARTNER}:
+        plain, asked = person(role, "p-1"), person(role, "p-1", consents={"p-1": True, "p-2": True})
+        assert [decide(plain, one, "p-1") for one in Action] == [decide(asked, one, "p-1") for one in Action]
+
+
+def test_a_parent_who_follows_gives_the_consent_that_they_were_granted() -> None:
+    named = Permission(id="b", issued_to="user/anna", principal_for="p-1", filter=("consent",))
+    assert decide(person(Role.CARE_PARTNER, "p-1", granted=(named,)), Action.GIVE_CONSENT, "p-1").allowed
+    again = person(Role.CARE_PARTNER, "p-1", granted=(named,), consents=WITHDRAWN)
+    assert decide(again, Action.GIVE_CONSENT, "p-1").reason == NO_CONSENT
 
 
 def test_of_one_priority_the_refusal_goes_first() -> None:
@@ -83,7 +120,7 @@ def test_of_one_priority_the_refusal_goes_first() -> None:
 
 
 def test_one_patient_can_be_kept_from_somebody_who_sees_everybody() -> None:
-    admin = person(Role.ADMINISTRATOR, granted=(WITHDRAWN,))
+    admin = person(Role.ADMINISTRATOR, consents=WITHDRAWN)
     assert seen(admin, Action.VIEW_PATIENT, lambda: PATIENTS) == frozenset({"p-2", "p-3"})
     assert seen(person(Role.ADMINISTRATOR), Action.VIEW_PATIENT, lambda: PATIENTS) is None
 

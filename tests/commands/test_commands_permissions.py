@@ -1,6 +1,7 @@
 """Permissions, groups, consents and keys on the command line."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from click.testing import CliRunner
 
 from islet.access.passwords import hash_password
 from islet.cli import main
+from islet.clock import wall_us
 from islet.model.people import Device, Patient, Role, User
+from islet.model.time import DAY_US, to_us
 from islet.opened import opened_registry
 from islet.settings import Settings
 
@@ -81,19 +84,42 @@ def test_what_cannot_be_is_refused_with_what_was_expected(directory: Path, words
     assert said in output
 
 
-def test_consent_is_withdrawn_and_given_again(directory: Path) -> None:
-    ask = "permissions explain user/anna view_patient p-1"
+def test_a_consent_on_paper_is_entered_withdrawn_and_listed(directory: Path) -> None:
+    ask, paper = "permissions explain user/anna view_patient p-1", "--signed-by mother --on 2026-03-03"
+    assert run(directory, ask)[1].startswith("no: the patient has not consented yet")
+    assert run(directory, "permissions consents")[1] == "anna\tp-1\tasked\t-\t-\t-\n"
+    assert run(directory, f"permissions consent anna p-1 {paper}") == (0, "anna may follow p-1\n")
     assert run(directory, ask)[1].startswith("yes")
+    assert run(directory, "permissions consents")[1].endswith("on paper: mother, 2026-03-03\n")
     assert run(directory, "permissions grant --to user/anna --for p-1")[0] == 0
-    assert run(directory, "permissions consent anna p-1 --withdraw --on letter")[0] == 0
-    assert run(directory, ask)[1].startswith("no: the patient has withdrawn consent")
-    id = run(directory, "permissions list --to user/anna")[1].split("\t")[1]
-    assert id == "consent anna p-1"
-    refused = CliRunner().invoke(main, ["--data-dir", str(directory), "permissions", "revoke", id])
-    assert (refused.exit_code, "only the patient" in refused.output) == (1, True)
-    assert run(directory, "permissions consent anna p-1 --on letter")[0] == 0
-    assert run(directory, ask)[1].startswith("yes")
-    assert run(directory, "permissions consent nurse p-1 --on letter")[0] == 1
+    assert run(directory, f"permissions consent anna p-1 --withdraw {paper}")[0] == 0
+    assert run(directory, ask)[1].startswith("no: the patient does not consent")
+    for wrong in (
+        "nurse p-1 --signed-by x --on 2026-03-03",
+        "anna p-1 --on 2026-03-03",
+        "anna p-1 --signed-by x --on 3.3.",
+    ):
+        assert run(directory, f"permissions consent {wrong}")[0] in (1, 2)
+    trail = run(directory, "audit list --kind consent")[1]
+    assert [line.split("\t")[3] for line in trail.splitlines()] == ["added", "changed"]
+
+
+def test_who_has_an_account_gives_consent_there_and_withdraws_also_on_paper(directory: Path) -> None:
+    with opened_registry(Settings(data_dir=directory)) as registry:
+        registry.put_user(User(name="ada", role=Role.PATIENT, password_hash=HASH, patients=("p-1",)))
+    paper = "--signed-by Ada --on 2026-03-03"
+    code, said = run(directory, f"permissions consent anna p-1 {paper}")
+    assert (code, "the patient has an account" in said) == (1, True)
+    assert run(directory, f"permissions consent anna p-1 --withdraw {paper}")[0] == 0
+
+
+def test_who_is_assigned_to_a_patient_is_told_that_consent_is_waited_for(directory: Path) -> None:
+    said = run(directory, "users add anna --patients p-1,p-2")[1]
+    assert "anna sees nothing of p-1, p-2 before consent is given" in said
+    assert run(directory, "permissions consent anna p-2 --signed-by mother --on 2026-03-03")[0] == 0
+    assert run(directory, "users add anna --patients p-1")[0] == 0
+    assert run(directory, "users add anna --patients p-2")[0] == 0
+    assert "asked" in run(directory, "permissions consents")[1], "assigned again is asked again"
 
 
 def test_a_key_is_shown_once_and_kept_as_a_hash(directory: Path) -> None:
@@ -110,6 +136,22 @@ def test_a_key_is_shown_once_and_kept_as_a_hash(directory: Path) -> None:
     assert run(directory, "keys list") == (0, "")
     assert run(directory, "keys add nurse")[0] == 1
     assert run(directory, "keys add mirror --only fly")[0] == 1
+
+
+def test_a_persons_token_is_narrower_than_they_are_listed_with_its_end_and_revoked(directory: Path) -> None:
+    code, token = run(directory, "users token nurse --only view_patient --days 7 --purpose phone")
+    assert (code, bool(re.fullmatch(r"islet_[0-9a-f]{12}_[\w-]{43}\n", token))) == (0, True)
+    id = token.split("_")[1]
+    listed, name, ends, scope, purpose = run(directory, "keys list")[1].rstrip("\n").split("\t")
+    assert (listed, name, scope, purpose) == (id, "nurse", "view_patient", "phone")
+    assert 6.9 < (to_us(datetime.fromisoformat(ends)) - wall_us()) / DAY_US < 7.0
+    assert run(directory, f"keys revoke {id}")[0] == 0
+    assert run(directory, "keys list") == (0, "")
+    assert run(directory, "users token nurse --only fly")[0] == 1
+    assert run(directory, "users token nobody")[0] == 1
+    assert run(directory, "users token nurse")[0] == 0
+    assert run(directory, "users revoke nurse")[0] == 0
+    assert run(directory, "keys list") == (0, "")
 
 
 def test_a_group_of_patients_is_made_given_renamed_and_ended(directory: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import ssl
 import tempfile
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, Self
@@ -117,6 +117,11 @@ class DictRegistry:
         return None
 
     def put_user(self, user: User) -> None:
+        raise NotImplementedError
+
+    def change_user(
+        self, name: str, change: Callable[[Mapping[str, User]], User], *, action: str, by: str, at_us: int
+    ) -> User:
         raise NotImplementedError
 
     def create_session(

@@ -128,7 +128,9 @@ def test_a_rule_for_followers_is_not_told_to_the_patient() -> None:
 
 
 def test_who_may_not_see_a_patient_any_more_is_told_nothing() -> None:
-    may = {"anna": Principal(kind=Kind.USER, role=Role.CARE_PARTNER, name="anna", patients=("p-1",))}
+    anna = Principal(kind=Kind.USER, role=Role.CARE_PARTNER, name="anna", patients=("p-1",))
+    assert may_be_told(EVERYBODY, {"anna": anna}, "p-1") == [WARD]
+    may = {"anna": msgspec.structs.replace(anna, consents={"p-1": True})}
     assert may_be_told(EVERYBODY, may, "p-1") == [ANNA, WARD]
     assert may_be_told(EVERYBODY, may, "p-2") == [WARD]
 

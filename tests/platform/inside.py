@@ -20,6 +20,7 @@ from islet.model.people import Device, Patient, Role, User
 from islet.model.time import DAY_US, MINUTE_US
 from islet.model.topics import Topic
 from islet.settings import Settings
+from islet.store.consents import set_consent
 from islet.store.follow import Follower
 from islet.web.research import MASKING_KEY
 from tests.platform.process import free_port
@@ -80,7 +81,7 @@ class Inside:
 
 
 async def inside(folder: Path, visit: Callable[[Inside], Awaitable[None]]) -> None:
-    """Run a platform with one user of each role (named like it, of p-1) and two patients; then `visit` it."""
+    """Run a platform with one user of each role (named like it, of p-1), a care partner whom p-1 has not answered yet, and two patients; then `visit` it."""
     http, mqtt, amqp = free_port(), free_port(), free_port()
     settings = replace(
         Settings(),
@@ -114,6 +115,7 @@ def _fill(platform: Platform) -> None:
     for role in Role:
         if role is not Role.DEVICE:
             registry.put_user(User(name=role.value, role=role, password_hash=HASH, patients=("p-1",)))
+    registry.put_user(User(name="asked", role=Role.CARE_PARTNER, password_hash=HASH, patients=("p-1",)))
     registry.put_user(User(name="gone", role=Role.ADMINISTRATOR, password_hash=HASH, enabled=False))
     for patient, (label, device, tenths) in MARKS.items():
         registry.put_patient(Patient(id=patient, label=label, tags=("t1",)))
@@ -131,6 +133,7 @@ def _fill(platform: Platform) -> None:
         )
         row = DocumentRow(patient, device, now_us, "opened", encode_change(change).decode())
         platform.commit.commit(appends=[Append(topic=Topic.ALERTS, batch=documents_batch([row]))])
+    set_consent(registry, Role.CARE_PARTNER, "p-1", given=True, by="p-1", at_us=now_us)
     follower = Follower(platform.log, platform.store)
     while follower.run_once(0.0):
         pass

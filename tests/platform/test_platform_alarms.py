@@ -33,6 +33,7 @@ from islet.opened import opened_registry, opened_store
 from islet.provision import ensure_worn
 from islet.settings import Settings, load
 from islet.store.base import Registry
+from islet.store.consents import set_consent
 from islet.store.follow import Follower
 from tests.notify.fake_http import FakeHttp, fake_http
 from tests.notify.fake_smtp import FakeSmtp, fake_smtp
@@ -73,6 +74,8 @@ class Ward:
             for name, role in (("anna", Role.CARE_PARTNER), ("other", Role.CARE_PARTNER), ("test", Role.ADMINISTRATOR)):
                 sees = ("p-1", "p-2") if name == "anna" else ()
                 registry.put_user(User(name=name, role=role, password_hash=hash_password(new_token()), patients=sees))
+                for patient in sees:
+                    set_consent(registry, name, patient, given=True, by=patient, at_us=wall_us())
             self.token = new_token()
             registry.create_session(token_hash(self.token), "test", wall_us() + HOUR_US)
             book = ContactBook(registry, wall_us)
@@ -287,6 +290,7 @@ def test_an_address_that_is_entered_while_an_alert_goes_on_is_told_in_its_person
     desk.alarms.tell()  # looks at it once more, as it was delivered
     anna = User(name="anna", role=Role.CARE_PARTNER, password_hash="", patients=("p-1",), language="zh-CN")
     desk.registry.put_user(anna)
+    set_consent(desk.registry, "anna", "p-1", given=True, by="p-1", at_us=wall_us())
     contact = Contact(id="anna", channel="telegram", address="55", user="anna")
     desk.alarms.book.put(contact, by="anna", at_us=wall_us())
     assert desk.told(2)[1].startswith("紧急低血糖\n紧急低血糖：患者 p-1 ")
@@ -305,6 +309,8 @@ def test_who_may_not_see_the_patient_any_more_cannot_acknowledge(desk: Desk) -> 
     assert not desk.alarms.acknowledge("urgent_low~p-1~1", Contact(id="77", channel="telegram", address="77"))
     assert sum(desk.log.end(Topic.ALERTS)) == 1
     desk.registry.put_user(anna)
+    assert not desk.alarms.acknowledge(alert, contact), "the patient has not consented yet"
+    set_consent(desk.registry, "anna", "p-1", given=True, by="p-1", at_us=wall_us())
     assert desk.alarms.acknowledge(alert, contact)
     assert sum(desk.log.end(Topic.ALERTS)) == 2
 

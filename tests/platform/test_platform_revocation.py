@@ -14,11 +14,13 @@ from msgspec import structs
 from islet.access.sas import make_token, new_key
 from islet.clock import wall_us
 from islet.model.people import Device, Kind, Role, User
-from islet.model.permissions import Permission, Verb
+from islet.model.permissions import Consent, Permission, Verb
 from islet.model.time import DAY_US, SECOND_US
 from islet.opened import opened_registry
+from islet.store import people
 from islet.store.base import Registry
-from islet.store.grants import grant, make_key, put_group, revoke, revoke_key, set_consent
+from islet.store.consents import set_consent, set_consent_on_paper
+from islet.store.grants import grant, make_key, put_group, revoke, revoke_key
 from islet.store.hub_policies import Which, policy_key, renew_key
 from islet.store.patient_groups import assign_group, put_members
 from tests.platform.inside import HASH, HUB, Inside, inside
@@ -35,17 +37,30 @@ def _allow(registry: Registry, now_us: int, issued_to: str, **more: object) -> P
 
 
 def end_sessions(registry: Registry, now_us: int) -> None:
-    registry.delete_sessions("anna-0")
+    people.end_sessions(registry, "anna-0", by="test", at_us=now_us)
 
 
 def disable_user(registry: Registry, now_us: int) -> None:
-    user = registry.user("anna-1")
-    assert user is not None
-    registry.put_user(structs.replace(user, enabled=False))
+    people.set_enabled(registry, "anna-1", False, by="test", at_us=now_us)
 
 
 def withdraw_consent(registry: Registry, now_us: int) -> None:
     set_consent(registry, "anna-2", "p-1", given=False, by="patient", at_us=now_us)
+
+
+def withdraw_on_paper(registry: Registry, now_us: int) -> None:
+    said = Consent(
+        user="anna-4", patient="p-1", given=False, at_us=now_us, by="t", signed_by="m", signed_on="2026-01-02"
+    )
+    set_consent_on_paper(registry, said)
+
+
+def invite_anew(registry: Registry, now_us: int) -> None:
+    people.invite(registry, "anna-5", now_us + DAY_US, by="test", at_us=now_us)
+
+
+def take_patient_away(registry: Registry, now_us: int) -> None:
+    people.put_person(registry, "anna-3", patients=(), by="test", at_us=now_us)
 
 
 def refuse_role(registry: Registry, now_us: int) -> None:
@@ -88,9 +103,11 @@ def elsewhere(one: Inside, act: Act) -> Callable[[], None]:
 
 async def test_a_page_hears_no_more_within_a_second(tmp_path: Path) -> None:
     async def visit(one: Inside) -> None:
-        for number, act in enumerate((end_sessions, disable_user, withdraw_consent, refuse_role)):
+        acts = (end_sessions, disable_user, withdraw_consent, take_patient_away, withdraw_on_paper, invite_anew)
+        for number, act in enumerate((*acts, refuse_role)):
             user = User(name=f"anna-{number}", role=Role.CARE_PARTNER, password_hash=HASH, patients=("p-1",))
             one.platform.registry.put_user(user)
+            set_consent(one.platform.registry, user.name, "p-1", given=True, by="p-1", at_us=one.platform.now())
             async with stream(one, LIVE, one.session(user.name)) as pieces:
                 assert await until_end_s(pieces, elsewhere(one, act)) < SOON_S, act.__name__
 

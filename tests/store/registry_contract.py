@@ -1,10 +1,12 @@
 """What holds for every registry. A back end's test file derives from this and gives the fixture."""
 
+from collections.abc import Mapping
+
 import pytest
 from msgspec import structs
 
 from islet.access.audit import first_broken
-from islet.errors import AlreadyExists, NotFound
+from islet.errors import AccessDenied, AlreadyExists, NotFound
 from islet.model.people import Device, Patient, Role, User
 from islet.model.time import DAY_US
 from islet.store.base import EntryKind, Registry
@@ -72,6 +74,38 @@ class RegistryContract:
             registry.put_user(nurse)
             assert registry.session_user("t1", 1) is None
             assert registry.session_user("t2", 1) is not None
+
+    def test_a_user_is_changed_with_a_line_of_the_trail_or_not_at_all(self, registry: Registry) -> None:
+        nurse = User(name="nurse", role=Role.CLINICIAN, password_hash="secret-hash")
+        registry.put_user(User(name="other", role=Role.CLINICIAN, password_hash="h"))
+        assert registry.change_user("nurse", lambda users: nurse, action="", by="admin", at_us=1) == nurse
+        registry.create_session("t", "nurse", DAY_US)
+
+        def refuse(users: Mapping[str, User]) -> User:
+            assert users == {one.name: one for one in registry.users()}
+            raise AccessDenied("no")
+
+        before = registry.version
+        with pytest.raises(AccessDenied):
+            registry.change_user("nurse", refuse, action="", by="admin", at_us=2)
+        assert (registry.user("nurse"), registry.version, registry.audit_length()) == (nurse, before, 1)
+        of = structs.replace(nurse, patients=("anna",))
+        registry.change_user("nurse", lambda users: of, action="", by="admin", at_us=3)
+        assert registry.session_user("t", 1) is not None
+        again = structs.replace(of, password_hash="another-hash")
+        registry.change_user("nurse", lambda users: again, action="", by="admin", at_us=4)
+        assert registry.session_user("t", 1) is None
+        registry.change_user("nurse", lambda users: nurse, action="helped", by="admin", at_us=5)
+        lines = registry.audit()
+        told = [(line.action, line.kind, line.id, line.by, line.at_us) for line in lines]
+        assert told == [
+            ("added", "user", "nurse", "admin", 1),
+            ("changed", "user", "nurse", "admin", 3),
+            ("changed, with a new password", "user", "nurse", "admin", 4),
+            ("helped", "user", "nurse", "admin", 5),
+        ]
+        assert ("anna" in lines[1].before, "anna" in lines[1].after) == (False, True)
+        assert not any("-hash" in line.before + line.after for line in lines)
 
     def test_another_language_or_assignment_leaves_the_session(self, registry: Registry) -> None:
         nurse = User(name="nurse", role=Role.CLINICIAN, password_hash="h")

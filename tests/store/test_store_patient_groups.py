@@ -16,7 +16,8 @@ from islet.errors import AlreadyExists, BadInput, NotFound
 from islet.model.people import Patient, Role, User
 from islet.model.permissions import Permission, Verb
 from islet.store.base import Registry
-from islet.store.grants import grant, set_consent
+from islet.store.consents import set_consent
+from islet.store.grants import grant
 from islet.store.patient_groups import assign_group, assigned, members, put_members
 from islet.store.principals import Principals, read_permissions
 from islet.store.registry import SqliteRegistry
@@ -42,7 +43,8 @@ def shown_to(registry: Registry, name: str, action: Action = Action.VIEW_PATIENT
     """Whose patients they may see now, as a process does that has been running all the time."""
     user = registry.user(name)
     assert user is not None
-    return set(seen(Principals(registry).of_user(user, 1), action, lambda: PATIENTS) or PATIENTS)
+    shown = seen(Principals(registry).of_user(user, 1), action, lambda: PATIENTS)
+    return set(PATIENTS if shown is None else shown)
 
 
 def test_a_group_given_to_a_nurse_is_their_patients_of_now_and_of_later(registry: Registry) -> None:
@@ -82,6 +84,10 @@ def test_who_follows_one_patient_by_consent_is_given_no_group(registry: Registry
     with pytest.raises(BadInput):
         assign_group(registry, "anna", "ward-3", given=True, by="boss", at_us=1)
     grant(registry, Permission(id="", issued_to="user/anna", principal_for="group/ward-3"), by="boss", at_us=1)
+    assert shown_to(registry, "anna") == set()
+    for patient in ("p-1", "p-2"):
+        set_consent(registry, "anna", patient, given=True, by=patient, at_us=1)
+    assert shown_to(registry, "anna") == {"p-1", "p-2"}
     set_consent(registry, "anna", "p-1", given=False, by="p-1", at_us=1)
     assert shown_to(registry, "anna") == {"p-2"}
 

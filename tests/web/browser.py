@@ -42,6 +42,8 @@ PAGES = (
     "/rules/groups/ward-3",
     "/patients/p-1/rules",
     "/permissions",
+    "/people",
+    "/people/nurse",
     "/groups",
     "/audit",
     "/device-jobs",

@@ -36,6 +36,7 @@ from islet.notify.base import Delivered, Failed, Message, Notifier, Outcome
 from islet.notify.outbox import Outbox
 from islet.notify.recipients import Contact
 from islet.store.base import EntryKind
+from islet.store.consents import set_consent
 from islet.store.device_file_rows import Bounds, DeviceFile
 from islet.store.device_files import DeviceFiles
 from islet.store.devices import SqliteDevices
@@ -191,9 +192,21 @@ class Site:
         kept = Kept(run=run, done_us=self.now_us, result=msgspec.Raw(msgspec.json.encode(fitted)))
         self.registry.put_entry(EntryKind.JOB, JOB, encode_kept(kept), by="islet", at_us=self.now_us)
 
-    def add_user(self, name: str, role: Role, *patients: str, language: str = "en", unit: str = "mg/dL") -> User:
+    def add_user(
+        self,
+        name: str,
+        role: Role,
+        *patients: str,
+        language: str = "en",
+        unit: str = "mg/dL",
+        consents: bool = True,
+    ) -> User:
+        """Somebody of these patients, who have said yes to a care partner unless not `consents`."""
         user = User(name=name, role=role, password_hash=HASH, patients=patients, language=language, unit=unit)
         self.registry.put_user(user)
+        if role is Role.CARE_PARTNER and consents:
+            for patient in patients:
+                set_consent(self.registry, name, patient, given=True, by=patient, at_us=self.now_us)
         return user
 
     def token(self, user: str) -> str:

@@ -8,12 +8,22 @@ from msgspec import structs
 from starlette.applications import Starlette
 
 from islet.access.audit import AuditLine, first_broken
-from islet.access.decide import GRANTED, NOT_ASSIGNED, NOT_IN_KEY, NOT_IN_POLICY, NOT_IN_ROLE, REFUSED
+from islet.access.decide import (
+    GRANTED,
+    NO_CONSENT,
+    NO_CONSENT_YET,
+    NOT_ASSIGNED,
+    NOT_IN_KEY,
+    NOT_IN_POLICY,
+    NOT_IN_ROLE,
+    REFUSED,
+)
 from islet.access.roles import OF_RIGHT, OF_ROLE
 from islet.model.people import Role
 from islet.model.permissions import Permission, Verb
 from islet.model.time import DAY_US, MINUTE_US
-from islet.store.grants import CONSENTED, WITHDRAWN, grant, make_key, revoke_key
+from islet.store.consents import SAYS_IT_THEMSELVES
+from islet.store.grants import grant, make_key, revoke_key
 from islet.store.principals import read_permissions
 from islet.web.addresses import parse_networks
 from islet.web.app import routes
@@ -85,36 +95,6 @@ async def test_a_permission_ends_with_its_time(site: Site) -> None:
     assert (await site.client().get("/api/patients/p-2/series", headers=viewer)).status_code == 401
     fresh = site.client("nurse")
     assert (await fresh.get("/api/patients/p-2/series")).status_code == 403
-
-
-async def test_a_patient_withdraws_consent_and_gives_it_again(site: Site) -> None:
-    site.add_user("ada", Role.PATIENT, "p-1")
-    site.add_user("anna", Role.CARE_PARTNER, "p-1")
-    ada, anna = site.client("ada"), site.client("anna")
-    fields = {"name": "anna", "patient": "p-1"}
-    assert "anna" in (await ada.get("/consents")).text
-    assert (await anna.get("/patients/p-1")).status_code == 200
-    assert (await ada.post("/consents", data=fields | {"act": "withdraw"}, headers=SAME)).status_code == 303
-    refused = await anna.get("/patients/p-1")
-    assert (refused.status_code, "The patient has withdrawn consent." in refused.text) == (403, True)
-    lift = {"act": "revoke", "id": "consent anna p-1"}
-    assert (await site.client("admin").post("/permissions", data=lift, headers=SAME)).status_code == 403
-    assert (await ada.post("/consents", data=fields | {"act": "give"}, headers=SAME)).status_code == 303
-    assert (await anna.get("/patients/p-1")).status_code == 200
-
-
-async def test_nobody_consents_for_somebody_else(site: Site) -> None:
-    site.add_user("ada", Role.PATIENT, "p-1")
-    site.add_user("anna", Role.CARE_PARTNER, "p-1")
-    fields = {"name": "anna", "patient": "p-2", "act": "give"}
-    for name in ("ada", "anna", "nurse", "admin"):
-        assert (await site.client(name).post("/consents", data=fields, headers=SAME)).status_code == 403
-    admin = site.client("admin")
-    await admin.post("/impersonate", data={"name": "ada", "why": "to look"}, headers=SAME)
-    own = {"name": "anna", "patient": "p-1", "act": "withdraw"}
-    assert (await admin.post("/consents", data=own, headers=SAME)).status_code == 403
-    said = await site.client("ada").post("/consents", data=fields | {"patient": "p-1", "name": "nurse"}, headers=SAME)
-    assert said.headers["location"] == "/consents?said=unknown"
 
 
 async def test_acting_as_somebody_is_a_line_of_the_trail_at_every_request(site: Site) -> None:
@@ -257,6 +237,7 @@ async def test_behind_a_trusted_proxy_a_guesser_does_not_keep_the_nurse_out(site
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_reason_is_told_in_the_readers_language(language: str) -> None:
     rows = [one.reason for rows in (*OF_ROLE.values(), *OF_RIGHT.values()) for one in rows.values()]
-    said = {*rows, NOT_ASSIGNED, NOT_IN_ROLE, NOT_IN_KEY, NOT_IN_POLICY, GRANTED, REFUSED, CONSENTED, WITHDRAWN}
+    said = {*rows, NOT_ASSIGNED, NOT_IN_ROLE, NOT_IN_KEY, NOT_IN_POLICY, GRANTED, REFUSED}
+    said |= {NO_CONSENT, NO_CONSENT_YET, SAYS_IT_THEMSELVES}
     text = words(language).text
     assert [one for one in said if reason(text, one) == one] == []

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from islet.access.actions import MEANING, OF_INSTALLATION, Action
 from islet.access.roles import OF_RIGHT, OF_ROLE
-from islet.model.people import Kind, Principal
+from islet.model.people import Kind, Principal, Role
 from islet.model.permissions import ASSIGNED, PATIENT_GROUP, Permission
 
 __all__ = ["EVERYBODY", "Action", "Decision", "decide", "seen", "visible"]
@@ -17,6 +17,8 @@ EVERYBODY: Final = "*"
 GRANTED: Final = "an administrator has granted this"
 REFUSED: Final = "an administrator has refused this"
 NOT_ASSIGNED: Final = "this patient is not assigned to the one who asks"
+NO_CONSENT: Final = "the patient does not consent"
+NO_CONSENT_YET: Final = "the patient has not consented yet"
 NOT_IN_ROLE: Final = "the role does not include this"
 NOT_IN_KEY: Final = "the key that was shown does not include this"
 NOT_IN_POLICY: Final = "the hub policy does not grant this"
@@ -33,16 +35,20 @@ class Decision(Struct, frozen=True):
 def decide(principal: Principal, action: Action, patient: str | None = None) -> Decision:
     """Whether `principal` may do `action`, for `patient` where the action is about one (None: about all that it may see).
 
-    The first permission that fits decides: those granted by priority (of one priority a refusal goes first), then those
-    of the role or of the hub policy. A device sends for the patient it belongs to; that patient is in its principal.
+    The patient's own word goes before all: who is refused by them may nothing for them, and a care partner only with their
+    consent. Then the first permission that fits decides: those granted by priority (of one priority a refusal goes first),
+    then those of the role or of the hub policy. A device sends for the patient it belongs to; that patient is in its
+    principal.
     """
-    return _decide(principal, action, patient, principal.patients)
+    return _decide(principal, action, patient, _own(principal))
 
 
 def _decide(principal: Principal, action: Action, patient: str | None, own: Collection[str]) -> Decision:
     """`own`: the principal's patients, in whatever finds them fastest."""
     if principal.scope is not None and action not in principal.scope:
         return Decision(False, NOT_IN_KEY)
+    if refused := _patients_word(principal, action, patient):
+        return Decision(False, refused)
     for one in principal.granted:
         if _is_about(one, action) and _is_for(one, principal, own, patient):
             return _by(one)
@@ -65,7 +71,8 @@ def seen(principal: Principal, action: Action, everybody: Callable[[], Iterable[
 
     `everybody` names all patients; it is asked only where somebody may see all but some.
     """
-    named = {*principal.patients, *(one.principal_for for one in principal.granted)} - {"", ASSIGNED, EVERYBODY}
+    granted = {one.principal_for for one in principal.granted}
+    named = {*principal.patients, *principal.consents, *granted} - {"", ASSIGNED, EVERYBODY}
     named = named.difference(principal.patient_groups).union(*principal.patient_groups.values())
     if not decide(principal, action, EVERYBODY).allowed:
         return _allowed(principal, action, named)
@@ -75,8 +82,30 @@ def seen(principal: Principal, action: Action, everybody: Callable[[], Iterable[
 
 
 def _allowed(principal: Principal, action: Action, patients: Collection[str]) -> frozenset[str]:
-    own = frozenset(principal.patients)
+    own = frozenset(_own(principal))
     return frozenset(patient for patient in patients if _decide(principal, action, patient, own).allowed)
+
+
+def _own(principal: Principal) -> tuple[str, ...]:
+    """The patients who are assigned to the principal; of a care partner's, those who have consented."""
+    if principal.role is not Role.CARE_PARTNER:
+        return principal.patients
+    return tuple(patient for patient in principal.patients if principal.consents.get(patient))
+
+
+def _patients_word(principal: Principal, action: Action, patient: str | None) -> str:
+    """Why the patient's word stands against it; "" where it does not.
+
+    Who gives consent for a patient (a parent who was granted that) need not have been followed up to then.
+    """
+    if patient is None or action in OF_INSTALLATION:
+        return ""
+    given = principal.consents.get(patient)
+    if given is False:
+        return NO_CONSENT
+    if given or principal.role is not Role.CARE_PARTNER or action is Action.GIVE_CONSENT:
+        return ""
+    return NO_CONSENT_YET if patient in principal.patients else NOT_ASSIGNED
 
 
 def _by(permission: Permission) -> Decision:

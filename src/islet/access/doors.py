@@ -25,7 +25,7 @@ class Open(StrEnum):
     """Logged in with a password; not with a key, and not as somebody else."""
     HERE = "this machine"
     KEY = "who has a key"
-    """An application's key, and no other credential."""
+    """A key of an application or a person, and no other credential."""
 
 
 class Credential(StrEnum):
@@ -87,6 +87,7 @@ PAGES: Final = [
     *_portal(Open.ANYBODY, "POST /settings", "GET /push.js", "GET /schema/event.json", "GET /healthz", "GET /readyz"),
     *_portal(Open.HERE, "GET /metrics"),
     *_portal(Open.LINK, "GET /acknowledge/{token}", "POST /acknowledge/{token}", "POST /telegram"),
+    *_portal(Open.LINK, "GET /invitation/{token}", "POST /invitation/{token}"),
     *_portal(Open.LOGGED_IN, "GET /", "GET /alerts", "GET /account", "POST /account", "POST /account/push"),
     *_portal(Open.ANYBODY, "GET /login/provider", "GET /login/provider/back"),
     *_portal(Open.SELF, "POST /account/provider"),
@@ -117,6 +118,7 @@ PAGES: Final = [
     *_portal(Action.VIEW_COHORTS, "GET /cohorts"),
     *_portal(Action.VIEW_OPERATIONS, "GET /operations"),
     *_portal(Action.ADMINISTER, "GET /permissions", "POST /permissions"),
+    *_portal(Action.ADMINISTER, "GET /people", "POST /people", "GET /people/{name:path}", "POST /people/{name:path}"),
     *_portal(Action.ADMINISTER, "GET /hub-policies", "POST /hub-policies"),
     *_portal(Action.ADMINISTER, "GET /groups", "POST /groups"),
     *_portal(Action.IMPERSONATE, "POST /impersonate"),

@@ -1,4 +1,4 @@
-"""Keys of applications and services for the API: shown once, kept as a hash, narrowed to some actions, with an end."""
+"""Keys of applications, and tokens of people, for the API: shown once, kept as a hash, narrowed to some actions, with an end."""
 
 import hmac
 import re

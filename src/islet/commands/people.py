@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 import click
 from msgspec import structs
 
-from islet.access.decide import EVERYBODY
-from islet.access.passwords import hash_password, new_token, token_hash
+from islet.access.actions import Action
 from islet.access.sas import ConnectionString, format_connection_string
 from islet.access.x509 import parse_thumbprint
 from islet.clock import wall_us
@@ -22,16 +21,13 @@ from islet.model.people import Patient, Role, User, check_patient
 from islet.model.time import DAY_US
 from islet.opened import opened_registry
 from islet.settings import Settings, listed
+from islet.store import people
 from islet.store.base import Registry
-from islet.store.patient_groups import MAY_HAVE_GROUPS, check_group, group_name
-from islet.store.second_factors import put_second_factor
-from islet.store.subjects import unlink_subjects
+from islet.store.consents import State, followings
+from islet.store.grants import make_key
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_LEAST_PASSWORD: Final = 8  # characters; NIST SP 800-63B, 5.1.1.1
-_MAY_SEE_EVERYBODY: Final = frozenset({Role.ADMINISTRATOR, Role.APPLICATION, Role.RESEARCHER})
 
 
 def with_registry(command: Callable[Concatenate[Registry, P], R]) -> Callable[P, R]:
@@ -61,7 +57,7 @@ def list_users(registry: Registry) -> None:
 
 @users.command("add")
 @click.argument("name")
-@click.option("--role", type=click.Choice([r.value for r in Role if r is not Role.DEVICE]), help="Needed at first.")
+@click.option("--role", type=click.Choice([role.value for role in people.ROLES]), help="Needed at first.")
 @click.option("--patients", help="Comma-separated ids; group/TAG for those with a tag, * for all.")
 @click.option(
     "--password",
@@ -71,42 +67,49 @@ def list_users(registry: Registry) -> None:
     confirmation_prompt=True,
     help="At least 8 characters; asked for when it is needed and not given.",
 )
+@click.option("--invite", is_flag=True, help="Show a link, once, with which they choose a password within 3 days.")
 @with_registry
-def add_user(registry: Registry, name: str, role: str | None, patients: str | None, password: str | None) -> None:
-    """Add somebody, or change of them what is given. A new password logs them out everywhere."""
+def add_user(
+    registry: Registry, name: str, role: str | None, patients: str | None, password: str | None, invite: bool
+) -> None:
+    """Add somebody, or change of them what is given. A new password, or a link, logs them out everywhere."""
     known = registry.user(name)
-    if known is None:
-        if role is None:
-            raise click.UsageError("a new user needs a --role")
-        if password is None:
-            password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-        known = User(name=name, role=Role(role), password_hash="")
-    changed = structs.replace(
-        known,
-        role=known.role if role is None else Role(role),
-        patients=known.patients if patients is None else listed(patients),
+    if invite and password is not None:
+        raise click.UsageError("--invite lets them choose a password; give one of the two")
+    if known is None and role is None:
+        raise click.UsageError("a new user needs a --role")
+    if known is None and password is None and not invite:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    changed = people.put_person(
+        registry,
+        name,
+        role=None if role is None else Role(role),
+        patients=None if patients is None else listed(patients),
+        password=password,
+        by=who(None),
+        at_us=wall_us(),
     )
-    _check_patients(registry, changed)
-    if password is not None:
-        if len(password) < _LEAST_PASSWORD:
-            raise BadInput(f"password: expected at least {_LEAST_PASSWORD} characters", reason="password")
-        changed = structs.replace(changed, password_hash=hash_password(password))
-    registry.put_user(changed)
-    note(registry, "changed" if known.password_hash else "added", "user", f"{name} as {changed.role}")
     click.echo(f"{name} {'can log in as' if changed.enabled else 'stays disabled as'} {changed.role}")
+    _tell_who_is_asked(registry, changed)
+    if invite:
+        _tell_the_link(registry, name)
 
 
-def _check_patients(registry: Registry, user: User) -> None:
-    for patient in user.patients:
-        if patient == EVERYBODY:
-            if user.role not in _MAY_SEE_EVERYBODY:
-                raise BadInput(f"patients: * is not for a {user.role}; give ids", reason="patients")
-        elif name := group_name(patient):
-            if user.role not in MAY_HAVE_GROUPS:
-                raise BadInput(f"patients: a {user.role} has no groups of patients", reason="patients")
-            check_group(registry, name)
-        elif registry.patient(patient) is None:
-            raise NotFound(f"there is no patient {patient!r}; add them first with `islet patients add`")
+def _tell_who_is_asked(registry: Registry, user: User) -> None:
+    asked = [
+        one.patient for one in followings(registry, user.patients) if one.user == user and one.state is State.ASKED
+    ]
+    if asked:
+        click.echo(
+            f"{user.name} sees nothing of {', '.join(asked)} before consent is given: see `islet permissions consents`"
+        )
+
+
+def _tell_the_link(registry: Registry, name: str) -> None:
+    settings: Settings = click.get_current_context().obj
+    now_us = wall_us()
+    token = people.invite(registry, name, now_us + people.INVITED_US, by=who(None), at_us=now_us)
+    click.echo(f"{settings.public_url.rstrip('/')}/invitation/{token}")
 
 
 @users.command("disable")
@@ -114,8 +117,7 @@ def _check_patients(registry: Registry, user: User) -> None:
 @with_registry
 def disable_user(registry: Registry, name: str) -> None:
     """Log them out everywhere and refuse new log-ins."""
-    registry.put_user(structs.replace(_user(registry, name), enabled=False))
-    note(registry, "disabled", "user", name)
+    people.set_enabled(registry, name, False, by=who(None), at_us=wall_us())
     click.echo(f"{name} is disabled")
 
 
@@ -124,8 +126,7 @@ def disable_user(registry: Registry, name: str) -> None:
 @with_registry
 def enable_user(registry: Registry, name: str) -> None:
     """Let a disabled user log in again, with the password they had."""
-    registry.put_user(structs.replace(_user(registry, name), enabled=True))
-    note(registry, "enabled", "user", name)
+    people.set_enabled(registry, name, True, by=who(None), at_us=wall_us())
     click.echo(f"{name} can log in")
 
 
@@ -133,10 +134,9 @@ def enable_user(registry: Registry, name: str) -> None:
 @click.argument("name")
 @with_registry
 def revoke_user(registry: Registry, name: str) -> None:
-    """End all their sessions and API tokens; they can log in again."""
-    registry.delete_sessions(_user(registry, name).name)
-    note(registry, "logged out", "user", name)
-    click.echo(f"{name} is logged out everywhere; no token of theirs is valid")
+    """End all their sessions, tokens, keys and links; they can log in again."""
+    people.end_sessions(registry, name, by=who(None), at_us=wall_us())
+    click.echo(f"{name} is logged out everywhere; no token or key of theirs is valid")
 
 
 @users.command("forget-second-factor")
@@ -144,9 +144,7 @@ def revoke_user(registry: Registry, name: str) -> None:
 @with_registry
 def forget_second_factor(registry: Registry, name: str) -> None:
     """For somebody who has lost their phone and their recovery codes: the password alone lets them in again."""
-    put_second_factor(registry, _user(registry, name).name, None)
-    registry.delete_sessions(name)
-    note(registry, "removed", "second_factor", name)
+    people.forget_second_factor(registry, name, by=who(None), at_us=wall_us())
     click.echo(f"{name} is asked for no code any more, and has to log in again")
 
 
@@ -155,35 +153,36 @@ def forget_second_factor(registry: Registry, name: str) -> None:
 @with_registry
 def unlink_user(registry: Registry, name: str) -> None:
     """Forget their accounts at OpenID providers, and end their sessions; their password lets them in as before."""
-    count = unlink_subjects(registry, _user(registry, name).name, by=who(None), at_us=wall_us())
-    registry.delete_sessions(name)
+    count = people.unlink(registry, name, by=who(None), at_us=wall_us())
     click.echo(f"{count} accounts of {name} are linked no more")
+
+
+def of_keys(command: Callable[P, R]) -> Callable[P, R]:
+    """Give a command the options of a new key or token."""
+    days = FiniteRange(0, 3650, min_open=True)
+    for option in (
+        click.option("--purpose", default="", help="What it is for, in words."),
+        click.option("--only", help=f"Comma-separated actions that it is for, of {', '.join(Action)}."),
+        click.option("--days", default=90.0, show_default=True, type=days, help="How long it is valid."),
+    ):
+        command = option(command)
+    return command
+
+
+def new_key(registry: Registry, name: str, days: float, only: str | None, purpose: str) -> str:
+    """A key of a user, to be shown once. Raises BadInput, NotFound."""
+    now_us = wall_us()
+    scope = None if only is None else listed(only)
+    return make_key(registry, name, now_us + round(days * DAY_US), scope, purpose, by=who(None), at_us=now_us)[1]
 
 
 @users.command("token")
 @click.argument("name")
-@click.option(
-    "--days",
-    default=90.0,
-    show_default=True,
-    type=FiniteRange(0, 3650, min_open=True),
-    help="How long it is valid.",
-)
+@of_keys
 @with_registry
-def user_token(registry: Registry, name: str, days: float) -> None:
-    """An API token for an application; shown once."""
-    token = new_token()
-    now_us = wall_us()
-    registry.create_session(token_hash(token), _user(registry, name).name, now_us + round(days * DAY_US), now_us)
-    note(registry, "token made", "user", name)
-    click.echo(token)
-
-
-def _user(registry: Registry, name: str) -> User:
-    user = registry.user(name)
-    if user is None:
-        raise NotFound(f"there is no user {name!r}; `islet users list` shows all")
-    return user
+def user_token(registry: Registry, name: str, days: float, only: str | None, purpose: str) -> None:
+    """A token with which a program does what somebody may, or less; shown once. `islet keys` lists and revokes it."""
+    click.echo(new_key(registry, name, days, only, purpose))
 
 
 @click.group(

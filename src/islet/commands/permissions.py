@@ -11,21 +11,28 @@ from islet.access.keys import ApiKey
 from islet.access.roles import OF_RIGHT, OF_ROLE
 from islet.clock import wall_us
 from islet.commands.acting import who
-from islet.commands.people import with_registry
+from islet.commands.lazy import LazyGroup
+from islet.commands.people import new_key, of_keys, with_registry
 from islet.commands.refusals import FiniteRange
 from islet.errors import NotFound
-from islet.model.people import Principal
+from islet.model.people import Principal, Role
 from islet.model.permissions import GRANT_PRIORITY, Permission, Verb
 from islet.model.time import DAY_US, iso
 from islet.settings import listed
 from islet.store.base import EntryKind, Registry
-from islet.store.grants import grant, make_key, put_group, revoke, revoke_key, set_consent
+from islet.store.grants import grant, put_group, revoke, revoke_key
 from islet.store.principals import Principals, read_groups, read_permissions
 
 _DAYS: Final = FiniteRange(0, 3650, min_open=True)
 
 
-@click.group()
+@click.group(
+    cls=LazyGroup,
+    elsewhere={
+        "consent": "islet.commands.consents:enter_consent",
+        "consents": "islet.commands.consents:list_consents",
+    },
+)
 def permissions() -> None:
     """Who may do what for whom: the first line that fits decides, and without one the answer is no."""
 
@@ -106,18 +113,6 @@ def explain(registry: Registry, principal: str, action: str, patient: str | None
     click.echo(f"{'yes' if decision.allowed else 'no'}: {decision.reason}{line}")
 
 
-@permissions.command()
-@click.argument("care_partner")
-@click.argument("patient")
-@click.option("--withdraw", is_flag=True, help="The patient withdraws it.")
-@click.option("--on", "paper", required=True, help="What says so, as: form of 3 March, kept in the file.")
-@with_registry
-def consent(registry: Registry, care_partner: str, patient: str, withdraw: bool, paper: str) -> None:
-    """Enter a patient's written word on whether a care partner may follow them (in the portal they say it themselves)."""
-    set_consent(registry, care_partner, patient, given=not withdraw, by=f"{who(None)}, {paper}", at_us=wall_us())
-    click.echo(f"{care_partner} {'may no longer follow' if withdraw else 'may follow'} {patient}")
-
-
 @click.group()
 def groups() -> None:
     """Principals that permissions are issued to as one."""
@@ -143,13 +138,13 @@ def set_group(registry: Registry, name: str, members: tuple[str, ...]) -> None:
 
 @click.group()
 def keys() -> None:
-    """Keys of applications for the API."""
+    """Keys of applications, and tokens of people, for the API."""
 
 
 @keys.command("list")
 @with_registry
 def list_keys(registry: Registry) -> None:
-    """Id, application, end, actions and purpose; never the key."""
+    """Id, whose it is, end, actions and purpose, of applications' keys and people's tokens; never the key."""
     for id, body in registry.entries(EntryKind.API_KEY).items():
         key = msgspec.json.decode(body, type=ApiKey)
         scope = "everything it may" if key.scope is None else ",".join(key.scope)
@@ -158,17 +153,14 @@ def list_keys(registry: Registry) -> None:
 
 @keys.command("add")
 @click.argument("application")
-@click.option("--days", default=90.0, show_default=True, type=_DAYS, help="How long it is valid.")
-@click.option("--only", help=f"Comma-separated actions that it is for, of {', '.join(Action)}.")
-@click.option("--purpose", default="", help="What it is for, in words.")
+@of_keys
 @with_registry
 def add_key(registry: Registry, application: str, days: float, only: str | None, purpose: str) -> None:
     """A key for an application; shown once."""
-    now_us = wall_us()
-    scope = None if only is None else listed(only)
-    ends_us = now_us + round(days * DAY_US)
-    _, token = make_key(registry, application, ends_us, scope, purpose, by=who(None), at_us=now_us)
-    click.echo(token)
+    found = registry.user(application)
+    if found is None or found.role is not Role.APPLICATION:
+        raise NotFound(f"there is no application {application!r}; make it with `islet users add --role application`")
+    click.echo(new_key(registry, application, days, only, purpose))
 
 
 @keys.command("revoke")

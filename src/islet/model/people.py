@@ -120,6 +120,8 @@ class Principal(Struct, frozen=True, kw_only=True):
     groups: tuple[str, ...] = ()
     patient_groups: dict[str, frozenset[str]] = {}
     """The patients of each group ("group/ward-3") that what was granted to it names."""
+    consents: dict[str, bool] = {}
+    """What patients have said of being followed by it, by id."""
     granted: tuple[Permission, ...] = ()
     """What concerns it and is in force, by priority; what comes with its role is not among them."""
     scope: tuple[str, ...] | None = None

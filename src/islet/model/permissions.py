@@ -1,4 +1,5 @@
-"""A permission: who may do what for whom, until when; the words of the Nitrogen service, which had the same table."""
+"""A permission: who may do what for whom, until when; the words of the Nitrogen service, which had the same table.
+And a consent, which stands before all of them."""
 
 from enum import StrEnum
 from typing import Final
@@ -8,8 +9,7 @@ from msgspec import Struct
 DEFAULT_PRIORITY: Final = 2_000_000_000
 """From here on are the permissions that come with a kind or a role; what people grant goes before (Nitrogen's base)."""
 GRANT_PRIORITY: Final = 1_000_000
-"""The first number for what administrators grant; below are consents, which no administrator overrules."""
-CONSENT_PRIORITY: Final = 1_000
+"""The first number for what administrators grant."""
 ASSIGNED: Final = "assigned"
 """As `principal_for`: the patients who are assigned to the one who asks."""
 PATIENT_GROUP: Final = "group/"
@@ -44,3 +44,21 @@ class Permission(Struct, frozen=True, kw_only=True, omit_defaults=True):
     expires_us: int = 0
     reason: str = ""
     granted_by: str = ""
+
+
+class Consent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A patient's word on whether a user may follow them. Until there is one, a care partner who was assigned to them is
+    asked for, and sees nothing.
+
+    `signed_by` and `signed_on` (a date, as 2026-03-03): of a paper that an administrator (`by`) entered. `earlier`: it was
+    in force before patients were asked, and was kept.
+    """
+
+    user: str
+    patient: str
+    given: bool
+    at_us: int
+    by: str
+    signed_by: str = ""
+    signed_on: str = ""
+    earlier: bool = False

@@ -4,7 +4,7 @@ A store has two halves. `Store` is derived from the log and can be rebuilt. `Reg
 (patients, devices, users, sessions); it is not in the log and is never dropped by a rebuild.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
@@ -133,6 +133,8 @@ class EntryKind(StrEnum):
     """One way to reach somebody (`islet.contacts`): a chat, a mailbox, a browser; its address is among the secrets."""
     PERMISSION = "permission"
     """A line of the table of permissions (`islet.model.permissions`)."""
+    CONSENT = "consent"
+    """A patient's word on whether a user may follow them (`islet.model.permissions.Consent`); id is "anna p-1"."""
     API_KEY = "api_key"
     """A key of an application or a service (`islet.access.keys`): its hash, whose it is, what for, until when."""
     SUBJECT = "subject"
@@ -183,6 +185,13 @@ class Registry(Protocol):
 
     def put_user(self, user: User) -> None:
         """All their sessions end when they are disabled or their password is another."""
+
+    def change_user(
+        self, name: str, change: Callable[[Mapping[str, User]], User], *, action: str, by: str, at_us: int
+    ) -> User:
+        """Keep what `change` makes of the users that there are (by name), with a line in the audit trail, both or neither;
+        what it raises goes through, and nothing changes. Nobody writes meanwhile. The line holds the user before and
+        after, without the password's hash; `action` "" is "added" or "changed". As `put_user` besides."""
 
     def create_session(
         self, token_hash: str, user: str, expires_us: int, now_us: int | None = None, *, key: str = "", by: str = ""

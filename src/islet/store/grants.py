@@ -1,4 +1,4 @@
-"""Changes of the table of permissions, each with a line in the audit trail: grants, refusals, consents, groups, keys."""
+"""Changes of the table of permissions, each with a line in the audit trail: grants, refusals, groups, keys."""
 
 import re
 import secrets
@@ -10,16 +10,13 @@ from msgspec import structs
 from islet.access.actions import SUBJECTS, SUBJECTS_OF_INSTALLATION
 from islet.access.keys import new_api_key
 from islet.access.sas import POLICIES
-from islet.errors import AccessDenied, BadInput, NotFound
+from islet.errors import BadInput, NotFound
 from islet.model.people import Kind, Role
-from islet.model.permissions import ASSIGNED, CONSENT_PRIORITY, DEFAULT_PRIORITY, GRANT_PRIORITY, Permission
+from islet.model.permissions import ASSIGNED, DEFAULT_PRIORITY, GRANT_PRIORITY, Permission
 from islet.store.base import EntryKind, Registry
 from islet.store.patient_groups import check_group, group_name
-from islet.store.principals import Group, read_groups, read_key
+from islet.store.principals import Group, read_groups, read_key, read_keys_of
 
-CONSENTED: Final = "the patient has given consent"
-WITHDRAWN: Final = "the patient has withdrawn consent"
-PATIENTS_WORD: Final = "only the patient gives a consent again that was withdrawn"
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _LONGEST_REASON: Final = 300
 
@@ -56,43 +53,10 @@ def grant(registry: Registry, permission: Permission, *, by: str, at_us: int) ->
 
 
 def revoke(registry: Registry, id: str, *, by: str, at_us: int) -> None:
-    """Take a permission away; it holds no more when this returns. Raises NotFound, and AccessDenied for a consent that
-    was withdrawn: that is the patient's word."""
-    body = registry.entry(EntryKind.PERMISSION, id)
-    if body is None:
+    """Take a permission away; it holds no more when this returns. Raises NotFound."""
+    if registry.entry(EntryKind.PERMISSION, id) is None:
         raise NotFound(f"there is no permission {id!r}; `islet permissions list` shows all")
-    if msgspec.json.decode(body, type=Permission).priority < GRANT_PRIORITY:
-        raise AccessDenied(PATIENTS_WORD)
     registry.put_entry(EntryKind.PERMISSION, id, None, by=by, at_us=at_us)
-
-
-def set_consent(registry: Registry, user: str, patient: str, *, given: bool, by: str, at_us: int) -> None:
-    """A patient's word on whether a care partner may follow them: no administrator's permission goes before it.
-
-    Raises NotFound for a user who is no care partner, or a patient who is not there.
-    """
-    found = registry.user(user)
-    if found is None or found.role is not Role.CARE_PARTNER:
-        raise NotFound("there is no care partner of that name")
-    if registry.patient(patient) is None:
-        raise NotFound("there is no such patient")
-    if given and patient not in found.patients:
-        registry.put_user(structs.replace(found, patients=(*found.patients, patient)))
-    id = f"consent {user} {patient}"
-    if given:  # what a care partner may do then is the role's
-        registry.put_entry(EntryKind.PERMISSION, id, None, by=by, at_us=at_us)
-        registry.note(CONSENTED, "consent", f"{user} {patient}", by=by, at_us=at_us)
-        return
-    refusal = Permission(
-        id=id,
-        issued_to=f"{Kind.USER}/{user}",
-        principal_for=patient,
-        priority=CONSENT_PRIORITY,
-        authorized=False,
-        reason=WITHDRAWN,
-        granted_by=by,
-    )
-    _put(registry, refusal, by=by, at_us=at_us)
 
 
 def put_group(registry: Registry, name: str, members: tuple[str, ...], *, by: str, at_us: int) -> None:
@@ -117,10 +81,10 @@ def make_key(
     by: str,
     at_us: int,
 ) -> tuple[str, str]:
-    """A new key for the API: its id, and the token that is shown once. Raises BadInput, or NotFound for the user."""
-    found = registry.user(user)
-    if found is None or found.role is not Role.APPLICATION:
-        raise NotFound(f"there is no application {user!r}; make it with `islet users add --role application`")
+    """A new key for the API, of an application or (as a token) of a person: its id, and the text that is shown once. It
+    does what they may and `scope` says, and is not they themselves. Raises BadInput, or NotFound for the user."""
+    if registry.user(user) is None:
+        raise NotFound(f"there is no user {user!r}; `islet users list` shows all")
     id, key, token = new_api_key(user, expires_us, scope, purpose)
     registry.put_entry(EntryKind.API_KEY, id, msgspec.json.encode(key), by=by, at_us=at_us)
     return id, token
@@ -131,6 +95,12 @@ def revoke_key(registry: Registry, id: str, *, by: str, at_us: int) -> None:
     if read_key(registry, id) is None:
         raise NotFound(f"there is no key {id!r}; `islet keys list` shows all")
     registry.put_entry(EntryKind.API_KEY, id, None, by=by, at_us=at_us)
+
+
+def revoke_keys_of(registry: Registry, user: str, *, by: str, at_us: int) -> None:
+    """End all keys of a user, and all tokens that were made with them."""
+    for id in read_keys_of(registry, user):
+        registry.put_entry(EntryKind.API_KEY, id, None, by=by, at_us=at_us)
 
 
 def _put(registry: Registry, permission: Permission, *, by: str, at_us: int) -> None:

@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from islet.access.keys import ApiKey
 from islet.access.sas import device_principal
 from islet.model.people import Device, Kind, Principal, Role, User
-from islet.model.permissions import PATIENT_GROUP, Permission
+from islet.model.permissions import PATIENT_GROUP, Consent, Permission
 from islet.store.base import EntryKind, Registry
 from islet.store.patient_groups import members
 
@@ -27,6 +27,7 @@ class _Table:
     version: int
     permissions: Mapping[str, Sequence[Permission]]
     groups: Mapping[str, tuple[str, ...]]
+    consents: Mapping[str, dict[str, bool]]
     expiries_us: Sequence[int]
 
 
@@ -43,7 +44,8 @@ class Principals:
         """A person or an application as one who asks; `scope` is their key's."""
         kind = Kind.APPLICATION if user.role is Role.APPLICATION else Kind.USER
         patients = self._each(user.patients)
-        plain = Principal(kind=kind, name=user.name, role=user.role, patients=patients, scope=scope)
+        said = self._table().consents.get(user.name, {})
+        plain = Principal(kind=kind, name=user.name, role=user.role, patients=patients, scope=scope, consents=said)
         return self.completed(plain, now_us)
 
     def of_device(self, device: Device, now_us: int) -> Principal:
@@ -105,10 +107,21 @@ def read_permissions(registry: Registry) -> list[Permission]:
     return sorted(found, key=lambda one: (one.priority, one.authorized, one.id))
 
 
+def read_consents(registry: Registry) -> list[Consent]:
+    """What patients have said of those who follow them, or want to."""
+    return [msgspec.json.decode(body, type=Consent) for body in registry.entries(EntryKind.CONSENT).values()]
+
+
 def read_key(registry: Registry, id: str) -> ApiKey | None:
     """An API key by its id."""
     body = registry.entry(EntryKind.API_KEY, id)
     return None if body is None else msgspec.json.decode(body, type=ApiKey)
+
+
+def read_keys_of(registry: Registry, user: str) -> dict[str, ApiKey]:
+    """The API keys of a user, by id."""
+    keys = {id: msgspec.json.decode(body, type=ApiKey) for id, body in registry.entries(EntryKind.API_KEY).items()}
+    return {id: key for id, key in keys.items() if key.user == user}
 
 
 def read_groups(registry: Registry) -> dict[str, Group]:
@@ -124,7 +137,10 @@ def _read(registry: Registry, version: int) -> _Table:
         permissions.setdefault(one.issued_to, []).append(one)
     expiries = sorted(one.expires_us for many in permissions.values() for one in many if one.expires_us)
     groups = _by_member(read_groups(registry).items())
-    return _Table(version=version, permissions=permissions, groups=groups, expiries_us=expiries)
+    consents: dict[str, dict[str, bool]] = {}
+    for said in read_consents(registry):
+        consents.setdefault(said.user, {})[said.patient] = said.given
+    return _Table(version=version, permissions=permissions, groups=groups, consents=consents, expiries_us=expiries)
 
 
 def _by_member(groups: Iterable[tuple[str, Group]]) -> dict[str, tuple[str, ...]]:

@@ -1,13 +1,14 @@
 """The registry: what people entered, in the same encrypted file as the store, durable when a call returns."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import apsw
 import msgspec
+from msgspec import structs
 
 from islet.access.audit import FIRST_SEAL, AuditLine, sealed
 from islet.errors import AlreadyExists, NotFound
@@ -117,10 +118,21 @@ class SqliteRegistry:
     def put_user(self, user: User) -> None:
         with self._transaction():
             body = _body(self._writer, "user", user.name)
-            known = None if body is None else msgspec.json.decode(body, type=User)
-            if not user.enabled or known is None or known.password_hash != user.password_hash:
-                self._end_sessions(user.name)
-            self._put(user.name, user)
+            self._put_user(None if body is None else msgspec.json.decode(body, type=User), user)
+
+    def change_user(
+        self, name: str, change: Callable[[Mapping[str, User]], User], *, action: str, by: str, at_us: int
+    ) -> User:
+        with self._transaction():
+            rows: list[Any] = self._writer.execute("SELECT body FROM registered WHERE kind = 'user'").fetchall()
+            users = {user.name: user for user in (msgspec.json.decode(body, type=User) for (body,) in rows)}
+            known, user = users.get(name), change(users)
+            self._put_user(known, user)
+            done = action or ("added" if known is None else "changed")
+            if known is not None and user.password_hash not in ("", known.password_hash) and not action:
+                done = "changed, with a new password"
+            self._note(at_us, by, done, "user", name, _told(known), _told(user))
+        return user
 
     def create_session(
         self, token_hash: str, user: str, expires_us: int, now_us: int | None = None, *, key: str = "", by: str = ""
@@ -251,6 +263,11 @@ class SqliteRegistry:
         done = sealed(line, FIRST_SEAL if previous is None else previous.seal)
         self._writer.execute("INSERT INTO audit VALUES (?, ?)", (number, msgspec.json.encode(done)))
 
+    def _put_user(self, known: User | None, user: User) -> None:
+        if not user.enabled or known is None or known.password_hash != user.password_hash:
+            self._end_sessions(user.name)
+        self._put(user.name, user)
+
     def _has_device(self, id: str) -> bool:
         return _body(self._writer, "device", id) is not None
 
@@ -270,6 +287,11 @@ class SqliteRegistry:
 
 def _text(body: bytes | None) -> str:
     return "" if body is None else body.decode()
+
+
+def _told(user: User | None) -> str:
+    """A user as the audit trail tells them."""
+    return "" if user is None else msgspec.json.encode(structs.replace(user, password_hash="")).decode()
 
 
 def _body(connection: apsw.Connection, kind: str, id: str) -> bytes | None:

@@ -34,14 +34,20 @@ def link_subject(registry: Registry, issuer: str, subject: str, user: str, *, by
 
 def unlink_subjects(registry: Registry, user: str, *, by: str, at_us: int) -> int:
     """Take away all that are linked to a user; how many they were."""
-    found = {
-        id: body
-        for id, body in registry.entries(EntryKind.SUBJECT).items()
-        if msgspec.json.decode(body, type=Linked).user == user
-    }
+    found = _of(registry, user)
     for id in found:
         registry.put_entry(EntryKind.SUBJECT, id, None, by=by, at_us=at_us)
     return len(found)
+
+
+def linked_subjects(registry: Registry, user: str) -> int:
+    """How many accounts are linked to a user."""
+    return len(_of(registry, user))
+
+
+def _of(registry: Registry, user: str) -> list[str]:
+    bodies = registry.entries(EntryKind.SUBJECT).items()
+    return [id for id, body in bodies if msgspec.json.decode(body, type=Linked).user == user]
 
 
 def _id(issuer: str, subject: str) -> str:

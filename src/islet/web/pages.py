@@ -17,6 +17,7 @@ from islet.model.topics import Topic
 from islet.store.base import Document
 from islet.web.alarm_figures import alarms_shown
 from islet.web.answers import page, render
+from islet.web.consents import asking
 from islet.web.context import WebContext
 from islet.web.forecast_errors import MODELS, errors_shown
 from islet.web.languages import language_of
@@ -49,7 +50,8 @@ def patients(context: WebContext, request: Request, viewer: Viewer) -> Response:
     snapshot = list_snapshot(context.store, context.registry, context.log, viewer.audience, context.now())
     may = any(viewer.may(Action.ACKNOWLEDGE, one.id) for one in snapshot.patients)
     data: dict[str, object] = {"snapshot": snapshot, "may_acknowledge": may}
-    return render(context, request, viewer, "patients.html", {"total": snapshot.total}, data=data)
+    values = {"total": snapshot.total, "asking": asking(context, viewer)}
+    return render(context, request, viewer, "patients.html", values, data=data)
 
 
 def patient(context: WebContext, request: Request, viewer: Viewer) -> Response:

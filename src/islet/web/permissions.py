@@ -1,7 +1,6 @@
-"""Pages about access: the table of permissions, acting as somebody, a patient's consents, and the audit trail."""
+"""Pages about access: the table of permissions, acting as somebody, and the audit trail."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -15,14 +14,15 @@ from islet.access.decide import decide
 from islet.access.keys import ApiKey
 from islet.access.passwords import new_token, token_hash
 from islet.errors import AccessDenied, BadInput, NotFound
-from islet.model.people import Role
 from islet.model.permissions import GRANT_PRIORITY, Permission, Verb
 from islet.model.time import DAY_US, iso
 from islet.store.base import EntryKind
-from islet.store.grants import grant, revoke, revoke_key, set_consent
+from islet.store.consents import followings
+from islet.store.grants import grant, revoke, revoke_key
 from islet.store.principals import read_permissions
 from islet.web.alarm_figures import minute
 from islet.web.answers import page, render
+from islet.web.consents import enter_paper
 from islet.web.context import WebContext
 from islet.web.forms import form
 from islet.web.languages import language_of, words
@@ -34,23 +34,11 @@ _TRAIL_SHOWN: Final = 200
 _ADMINISTRATORS: Final = (Action.ADMINISTER, Action.IMPERSONATE)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Follower:
-    """A care partner as the patient sees them."""
-
-    name: str
-    patient: str
-    may: bool
-    reason: str
-
-
 def routes(context: WebContext) -> list[BaseRoute]:
     return [
         page(context, "/permissions", show_permissions),
         form(context, "/permissions", change_permissions),
         form(context, "/impersonate", impersonate),
-        page(context, "/consents", show_consents),
-        form(context, "/consents", change_consent),
         page(context, "/audit", show_audit),
     ]
 
@@ -68,23 +56,28 @@ def show_permissions(context: WebContext, request: Request, viewer: Viewer) -> R
         "verbs": list(Verb),
         "subjects": SUBJECTS,
         "first": GRANT_PRIORITY,
+        "followings": followings(context.registry),
         "may_act": viewer.may(Action.IMPERSONATE),
     }
     return render(context, request, viewer, "permissions.html", values, data={})
 
 
 def change_permissions(context: WebContext, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> Response:
-    """Grant, refuse, or take away a permission; end a key."""
+    """Grant, refuse, or take away a permission; end a key; enter a consent that is on paper."""
     viewer.require(Action.ADMINISTER)
     act, by, now_us = fields.get("act", ""), viewer.name, context.now()
     if act == "revoke":
         revoke(context.registry, fields.get("id", ""), by=by, at_us=now_us)
     elif act == "revoke_key":
         revoke_key(context.registry, fields.get("id", ""), by=by, at_us=now_us)
+    elif act in ("consent_given", "consent_withdrawn"):
+        enter_paper(context, viewer, fields, given=act == "consent_given")
     elif act == "grant":
         grant(context.registry, _entered(fields, now_us), by=by, at_us=now_us)
     else:
-        raise BadInput("permissions: expected grant, revoke or revoke_key", reason="form")
+        raise BadInput(
+            "permissions: expected grant, revoke, revoke_key, consent_given or consent_withdrawn", reason="form"
+        )
     return RedirectResponse("/permissions", 303)
 
 
@@ -110,36 +103,6 @@ def impersonate(context: WebContext, request: Request, viewer: Viewer, fields: M
     response = RedirectResponse("/", 303)
     set_session_cookie(context, response, token)
     return response
-
-
-def show_consents(context: WebContext, request: Request, viewer: Viewer) -> Response:
-    """Who follows the patient who is logged in, to be ended by them at once."""
-    viewer.require(Action.GIVE_CONSENT)
-    text = words(language_of(request, viewer.user)).text
-    mine = sorted(viewer.audience_for(Action.GIVE_CONSENT) or ())
-    found = []
-    for user in context.registry.users():
-        if user.role is Role.CARE_PARTNER and user.enabled:
-            principal = context.principals.of_user(user, context.now())
-            for patient in {*mine} & {*user.patients}:
-                decision = decide(principal, Action.VIEW_PATIENT, patient)
-                told = reason(text, decision.reason)
-                found.append(Follower(name=user.name, patient=patient, may=decision.allowed, reason=told))
-    values = {"followers": found, "mine": mine, "said": request.query_params.get("said", "")}
-    return render(context, request, viewer, "consents.html", values, data={})
-
-
-def change_consent(context: WebContext, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> Response:
-    patient, name = fields.get("patient", ""), fields.get("name", "").strip()
-    viewer.require(Action.GIVE_CONSENT, patient)
-    if viewer.by:
-        raise AccessDenied("nobody gives consent for a patient")
-    given = fields.get("act") == "give"
-    try:
-        set_consent(context.registry, name, patient, given=given, by=viewer.name, at_us=context.now())
-    except NotFound:  # no more is told of who has an account
-        return RedirectResponse("/consents?said=unknown", 303)
-    return RedirectResponse("/consents?said=kept", 303)
 
 
 def show_audit(context: WebContext, request: Request, viewer: Viewer) -> Response:

@@ -24,7 +24,7 @@ from islet.web.hashing import RETRY_S, Hashing
 from islet.web.updates import Audience
 
 _NOBODY: Final = nobodys_hash()
-"""An unknown name is checked against this, so that it takes as long as a known one."""
+"""An unknown name, and somebody who was invited, is checked against this, so that it takes as long as anybody."""
 _KEY: Final = "key:"
 _CODE: Final = "/code"
 """Attempts at somebody's code are counted apart from those at their password, under their name with this end."""
@@ -165,7 +165,7 @@ def take_code(context: WebContext, door: Door, user: str, code: str, address: st
 
 def _enter(context: WebContext, name: str, password: str) -> Entered | None:
     user = context.registry.user(name)
-    fits = verify_password(user.password_hash if user else _NOBODY, password)
+    fits = verify_password(user.password_hash or _NOBODY if user else _NOBODY, password)
     if user is None or not user.enabled or not fits:
         return None
     return _passed(context, user)

@@ -36,10 +36,13 @@ REASONS: Final = {
     "the hub policy does not grant this": _("The hub policy does not grant this."),
     "an administrator has granted this": _("An administrator has granted this."),
     "an administrator has refused this": _("An administrator has refused this."),
-    "the patient has given consent": _("The patient has given consent."),
-    "the patient has withdrawn consent": _("The patient has withdrawn consent."),
-    "only the patient gives a consent again that was withdrawn": _(
-        "Only the patient gives a consent again that was withdrawn."
+    "the patient does not consent": _("The patient does not consent."),
+    "the patient has not consented yet": _("The patient has not consented yet."),
+    "the patient has an account, and consents there: on the page Who follows me": _(
+        "The patient has an account, and consents there: on the page Who follows me."
+    ),
+    "nobody else could administer then: make another administrator first": _(
+        "Nobody else could administer then: make another administrator first."
     ),
     "nobody gives consent for a patient": _("Nobody gives consent for a patient."),
     "only a key makes tokens": _("Only a key makes tokens."),
