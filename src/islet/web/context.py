@@ -15,10 +15,10 @@ from islet.store.base import Registry, Store
 from islet.store.device_files import DeviceFiles
 from islet.store.devices_base import Address, Jobs, Mailboxes
 from islet.store.principals import Principals
+from islet.store.refusals import Refusals
 from islet.web.addresses import Network
 from islet.web.live import LiveHub
 from islet.web.oidc import Provider
-from islet.web.refusals import Refusals
 from islet.web.uploads import Uploads
 
 
