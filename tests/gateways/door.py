@@ -96,12 +96,6 @@ class DictRegistry:
         self._devices[device.id] = device
         self.version += 1
 
-    def update_device(self, device: Device) -> None:
-        if device.id not in self._devices:
-            raise NotFound(device.id)
-        self._devices[device.id] = device
-        self.version += 1
-
     def find_devices(self, text: str = "", *, after: str = "", limit: int) -> list[Device]:
         raise NotImplementedError
 
@@ -109,10 +103,12 @@ class DictRegistry:
         raise NotImplementedError
 
     def change_device(self, device: Device, action: str, *, etag: str, by: str, at_us: int) -> None:
-        known = self._devices.get(device.id)
-        if known is not None and known.etag != etag:
+        if device.id not in self._devices:
+            raise NotFound(device.id)
+        if self._devices[device.id].etag != etag:
             raise EtagDiffers(device.id)
-        self.update_device(device)
+        self._devices[device.id] = device
+        self.version += 1
         self.note(action, "device", device.id, by=by, at_us=at_us)
 
     def delete_device(self, id: str) -> None:
@@ -312,7 +308,8 @@ class Door:
     def change_device(self, id: str, **changes: object) -> None:
         device = self.registry.device(id)
         assert device is not None
-        self.registry.update_device(structs.replace(device, **changes))
+        after = structs.replace(device, **changes)
+        self.registry.change_device(after, "changed", etag=device.etag, by="test", at_us=NOW_US)
 
     def policy_token(self, policy: str, resource: str = HUB) -> str:
         key = self.registry.secret(f"policy/{policy}")

@@ -167,7 +167,8 @@ def refuse_device(id: str, registry: Registry, now_us: int) -> None:
 def _change(registry: Registry, id: str, **changes: object) -> None:
     device = registry.device(id)
     assert device is not None
-    registry.update_device(structs.replace(device, **changes))
+    after = structs.replace(device, **changes)
+    registry.change_device(after, "changed", etag=device.etag, by="test", at_us=0)
 
 
 @asynccontextmanager

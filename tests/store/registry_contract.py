@@ -11,6 +11,11 @@ from islet.store.base import Act, EntryKind, Registry
 from islet.store.devices_base import EtagDiffers
 
 
+def put(registry: Registry, device: Device) -> None:
+    """Change a device that is there."""
+    registry.change_device(device, "changed", etag="", by="test", at_us=0)
+
+
 class RegistryContract:
     def test_patients_are_put_and_found(self, registry: Registry) -> None:
         anna = Patient(id="anna", label="Room 4", tags=("type 1",), low_mg_dl=80)
@@ -30,11 +35,11 @@ class RegistryContract:
 
     def test_a_device_that_is_not_there_can_not_be_changed(self, registry: Registry) -> None:
         with pytest.raises(NotFound):
-            registry.update_device(Device(id="cgm-1"))
+            put(registry, Device(id="cgm-1"))
         with pytest.raises(NotFound):
             registry.delete_device("cgm-1")
         registry.create_device(Device(id="cgm-1"))
-        registry.update_device(Device(id="cgm-1", enabled=False))
+        put(registry, Device(id="cgm-1", enabled=False))
         assert registry.device("cgm-1") == Device(id="cgm-1", enabled=False)
         registry.delete_device("cgm-1")
         assert registry.device("cgm-1") is None
@@ -42,7 +47,7 @@ class RegistryContract:
     def test_a_thumbprint_is_known_while_a_device_is_registered_with_it(self, registry: Registry) -> None:
         registry.create_device(Device(id="cgm-1", primary_thumbprint="A1", secondary_thumbprint="B1"))
         registry.create_device(Device(id="cgm-2", primary_thumbprint="A1"))
-        registry.update_device(Device(id="cgm-1", primary_thumbprint="A2"))
+        put(registry, Device(id="cgm-1", primary_thumbprint="A2"))
         assert [registry.knows_thumbprint(one) for one in ("A1", "B1", "A2", "")] == [True, False, True, False]
         registry.delete_device("cgm-2")
         assert [registry.knows_thumbprint(one) for one in ("A1", "A2")] == [False, True]
@@ -132,7 +137,7 @@ class RegistryContract:
         versions.append(registry.version)
         registry.create_device(Device(id="cgm-1"))
         versions.append(registry.version)
-        registry.update_device(Device(id="cgm-1", enabled=False))
+        put(registry, Device(id="cgm-1", enabled=False))
         versions.append(registry.version)
         registry.put_user(User(name="nurse", role=Role.CLINICIAN, password_hash="h"))
         versions.append(registry.version)

@@ -186,9 +186,6 @@ class Registry(Protocol):
     def create_device(self, device: Device) -> None:
         """Raises AlreadyExists for a second one of that id."""
 
-    def update_device(self, device: Device) -> None:
-        """Raises NotFound."""
-
     def change_device(self, device: Device, action: str, *, etag: str, by: str, at_us: int) -> None:
         """The device takes the place of the one with that etag, with a line in the audit trail, both or neither. Raises
         NotFound, and EtagDiffers where somebody else has changed it, or it is another device of that id."""

@@ -103,13 +103,6 @@ class SqliteRegistry:
             self._put(device.id, device)
             self._put_thumbprints(device)
 
-    def update_device(self, device: Device) -> None:
-        with self._transaction():
-            if not self._has_device(device.id):
-                raise NotFound(f"device {device.id!r} is not registered")
-            self._put(device.id, device)
-            self._put_thumbprints(device)
-
     def change_device(self, device: Device, action: str, *, etag: str, by: str, at_us: int) -> None:
         with self._transaction():
             body = _body(self._writer, "device", device.id)
