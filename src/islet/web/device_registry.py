@@ -55,10 +55,11 @@ def show_list(context: WebContext, request: Request, viewer: Viewer) -> Response
     search = request.query_params.get("search", "").strip()[:_LONGEST_SEARCH]
     after = request.query_params.get("after", "")
     found = context.registry.find_devices(search, after=after, limit=SHOWN + 1)
+    are_all = not after and len(found) <= SHOWN
     values = {
         "rows": [row(context, devices, viewer, one, text) for one in found[:SHOWN]],
         "search": search,
-        "count": context.registry.count_devices(search),
+        "count": len(found) if are_all else context.registry.count_devices(search),
         "after": after,
         "next": found[SHOWN - 1].id if len(found) > SHOWN else "",
     }
