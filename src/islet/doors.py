@@ -239,6 +239,8 @@ class Doors:
             hub_name=self.settings.hub_name,
             jobs=self.devices,
             mailboxes=self.devices,
+            twins=self.devices,
+            activities=self.devices,
             waits=self._command_waits,
             claim=self._claim,
             wall_now=wall_us,

@@ -38,11 +38,11 @@ from islet.log.memory import MemoryLog
 from islet.model.people import Device, Patient, Session, User
 from islet.model.time import MINUTE_US, SECOND_US, Now
 from islet.model.topics import Topic
-from islet.store.base import EntryKind, Registry
+from islet.store.base import Act, EntryKind, Registry
 from islet.store.device_file_rows import Bounds
 from islet.store.device_files import DeviceFiles
 from islet.store.devices import SqliteDevices
-from islet.store.devices_base import Address, Devices
+from islet.store.devices_base import Address, Devices, EtagDiffers
 from islet.store.hub_policies import ensure_policy_keys
 
 HUB = "hub.example"
@@ -96,11 +96,20 @@ class DictRegistry:
         self._devices[device.id] = device
         self.version += 1
 
-    def update_device(self, device: Device) -> None:
+    def find_devices(self, text: str = "", *, after: str = "", limit: int) -> list[Device]:
+        raise NotImplementedError
+
+    def count_devices(self, text: str = "") -> int:
+        raise NotImplementedError
+
+    def change_device(self, device: Device, action: str, *, etag: str, by: str, at_us: int) -> None:
         if device.id not in self._devices:
             raise NotFound(device.id)
+        if self._devices[device.id].etag != etag:
+            raise EtagDiffers(device.id)
         self._devices[device.id] = device
         self.version += 1
+        self.note(action, "device", device.id, by=by, at_us=at_us)
 
     def delete_device(self, id: str) -> None:
         if self._devices.pop(id, None) is None:
@@ -162,6 +171,10 @@ class DictRegistry:
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:
         number = len(self._noted) + 1
         self._noted.append(AuditLine(number=number, at_us=at_us, by=by, action=action, kind=kind, id=id))
+
+    def note_all(self, acts: Sequence[Act]) -> None:
+        for act in acts:
+            self.note(act.action, act.kind, act.id, by=act.by, at_us=act.at_us)
 
     def audit_length(self) -> int:
         return len(self._noted)
@@ -300,7 +313,8 @@ class Door:
     def change_device(self, id: str, **changes: object) -> None:
         device = self.registry.device(id)
         assert device is not None
-        self.registry.update_device(structs.replace(device, **changes))
+        after = structs.replace(device, **changes)
+        self.registry.change_device(after, "changed", etag=device.etag, by="test", at_us=NOW_US)
 
     def policy_token(self, policy: str, resource: str = HUB) -> str:
         key = self.registry.secret(f"policy/{policy}")

@@ -11,8 +11,10 @@ from proton import ConnectionException, ProtonException
 
 from islet.access.sas import make_token, new_key
 from islet.decode.iothub_twins import ServiceTwin
-from islet.gateways.enrollments import Enrollment, put_enrollment
+from islet.gateways.enrollments import Enrollment, Grant, put_enrollment
+from islet.model.time import HOUR_US
 from islet.model.topics import Topic
+from islet.store import device_changes
 from islet.store.base import EntryKind
 from tests.gateways.amqp_peer import ACCEPTED, REJECTED, AmqpPeer, threaded
 from tests.gateways.calls import as_device
@@ -164,3 +166,28 @@ async def test_an_enrollment_that_was_read_may_be_sent_back_without_its_certific
     assert changed.status_code == 200, changed.text
     assert changed.json()["attestation"] == made["attestation"]
     assert (changed.json()["provisioningStatus"], changed.json()["patient"]) == ("disabled", "p-1")
+
+
+async def test_who_registers_again_while_they_are_disabled_stays_disabled(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrollment = Enrollment(patient="p-1")
+
+    def grant() -> Grant:
+        return Grant("pump-1", "individual/pump-1", enrollment, (new_key(), new_key()), "", NOW_US + HOUR_US)
+
+    door.enrollments.register(grant())
+    change_device = door.registry.change_device
+
+    def after_somebody_else(*given: Any, **more: Any) -> None:
+        monkeypatch.undo()
+        device_changes.disable(door.registry, "pump-1", "lost", by="admin", at_us=NOW_US)
+        change_device(*given, **more)
+
+    monkeypatch.setattr(door.registry, "change_device", after_somebody_else)
+    again = grant()
+    device, is_new = door.enrollments.register(again)
+    assert not is_new and device == door.registry.device("pump-1")
+    assert (device.enabled, device.status_reason, device.primary_key) == (False, "lost", again.keys[0])
+    actions = [line.action for line in door.registry.audit()]
+    assert actions == ["added", "disabled: lost", "given a new credential"]

@@ -184,7 +184,8 @@ def refuse_device(id: str, registry: Registry, now_us: int) -> None:
 def _change(registry: Registry, id: str, **changes: object) -> None:
     device = registry.device(id)
     assert device is not None
-    registry.update_device(structs.replace(device, **changes))
+    after = structs.replace(device, **changes)
+    registry.change_device(after, "changed", etag=device.etag, by="test", at_us=0)
 
 
 @asynccontextmanager
@@ -258,5 +259,31 @@ async def test_what_a_renewed_key_of_a_hub_policy_has_signed_is_refused_within_a
         (line,) = (line for line in one.platform.registry.audit() if line.kind == "hub_policy")
         assert (line.by, line.id) == ("test", "device")
         assert with_primary not in line.after and policy_key(one.platform.registry, "device") not in line.after
+
+    await inside(tmp_path, visit)
+
+
+async def test_what_is_changed_on_the_page_of_a_device_holds_within_a_second(tmp_path: Path) -> None:
+    async def visit(one: Inside) -> None:
+        async def change(id: str, path: str = "", **fields: str) -> int:
+            device = one.platform.registry.device(id)
+            assert device is not None
+            async with one.client(one.session("administrator")) as client:
+                answer = await client.post(f"/registry/{id}{path}", data={"etag": device.etag, **fields})
+            return answer.status_code
+
+        for id, path, fields in (("d-1", "", {"act": "disable"}), ("d-2", "/keys", {"key": "primary"})):
+            one.platform.registry.create_device(Device(id=id, patient="p-1", primary_key=new_key()))
+            with_old = one.device_token(id)
+            async with device_client(one, id, "tcp") as ended:
+                assert await change(id, path, **fields) in (200, 303)
+                began_s = perf_counter()
+                assert await ended() - began_s < SOON_S, fields
+            async with one.client(with_old, scheme="") as client:
+                assert (await client.post(f"/devices/{id}/messages/events", content=b"{}")).status_code == 401
+        assert await change("d-1", act="enable") == 303
+        for id in ("d-1", "d-2"):
+            async with one.client(one.device_token(id), scheme="") as client:
+                assert (await client.post(f"/devices/{id}/messages/events", content=b"{}")).status_code == 204
 
     await inside(tmp_path, visit)

@@ -83,6 +83,20 @@ class DevicesContract:
         assert bodies(devices, NOW_US + LEASE_US - 1) == [b"two", b"three"]
         assert bodies(devices, NOW_US + LEASE_US) == [b"one", b"two", b"three"]
 
+    def test_what_waits_can_be_looked_at_and_stays_as_it_is(self, devices: Devices) -> None:
+        for text in ("one", "two", "late"):
+            devices.put_command(PUMP, command(text, expires_us=NOW_US + 1 if text == "late" else None), NOW_US)
+        devices.put_command(Address("pump-1", "8"), command("of another"), NOW_US)
+        (taken,) = devices.take_commands(PUMP, NOW_US, NOW_US + LEASE_US)
+        for _ in range(2):
+            seen = devices.waiting_commands(PUMP, NOW_US + 1)
+            assert [(one.command.body, one.again, one.lock_token) for one in seen] == [
+                (b"one", True, taken.lock_token),
+                (b"two", False, ""),
+            ]
+        assert [one.lock_token for one in devices.waiting_commands(PUMP, NOW_US + LEASE_US)] == ["", ""]
+        assert bodies(devices) == [b"two", b"late"]
+
     def test_a_lease_that_has_ended_completes_nothing(self, devices: Devices) -> None:
         devices.put_command(PUMP, command(), NOW_US)
         [letter] = devices.take_commands(PUMP, NOW_US, NOW_US + LEASE_US)

@@ -9,7 +9,13 @@ from islet.access.audit import first_broken
 from islet.errors import AccessDenied, AlreadyExists, NotFound
 from islet.model.people import Device, Patient, Role, User
 from islet.model.time import DAY_US
-from islet.store.base import EntryKind, Registry
+from islet.store.base import Act, EntryKind, Registry
+from islet.store.devices_base import EtagDiffers
+
+
+def put(registry: Registry, device: Device) -> None:
+    """Change a device that is there."""
+    registry.change_device(device, "changed", etag="", by="test", at_us=0)
 
 
 class RegistryContract:
@@ -31,11 +37,11 @@ class RegistryContract:
 
     def test_a_device_that_is_not_there_can_not_be_changed(self, registry: Registry) -> None:
         with pytest.raises(NotFound):
-            registry.update_device(Device(id="cgm-1"))
+            put(registry, Device(id="cgm-1"))
         with pytest.raises(NotFound):
             registry.delete_device("cgm-1")
         registry.create_device(Device(id="cgm-1"))
-        registry.update_device(Device(id="cgm-1", enabled=False))
+        put(registry, Device(id="cgm-1", enabled=False))
         assert registry.device("cgm-1") == Device(id="cgm-1", enabled=False)
         registry.delete_device("cgm-1")
         assert registry.device("cgm-1") is None
@@ -43,7 +49,7 @@ class RegistryContract:
     def test_a_thumbprint_is_known_while_a_device_is_registered_with_it(self, registry: Registry) -> None:
         registry.create_device(Device(id="cgm-1", primary_thumbprint="A1", secondary_thumbprint="B1"))
         registry.create_device(Device(id="cgm-2", primary_thumbprint="A1"))
-        registry.update_device(Device(id="cgm-1", primary_thumbprint="A2"))
+        put(registry, Device(id="cgm-1", primary_thumbprint="A2"))
         assert [registry.knows_thumbprint(one) for one in ("A1", "B1", "A2", "")] == [True, False, True, False]
         registry.delete_device("cgm-2")
         assert [registry.knows_thumbprint(one) for one in ("A1", "A2")] == [False, True]
@@ -165,7 +171,7 @@ class RegistryContract:
         versions.append(registry.version)
         registry.create_device(Device(id="cgm-1"))
         versions.append(registry.version)
-        registry.update_device(Device(id="cgm-1", enabled=False))
+        put(registry, Device(id="cgm-1", enabled=False))
         versions.append(registry.version)
         registry.put_user(User(name="nurse", role=Role.CLINICIAN, password_hash="h"))
         versions.append(registry.version)
@@ -175,3 +181,45 @@ class RegistryContract:
         registry.create_session("t", "nurse", 1)
         registry.put_secret("a", "b")
         assert registry.version == versions[-1]
+
+    def test_devices_are_found_by_their_id_and_their_patients_page_by_page(self, registry: Registry) -> None:
+        ids = ["a-1", "B-2", "b%3", "c"]
+        for id in ids:
+            registry.create_device(Device(id=id, patient="Ann" if id == "c" else ""))
+        everything = sorted(ids)
+        assert [one.id for one in registry.find_devices(limit=10)] == everything
+        assert [one.id for one in registry.find_devices(limit=2)] == everything[:2]
+        assert [one.id for one in registry.find_devices(after=everything[1], limit=2)] == everything[2:]
+        for text, found in (("B", ["B-2", "b%3"]), ("%", ["b%3"]), ("aNN", ["c"]), ("none", []), ("", everything)):
+            assert [one.id for one in registry.find_devices(text, limit=10)] == found
+            assert registry.count_devices(text) == len(found)
+
+    def test_a_device_is_changed_in_the_version_that_was_read_with_its_line_or_not_at_all(
+        self, registry: Registry
+    ) -> None:
+        first = Device(id="cgm-1", etag="e1", primary_thumbprint="A1")
+        registry.create_device(first)
+        before, version = registry.audit_length(), registry.version
+        after = structs.replace(first, enabled=False, etag="e2", primary_thumbprint="A2")
+        with pytest.raises(EtagDiffers):
+            registry.change_device(after, "disabled", etag="e0", by="anna", at_us=5)
+        with pytest.raises(NotFound):
+            registry.change_device(Device(id="cgm-2"), "disabled", etag="", by="anna", at_us=5)
+        assert (registry.device("cgm-1"), registry.audit_length(), registry.version) == (first, before, version)
+        registry.change_device(after, "disabled", etag="e1", by="anna", at_us=5)
+        assert registry.device("cgm-1") == after and registry.version > version
+        assert [registry.knows_thumbprint(one) for one in ("A1", "A2")] == [False, True]
+        (line,) = registry.audit(before)
+        said = (line.at_us, line.by, line.action, line.kind, line.id)
+        assert said == (5, "anna", "disabled", "device", "cgm-1")
+
+    def test_many_lines_of_the_audit_trail_are_written_in_order_and_sealed(self, registry: Registry) -> None:
+        registry.note("changed", "device", "cgm-0", by="anna", at_us=1)
+        registry.note_all([Act("allowed: command", "device", f"cgm-{number}", "service", number) for number in (2, 3)])
+        registry.note_all([])
+        assert [(line.number, line.id, line.at_us) for line in registry.audit()] == [
+            (1, "cgm-0", 1),
+            (2, "cgm-2", 2),
+            (3, "cgm-3", 3),
+        ]
+        assert first_broken(registry.audit()) is None

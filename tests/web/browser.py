@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from islet.model.alerts import Severity
-from islet.model.people import Patient
+from islet.model.people import Device, Patient
 from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
 from tests.conftest import Missing
@@ -47,6 +47,8 @@ PAGES = (
     "/groups",
     "/audit",
     "/device-jobs",
+    "/registry",
+    "/registry/cgm-1",
     "/hub-policies",
 )
 Open = Callable[..., Page]
@@ -85,6 +87,7 @@ def ward(site: Site) -> Site:
     site.add_document(Topic.CARE_EVENTS, "p-1", "exercise", '{"type":"exercise","duration_min":30}', minutes=60)
     site.open_alert("seed_demonstration", "p-1", Severity.NOTICE, minutes=40, mg_dl=118)
     site.add_file("2026/11/a name of some length.csv")
+    site.registry.create_device(Device(id="cgm-1", patient="p-1", created_us=site.now_us))
     last_night(site, ["p-1", "p-2"], odd=["p-2"], changed=["p-1"])
     return site
 

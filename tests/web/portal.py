@@ -118,6 +118,8 @@ class Site:
                 hub_name="hub.example",
                 jobs=self.devices,
                 mailboxes=self.devices,
+                twins=self.devices,
+                activities=self.devices,
                 waits=self.told.append,
                 claim=self._claim,
                 wall_now=self.now,

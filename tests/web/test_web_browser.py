@@ -6,8 +6,9 @@ import pytest
 from msgspec import structs
 from playwright.sync_api import Browser, expect
 
+from islet.access.sas import new_key
 from islet.model.alerts import AlertChange, Severity
-from islet.model.people import Role
+from islet.model.people import Device, Role
 from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
 from tests.conftest import Missing
@@ -282,3 +283,20 @@ def test_without_the_chart_the_rest_of_the_page_works(ward: Site, browser: Brows
         expect(page.locator("#chart-summary")).to_contain_text("could not be loaded")
         live(page)
         context.close()
+
+
+def test_a_devices_key_is_renewed_on_a_phone_and_its_whole_connection_string_is_there(
+    ward: Site, open_page: Open
+) -> None:
+    ward.registry.create_device(Device(id="pump-1", patient="p-1", primary_key=new_key(), secondary_key=new_key()))
+    page = open_page("/registry?search=pump", "admin", width=360)
+    page.get_by_role("link", name="pump-1").click()
+    page.get_by_role("button", name="Renew the secondary key").click()
+    device = ward.registry.device("pump-1")
+    assert device is not None
+    expect(page.locator("code")).to_contain_text(f"SharedAccessKey={device.secondary_key}")
+    assert fits(page)
+    page.get_by_label("Reason").fill("lost")
+    page.get_by_role("button", name="Disable").click()
+    expect(page.locator(".facts")).to_contain_text("disabled lost")
+    expect(page.locator("code")).to_have_count(0)

@@ -47,7 +47,7 @@ async def test_the_page_is_for_administrators(site: Site, role: Role, status: in
     assert (await client.get("/device-jobs")).status_code == status
     claim = await client.post("/device-jobs", headers=SAME, data={"act": "claim", "device": "pump-9", "patient": ""})
     assert claim.status_code == status
-    assert ('href="/device-jobs"' in (await client.get("/")).text) == (status == 200)
+    assert ('href="/device-jobs"' in (await client.get("/registry")).text) == (status == 200)
 
 
 async def test_a_job_is_shown_with_what_failed_and_can_be_cancelled(site: Site) -> None:

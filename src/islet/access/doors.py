@@ -103,6 +103,8 @@ PAGES: Final = [
     *_portal(Action.VIEW_OPERATIONS, "GET /device-jobs"),
     *_portal(Action.WRITE_REGISTRY, "POST /device-jobs"),
     *_portal(Action.COMMAND_DEVICES, "POST /device-jobs/commands"),
+    *_portal(Action.READ_REGISTRY, "GET /registry", "GET /registry/{id}"),
+    *_portal(Action.WRITE_REGISTRY, "POST /registry/{id}", "POST /registry/{id}/keys"),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/reports", "GET /patients/{id}/reports/{kind}.{form}", about=True),
     *_portal(Action.ENTER_EVENTS, "POST /patients/{id}/hba1c", about=True),
     *_portal(Action.ENTER_EVENTS, "GET /patients/{id}/import", "POST /patients/{id}/import", about=True),

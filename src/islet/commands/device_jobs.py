@@ -4,56 +4,9 @@ import json
 from typing import Any
 
 import click
-import httpx
 
-from islet.access.sas import make_token
-from islet.clock import wall_us
-from islet.errors import IsletError
-from islet.gateways.certificates import client_ssl_context, ensure_certificates
-from islet.model.time import SECOND_US
-from islet.opened import opened_registry
+from islet.commands.hub_client import HubClient
 from islet.settings import Settings, listed
-from islet.store.hub_policies import policy_key
-
-_VERSION = "2021-04-12"
-_TOKEN_S = 300
-_POLICY = "service"
-
-
-class _Hub:
-    """The hub on this data directory, called as a service."""
-
-    def __init__(self, settings: Settings) -> None:
-        with opened_registry(settings) as registry:
-            key = policy_key(registry, _POLICY)
-        if not key:
-            raise IsletError("there is no platform here yet; start one with `islet serve` on this data directory")
-        token = make_token(settings.hub_name, key, wall_us() // SECOND_US + _TOKEN_S, _POLICY)
-        if settings.https_port:
-            authority = ensure_certificates(settings.data_dir, settings.hub_name, wall_us()).authority
-            self._base, verify = f"https://{settings.hub_name}:{settings.https_port}", client_ssl_context(authority)
-            self._client = httpx.Client(base_url=self._base, verify=verify)
-        else:
-            self._base = f"http://{settings.host}:{settings.http_plain_port}"
-            self._client = httpx.Client(base_url=self._base)
-        self._client.headers["Authorization"] = token
-
-    def call(self, method: str, path: str, body: object = None, **query: str) -> Any:
-        """The answer's JSON. Raises IsletError with what the platform says."""
-        try:
-            answer = self._client.request(method, path, json=body, params={"api-version": _VERSION, **query})
-        except httpx.HTTPError as error:
-            raise IsletError(f"no platform answers at {self._base} ({type(error).__name__})") from None
-        if answer.status_code >= 300:
-            raise IsletError(_said(answer))
-        return answer.json()
-
-
-def _said(answer: httpx.Response) -> str:
-    try:
-        return str(answer.json()["Message"]).partition(";")[2]
-    except (ValueError, KeyError, TypeError):
-        return f"the platform answers {answer.status_code}"
 
 
 @click.group("job")
@@ -97,14 +50,14 @@ def start_job(
         message = {**_json("--body", body), "command": command_name}
         asked |= {"type": "scheduleCommand", "cloudToDeviceMessage": message}
     asked |= {"deviceIds": listed(devices)} if devices is not None else {"queryCondition": where}
-    click.echo(_line(_Hub(settings).call("PUT", f"/jobs/v2/{id}", asked)))
+    click.echo(_line(HubClient(settings).call("PUT", f"/jobs/v2/{id}", asked)))
 
 
 @job.command("list")
 @click.pass_obj
 def list_jobs(settings: Settings) -> None:
     """Id, type, status, and devices that are done, failed and all; newest first."""
-    for one in _Hub(settings).call("GET", "/jobs/v2/query"):
+    for one in HubClient(settings).call("GET", "/jobs/v2/query"):
         click.echo(_line(one))
 
 
@@ -113,7 +66,7 @@ def list_jobs(settings: Settings) -> None:
 @click.pass_obj
 def show_job(settings: Settings, id: str) -> None:
     """How a job stands, and what has become of it at each device."""
-    hub = _Hub(settings)
+    hub = HubClient(settings)
     click.echo(_line(hub.call("GET", f"/jobs/v2/{id}")))
     query = {"query": "SELECT * FROM devices.jobs WHERE jobId = '{}'".format(id.replace("'", "\\'"))}
     for step in hub.call("POST", "/devices/query", query):
@@ -127,7 +80,7 @@ def show_job(settings: Settings, id: str) -> None:
 @click.pass_obj
 def cancel_job(settings: Settings, id: str) -> None:
     """Ask no more devices; what was asked already may still be done."""
-    click.echo(_line(_Hub(settings).call("POST", f"/jobs/v2/{id}/cancel")))
+    click.echo(_line(HubClient(settings).call("POST", f"/jobs/v2/{id}/cancel")))
 
 
 def _line(one: dict[str, Any]) -> str:

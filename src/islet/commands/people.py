@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import click
 from msgspec import structs
@@ -24,10 +24,13 @@ from islet.settings import Settings, listed
 from islet.store import people
 from islet.store.base import Registry
 from islet.store.consents import State, followings
+from islet.store.device_changes import assign
 from islet.store.grants import make_key
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+_TOGETHER: Final = 1000
 
 
 def with_registry(command: Callable[Concatenate[Registry, P], R]) -> Callable[P, R]:
@@ -224,18 +227,31 @@ def add_patient(registry: Registry, id: str, label: str | None, time_zone: str |
 
 @click.group(
     cls=LazyGroup,
-    elsewhere={"claim-code": "islet.commands.device_claims:claim_code", "job": "islet.commands.device_jobs:job"},
+    elsewhere={
+        "claim-code": "islet.commands.device_claims:claim_code",
+        "disable": "islet.commands.device_registry:disable_device",
+        "enable": "islet.commands.device_registry:enable_device",
+        "job": "islet.commands.device_jobs:job",
+        "renew-key": "islet.commands.device_registry:renew_key",
+        "show": "islet.commands.device_registry:show_device",
+        "unassign": "islet.commands.device_registry:unassign_device",
+    },
 )
 def devices() -> None:
     """Sensors, phones and gateways."""
 
 
 @devices.command("list")
+@click.option("--search", default="", help="Only those with this in their id or their patient's.")
 @with_registry
-def list_devices(registry: Registry) -> None:
-    """Id, patient and state."""
-    for device in registry.devices():
-        click.echo(f"{device.id}\t{device.patient or '-'}\t{'enabled' if device.enabled else 'disabled'}")
+def list_devices(registry: Registry, search: str) -> None:
+    """Id, patient, state and how it proves who it is."""
+    after = ""
+    while found := registry.find_devices(search, after=after, limit=_TOGETHER):
+        for device in found:
+            state = "enabled" if device.enabled else "disabled"
+            click.echo(f"{device.id}\t{device.patient or '-'}\t{state}\t{device.authentication}")
+        after = found[-1].id
 
 
 @devices.command("add")
@@ -271,9 +287,5 @@ def add_device(settings: Settings, id: str, patient: str, thumbprint: str, signe
 @with_registry
 def assign_device(registry: Registry, id: str, patient: str) -> None:
     """Give a device to a patient; its next event is theirs."""
-    device = registry.device(id)
-    if device is None or registry.patient(patient) is None:
-        raise NotFound(f"there is no {'device' if device is None else 'patient'} of that id")
-    registry.update_device(structs.replace(device, patient=patient))
-    note(registry, f"assigned to {patient}", "device", id)
+    assign(registry, id, patient, by=who(None), at_us=wall_us())
     click.echo(f"device {id} is worn by {patient}")

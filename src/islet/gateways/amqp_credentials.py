@@ -28,6 +28,7 @@ class Credentials:
     def __init__(self, authenticator: Authenticator, peer: Callable[[], PeerCertificate | None]) -> None:
         self._authenticator, self._peer = authenticator, peer
         self._tokens: dict[str, str] = {}
+        self._services: dict[str, str] = {}
 
     def put(self, token: str) -> Identity | None:
         """Keep a token that is good now; whose it is (None: the hub's). Raises AccessDenied."""
@@ -76,19 +77,34 @@ class Credentials:
         """When the last token for that endpoint expires (µs). Raises AccessDenied."""
         latest_us = 0
         for token in self._tokens.values():
-            if self._allows(path, token, None):
-                latest_us = max(latest_us, parse_token(token).expires_us)
+            expires_us = parse_token(token).expires_us
+            if expires_us > latest_us and (by := self._service(path, token)):
+                latest_us, self._services[path] = expires_us, by
         if not latest_us:
             raise AccessDenied("no token for this address was put that grants ServiceConnect")
         return latest_us
+
+    def service(self, path: str) -> str:
+        """The hub policy that was let in at that endpoint when it was looked at last, for the audit trail."""
+        return self._services[path]
 
     def sees(self, path: str, patient: str) -> bool:
         """Whether one of the tokens allows to read what the devices of that patient send ("": of nobody)."""
         return any(self._allows(path, token, patient or EVERYBODY) for token in self._tokens.values())
 
-    def _allows(self, path: str, token: str, patient: str | None) -> bool:
-        action = Action.CONSUME_LOG if path.startswith((f"{ENTITY}/", f"{ELSEWHERE}/")) else Action.COMMAND_DEVICES
+    def _service(self, path: str, token: str) -> str:
+        """The hub policy of a token that is good there; "" where it is not."""
         try:
-            return self._authenticator.decide(path, token, action, patient).allowed
+            return self._authenticator.check(path, token, _action(path))
+        except AccessDenied:
+            return ""
+
+    def _allows(self, path: str, token: str, patient: str | None) -> bool:
+        try:
+            return self._authenticator.decide(path, token, _action(path), patient).allowed
         except AccessDenied:
             return False
+
+
+def _action(path: str) -> Action:
+    return Action.CONSUME_LOG if path.startswith((f"{ENTITY}/", f"{ELSEWHERE}/")) else Action.COMMAND_DEVICES

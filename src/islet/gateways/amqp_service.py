@@ -20,6 +20,7 @@ from islet.gateways.authenticate import Authenticator
 from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_commands import FEEDBACK_TYPE, MOST_COMMAND_BYTES
+from islet.gateways.service_acts import ServiceActs
 from islet.gateways.under_way import UnderWay
 from islet.model.time import Now, iso
 from islet.store.device_files import DeviceFiles
@@ -72,9 +73,12 @@ class Tokens(Incoming):
 class CommandsIn(Incoming):
     """Accepted: the command is in the device's mailbox, durable."""
 
-    def __init__(self, link: Receiver, line: Line, exchange: Exchange, authenticator: Authenticator) -> None:
+    def __init__(
+        self, link: Receiver, line: Line, acts: ServiceActs, authenticator: Authenticator, by: Callable[[], str]
+    ) -> None:
+        """`by` names the hub policy that sends."""
         super().__init__(link, line)
-        self._exchange, self._authenticator = exchange, authenticator
+        self._acts, self._authenticator, self._by = acts, authenticator, by
         self._under_way = UnderWay()
 
     def take(self, message: Message, delivery: Delivery) -> None:
@@ -86,7 +90,7 @@ class CommandsIn(Incoming):
             command = read_command(message)
             if len(command.body) > MOST_COMMAND_BYTES:
                 raise BadInput(f"body: expected at most {MOST_COMMAND_BYTES} bytes", reason="size")
-            await self._exchange.send(Address(device.id, device.generation_id), command)
+            await self._acts.send(self._by(), Address(device.id, device.generation_id), command)
         except (IsletError, OSError) as error:
             name = next((name for kind, name in _CONDITIONS if isinstance(error, kind)), "amqp:internal-error")
             self.end(delivery, Delivery.REJECTED, Condition(name, str(error)))
@@ -205,7 +209,8 @@ class ServiceEnd:
         if endpoint.place in (Place.EVENTS, Place.RUNTIME, Place.EVENTS_ELSEWHERE):
             return self._events_link(link, endpoint, path)
         if endpoint.place is Place.SEND and isinstance(link, Receiver):
-            return CommandsIn(link, self._line, self._exchange, self._authenticator)
+            acts = ServiceActs(self._exchange, self._authenticator.trail)
+            return CommandsIn(link, self._line, acts, self._authenticator, lambda: self._credentials.service(path))
         if endpoint.place is Place.FEEDBACK and isinstance(link, Sender):
             return NoticesOut(link, self._line, Feedbacks(self._exchange))
         if endpoint.place is Place.FILES and isinstance(link, Sender):

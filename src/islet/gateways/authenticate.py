@@ -12,6 +12,7 @@ from islet.access.x509 import PeerCertificate, admit_certificate
 from islet.decode.iothub import Identity, parse_identity
 from islet.errors import AccessDenied, BadInput, NotFound, ProtocolError
 from islet.gateways.authorities import read_authorities
+from islet.gateways.trail import Trail
 from islet.model.people import Device, Kind, Principal
 from islet.model.time import Now
 from islet.store.base import Registry
@@ -67,6 +68,7 @@ class Authenticator:
         self.hub_name = hub_name
         self.wall_now = wall_now
         self.turned_away = turned_away
+        self.trail = Trail(registry, wall_now)
         self._registry = registry
         self._modules = modules
         self._principals = Principals(registry)
@@ -222,9 +224,15 @@ class Authenticator:
     def check_service(self, path: str, token: str) -> str:
         """The name of the hub policy of a token for an endpoint. Raises AccessDenied unless it allows to send commands,
         call methods and see and change twins (at IoT Hub the right ServiceConnect)."""
+        return self.check(path, token, Action.COMMAND_DEVICES)
+
+    def check(self, path: str, token: str, action: Action) -> str:
+        """The name of the hub policy of a token for an endpoint, for the audit trail. Raises AccessDenied unless it grants
+        the action, of which the trail has a line."""
         principal = self.admit_service(path, token).principal
-        decision = self._decide(principal, Action.COMMAND_DEVICES)
+        decision = self._decide(principal, action)
         if not decision.allowed:
+            self.trail.note_refusal(principal.name, path, decision.reason)
             raise AccessDenied(decision.reason)
         return principal.name
 

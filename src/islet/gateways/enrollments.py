@@ -5,8 +5,8 @@ the group's, or a certificate of its authority. An enrollment of its own comes b
 """
 
 import base64
-import secrets
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -22,6 +22,8 @@ from islet.gateways.authenticate import new_device, with_certificate
 from islet.model.people import Device
 from islet.model.time import Now
 from islet.store.base import EntryKind, Registry
+from islet.store.device_changes import new_etag
+from islet.store.devices_base import EtagDiffers
 
 _NOT_ENROLLED = "the registration id is not enrolled, or its credential is another"
 
@@ -125,13 +127,15 @@ class Enrollments:
         for _ in range(2):
             known = self._registry.device(grant.device)
             if known is not None:
-                return self._registered_again(known, grant), False
+                with suppress(EtagDiffers):
+                    return self._registered_again(known, grant), False
+                continue
             device = _with_credential(new_device(grant.device, self._wall_now(), grant.enrollment.patient), grant)
             try:
                 self._registry.create_device(device)
             except AlreadyExists:  # made at the same time
                 continue
-            self._note("added", device)
+            self._registry.note("added", "device", device.id, by=_by(grant), at_us=self._wall_now())
             return device, True
         raise AlreadyExists("the device was registered at the same time; try again")
 
@@ -145,14 +149,10 @@ class Enrollments:
             raise AlreadyExists("a device of that id was registered in another way; remove it first")
         device = _with_credential(known, grant)
         if device != known:
-            device = structs.replace(device, etag=secrets.token_urlsafe(9))
-            self._registry.update_device(device)
-            self._note("given a new credential", device)
+            device = structs.replace(device, etag=new_etag())
+            done, now_us = "given a new credential", self._wall_now()
+            self._registry.change_device(device, done, etag=known.etag, by=_by(grant), at_us=now_us)
         return device
-
-    def _note(self, action: str, device: Device) -> None:
-        by = f"enrollment {device.enrollment}"
-        self._registry.note(action, "device", device.id, by=by, at_us=self._wall_now())
 
     def knows_certificate(self, thumbprints: Iterable[str]) -> bool:
         """Whether one of these is enrolled."""
@@ -202,6 +202,11 @@ def put_enrollment(
 
 def _secret(kind: EntryKind, id: str) -> str:
     return f"{kind}/{id}"
+
+
+def _by(grant: Grant) -> str:
+    """As the audit trail names it."""
+    return f"enrollment {grant.enrollment_id}"
 
 
 def _with_credential(device: Device, grant: Grant) -> Device:

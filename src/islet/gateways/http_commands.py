@@ -16,6 +16,7 @@ from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import TooLarge
 from islet.gateways.http_body import MOST_NUMBER, admitted, number_in, read_body
 from islet.gateways.http_properties import SYSTEM_PROPERTIES, read_properties
+from islet.gateways.service_acts import ServiceActs
 from islet.model.people import Device
 from islet.model.time import iso, to_us
 from islet.store.devices_base import Ack, Address, Command, DeadCommand, Feedback, Letter
@@ -73,17 +74,18 @@ class ServiceCommands:
     def __init__(self, authenticator: Authenticator, exchange: Exchange) -> None:
         self._authenticator = authenticator
         self._exchange = exchange
+        self._acts = ServiceActs(exchange, authenticator.trail)
 
     async def send(self, request: Request) -> Response:
         """204 once the command is durable. (Ours: IoT Hub has this over AMQP only.) `iothub-to` names the device as
         there: /devices/{id}/messages/deviceBound. 403 when 50 wait already."""
-        self._check(request, "messages/devicebound")
+        by = self._check(request, "messages/devicebound")
         _check_box(request, "devicebound")
         parts = unquote(request.headers.get("iothub-to", "")).split("/")
         if len(parts) != 5 or parts[:2] != ["", "devices"] or parts[3:] != ["messages", parts[4]]:
             raise BadInput("iothub-to: expected /devices/{id}/messages/deviceBound", reason="schema")
         device = await self._authenticator.registered(parts[2])
-        number = await self._exchange.send(_address(device), await _read_command(request))
+        number = await self._acts.send(by, _address(device), await _read_command(request))
         return Response(status_code=204, headers={"iothub-sequencenumber": str(number)})
 
     async def purge(self, request: Request) -> Response:

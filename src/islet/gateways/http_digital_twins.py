@@ -15,6 +15,7 @@ from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import TooLarge
 from islet.gateways.http_body import read_body
 from islet.gateways.http_twins import parse_call, shown_answer
+from islet.gateways.service_acts import ActKind, ServiceActs
 from islet.store.devices_base import Address, EtagDiffers
 
 _MOST_PATCH_BYTES = 4 * MOST_PROPERTY_BYTES
@@ -25,20 +26,22 @@ class DigitalTwinEndpoints:
 
     def __init__(self, authenticator: Authenticator, exchange: Exchange) -> None:
         self._authenticator, self._exchange = authenticator, exchange
+        self._acts = ServiceActs(exchange, authenticator.trail)
 
     async def get(self, request: Request) -> Response:
-        of = await self._about(request)
+        of, _ = await self._about(request)
         twin = await self._exchange.twin(of)
         return JSONResponse(digital_twin(of.device, twin), headers={"ETag": f'"{twin.etag}"'})
 
     async def patch(self, request: Request) -> Response:
         """202: the device is told, and answers when it has done so; 412 when If-Match names another version."""
-        of = await self._about(request)
+        of, by = await self._about(request)
         body = await read_body(request)
         if len(body) > _MOST_PATCH_BYTES:
             raise TooLarge(f"body: expected at most {_MOST_PATCH_BYTES} bytes")
         operations = parse_operations(body)
         etag = request.headers.get("if-match", "*").strip('"')
+        await self._acts.allowed(by, of, ActKind.CONFIGURATION)
         twin = await self._changed(of, operations, None if etag == "*" else etag)
         location = f"https://{self._authenticator.hub_name}/digitaltwins/{quote(of.device, safe='')}"
         return Response(status_code=202, headers={"ETag": f'"{twin.etag}"', "Location": location})
@@ -56,7 +59,7 @@ class DigitalTwinEndpoints:
 
     async def invoke(self, request: Request) -> Response:
         """200 with the device's answer, its status in a header; 404 and 504 as for methods."""
-        of = await self._about(request)
+        of, by = await self._about(request)
         part, name = request.path_params.get("part", ""), request.path_params["name"]
         payload = msgspec.Raw(await read_body(request) or b"null")
         asked: dict[str, object] = {"methodName": f"{part}*{name}" if part else name, "payload": payload}
@@ -64,17 +67,18 @@ class DigitalTwinEndpoints:
             if key in request.query_params:
                 asked[key] = _seconds(request.query_params[key])
         call = parse_call(msgspec.json.encode(asked))
-        status, answer = await self._exchange.invoke(
-            of, call.method_name, bytes(call.payload), answer_s=call.answer_s, connect_s=call.connect_s
+        status, answer = await self._acts.invoke(
+            by, of, call.method_name, bytes(call.payload), answer_s=call.answer_s, connect_s=call.connect_s
         )
         headers = {"x-ms-command-statuscode": str(status), "x-ms-request-id": secrets.token_hex(16)}
         return JSONResponse(shown_answer(answer), headers=headers)
 
-    async def _about(self, request: Request) -> Address:
+    async def _about(self, request: Request) -> tuple[Address, str]:
+        """Whose twin it is, and the hub policy that asks."""
         id = request.path_params["id"]
-        self._authenticator.check_service(f"digitaltwins/{id}", request.headers.get("authorization", ""))
+        by = self._authenticator.check_service(f"digitaltwins/{id}", request.headers.get("authorization", ""))
         device = await self._authenticator.registered(id)
-        return Address(device.id, device.generation_id)
+        return Address(device.id, device.generation_id), by
 
 
 def _seconds(text: str) -> int:

@@ -22,6 +22,7 @@ from islet.gateways.exchange import Exchange, client_id
 from islet.gateways.http_answers import NEVER, TooLarge, seen_text, thumbprints_json
 from islet.gateways.http_body import read_body
 from islet.gateways.method_calls import MOST_METHOD_BYTES
+from islet.gateways.service_acts import ServiceActs
 from islet.model.foreign_json import UNREADABLE
 from islet.model.people import Device
 from islet.store.devices_base import Activity, Address
@@ -44,9 +45,10 @@ class TwinEndpoints:
     def __init__(self, authenticator: Authenticator, exchange: Exchange) -> None:
         self._authenticator = authenticator
         self._exchange = exchange
+        self._acts = ServiceActs(exchange, authenticator.trail)
 
     async def get(self, request: Request) -> Response:
-        device, of = await self._about(request)
+        device, of, _ = await self._about(request)
         return await self._answer(device, of, await self._exchange.twin(of))
 
     async def patch(self, request: Request) -> Response:
@@ -58,35 +60,36 @@ class TwinEndpoints:
         return await self._change(request, whole=True)
 
     async def _change(self, request: Request, *, whole: bool) -> Response:
-        device, of = await self._about(request)
+        device, of, by = await self._about(request)
         body = await read_body(request)
         if len(body) > _MOST_TWIN_BYTES:
             raise TooLarge(f"body: expected at most {_MOST_TWIN_BYTES} bytes")
         wanted = parse_service_twin(parse_object(body))
         etag = request.headers.get("if-match", "*").strip('"')
-        twin = await self._exchange.change_twin(of, wanted, whole=whole, etag=None if etag == "*" else etag)
+        twin = await self._acts.change_twin(by, of, wanted, whole=whole, etag=None if etag == "*" else etag)
         return await self._answer(device, of, twin)
 
     async def invoke(self, request: Request) -> Response:
         """200 with the device's own status and answer; 404 when it is not connected, 504 when it does not answer."""
-        _, of = await self._about(request)
+        _, of, by = await self._about(request)
         call = parse_call(await read_body(request))
-        status, answer = await self._exchange.invoke(
-            of, call.method_name, bytes(call.payload), answer_s=call.answer_s, connect_s=call.connect_s
+        status, answer = await self._acts.invoke(
+            by, of, call.method_name, bytes(call.payload), answer_s=call.answer_s, connect_s=call.connect_s
         )
         return JSONResponse({"status": status, "payload": shown_answer(answer)})
 
-    async def _about(self, request: Request) -> tuple[Device, Address]:
+    async def _about(self, request: Request) -> tuple[Device, Address, str]:
+        """The device, whose twin it is, and the hub policy that asks."""
         id, module_id = request.path_params["id"], request.path_params.get("module", "")
         path = f"twins/{id}/modules/{module_id}" if module_id else f"twins/{id}"
-        self._authenticator.check_service(path, request.headers.get("authorization", ""))
+        by = self._authenticator.check_service(path, request.headers.get("authorization", ""))
         device = await self._authenticator.registered(id)
         if not module_id:
-            return device, Address(device.id, device.generation_id)
+            return device, Address(device.id, device.generation_id), by
         module = await asyncio.to_thread(self._exchange.devices.module, id, module_id)
         if module is None:
             raise NotFound(f"Module with ID '{module_id}' is not registered.")
-        return device, Address(id, module.generation_id, module_id)
+        return device, Address(id, module.generation_id, module_id), by
 
     async def _answer(self, device: Device, of: Address, twin: Twin) -> Response:
         connected = self._exchange.presence.link(client_id(of)) is not None

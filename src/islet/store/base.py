@@ -7,7 +7,7 @@ A store has two halves. `Store` is derived from the log and can be rebuilt. `Reg
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import pyarrow as pa
 from msgspec import Struct
@@ -157,6 +157,16 @@ UNSAID: Final = frozenset({EntryKind.JOB, EntryKind.WISHES})
 """What they hold is health data: the audit trail says that they changed, not from what to what."""
 
 
+class Act(NamedTuple):
+    """What a line of the audit trail says: what was done to what, by whom, when."""
+
+    action: str
+    kind: str
+    id: str
+    by: str
+    at_us: int
+
+
 class Registry(Protocol):
     """What people entered. Writes are durable (FULL sync) when they return."""
 
@@ -168,11 +178,19 @@ class Registry(Protocol):
     def devices(self) -> list[Device]: ...
     def device(self, id: str) -> Device | None: ...
 
+    def find_devices(self, text: str = "", *, after: str = "", limit: int) -> list[Device]:
+        """Those whose id or whose patient's id has `text` in it (of ASCII letters either case), in the order of their
+        ids, from behind the id `after` on."""
+
+    def count_devices(self, text: str = "") -> int:
+        """How many `find_devices` would find without a limit."""
+
     def create_device(self, device: Device) -> None:
         """Raises AlreadyExists for a second one of that id."""
 
-    def update_device(self, device: Device) -> None:
-        """Raises NotFound."""
+    def change_device(self, device: Device, action: str, *, etag: str, by: str, at_us: int) -> None:
+        """The device takes the place of the one with that etag, with a line in the audit trail, both or neither. Raises
+        NotFound, and EtagDiffers where somebody else has changed it, or it is another device of that id."""
 
     def delete_device(self, id: str) -> None:
         """Raises NotFound."""
@@ -224,6 +242,9 @@ class Registry(Protocol):
 
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:
         """A line in the audit trail for an act that changes no entry."""
+
+    def note_all(self, acts: Sequence[Act]) -> None:
+        """A line for each, in order, all with one sync."""
 
     def audit_length(self) -> int:
         """How many lines the audit trail has."""

@@ -101,6 +101,10 @@ class SqliteDevices:
         with self._change():
             return mailboxes.purge(self._writer, to, now_us)
 
+    def waiting_commands(self, of: Address, now_us: int) -> list[Letter]:
+        with self._look() as reader:
+            return mailboxes.waiting(reader, of, now_us)
+
     def pending_commands(self) -> dict[str, int]:
         with self._look() as reader:
             return mailboxes.pending(reader)

@@ -235,6 +235,10 @@ class Mailboxes(Protocol):
     def purge_commands(self, to: Address, now_us: int) -> int:
         """End all that wait; how many."""
 
+    def waiting_commands(self, of: Address, now_us: int) -> list[Letter]:
+        """All that wait for the device or are on lease, the oldest first, to be looked at. `lock_token` is "" where
+        nobody has it on lease."""
+
     def pending_commands(self) -> dict[str, int]:
         """How many wait, by device; those with none are absent."""
 

@@ -13,7 +13,7 @@ from islet.store.base import EntryKind, Registry
 
 
 class Which(StrEnum):
-    """One of a policy's two keys."""
+    """One of two keys, a policy's or a device's."""
 
     PRIMARY = "primary"
     SECONDARY = "secondary"

@@ -52,6 +52,10 @@ _FREE: Final = """
 SELECT number, command, enqueued_us, expires_us, deliveries, given_out FROM command
 WHERE device = ? AND generation = ? AND expires_us > ? AND locked_until_us <= ? ORDER BY number LIMIT ?
 """
+_WAIT: Final = """
+SELECT iif(locked_until_us > ?3, lock_token, ''), number, command, enqueued_us, expires_us, deliveries, given_out
+FROM command WHERE device = ?1 AND generation = ?2 AND expires_us > ?3 ORDER BY number
+"""
 _LEASE: Final = "UPDATE command SET lock_token = ?, locked_until_us = ?, given_out = given_out + 1 WHERE number = ?"
 _BY_LOCK: Final = """
 SELECT number, deliveries FROM command
@@ -82,20 +86,16 @@ def put(writer: apsw.Connection, to: Address, command: Command, now_us: int) -> 
 def take(writer: apsw.Connection, to: Address, now_us: int, lease_until_us: int, limit: int) -> list[Letter]:
     rows: list[Any] = writer.execute(_FREE, (to.device, to.generation, now_us, now_us, limit)).fetchall()
     letters = []
-    for number, body, enqueued_us, expires_us, deliveries, given_out in rows:
+    for row in rows:
         lock_token = secrets.token_hex(16)
-        writer.execute(_LEASE, (lock_token, lease_until_us, number))
-        letter = Letter(
-            number=number,
-            command=msgspec.msgpack.decode(body, type=Command),
-            enqueued_us=enqueued_us,
-            expires_us=expires_us,
-            deliveries=deliveries,
-            again=given_out > 0,
-            lock_token=lock_token,
-        )
-        letters.append(letter)
+        writer.execute(_LEASE, (lock_token, lease_until_us, row[0]))
+        letters.append(_letter(lock_token, *row))
     return letters
+
+
+def waiting(reader: apsw.Connection, of: Address, now_us: int) -> list[Letter]:
+    rows: list[Any] = reader.execute(_WAIT, (of.device, of.generation, now_us)).fetchall()
+    return [_letter(*row) for row in rows]
 
 
 def finish(writer: apsw.Connection, to: Address, lock_token: str, outcome: Outcome, now_us: int) -> None:
@@ -230,6 +230,20 @@ def _end(writer: apsw.Connection, number: int, outcome: Outcome, now_us: int) ->
             at_us=now_us,
         )
         writer.execute("INSERT INTO command_feedback (feedback) VALUES (?)", (msgspec.msgpack.encode(feedback),))
+
+
+def _letter(
+    lock_token: str, number: int, body: bytes, enqueued_us: int, expires_us: int, deliveries: int, given_out: int
+) -> Letter:
+    return Letter(
+        number=number,
+        command=msgspec.msgpack.decode(body, type=Command),
+        enqueued_us=enqueued_us,
+        expires_us=expires_us,
+        deliveries=deliveries,
+        again=given_out > 0,
+        lock_token=lock_token,
+    )
 
 
 def _dead_command(

@@ -1,7 +1,7 @@
 """The registry: what people entered, in the same encrypted file as the store, durable when a call returns."""
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -14,7 +14,8 @@ from islet.access.audit import FIRST_SEAL, AuditLine, sealed
 from islet.errors import AlreadyExists, NotFound
 from islet.log.connection import Readers, open_database, plain_errors, transaction
 from islet.model.people import Device, Patient, Session, User
-from islet.store.base import UNSAID, EntryKind
+from islet.store.base import UNSAID, Act, EntryKind
+from islet.store.devices_base import EtagDiffers
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS registered (
@@ -38,6 +39,9 @@ CREATE TRIGGER IF NOT EXISTS audit_is_not_changed BEFORE UPDATE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit trail is only added to'); END;
 CREATE TRIGGER IF NOT EXISTS audit_is_not_removed BEFORE DELETE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit trail is only added to'); END;
+"""
+_FOUND: Final = """
+kind = 'device' AND (?1 = '' OR instr(lower(id), ?1) OR instr(lower(json_extract(CAST(body AS TEXT), '$.patient')), ?1))
 """
 Record = TypeVar("Record", Patient, Device, User)
 _KINDS: Final[dict[type, str]] = {Patient: "patient", Device: "device", User: "user"}
@@ -82,6 +86,17 @@ class SqliteRegistry:
     def device(self, id: str) -> Device | None:
         return self._one(Device, id)
 
+    def find_devices(self, text: str = "", *, after: str = "", limit: int) -> list[Device]:
+        with self._readers.one() as reader:
+            query = f"SELECT body FROM registered WHERE {_FOUND} AND id > ?2 ORDER BY id LIMIT ?3"
+            rows: list[Any] = reader.execute(query, (text.lower(), after, limit)).fetchall()
+        return [msgspec.json.decode(body, type=Device) for (body,) in rows]
+
+    def count_devices(self, text: str = "") -> int:
+        with self._readers.one() as reader:
+            count: int = reader.execute(f"SELECT count(*) FROM registered WHERE {_FOUND}", (text.lower(),)).get
+        return count
+
     def create_device(self, device: Device) -> None:
         with self._transaction():
             if self._has_device(device.id):
@@ -89,12 +104,16 @@ class SqliteRegistry:
             self._put(device.id, device)
             self._put_thumbprints(device)
 
-    def update_device(self, device: Device) -> None:
+    def change_device(self, device: Device, action: str, *, etag: str, by: str, at_us: int) -> None:
         with self._transaction():
-            if not self._has_device(device.id):
+            body = _body(self._writer, "device", device.id)
+            if body is None:
                 raise NotFound(f"device {device.id!r} is not registered")
+            if msgspec.json.decode(body, type=Device).etag != etag:
+                raise EtagDiffers("the device was changed meanwhile; read it again")
             self._put(device.id, device)
             self._put_thumbprints(device)
+            self._note(at_us, by, action, "device", device.id, "", "")
 
     def delete_device(self, id: str) -> None:
         with self._transaction():
@@ -199,6 +218,11 @@ class SqliteRegistry:
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:
         with self._transaction():
             self._note(at_us, by, action, kind, id, "", "")
+
+    def note_all(self, acts: Sequence[Act]) -> None:
+        with self._transaction():
+            for act in acts:
+                self._note(act.at_us, act.by, act.action, act.kind, act.id, "", "")
 
     def audit_length(self) -> int:
         with self._readers.one() as reader:

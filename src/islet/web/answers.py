@@ -125,6 +125,7 @@ def render(
         "speed": context.speed,
         "viewer": viewer,
         "role": spoken.text(ROLES.get(viewer.user.role, "")) if viewer else "",
+        "registry": context.devices is not None and viewer is not None and viewer.may(Action.READ_REGISTRY),
         "operations": viewer is not None and viewer.may(Action.VIEW_OPERATIONS),
         "rules": context.rules is not None and viewer is not None and viewer.may(Action.READ_RULES),
         "alarms": context.alarms is not None,

@@ -13,12 +13,12 @@ from islet.notify.outbox import Outbox
 from islet.notify.recipients import Contact
 from islet.store.base import Registry, Store
 from islet.store.device_files import DeviceFiles
-from islet.store.devices_base import Address, Jobs, Mailboxes
+from islet.store.devices_base import Activities, Address, Jobs, Mailboxes, Twins
 from islet.store.principals import Principals
+from islet.store.refusals import Refusals
 from islet.web.addresses import Network
 from islet.web.live import LiveHub
 from islet.web.oidc import Provider
-from islet.web.refusals import Refusals
 from islet.web.uploads import Uploads
 
 
@@ -51,13 +51,15 @@ class WebAlarms:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WebDevices:
-    """What the page about devices needs. `claim` makes a claim code for a device and a patient ("": a pseudonym), by
+    """What the pages about devices need. `claim` makes a claim code for a device and a patient ("": a pseudonym), by
     whom; it raises BadInput, NotFound and AlreadyExists. `wall_now` is the wall's clock, which jobs live by. `hub_name`:
     as services and devices call the hub. `waits` tells a device's connection that a command waits for it."""
 
     hub_name: str
     jobs: Jobs
     mailboxes: Mailboxes
+    twins: Twins
+    activities: Activities
     waits: Callable[[Address], object]
     claim: Callable[[str, str, str], str]
     wall_now: Now
@@ -81,7 +83,7 @@ class WebContext:
     alarms: WebAlarms | None = None
     """Who is told and what became of it; without it there are no pages about that."""
     devices: WebDevices | None = None
-    """Jobs over many devices; without it there is no page about them."""
+    """The device side; without it there are no pages about devices."""
     uploads: Uploads | None = None
     """Exports that were sent and wait to be imported; without it there is no page for that."""
     device_files: DeviceFiles | None = None
