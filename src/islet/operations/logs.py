@@ -38,14 +38,14 @@ def configure(level: str, format: str) -> None:
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
 
 
-def exception_text(raised: _ExcInfo) -> str:
+def exception_text(exc_info: _ExcInfo) -> str:
     """Where an error was raised, and what it comes from. What it says only where it is ours or a disk's: those of Python
     and of libraries quote what they were given, which may be a value of somebody's glucose.
 
     >>> exception_text((ValueError, ValueError("could not convert string to float: '6.2 x'"), None))
     'ValueError'
     """
-    chain = [raised[1]]
+    chain = [exc_info[1]]
     while (before := _before(chain[-1])) is not None and before not in chain:
         chain.append(before)
     return "\nwhich led to\n".join(_told(error) for error in reversed(chain))
