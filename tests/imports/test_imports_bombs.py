@@ -6,6 +6,7 @@ import struct
 import tracemalloc
 import zipfile
 from datetime import datetime
+from pathlib import Path
 from time import process_time
 
 import pytest
@@ -133,6 +134,17 @@ def test_an_archive_with_a_comment_is_read_as_any_other() -> None:
         archive.writestr("a.csv", "bg_ts,value\n")
         archive.comment = b"said somebody" * 100
     assert bytes_to_read(out) == len("bg_ts,value\n")
+
+
+def test_old_workbooks_are_no_archives_of_too_many_files(shared_data: Path) -> None:
+    for file in (shared_data / "shanghai" / "Shanghai_T1DM").glob("*.xls"):
+        content = file.read_bytes()
+        check_held(Part(file.name, len(content), io.BytesIO(content), archived=False))
+
+
+def test_a_workbook_of_that_kind_alone_is_no_archive_either() -> None:
+    content = b"\xd0\xcf\x11\xe0" + bytes(range(256)) * 400
+    check_held(Part("a.xls", len(content), io.BytesIO(content), archived=False))
 
 
 def _held(stream: io.BytesIO) -> None:
