@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 from python_calamine import CalamineError, CalamineWorkbook
 
 from islet.decode.imports.tables import is_workbook
+from islet.decode.sheets import sheet_rows
 from islet.errors import BadInput
 
 MOST_CELLS: Final = 8_000_000
@@ -57,22 +58,27 @@ def _too_large() -> BadInput:
     )
 
 
-def _cells(content: bytes) -> int:
-    """How many cells the sheets have together, all of them open at once."""
+def _is_read(content: bytes) -> bool:
+    """Open all sheets at once, and read each cell, unless there are too many: the library fails at some of either."""
     book = CalamineWorkbook.from_filelike(io.BytesIO(content))
     sheets = [book.get_sheet_by_index(place) for place in range(len(book.sheet_names))]
-    return sum((one.end[0] + 1) * (one.end[1] + 1) for one in sheets if one.end)
+    if sum((one.end[0] + 1) * (one.end[1] + 1) for one in sheets if one.end) > MOST_CELLS:
+        return False
+    for sheet in sheets:
+        for _ in sheet_rows(sheet):
+            pass
+    return True
 
 
 def main() -> None:
-    """Open the workbook that comes in."""
+    """Read the workbook that comes in."""
     os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (_MOST_S, _MOST_S))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         with contextlib.suppress(CalamineError, IndexError, ValueError):  # its reader says so
-            if _cells(sys.stdin.buffer.read()) > MOST_CELLS:
+            if not _is_read(sys.stdin.buffer.read()):
                 sys.exit(_TOO_LARGE)
     except MemoryError:
         sys.exit(_TOO_LARGE)

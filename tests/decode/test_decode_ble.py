@@ -322,6 +322,20 @@ def test_a_meter_without_clock_tells_nothing() -> None:
     assert meter_events(meter(status=GlucoseStatus.TIME_FAULT), None, VIENNA).events == ()
 
 
+@pytest.mark.parametrize("year", [0, 1, 1581, 1582, 9998, 9999, 65535])
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "America/Los_Angeles"])
+def test_a_clock_that_was_never_set_ends_nothing(year: int, zone: str) -> None:
+    """An OverflowError of one record ended the bridge, at each start again."""
+    edge = "0101000000" if year < 2000 else "0c1f173b3b"
+    octets = bytes.fromhex("060100" + year.to_bytes(2, "little").hex() + edge + "43c011")
+    told = meter_events(decode_measurement(octets), None, ZoneInfo(zone))
+    assert bool(told.events) == (1582 <= year <= 9998)
+    for quarters in (56, -48):
+        stated = octets[3:10] + quarters.to_bytes(1, "little", signed=True) + bytes(1)
+        start = decode_session_start(stated, has_crc=False)
+        assert (start.utc is None) == (not 1582 <= year <= 9998)
+
+
 def test_a_measurement_that_went_wrong_is_a_status() -> None:
     told = meter_events(meter(status=GlucoseStatus.SAMPLE_TOO_SMALL), None, VIENNA)
     assert told.events == (DeviceStatus(time=INSTANT, status="sensor_failed"),)

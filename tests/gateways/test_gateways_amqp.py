@@ -163,6 +163,17 @@ async def test_a_message_in_two_data_sections_is_one(door: Door, amqp: int) -> N
     assert [row["value"] for row in door.rows(Topic.GLUCOSE_READINGS)] == [100]
 
 
+@pytest.mark.parametrize(("until_s", "waits"), [(9.2e15, True), (1e12, True), (1.0, False), (-9.2e15, False)])
+async def test_a_command_is_answered_however_long_it_may_wait(
+    door: Door, amqp: int, until_s: float, waits: bool
+) -> None:
+    device = door.add_device()
+    async with admitted(amqp, door.policy_token("service")) as peer, asyncio.timeout(PATIENCE_S):
+        sent = await peer.send("/messages/devicebound", b"x", address=COMMANDS, expiry_time=until_s)
+    assert sent == ACCEPTED
+    assert len(await door.exchange.take(door.address(device), 5)) == waits
+
+
 async def test_a_command_is_completed_rejected_or_released(door: Door, amqp: int) -> None:
     device = door.add_device()
     for body in (b"one", b"two", b"three"):

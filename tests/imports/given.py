@@ -61,7 +61,7 @@ def workbook(sheets: Mapping[str, Sheet]) -> bytes:
         "xl/workbook.xml": f'<workbook xmlns="{name}" xmlns:r="{links}"><sheets>{listed}</sheets></workbook>',
         "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{of_package}/relationships">{linked}'
         f'<Relationship Id="s" Type="{links}/styles" Target="styles.xml"/></Relationships>',
-        "xl/styles.xml": f'<styleSheet xmlns="{name}"><cellXfs><xf numFmtId="0"/><xf numFmtId="22"/></cellXfs></styleSheet>',
+        "xl/styles.xml": f'<styleSheet xmlns="{name}"><cellXfs><xf numFmtId="0"/><xf numFmtId="22"/><xf numFmtId="46"/></cellXfs></styleSheet>',
     }
     for number, rows in enumerate(sheets.values(), 1):
         inside = "".join(f"<row>{''.join(map(_cell, row))}</row>" for row in rows)
@@ -73,14 +73,15 @@ def workbook(sheets: Mapping[str, Sheet]) -> bytes:
     return content.getvalue()
 
 
-def far_cell(place: str) -> bytes:
-    """An .xlsx with a heading in its first cell and a number in the cell of that place, as "CV80000"."""
+def far_cell(place: str, number: str = "1", style: str = "0") -> bytes:
+    """An .xlsx with a heading in its first cell and a number in the cell of that place, as "CV80000". Styles: 0 for a
+    number, 1 for a time, 2 for a length of time."""
     row = place.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
     content = io.BytesIO(workbook({"one": [["time"]]}))
     with zipfile.ZipFile(content) as archive:
         parts = {one: archive.read(one).decode() for one in archive.namelist()}
     sheet = "xl/worksheets/1.xml"
-    far = f'<row r="{row}"><c r="{place}"><v>1</v></c></row></sheetData>'
+    far = f'<row r="{row}"><c r="{place}" s="{style}"><v>{number}</v></c></row></sheetData>'
     parts[sheet] = parts[sheet].replace("</sheetData>", far)
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:

@@ -6,6 +6,7 @@ import struct
 import tracemalloc
 import zipfile
 from datetime import datetime
+from pathlib import Path
 from time import process_time
 
 import pytest
@@ -80,6 +81,29 @@ def test_a_declared_entity_is_not_known_in_a_file_of_that_kind() -> None:
         items(document)
 
 
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"time,glucose (mg/dL)\n" + b"1\n" * 600_000, "at most 600,000 rows"),
+        (b"time,glucose (mg/dL)\r" + b"1\r" * 600_000, "at most 600,000 rows"),
+        (b"time,glucose (mg/dL)\n" + b"1," * 9_000_000, "at most 9,000,000 cells"),
+        (b" [" + b"{}," * 1_000_000 + b"{}]", "at most 1,000,000 objects"),
+        (b'\xef\xbb\xbf{"a":[' + b"[]," * 1_000_000 + b"[]]}", "at most 1,000,000 objects"),
+    ],
+    ids=["rows", "old rows", "cells", "objects", "lists"],
+)
+def test_a_file_of_many_short_rows_or_objects_is_refused_unread(content: bytes, expected: str) -> None:
+    """Each of them is a hundred times as large in memory; all of them are far below the bound in bytes."""
+    with pytest.raises(BadInput, match=expected):
+        check_held(Part("a", len(content), io.BytesIO(content), archived=False))
+
+
+def test_half_a_million_rows_of_a_sensors_export_are_read() -> None:
+    row = b"1,2024-03-04T07:00:00,EGV,,,,iOS,112,,,,,12345678,8ABCD\n"
+    content = row * 500_000
+    check_held(Part("a.csv", len(content), io.BytesIO(content), archived=False))
+
+
 def many_files(count: int, *, large: bool) -> bytes:
     """An archive that is nothing but its list of files (PKWARE's APPNOTE, 4.3.12, 4.3.14 and 4.3.16)."""
     one = struct.pack("<4s4B4HL2L5H2L", b"PK\1\2", 20, 0, 20, 0, 0, 0, 0, 33, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0) + b"a"
@@ -110,6 +134,17 @@ def test_an_archive_with_a_comment_is_read_as_any_other() -> None:
         archive.writestr("a.csv", "bg_ts,value\n")
         archive.comment = b"said somebody" * 100
     assert bytes_to_read(out) == len("bg_ts,value\n")
+
+
+def test_old_workbooks_are_no_archives_of_too_many_files(shared_data: Path) -> None:
+    for file in (shared_data / "shanghai" / "Shanghai_T1DM").glob("*.xls"):
+        content = file.read_bytes()
+        check_held(Part(file.name, len(content), io.BytesIO(content), archived=False))
+
+
+def test_a_workbook_of_that_kind_alone_is_no_archive_either() -> None:
+    content = b"\xd0\xcf\x11\xe0" + bytes(range(256)) * 400
+    check_held(Part("a.xls", len(content), io.BytesIO(content), archived=False))
 
 
 def _held(stream: io.BytesIO) -> None:

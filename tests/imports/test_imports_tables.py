@@ -3,6 +3,7 @@
 import codecs
 import contextlib
 import io
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given as given_any
@@ -62,6 +63,13 @@ def test_a_comma_may_stand_before_decimals_but_not_where_it_could_part_thousands
     assert one.value == 6.2
     with pytest.raises(BadInput, match="line 2"):
         readings("time;glucose mg/dL\n2024-03-04 07:05;1,120\n")
+
+
+@pytest.mark.parametrize("day", ["2024-03-04, ", "04.03.2024, "])
+def test_commas_before_decimals_and_in_times_do_not_part_the_columns_of_a_table_with_semicolons(day: str) -> None:
+    rows = "".join(f"{day}07:{minute:02};6,2;4,5;30,0\n" for minute in range(0, 60, 5))
+    found = readings(f"time;glucose (mmol/L);insulin;carbs\n{rows}", Choices(zone=ZoneInfo("UTC"), date_order="dmy"))
+    assert [one.value for one in found] == [6.2] * 12
 
 
 def test_two_columns_of_glucose_are_refused_until_a_person_says_which() -> None:

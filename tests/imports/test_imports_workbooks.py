@@ -45,6 +45,13 @@ def test_a_library_that_fails_at_a_workbook_fails_in_the_trial(tmp_path: Path, m
         check_opens(io.BytesIO(workbook({"one": [["time"]]})))
 
 
+def test_a_cell_that_the_library_fails_at_is_refused() -> None:
+    """A length of time beyond what can be counted; others end in a panic, which is no Exception."""
+    content = far_cell("A2", number="9e99", style="2")
+    with pytest.raises(BadInput, match="workbook that opens"):
+        check_opens(io.BytesIO(content))
+
+
 def test_rows_are_those_of_the_sheet_wherever_its_table_begins() -> None:
     content = workbook({"one": [[None, None], [None, None, 3.0], [None, "x"]]})
     assert [(row.line, row.cells) for row in rows(io.BytesIO(content))] == [(2, ["", "", 3.0]), (3, ["", "x", ""])]

@@ -1,11 +1,12 @@
 """Exports through the portal and over HTTP: looked at first, imported once, by whom it may, and nothing left behind."""
 
+import asyncio
 import io
 import os
 import re
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -357,6 +358,35 @@ def test_an_upload_that_nobody_confirms_is_let_go_after_its_time(site: Site, tmp
     with pytest.raises(NotFound):
         desk.get(upload.id, "nurse", "p-1")
     desk.close()
+
+
+async def test_one_person_does_not_take_the_place_of_all_the_others(
+    site: Site, halt: Halt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.add_user("ada", Role.PATIENT, "p-1")
+    ada = site.client("ada")
+    statuses = [(await send_by_page(ada, ("a.csv", GOOD))).status_code for _ in range(5)]
+    assert statuses == [303] * 4 + [503]
+    assert "Four uploads of yours are being sent or read." in (await send_by_page(ada, ("a.csv", GOOD))).text
+    assert (await send_by_page(site.client("nurse"), ("a.csv", GOOD))).status_code == 303
+    halt.go_on.set()
+
+
+async def test_one_person_sends_a_few_uploads_at_a_time(site: Site, tmp_path: Path) -> None:
+    nurse, go_on = site.client("nurse"), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield GOOD.encode()
+        await go_on.wait()
+
+    sending = [asyncio.create_task(nurse.post(f"{API}?name=a.csv", content=slowly(), headers=HERE)) for _ in range(4)]
+    async with asyncio.timeout(20):
+        while site.uploads._coming["nurse"] < 4:
+            await asyncio.sleep(0.01)
+    assert (await nurse.post(f"{API}?name=a.csv", content=GOOD, headers=HERE)).status_code == 503
+    go_on.set()
+    assert [answer.status_code for answer in await asyncio.gather(*sending)] == [201] * 4
+    assert (await nurse.post(f"{API}?name=a.csv", content=GOOD, headers=HERE)).status_code == 201
 
 
 class Endless(io.RawIOBase):

@@ -19,6 +19,7 @@ _SPECIAL_FLOAT: Final = {
     (1 << 23) - 2: _INFINITY,
     2 - (1 << 23): _MINUS_INFINITY,
 }
+_FIRST_YEAR, _LAST_YEAR = 1582, 9999
 _RESERVED: Final = -2047
 _RESERVED_FLOAT: Final = 1 - (1 << 23)
 
@@ -110,10 +111,11 @@ class Octets:
         return sfloat(self.take(2))
 
     def local_time(self) -> datetime | None:
-        """A date and time (characteristic 0x2A08) without zone; None where year, month or day is not known."""
+        """A date and time (characteristic 0x2A08) without zone; None where year, month or day is not known, or the year is
+        none of the specification's or its last: a clock that was never set, and its instant may be none."""
         year, month, day = self.unsigned(2), self.unsigned(1), self.unsigned(1)
         hour, minute, second = self.unsigned(1), self.unsigned(1), self.unsigned(1)
-        if not (year and month and day):
+        if not (_FIRST_YEAR <= year < _LAST_YEAR and month and day):
             return None
         try:
             return datetime(year, month, day, hour, minute, second)  # noqa: DTZ001 - no zone is told

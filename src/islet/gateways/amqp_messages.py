@@ -20,6 +20,7 @@ FIELDS: Final = {
 }
 """System properties as MQTT names them, and the fields of an AMQP message."""
 
+_LAST_S: Final = 253_402_300_799.0  # of the year 9999
 _READ: Final = (*FIELDS.values(), "user_id", "expiry_time", "address", "reply_to")
 
 
@@ -105,7 +106,8 @@ def read_command(message: Message) -> Command:
     ack = properties.pop("iothub-ack", "none").lower()
     if ack not in ("none", "positive", "negative", "full"):
         raise BadInput("iothub-ack: expected none, positive, negative or full", reason="schema")
-    expires_us = round(message.expiry_time * 1e6) or None
+    until_s = float(message.expiry_time)  # any 64 bits of milliseconds; what is beyond both ends is at them
+    expires_us = round(min(max(until_s, 1.0), _LAST_S) * 1e6) if until_s else None
     return Command(body=body_bytes(message), properties=properties, ack=cast(Ack, ack), expires_us=expires_us)
 
 

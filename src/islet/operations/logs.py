@@ -2,8 +2,16 @@
 
 import logging
 import sys
+from traceback import StackSummary, walk_tb
+from types import TracebackType
+from typing import Final
 
 import structlog
+
+from islet.errors import IsletError
+
+_SAY_NO_VALUE: Final = (IsletError, OSError)
+_ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 
 
 def configure(level: str, format: str) -> None:
@@ -13,7 +21,7 @@ def configure(level: str, format: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         timestamps,
-        structlog.processors.format_exc_info,
+        structlog.processors.ExceptionRenderer(exception_text),
     ]
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer() if format == "json" else structlog.dev.ConsoleRenderer(colors=False)
@@ -28,3 +36,26 @@ def configure(level: str, format: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=shared))
     logging.basicConfig(handlers=[handler], level=max(number, logging.WARNING), force=True)
+
+
+def exception_text(exc_info: _ExcInfo) -> str:
+    """Where an error was raised, and what it comes from. What it says only where it is ours or a disk's: those of Python
+    and of libraries quote what they were given, which may be a value of somebody's glucose.
+
+    >>> exception_text((ValueError, ValueError("could not convert string to float: '6.2 x'"), None))
+    'ValueError'
+    """
+    chain = [exc_info[1]]
+    while (before := _before(chain[-1])) is not None and before not in chain:
+        chain.append(before)
+    return "\nwhich led to\n".join(_told(error) for error in reversed(chain))
+
+
+def _before(error: BaseException) -> BaseException | None:
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _told(error: BaseException) -> str:
+    frames = "".join(StackSummary.extract(walk_tb(error.__traceback__)).format())
+    kind = type(error).__qualname__
+    return frames + (f"{kind}: {error}" if isinstance(error, _SAY_NO_VALUE) else kind)

@@ -98,8 +98,9 @@ async def received(context: WebContext, request: Request, viewer: Viewer, said: 
     patient = await run_in_threadpool(importable, context, request, viewer)
     choices, format = read_as(patient, said)
     uploads = uploads_of(context)
-    sent = await files_of(request, uploads.folder, uploads.most_bytes)
-    return await run_in_threadpool(uploads.add, viewer.name, patient.id, sent, choices, format)
+    with uploads.coming(viewer.name):
+        sent = await files_of(request, uploads.folder, uploads.most_bytes)
+        return await run_in_threadpool(uploads.add, viewer.name, patient.id, sent, choices, format)
 
 
 def importable(context: WebContext, request: Request, viewer: Viewer) -> Patient:

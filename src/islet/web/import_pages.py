@@ -28,7 +28,7 @@ from islet.web.sessions import Viewer
 from islet.web.upload_body import TooLarge, megabytes
 from islet.web.upload_texts import REFUSED
 from islet.web.upload_told import Export, File, told
-from islet.web.uploads import Full, State, Upload
+from islet.web.uploads import Busy, Full, State, Upload
 
 _PATIENCE_S: Final = 0.5
 _LONGEST_FIELD: Final = 200
@@ -215,6 +215,8 @@ def _refused(request: Request, viewer: Viewer, error: IsletError) -> tuple[str, 
     text = words(language_of(request, viewer.user)).text
     if isinstance(error, TooLarge):
         return text(REFUSED["too_large"]).format(megabytes=megabytes(error.most_bytes)), 413
+    if isinstance(error, Busy):
+        return text(REFUSED["busy"]), 503
     if isinstance(error, Full):
         return text(REFUSED["full"]), 503
     known = REFUSED.get(error.reason) if isinstance(error, BadInput) else None

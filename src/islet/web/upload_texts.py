@@ -78,6 +78,7 @@ REFUSED: Final[Mapping[str, str]] = {
     "too_large": _(
         "These files are too large: an upload may hold {megabytes} MB. Send them one by one, or as a zip archive."
     ),
+    "busy": _("Four uploads of yours are being sent or read. Wait until one of them is done."),
     "full": _("Too many uploads are waiting to be confirmed. Try again in half an hour."),
 }
 UNREADABLE: Final = _("This could not be read as an upload. Try again.")

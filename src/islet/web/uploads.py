@@ -7,6 +7,7 @@ was imported or cancelled, half an hour after it came, or with the process.
 import gc
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ from islet.model.time import Now
 from islet.web.upload_body import Sent
 
 LIFETIME_S: Final = 1800.0
-_MOST_OF_ONE: Final = 4  # uploads of one person; the oldest makes room
+_MOST_OF_ONE: Final = 4  # uploads of one person; the oldest that nothing is done with makes room
 _MOST: Final = 64
 _MOST_PARTS: Final = 200
 NOTHING: Final = Appended(0, 0)
@@ -97,6 +98,10 @@ class Full(IsletError):
         super().__init__("too many uploads are waiting to be confirmed; try again in half an hour")
 
 
+class Busy(Full):
+    """As many uploads of a person are being sent, or wait to be read, as one person may have."""
+
+
 class _Dropped(Exception):
     """The upload that is being read is not wanted any more."""
 
@@ -116,20 +121,37 @@ class Uploads:
         self._source, self._write, self._now, self._lifetime_s = log, write, now, lifetime_s
         self._uploads: dict[str, Upload] = {}
         self._timers: dict[str, threading.Timer] = {}
+        self._coming = Counter[str]()  # by who sends them
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, "uploads")
 
+    @contextmanager
+    def coming(self, owner: str) -> Iterator[None]:
+        """While somebody sends an upload. Raises Busy where they send as many as one person may have."""
+        with self._lock:
+            if self._coming[owner] >= _MOST_OF_ONE:
+                raise Busy
+            self._coming[owner] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._coming[owner] -= 1
+                if not self._coming[owner]:
+                    del self._coming[owner]
+
     def add(self, owner: str, patient: str, sent: Sequence[Sent], choices: Choices, format: Format | None) -> Upload:
-        """Take files in, and begin to look at them. Raises Full; then they are closed."""
+        """Take files in, and begin to look at them. Raises Full and Busy; then they are closed."""
         files = [UploadedFile(name=one.name, content=one.content, choices=choices, format=format) for one in sent]
         upload = Upload(id=secrets.token_urlsafe(16), owner=owner, patient=patient, files=files)
         with self._lock:
-            theirs = [one for one in self._uploads.values() if one.owner == owner and not one.busy]
-            if len(theirs) >= _MOST_OF_ONE:
-                self._forget(theirs[0])
-            if len(self._uploads) >= _MOST:
+            theirs = [one for one in self._uploads.values() if one.owner == owner]
+            idle = next((one for one in theirs if not one.busy), None)
+            if len(theirs) >= _MOST_OF_ONE and idle is not None:
+                self._forget(idle)
+            elif len(theirs) >= _MOST_OF_ONE or len(self._uploads) >= _MOST:
                 upload.close()
-                raise Full
+                raise Busy if len(theirs) >= _MOST_OF_ONE else Full
             self._uploads[upload.id] = upload
             self._keep(upload)
         self._begin(upload, State.CHECKING, lambda: self._check(upload))

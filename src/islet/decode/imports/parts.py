@@ -83,12 +83,14 @@ def check_directory(file: BinaryIO) -> None:
 
 def _directory_bytes(file: BinaryIO) -> int:
     """How long an archive says that its list of files is (PKWARE's APPNOTE, 4.3.14 and 4.3.16). What says two things is
-    taken by the larger one."""
+    taken by the larger one; 0 for what is no archive."""
     end = _length(file)
     file.seek(max(end - _END_BYTES - _LONGEST_COMMENT - _LOCATOR_BYTES - _END_64_BYTES, 0))
     tail = file.read()
     last = tail[-_END_BYTES:]
     at = len(tail) - _END_BYTES if last.startswith(_END) and last.endswith(b"\0\0") else tail.rfind(_END)
+    if at < 0:  # no archive: an old workbook, for instance
+        return 0
     size = int.from_bytes(tail[at + 12 : at + 16], "little")
     at -= _LOCATOR_BYTES + _END_64_BYTES
     if at >= 0 and tail[at : at + 4] == _END_64:
