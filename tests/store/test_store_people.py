@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +19,9 @@ from islet.model.permissions import Permission, Verb
 from islet.model.time import DAY_US
 from islet.store import people
 from islet.store.base import Registry
+from islet.store.consents import set_consent
 from islet.store.grants import grant, make_key
+from islet.store.patient_groups import assign_group, delete_group
 from islet.store.principals import read_keys_of
 from islet.store.registry import SqliteRegistry
 from islet.store.second_factors import put_second_factor, read_second_factor
@@ -234,3 +236,40 @@ def test_a_lost_phone_is_forgotten_and_sessions_end(registry: Registry) -> None:
     for act in (people.forget_second_factor, people.end_sessions, people.unlink):
         with pytest.raises(NotFound):
             act(registry, "nobody", by="x", at_us=1)
+
+
+class Stale:
+    """The registry of somebody who read the users a moment ago, before one was disabled."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry, self._users = registry, {user.name: user for user in registry.users()}
+
+    def user(self, name: str) -> User | None:
+        return self._users.get(name)
+
+    def users(self) -> list[User]:
+        return [*self._users.values()]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._registry, name)
+
+
+@pytest.mark.parametrize(
+    ("role", "change"),
+    [
+        (Role.CARE_PARTNER, lambda registry: set_consent(registry, "eve", "p-1", given=True, **BY)),
+        (Role.CLINICIAN, lambda registry: assign_group(registry, "eve", "ward", given=False, **BY)),
+        (Role.CLINICIAN, lambda registry: delete_group(registry, "ward", **BY)),
+    ],
+    ids=["a consent", "a group taken", "a group deleted"],
+)
+def test_no_other_change_lets_in_who_was_disabled_meanwhile(
+    registry: Registry, role: Role, change: Callable[[Registry], object]
+) -> None:
+    eve = User(name="eve", role=role, password_hash=HASH, patients=("group/ward",))
+    registry.put_user(eve)
+    stale = cast(Registry, Stale(registry))
+    people.set_enabled(registry, "eve", False, **BY)
+    change(stale)
+    found = registry.user("eve")
+    assert found is not None and not found.enabled and found.patients != eve.patients

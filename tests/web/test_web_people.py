@@ -5,12 +5,16 @@ from time import process_time
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from islet.access.second_factor import new_second_factor
 from islet.model.people import Role
 from islet.model.time import DAY_US
 from islet.store.grants import make_key
+from islet.store.people import set_enabled
 from islet.store.second_factors import put_second_factor, read_second_factor
+from islet.web.context import WebContext
+from islet.web.sessions import Viewer, viewer_of
 from tests.web.portal import PASSWORD, Site
 
 SAME = {"sec-fetch-site": "same-origin"}
@@ -222,3 +226,18 @@ async def test_a_persons_tokens_are_on_their_page_and_end_there(site: Site) -> N
     assert other.status_code == 400
     await admin.post("/people/nurse", data={"act": "revoke_key", "id": made["nurse"][0]}, headers=SAME)
     assert (await site.client().get("/api/patients/p-1/series", headers=with_token)).status_code == 401
+
+
+async def test_a_change_of_language_lets_in_nobody_who_was_disabled_meanwhile(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def then_disabled(context: WebContext, request: Request) -> Viewer:
+        viewer = viewer_of(context, request)
+        set_enabled(site.registry, "nurse", False, by="admin", at_us=1)
+        return viewer
+
+    monkeypatch.setattr("islet.web.account.viewer_of", then_disabled)
+    await site.client("nurse").post("/settings", data={"language": "zh-CN"}, headers=SAME)
+    nurse = site.registry.user("nurse")
+    assert nurse is not None
+    assert (nurse.enabled, nurse.language) == (False, "zh-CN")

@@ -19,6 +19,7 @@ from islet.model.permissions import GRANT_PRIORITY, Consent
 from islet.model.time import HOUR_US, from_us
 from islet.store.base import EntryKind, Registry
 from islet.store.principals import Principals, read_consents, read_permissions
+from islet.store.users import change_known
 
 SAYS_IT_THEMSELVES: Final = "the patient has an account, and consents there: on the page Who follows me"
 _LONGEST_NAME: Final = 100
@@ -135,7 +136,11 @@ def _put(registry: Registry, said: Consent) -> None:
         raise NotFound("there is no such patient")
     _write(registry, said, by=said.by)
     if said.given and said.patient not in found.patients:
-        registry.put_user(structs.replace(found, patients=(*found.patients, said.patient)))
+
+        def followed(user: User) -> User:
+            return structs.replace(user, patients=(*user.patients, said.patient))
+
+        change_known(registry, said.user, followed, by=said.by, at_us=said.at_us)
 
 
 def _write(registry: Registry, said: Consent, *, by: str) -> None:

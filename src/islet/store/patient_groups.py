@@ -15,6 +15,7 @@ from islet.errors import BadInput, NotFound
 from islet.model.people import Patient, Role, User
 from islet.model.permissions import PATIENT_GROUP, Permission
 from islet.store.base import EntryKind, Registry
+from islet.store.users import change_known
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _KIND: Final = "patient_group"
@@ -92,14 +93,15 @@ def delete_group(registry: Registry, name: str, *, by: str, at_us: int) -> None:
 def assign_group(registry: Registry, user: str, name: str, *, given: bool, by: str, at_us: int) -> None:
     """Make the patients of a group, those of today and of later, a user's patients; or end that. Raises NotFound, and
     BadInput for a role that has none."""
-    found = registry.user(user)
-    if found is None:
-        raise NotFound(f"there is no user {user!r}")
-    if given and found.role not in MAY_HAVE_GROUPS:
-        raise BadInput(f"a {found.role} has no groups of patients", reason="role")
     of = f"{PATIENT_GROUP}{check_group(registry, name) if given else name}"
-    others = tuple(patient for patient in found.patients if patient != of)
-    registry.put_user(structs.replace(found, patients=(*others, of) if given else others))
+
+    def change(found: User) -> User:
+        if given and found.role not in MAY_HAVE_GROUPS:
+            raise BadInput(f"a {found.role} has no groups of patients", reason="role")
+        others = tuple(patient for patient in found.patients if patient != of)
+        return structs.replace(found, patients=(*others, of) if given else others)
+
+    change_known(registry, user, change, by=by, at_us=at_us)
     registry.note(f"{'given to' if given else 'taken from'} {user}", _KIND, name, by=by, at_us=at_us)
 
 
@@ -127,11 +129,14 @@ def _retag(registry: Registry, patient: Patient, tags: tuple[str, ...]) -> None:
 def _change_grants(registry: Registry, name: str, to: str | None, *, by: str, at_us: int) -> None:
     """Of users and permissions: another group in the place of this one, or none."""
     old, new = f"{PATIENT_GROUP}{name}", None if to is None else f"{PATIENT_GROUP}{to}"
+
+    def renamed(user: User) -> User:
+        patients = [new if patient == old else patient for patient in user.patients]
+        return structs.replace(user, patients=tuple(one for one in patients if one is not None))
+
     for user in registry.users():
         if old in user.patients:
-            patients = [new if patient == old else patient for patient in user.patients]
-            registry.put_user(structs.replace(user, patients=tuple(one for one in patients if one is not None)))
-            registry.note("changed", "user", user.name, by=by, at_us=at_us)
+            change_known(registry, user.name, renamed, by=by, at_us=at_us)
     for id, body in registry.entries(EntryKind.PERMISSION).items():
         permission = msgspec.json.decode(body, type=Permission)
         if permission.principal_for == old:

@@ -8,6 +8,7 @@ from starlette.routing import Route
 
 from islet.model.people import User
 from islet.model.units import GLUCOSE_UNITS
+from islet.store.users import change_known
 from islet.web.addresses import address_of
 from islet.web.answers import render
 from islet.web.attempts import Attempts
@@ -120,7 +121,7 @@ async def _change(context: WebContext, request: Request) -> Response:
     response = RedirectResponse(local_path(fields["back"]), 303)
     viewer = await run_in_threadpool(_viewer, context, request)
     if viewer is not None:
-        await run_in_threadpool(_keep, context, viewer.user, fields["language"], fields["unit"])
+        await run_in_threadpool(_keep, context, viewer, fields["language"], fields["unit"])
     if fields["language"] in LANGUAGES:
         response.set_cookie(
             LANGUAGE_COOKIE, fields["language"], max_age=_YEAR_S, secure=context.secure, httponly=True, samesite="lax"
@@ -128,14 +129,16 @@ async def _change(context: WebContext, request: Request) -> Response:
     return response
 
 
-def _keep(context: WebContext, user: User, language: str, unit: str) -> None:
-    changed = structs.replace(
-        user,
-        language=language if language in LANGUAGES else user.language,
-        unit=unit if unit in GLUCOSE_UNITS else user.unit,
-    )
-    if changed != user:
-        context.registry.put_user(changed)
+def _keep(context: WebContext, viewer: Viewer, language: str, unit: str) -> None:
+    def changed(user: User) -> User:
+        return structs.replace(
+            user,
+            language=language if language in LANGUAGES else user.language,
+            unit=unit if unit in GLUCOSE_UNITS else user.unit,
+        )
+
+    if changed(viewer.user) != viewer.user:
+        change_known(context.registry, viewer.user.name, changed, by=viewer.name, at_us=context.now())
 
 
 def _viewer(context: WebContext, request: Request) -> Viewer | None:
