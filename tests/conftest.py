@@ -37,6 +37,13 @@ def missing() -> Missing:
     return say
 
 
+def own_host(number: int) -> str:
+    """An address on loopback that no other module has (they give different numbers), nor another process of the same
+    tests: SDKs know no other ports than the usual ones."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    return f"127.0.{int(worker)}.{number}"
+
+
 def need_ports(missing: Missing, host: str, *ports: int) -> None:
     """Go on where a server could listen at each of them."""
     for port in ports:

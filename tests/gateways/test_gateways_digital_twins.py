@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from islet.decode.iothub_digital_twins import Operation, desired_changes, digital_twin
 from islet.decode.iothub_twins import Json, Properties, ServiceTwin, Twin, patched
 from islet.errors import BadInput
-from tests.conftest import Missing, need_ports
+from tests.conftest import Missing, need_ports, own_host
 from tests.gateways.calls import as_policy
 from tests.gateways.door import Door
 from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, opened_hub
 
-HOST = "127.0.0.95"  # an address of its own: the SDKs' ports are fixed
+HOST = own_host(95)
 PATIENCE_S = 30.0
 SERVICE = Path(__file__).with_name("digital_twin_sdk.py")
 MODEL = "dtmi:com:example:Cgm;1"

@@ -24,12 +24,12 @@ from islet.model.permissions import Permission, Verb
 from islet.model.topics import Topic
 from islet.store.base import EntryKind
 from islet.store.devices_base import Module
-from tests.conftest import Missing, need_ports
+from tests.conftest import Missing, need_ports, own_host
 from tests.gateways.amqp_peer import AmqpPeer, opening_bytes, sasl_plain, threaded
 from tests.gateways.door import HUB, NOW_US, PATIENCE_S, Door, reading, telemetry
 from tests.gateways.hub import AMQP_PORT, HTTPS_PORT, MQTT_PORT, opened_hub
 
-HOST = "127.0.0.85"  # an address of its own: the SDK's ports are fixed
+HOST = own_host(85)
 READER = Path(__file__).with_name("event_hub_sdk.py")
 EVENTS = "device-messages/ConsumerGroups/$Default/Partitions/{}"
 OF_P_1 = 1  # the partition of p-1, where there are two

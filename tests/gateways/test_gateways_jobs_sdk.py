@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Missing
+from tests.conftest import Missing, own_host
 from tests.gateways.hub import Hub
 from tests.gateways.node_sdk import Script, require_node
 
-HOST = "127.0.0.91"  # an address of its own: the SDKs' ports are fixed
+HOST = own_host(91)
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ import pytest
 from islet.decode.iothub_twins import ServiceTwin
 from islet.model.topics import Topic
 from islet.store.devices_base import Command
-from tests.conftest import Missing
+from tests.conftest import Missing, own_host
 from tests.gateways.hub import Hub, wall_now
 from tests.gateways.node_sdk import Script, require_node
 
-HOST = "127.0.0.86"  # an address of its own: the SDKs' ports are fixed
+HOST = own_host(86)
 PATIENCE_S = 30.0
 
 

@@ -11,11 +11,11 @@ from islet.decode.iothub_twins import ServiceTwin
 from islet.gateways.amqp_events import event_message
 from islet.model.topics import Topic
 from islet.store.devices_base import Address, Command, Module
-from tests.conftest import Missing, need_ports
+from tests.conftest import Missing, need_ports, own_host
 from tests.gateways.hub import HTTPS_PORT, MQTT_PORT, Hub, opened_hub
 from tests.gateways.node_sdk import Script, require_node
 
-HOST = "127.0.0.94"  # an address of its own: the SDKs' ports are fixed
+HOST = own_host(94)
 PATIENCE_S = 30.0
 MODEL = "dtmi:com:example:Thermostat;1"
 

@@ -17,14 +17,14 @@ from islet.gateways.enrollments import Enrollment, find_enrollment, put_enrollme
 from islet.model.topics import Topic
 from islet.store.base import EntryKind
 from islet.store.registry import SqliteRegistry
-from tests.conftest import Missing
+from tests.conftest import Missing, own_host
 from tests.gateways.calls import as_device, as_policy
 from tests.gateways.door import ID_SCOPE, Door, reading
 from tests.gateways.hub import Hub, wall_now
 from tests.gateways.issued import issue
 from tests.gateways.node_sdk import Script, require_node
 
-HOST = "127.0.0.89"  # an address of its own: the SDKs' ports are fixed
+HOST = own_host(89)
 PATIENCE_S = 30.0
 VERSION = {"api-version": "2021-10-01"}
 REFUSED = (CredentialError, ClientError, ConnectionFailedError)

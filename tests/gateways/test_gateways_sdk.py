@@ -17,11 +17,11 @@ from islet.access.sas import new_key
 from islet.decode.iothub_twins import ServiceTwin
 from islet.model.topics import Topic
 from islet.store.devices_base import Command, Module
-from tests.conftest import Missing
+from tests.conftest import Missing, own_host
 from tests.gateways.door import reading
 from tests.gateways.hub import Hub
 
-HOST = "127.0.0.83"  # an address of its own: the SDKs' ports are fixed
+HOST = own_host(83)
 READINGS = 1000
 PATIENCE_S = 20.0
 _SERVICE = Path(__file__).with_name("service_sdk.py")

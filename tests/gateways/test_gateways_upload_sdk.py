@@ -16,12 +16,12 @@ from azure.iot.device import IoTHubDeviceClient as SyncClient
 from azure.iot.device.aio import IoTHubDeviceClient
 
 from islet.store.device_file_rows import DeviceFile, FileState
-from tests.conftest import Missing
+from tests.conftest import Missing, own_host
 from tests.gateways.hub import Hub
 from tests.gateways.issued import issue
 from tests.gateways.node_sdk import Script, require_node
 
-HOST = "127.0.0.87"  # an address of its own: the SDKs' ports are fixed
+HOST = own_host(87)
 PATIENCE_S = 30.0
 LARGE = 9 * 1024 * 1024
 

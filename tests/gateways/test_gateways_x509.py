@@ -20,13 +20,13 @@ from islet.gateways.authorities import put_authority, remove_authority
 from islet.gateways.client_certificates import leaf_certificate
 from islet.model.people import Device
 from islet.model.topics import Topic
-from tests.conftest import Missing
+from tests.conftest import Missing, own_host
 from tests.gateways.door import PATIENCE_S, reading
 from tests.gateways.hub import MQTT_PORT, Hub, wall_now
 from tests.gateways.issued import Issued, issue
 from tests.gateways.node_sdk import Script, require_node
 
-HOST = "127.0.0.88"  # an address of its own: the SDK's port is fixed
+HOST = own_host(88)
 REFUSED = (CredentialError, ConnectionFailedError, ConnectionDroppedError)
 
 

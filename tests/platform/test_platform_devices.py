@@ -15,10 +15,10 @@ from islet.model.people import Patient
 from islet.opened import opened_registry
 from islet.provision import ensure_worn
 from islet.settings import load
-from tests.conftest import Missing, need_ports
+from tests.conftest import Missing, need_ports, own_host
 from tests.platform.process import PlatformProcess
 
-HOST = "127.0.0.87"  # an address of its own: the SDK's port is fixed
+HOST = own_host(92)
 PORT, AMQP_PORT = 443, 5671
 SASL = b"AMQP\x03\x01\x00\x00"
 

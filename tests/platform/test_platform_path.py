@@ -23,10 +23,10 @@ from islet.opened import opened_registry
 from islet.provision import PlatformClock, ensure_worn
 from islet.replay import moved
 from islet.settings import Settings, load
-from tests.conftest import Missing, need_ports
+from tests.conftest import Missing, need_ports, own_host
 from tests.platform.process import PlatformProcess
 
-HOST = "127.0.0.84"  # an address of its own: the SDK's port is fixed
+HOST = own_host(84)
 READINGS = 1000
 """Rises from 50 in steps of 0.2 mg/dL: a low at first, a high at the end."""
 
