@@ -12,7 +12,8 @@ from islet.gateways.claims import code_hash, make_claim, redeem
 from islet.model.time import HOUR_US, MINUTE_US
 from islet.store.base import EntryKind
 from tests.gateways.calls import as_policy, calls
-from tests.gateways.door import NOW_US, DictRegistry, Door
+from tests.gateways.dict_registry import DictRegistry
+from tests.gateways.door import NOW_US, Door
 
 PSEUDONYM = "p-0123456789abcdef"
 

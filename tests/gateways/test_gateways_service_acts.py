@@ -16,7 +16,8 @@ from islet.store.base import Act
 from islet.store.devices_base import MOST_PENDING, Address, Command, Module
 from tests.conftest import Missing
 from tests.gateways.calls import as_device, as_policy
-from tests.gateways.door import NOW_US, DictRegistry, Door
+from tests.gateways.dict_registry import DictRegistry
+from tests.gateways.door import NOW_US, Door
 
 SECRET = "seventeen-units"
 TO = {"iothub-to": "/devices/cgm-1/messages/deviceBound"}

@@ -17,7 +17,8 @@ from islet.log.group_commit import GroupCommit
 from islet.model.people import Device, Patient
 from islet.model.time import MINUTE_US
 from islet.store.hub_policies import ensure_policy_keys
-from tests.gateways.door import NOW_US, DictRegistry, Peer, hello, reading, telemetry
+from tests.gateways.dict_registry import DictRegistry
+from tests.gateways.door import NOW_US, Peer, hello, reading, telemetry
 from tests.services.fixtures import kafka as kafka
 from tests.services.kafka import Kafka
 

@@ -2,8 +2,8 @@
 
 import json
 
+from tests.web.exports_sent import HERE, send_by_page, waiting
 from tests.web.portal import Site
-from tests.web.test_web_import import HERE, send_by_page, waiting
 
 
 async def test_a_file_of_1961_is_shown_imported_once_and_reported(site: Site) -> None:
