@@ -80,8 +80,8 @@ class Alarms:
         store: Store | None = None,
         console: bool = True,
     ) -> None:
-        """`kept_from_us`: what was taken in before that instant may be forgotten. `store`: knows what of
-        each patient's is newest; without it, nobody is told of alerts that began long ago and go on."""
+        """`kept_from_us`: what was taken in before that instant may be forgotten. `store`: knows each patient's
+        newest values; without it, nobody is told of alerts that began long ago and go on."""
         self._settings, self._log, self._commit, self._rules = settings, log, commit, rules
         self._now, self._wall, self._kept_from_us = now, wall, kept_from_us
         self._registry, self._principals, self._store = registry, Principals(registry), store

@@ -65,6 +65,7 @@ class Outbox:
     or a warning, and nobody else is. With one, its policies decide; `channels` opens its contacts. `wording` gives a
     language's, and for "" that of a contact who names none. `patience_s` bounds how long one
     `deliver_due` waits for a channel: a slower one is left to finish, and its outcome is recorded by a later call.
+    `acknowledge_url` is what a token is put behind, to be POSTed to (`https://…/acknowledge/`).
     """
 
     def __init__(
@@ -85,10 +86,9 @@ class Outbox:
         acknowledge_url: str = "",
         known_us: Known = lambda patient, rule: None,
     ) -> None:
-        """`acknowledge_url`: what a token is put behind, to be POSTed to (`https://…/acknowledge/`)."""
         fixed = lanes_of(notifiers)
         self._directory = directory or FixedDirectory([_installation(lane) for lane in fixed], once(_TOLD))
-        self._acknowledge, self._key, self._wording = acknowledge, key, wording
+        self._acknowledge, self._key, self._wording, self._wall_us = acknowledge, key, wording, 0
         self.unreadable = 0
         """Entries of ALERTS that were skipped because they are not alert changes; nobody was told of them."""
         self.behind = False
@@ -107,7 +107,6 @@ class Outbox:
             acknowledge_url=acknowledge_url if acknowledge else "",
         )
         self._seen_us: int | None = None
-        self._wall_us = 0
         self._pager = self._new_pager(round(page_max_age_min * MINUTE_US), rules or Rules(), known_us)
 
     def _new_pager(self, max_age_us: int, rules: Rules, known_us: Known) -> Pager:

@@ -27,8 +27,8 @@ class Paging(Struct, frozen=True, kw_only=True):
     """One alert as the pager knows it.
 
     `run` counts how often it began anew after it had ended; `answers` how often it was acknowledged. `from_us` is when
-    this run was taken in. `too_old`: the fact was history by then, so nobody is paged for this run; where a young reading
-    shows later that it goes on, another run begins.
+    this run was taken in. `too_old`: the fact was history by then, so nobody is paged for this run; where it is known
+    later that it goes on, another run begins.
     """
 
     alert: str
