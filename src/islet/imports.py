@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from islet.decode.imports.detect import Format, detected
 from islet.decode.imports.found import Choices, Found
-from islet.decode.imports.parts import DAMAGED, Part
+from islet.decode.imports.parts import DAMAGED, Part, damaged
 from islet.decode.imports.preview import Preview, tallied
 from islet.decode.telemetry import Arrival, decode_arrivals
 from islet.errors import BadInput
@@ -70,8 +70,7 @@ def look(part: Part, choices: Choices, chosen: Format | None, *, latest_us: int,
         nothing = format is None or error.reason == "empty"
         return Looked(part.name, format, preview, error, beside=part.archived and nothing)
     except DAMAGED:
-        damaged = BadInput("expected a zip archive that is whole and without a password", reason="archive")
-        return Looked(part.name, format, preview, damaged)
+        return Looked(part.name, format, preview, damaged())
     return Looked(part.name, format, preview)
 
 

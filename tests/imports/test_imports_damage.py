@@ -105,8 +105,24 @@ def test_an_archive_that_is_changed_anywhere_is_read_or_refused(packed: int, pla
     content = bytearray(out.getvalue())
     for place, value in places:
         content[place % len(content)] = value
+    _read_or_refused(bytes(content))
+
+
+@pytest.mark.parametrize(("at", "value"), [(46, 0), (9, 8)], ids=["no name", "a name that says it is UTF-8"])
+def test_an_archive_whose_list_names_a_file_badly_is_refused(at: int, value: int) -> None:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("a.csv", GOOD[4])
+    content = bytearray(out.getvalue())
+    entry = content.index(b"PK\x01\x02")
+    content[entry + at], content[entry + 47] = value, 0xFF
+    with pytest.raises((BadInput, *DAMAGED)):
+        list(parts(io.BytesIO(content), "x.zip"))
+
+
+def _read_or_refused(content: bytes) -> None:
     with contextlib.suppress(BadInput, *DAMAGED):
-        for part in parts(io.BytesIO(bytes(content)), "x.zip"):
+        for part in parts(io.BytesIO(content), "x.zip"):
             check_held(part)
             part.stream.seek(0)
             part.stream.read()

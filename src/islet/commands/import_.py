@@ -15,7 +15,7 @@ from islet.commands.acting import note
 from islet.decode.imports.choices import DATE_ORDERS, UNITS, choices_of
 from islet.decode.imports.detect import FORMATS, Format, format_named
 from islet.decode.imports.found import Choices, DateOrder
-from islet.decode.imports.parts import DAMAGED, Part, parts
+from islet.decode.imports.parts import DAMAGED, Part, damaged, parts
 from islet.decode.imports.preview import Preview
 from islet.errors import BadInput, NotFound
 from islet.log.base import Append, Commit
@@ -92,7 +92,7 @@ def _one(
         click.echo(f"{name}: {error}", err=True)
         wrong.append(name)
     except DAMAGED:
-        click.echo(f"{name}: expected a zip archive that is whole and without a password", err=True)
+        click.echo(damaged(name), err=True)
         wrong.append(name)
     return wrong
 

@@ -8,7 +8,7 @@ import numpy as np
 from islet.clock import wall_us
 from islet.decode.imports.detect import detected
 from islet.decode.imports.found import Choices
-from islet.decode.imports.parts import parts
+from islet.decode.imports.parts import DAMAGED, damaged, parts
 from islet.decode.imports.preview import Preview, tallied
 from islet.decode.shanghai import SHANGHAI
 from islet.errors import BadInput
@@ -33,6 +33,8 @@ def days_in(files: Sequence[Path], choices: Choices) -> PersonDays:
                     events += [one.event for one in tallied(items, Preview(), latest_us=wall_us())]
         except BadInput as error:
             raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
+        except DAMAGED:
+            raise damaged(file.name) from None
     sensor = [one for one in events if isinstance(one, Reading) and one.method == "cgm"]
     return PersonDays(
         id=files[0].stem if len(files) == 1 else "",

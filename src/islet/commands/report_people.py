@@ -9,7 +9,7 @@ from pathlib import Path
 from islet.clock import wall_us
 from islet.decode.imports.detect import Format, detected
 from islet.decode.imports.found import Choices
-from islet.decode.imports.parts import DAMAGED, parts
+from islet.decode.imports.parts import DAMAGED, damaged, parts
 from islet.decode.imports.preview import Preview, tallied
 from islet.errors import BadInput, IsletError
 from islet.model.events import AnyEvent
@@ -40,9 +40,7 @@ def of_file(file: Path, *, id: str, choices: Choices, zone: tzinfo | None, chose
     except BadInput as error:
         raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
     except DAMAGED:
-        raise BadInput(
-            f"{file.name}: expected a zip archive that is whole and without a password", reason="archive"
-        ) from None
+        raise damaged(file.name) from None
 
 
 @contextmanager

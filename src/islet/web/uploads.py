@@ -23,7 +23,7 @@ import structlog
 from islet.decode.imports.bounds import check_held
 from islet.decode.imports.detect import Format
 from islet.decode.imports.found import Choices
-from islet.decode.imports.parts import DAMAGED, Part, bytes_to_read, parts
+from islet.decode.imports.parts import DAMAGED, Part, bytes_to_read, damaged, parts
 from islet.decode.imports.preview import Preview
 from islet.errors import BadInput, IsletError, NotFound
 from islet.imports import Appended, Known, Looked, Progress, Write, append, look
@@ -260,8 +260,7 @@ class Uploads:
             except BadInput as error:
                 file.looked = [Looked(file.name, None, Preview(), error)]
             except DAMAGED:
-                damaged = BadInput("expected a zip archive that is whole and without a password", reason="archive")
-                file.looked = [Looked(file.name, None, Preview(), damaged)]
+                file.looked = [Looked(file.name, None, Preview(), damaged())]
 
     def _import(self, upload: Upload, done: Callable[[Appended], None]) -> None:
         """However far it comes, `done` is told: what is in the log stays there."""

@@ -19,7 +19,7 @@ _END_64_BYTES: Final = 56
 _LOCATOR_BYTES: Final = 20
 _WORKBOOK_PART: Final = "[Content_Types].xml"
 _PACKED: Final = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-DAMAGED: Final = (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, zlib.error)
+DAMAGED: Final = (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, UnicodeDecodeError, zlib.error)
 """What reading an archive raises when it is broken or encrypted."""
 
 
@@ -53,9 +53,14 @@ def opened(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> IO[bytes]:
     try:
         return archive.open(member)
     except (*DAMAGED, ValueError):  # the latter for a place before the begin
-        raise BadInput(
-            f"{member.filename}: expected a zip archive that is whole and without a password", reason="archive"
-        ) from None
+        raise damaged(member.filename) from None
+
+
+def damaged(name: str = "") -> BadInput:
+    """What a person is told of the archive, or the file in one, that raised what DAMAGED holds."""
+    return BadInput(
+        f"{name}{': ' if name else ''}expected a zip archive that is whole and without a password", reason="archive"
+    )
 
 
 def bytes_to_read(file: BinaryIO) -> int:
@@ -72,7 +77,7 @@ def _members(file: BinaryIO) -> list[zipfile.ZipInfo]:
     with zipfile.ZipFile(file) as archive:
         if _WORKBOOK_PART in archive.namelist():
             return []
-        return [member for member in archive.infolist() if not member.is_dir() and member.file_size]
+        return [member for member in archive.infolist() if member.file_size and not member.filename.endswith("/")]
 
 
 def check_directory(file: BinaryIO) -> None:
