@@ -27,6 +27,8 @@ Ends = NDArray[np.int32]
 
 _MOST_BYTES: Final = 2**31 - 1  # the ends of texts are int32
 _PADDING: Final = bytes(2 * WORD)
+_NOTHING: Final = -1
+_NO_OTHERS: Final = np.empty(0, np.int64)
 _encoder: Final = msgspec.msgpack.Encoder()
 
 # Kinds by their first byte: from the first number up to the second, a length of its own stands in it; from the third
@@ -61,11 +63,13 @@ def usual_readings(
     """
     packed = _packed(arrivals)
     columns = _columns(len(arrivals), len(packed))
-    if len(packed) > _MOST_BYTES or not _read(packed, _words(packed), earliest_us, latest_us, columns):
+    others = _read(packed, _words(packed), earliest_us, latest_us, columns) if len(packed) <= _MOST_BYTES else _NOTHING
+    if others == _NOTHING:
         return readings_batch([]), np.arange(len(arrivals))
     batch = _batch(columns)
-    others = np.flatnonzero(~columns.usual)
-    return (batch.filter(pa.array(columns.usual)) if len(others) else batch), others
+    if others == 0:
+        return batch, _NO_OTHERS
+    return batch.filter(pa.array(columns.usual)), np.flatnonzero(~columns.usual)
 
 
 def _packed(arrivals: Sequence[Struct]) -> Bytes:
@@ -93,10 +97,14 @@ def _columns(count: int, most_bytes: int) -> Columns:
 
 
 def _batch(columns: Columns) -> pa.RecordBatch:
-    patients = text_column(columns.patient_ends, columns.patient[: columns.patient_ends[-1]].copy())
-    devices = text_column(columns.device_ends, columns.device[: columns.device_ends[-1]].copy())
+    patients, devices = _texts(columns.patient_ends, columns.patient), _texts(columns.device_ends, columns.device)
     numbers: list[NDArray[Any]] = [*columns[4:-1]]
     return pa.RecordBatch.from_arrays([patients, devices, *map(column_of, numbers)], schema=READINGS_SCHEMA)
+
+
+def _texts(ends: Ends, text: Bytes) -> "pa.StringArray":
+    """With a word to read behind the last one: kernels that read words need not copy them."""
+    return text_column(ends, text[: ends[-1] + WORD].copy())
 
 
 def _words(text: Bytes) -> Words:
@@ -105,26 +113,28 @@ def _words(text: Bytes) -> Words:
 
 
 @kernel
-def _read(packed: Bytes, words: Words, earliest_us: int, latest_us: int, columns: Columns) -> bool:
-    """Fill the columns from packed arrivals. False when they are not as many as there are rows, or hold
-    something that was not foreseen."""
+def _read(packed: Bytes, words: Words, earliest_us: int, latest_us: int, columns: Columns) -> int:
+    """Fill the columns from packed arrivals, of which so many are not usual. _NOTHING when they are not as many as there
+    are rows, or hold something that was not foreseen."""
     count, at = _length(packed, 1, _ARRAY)
     if packed[0] != _PAIR or count != len(columns.usual):
-        return False
+        return _NOTHING
+    others = 0
     patient_ends, patients, device_ends, devices, times_us, tenths, values, units, ranges, methods, usual = columns
     for row in range(count):
         if packed[at] != _ARRIVAL:
-            return False
+            return _NOTHING
         device_length, device = _length(packed, at + 1, _TEXT)
         patient_length, patient = _length(packed, device + device_length, _TEXT)
         length, payload = _length(packed, patient + patient_length, _BYTES)
         pairs, at = _length(packed, payload + length, _MAP)
         if device_length < 0 or patient_length < 0 or length < 0 or pairs < 0:
-            return False
+            return _NOTHING
         device_ends[row + 1] = _append(devices, device_ends[row], packed, device, device_length)
         patient_ends[row + 1] = _append(patients, patient_ends[row], packed, patient, patient_length)
         found = read_row(packed, words, payload, payload + length, patient, patient_length, earliest_us, latest_us)
         usual[row] = found.usual
+        others += not found.usual
         times_us[row] = found.time_us
         tenths[row] = found.glucose_tenths
         values[row] = found.value
@@ -134,9 +144,11 @@ def _read(packed: Bytes, words: Words, earliest_us: int, latest_us: int, columns
         for _ in range(2 * pairs):
             length, at = _length(packed, at, _TEXT)
             if length < 0:
-                return False
+                return _NOTHING
             at += length
-    return True
+    for k in range(WORD):
+        patients[patient_ends[count] + k] = devices[device_ends[count] + k] = 0
+    return others
 
 
 @part

@@ -4,7 +4,7 @@ The records are made only when somebody asks; a backlog of years is mostly count
 """
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
@@ -33,9 +33,10 @@ class Changes:
     def __len__(self) -> int:
         return len(self._numbers)
 
-    def count(self, kind: str) -> int:
-        """How many are of that kind."""
-        return int(np.count_nonzero(self._numbers[:, KIND] == KINDS.index(kind)))
+    def counts(self) -> dict[str, int]:
+        """How many there are of each kind."""
+        counts: list[int] = np.bincount(self._numbers[:, KIND], minlength=len(KINDS)).tolist()
+        return dict(zip(KINDS, counts, strict=True))
 
     @property
     def rows(self) -> NDArray[np.int64]:
@@ -70,6 +71,12 @@ class Changes:
     def documents(self) -> pa.RecordBatch:
         """The changes as rows of DOCUMENTS_SCHEMA, for the alerts topic."""
         patients, kinds, bodies = documents(self._numbers, self._patients, self._devices, self._rules)
-        by_nobody = text_column(np.zeros(len(self) + 1, np.int32), np.empty(0, np.uint8))
+        by_nobody = _nothing(len(self))
         times = column_of(np.ascontiguousarray(self._numbers[:, AT]))
         return pa.RecordBatch.from_arrays([patients, by_nobody, times, kinds, bodies], schema=DOCUMENTS_SCHEMA)
+
+
+@lru_cache(maxsize=8)
+def _nothing(count: int) -> "pa.StringArray":
+    """Texts (count,) without letters."""
+    return text_column(np.zeros(count + 1, np.int32), np.empty(0, np.uint8))

@@ -61,7 +61,7 @@ class Following:
     def take(self, slices: Sequence[Slice]) -> dict[Topic, pa.RecordBatch] | None:
         """The same of entries that are at hand before the log has them; None when others come before them."""
         reached = self.reached()
-        found = dict[Topic, list[pa.RecordBatch]]()
+        found: dict[Topic, list[pa.RecordBatch]] = {}
         for one in slices:
             if one.topic in reached:
                 if reached[one.topic][one.partition] != one.offset:

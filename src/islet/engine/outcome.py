@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
-from islet.engine.said import KINDS
 from islet.engine.shard import Taken
 from islet.model.time import SECOND_US
 from islet.model.topics import Topic
@@ -52,8 +51,8 @@ class Counters:
             self.conflicts += output.conflicts
             self.history += output.history
             self.overflows += output.overflows
-            for kind in KINDS if len(output.said) else ():
-                setattr(self, kind, getattr(self, kind) + output.said.count(kind))
+            for kind, count in output.said.counts().items() if len(output.said) else ():
+                setattr(self, kind, getattr(self, kind) + count)
 
     def counts(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}

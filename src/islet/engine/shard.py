@@ -74,7 +74,8 @@ class Shard:
     def take_in(self, entries: Mapping[Topic, pa.RecordBatch]) -> Taken:
         """Entries by topic, in log order, as the log gives them (received_at_us included)."""
         entries, long_ago = _of_late(entries)
-        outputs, received = list[Output](), list[NDArray[np.int64]]()
+        outputs: list[Output] = []
+        received: list[NDArray[np.int64]] = []
         self._stepped.clear()
         acts = entries.get(Topic.CARE_EVENTS)
         given = context(acts) if acts is not None else None
@@ -87,9 +88,9 @@ class Shard:
             self._stepped.append(self._states[name])
             output = step(self._states[name], batch, self.references.get(name, _NOBODY), stream, said)
             outputs.append(output)
-            if batch is not None and len(output.said):
+            if len(output.said):
                 rows = output.said.rows
-                received.append(int64_column(batch, "received_at_us")[rows[rows >= 0]])
+                received.append(output.received_us[rows[rows >= 0]])
         return Taken(outputs=outputs, received_us=received, long_ago=long_ago)
 
     def _values(self, entries: Mapping[Topic, pa.RecordBatch]) -> dict[str, pa.RecordBatch | None]:
@@ -112,7 +113,7 @@ class Shard:
     @property
     def now_us(self) -> int:
         """The instant of the last tick."""
-        return max(state.now_us for state in self._states.values())
+        return max([state.now_us for state in self._states.values()])
 
     @property
     def patients(self) -> int:

@@ -45,12 +45,14 @@ _CONTEXT: Final = ("time_us", "column", "amount")
 class Output:
     """What a step or a tick gave.
 
+    `received_us`: when each row was received; of no row where there were none, or only the time was looked at.
     `history`: rows too old to revise anything; they are in the log and the store, but raise no alert. `conflicts`: a
     known (device, time) with another value; the first one stays. `overflows`: evaluations that could not see their
     whole window, and readings beyond what is kept of one series.
     """
 
     said: Changes
+    received_us: NDArray[np.int64]
     readings: int = 0
     evaluations: int = 0
     duplicates: int = 0
@@ -102,6 +104,7 @@ def step(
     state.said = len(changes)
     return Output(
         said=Changes(changes, state.patients, state.devices, state.rules),
+        received_us=rows.received_us,
         readings=len(rows.times_us),
         evaluations=int(tally[EVALUATIONS]),
         duplicates=int(tally[DUPLICATE]),
@@ -123,7 +126,8 @@ def _foreseen(
     planned = Planned(program, state.windows)
     state.pool, changes = foresee(state.memory, context, rows, ranges, planned, foreteller, state.corrections, tally)
     said = Changes(changes, state.patients, state.devices, state.rules)
-    return Output(said=said, evaluations=int(tally[EVALUATIONS]), overflows=int(tally[OVERFLOW]))
+    received_us, evaluations, overflows = rows.received_us, int(tally[EVALUATIONS]), int(tally[OVERFLOW])
+    return Output(said=said, received_us=received_us, evaluations=evaluations, overflows=overflows)
 
 
 def tick(state: EngineState, now_us: int, reference: Reference, plan: Ruled) -> Output:
@@ -141,7 +145,7 @@ def tick(state: EngineState, now_us: int, reference: Reference, plan: Ruled) -> 
         for row, one in zip(more, ended, strict=True):
             row[:] = CLEARED, numbers[one.rule], one.patient, one.onset_us, state.now_us, -1, 0, NEVER, -1
         changes = np.concatenate([changes, more])
-    return Output(said=Changes(changes, state.patients, state.devices, rules))
+    return Output(said=Changes(changes, state.patients, state.devices, rules), received_us=_NO_ROWS)
 
 
 def _rows(state: EngineState, readings: pa.RecordBatch | None) -> Rows:

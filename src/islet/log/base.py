@@ -1,16 +1,15 @@
 """What every log back end does. One contract test (`tests/log/contract.py`) holds for all of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 
+import msgspec
 import pyarrow as pa
 
 from islet.model.topics import Topic
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Append:
+class Append(msgspec.Struct, frozen=True, kw_only=True):
     """Rows for one topic, of any mix of patients; the log splits them by partition, keeping their order.
 
     `is_whole`: whoever made the batch answers for its schema, and for a value in each column; else the log looks.
@@ -21,8 +20,7 @@ class Append:
     is_whole: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CursorMove:
+class CursorMove(msgspec.Struct, frozen=True, kw_only=True):
     """A consumer has done with everything before `offset`."""
 
     consumer: str
@@ -31,8 +29,7 @@ class CursorMove:
     offset: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that becomes durable together, or not at all.
 
     `received_at_us` is given to every appended row. `states` are small named blobs (a snapshot of the engine);
@@ -42,11 +39,10 @@ class Commit:
     received_at_us: int
     appends: Sequence[Append] = ()
     cursors: Sequence[CursorMove] = ()
-    states: Mapping[str, bytes | None] = field(default_factory=dict)
+    states: Mapping[str, bytes | None] = msgspec.field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Slice:
+class Slice(msgspec.Struct, frozen=True, kw_only=True):
     """Consecutive entries of one partition: row i has offset `offset + i`.
 
     `batch` has the topic's columns and `received_at_us`; it is never empty.

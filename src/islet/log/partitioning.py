@@ -2,9 +2,9 @@
 cost little, too."""
 
 from collections.abc import Iterator, MutableMapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
@@ -18,8 +18,7 @@ _T = TypeVar("_T", bound=np.generic)
 _POLYNOMIAL: Final = 0xEDB88320  # CRC-32 of ISO/IEC 3309, reflected: zlib's
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True, kw_only=True):
     """Rows that go to one partition, in their order, and when all of them were received; `entries` are the same rows
     as they are read, with `received_at_us`, and `size` the bytes that these take in memory, about."""
 
@@ -108,7 +107,9 @@ def _split(topic: Topic, received_at_us: int, batch: pa.RecordBatch, partitions:
 def with_received(batch: pa.RecordBatch, received_at_us: NDArray[np.int64] | int) -> pa.RecordBatch:
     """The batch (n rows) with the column `received_at_us` at its end: (n,), or one instant for all rows."""
     if isinstance(received_at_us, int):
-        received_at_us = np.full(batch.num_rows, received_at_us, np.int64)
+        instants = np.empty(batch.num_rows, np.int64)
+        instants.fill(received_at_us)  # half of the time of `full`
+        received_at_us = instants
     whole: pa.RecordBatch = batch.append_column(RECEIVED, column_of(received_at_us))
     return whole
 

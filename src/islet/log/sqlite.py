@@ -56,6 +56,7 @@ ORDER BY base
 """
 _BLOB: Final = "SELECT blob FROM segment WHERE topic = ? AND partition = ? AND base = ?"
 _MOVE: Final = 'INSERT OR REPLACE INTO cursor (consumer, topic, partition, "offset") VALUES (?, ?, ?, ?)'
+_TOPICS: Final = {topic.value: topic for topic in Topic}
 _CACHED_SEGMENTS: Final = 8
 _SLACK_PAGES: Final = 2_048  # 8 MB of free pages stay for the next commits
 
@@ -138,7 +139,7 @@ class SqliteLog:
     def _ends_stored(self) -> dict[tuple[Topic, int], int]:
         """Where the partitions end, as the transaction sees it."""
         rows = self._writer.execute("SELECT topic, partition, next FROM extent")
-        return {(Topic(topic), partition): end for topic, partition, end in rows}
+        return {(_TOPICS[topic], partition): end for topic, partition, end in rows}
 
     def _put(
         self,

@@ -40,7 +40,9 @@ class Tail:
         """Entries that are durable, in the log's order, of that size in bytes; after a gap (another process appended) it
         begins anew."""
         with self._lock:
-            part = self._parts.setdefault((topic, partition), _Part())
+            part = self._parts.get((topic, partition))
+            if part is None:
+                part = self._parts[topic, partition] = _Part()
             if base != part.end:
                 part.pieces.clear()
                 part.size = 0

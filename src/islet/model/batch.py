@@ -109,9 +109,5 @@ def int64_column(batch: pa.RecordBatch, name: str) -> np.ndarray[tuple[int], np.
 
 def numbers_of(column: "pa.Array[Any]", kind: type[_T]) -> np.ndarray[tuple[int], np.dtype[_T]]:
     """A column without nulls as numbers of that kind (n,), the column's own memory where it has them."""
-    dtype = np.dtype(kind)
-    memory = column.buffers()[1] if column.type == _TYPES[dtype] else None
-    if memory is not None:
-        return np.frombuffer(memoryview(memory), dtype, len(column), column.offset * dtype.itemsize)
     numbers: np.ndarray[tuple[int], np.dtype[Any]] = column.to_numpy(zero_copy_only=False)
-    return numbers.astype(dtype, copy=False)
+    return numbers.astype(kind, copy=False)
