@@ -190,7 +190,7 @@ async def _serve(directory: Path) -> None:
     registry = SqliteRegistry(directory / "store.db", bytes(32))
     for number in range(DEVICES):
         registry.create_device(Device(id=f"cgm-{number}", patient=f"p-{number}", primary_key=KEY))
-    writer = GroupCommit(log, _now, wait_s=Settings().commit_wait_ms / 1000)
+    writer = GroupCommit(log, _now, within_s=Settings().commit_within_ms / 1000)
     intake = Intake(writer, asyncio.get_running_loop().call_soon_threadsafe, future_us=5 * MINUTE_US)
     server = MqttServer(intake, Authenticator(registry, HUB, _now))
     decoder_warm_up()

@@ -162,7 +162,7 @@ def measure(
         tempfile.TemporaryDirectory() as folder,
         closing(SqliteLog(Path(folder) / "log.db", bytes(32))) as log,
     ):
-        commit = GroupCommit(log, wall_us, wait_s=settings.commit_wait_ms / 1000)
+        commit = GroupCommit(log, wall_us, within_s=settings.commit_within_ms / 1000)
         intake = Intake(commit, lambda call, *given: call(*given), future_us=5 * MINUTE_US)
         engine = EmbeddedEngine(log, commit, FixedRules(rules), settings, wall_us)
         commit.accompany(engine)

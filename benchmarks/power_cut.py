@@ -206,7 +206,7 @@ def write(folder: Path, synchronous: str) -> None:
     log, registry = SqliteLog(folder / "log.db", _KEY, partitions=2), SqliteRegistry(folder / "store.db", _KEY)
     log._writer.pragma("synchronous", synchronous)
     registry._writer.pragma("synchronous", synchronous)
-    commit = GroupCommit(log, lambda: time.time_ns() // 1000, wait_s=0.0)
+    commit = GroupCommit(log, lambda: time.time_ns() // 1000, within_s=0.0)
     told = threading.Lock()
 
     def tell(who: str) -> None:

@@ -96,7 +96,7 @@ def run_embedded(bootstrap: str, prefix: str, partitions: int) -> Rate:
     log = KafkaLog(KafkaAccess(bootstrap=bootstrap, prefix=prefix, writer="embedded"), partitions=partitions)
     planned = plan(load_rules())
     rules = Rules(plan=planned, references=references(planned, NO_LAYERS, []))
-    writer = GroupCommit(log, lambda: START_US, wait_s=0.0)
+    writer = GroupCommit(log, lambda: START_US, within_s=0.0)
     engine = EmbeddedEngine(log, writer, FixedRules(rules), Settings(), lambda: START_US)
     engine.recover()
     started, cpu, done = time.perf_counter(), time.process_time(), 0

@@ -84,7 +84,7 @@ def _durable_writes(folder: Path, readings: pa.RecordBatch, rows: int, groups: i
 def _group_commit_s(path: Path, batches: Sequence[pa.RecordBatch]) -> list[float]:
     """Seconds from handing in to durable, for each batch, encoding included."""
     with closing(SqliteLog(path, _KEY, partitions=4)) as log:
-        writer = GroupCommit(log, lambda: _START_US, wait_s=0.0)
+        writer = GroupCommit(log, lambda: _START_US, within_s=0.0)
         seconds = [_timed(lambda: writer.commit([_append(batch)])) for batch in batches]  # noqa: B023
         writer.close()
     return seconds
@@ -124,7 +124,7 @@ def _log(path: Path, readings: pa.RecordBatch) -> None:
 
 def _source_of(log: SqliteLog, batches: Sequence[pa.RecordBatch]) -> tuple[GroupCommit, Callable[[], None]]:
     """A writer, and a call that passes all batches through it as a gateway would: the next when the last is durable."""
-    writer = GroupCommit(log, lambda: _START_US, wait_s=0.0)
+    writer = GroupCommit(log, lambda: _START_US, within_s=0.0)
     waiting = list(reversed(batches))
 
     def source(now_us: int) -> tuple[Commit, Done] | None:

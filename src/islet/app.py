@@ -67,7 +67,7 @@ class Platform:
             _log.warning("clock_behind_log", minutes=(newest_us - self.now()) // MINUTE_US)
         self.certificates = ensure_certificates(settings.data_dir, settings.hub_name, wall_us())
         ensure_policy_keys(registry)
-        self.commit = GroupCommit(log, self.now, wait_s=settings.commit_wait_ms / 1000)
+        self.commit = GroupCommit(log, self.now, within_s=settings.commit_within_ms / 1000)
         self.rules = RuleBook(registry)
         self.metrics = Metrics()
         self.workers: list[Worker] = []

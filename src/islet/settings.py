@@ -31,7 +31,7 @@ _CHOICES: Final = {
     "kafka_compression": ("none", "gzip", "lz4", "zstd"),
 }
 _MAY_BE_ZERO: Final = frozenset(
-    {"partitions", "commit_wait_ms", "lateness_min", "future_min", "silence_grace_s", "page_max_age_min", "jobs_hour"}
+    {"partitions", "commit_within_ms", "lateness_min", "future_min", "silence_grace_s", "page_max_age_min", "jobs_hour"}
 )
 _MOST: Final = {"partitions": 1024, "kafka_replicas": 9, "retention_days": 36_500, "jobs_hour": 23}
 _MOST_OF_ANY: Final = 1_000_000  # more is a slip in the unit, and would not fit a column of microseconds one day
@@ -126,11 +126,11 @@ class Settings:
         "and 4 on Kafka. On Kafka take as many as cores that should share the work one day.",
     )
     retention_days: float = _setting(30.0, "days", "How long the log keeps entries.")
-    commit_wait_ms: float = _setting(
-        8.5,
+    commit_within_ms: float = _setting(
+        13.0,
         "ms",
-        "When much comes, how long the log's writer waits for more after each group; an entry after a quiet time is "
-        "committed at once.",
+        "When much comes, within how long an entry is durable, about: the log's writer waits for more as long as that "
+        "allows. An entry after a quiet time is committed at once.",
     )
     compact_every_s: float = _setting(60.0, "s", "How often old small segments are rewritten as large sorted ones.")
 

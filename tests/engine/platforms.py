@@ -154,7 +154,7 @@ class Platform:
 def platform(partitions: int = 3, *, beside: bool = False, log: MemoryLog | None = None) -> Iterator[Platform]:
     clock = [0]
     log = log or MemoryLog(partitions=partitions)
-    group = GroupCommit(log, lambda: clock[0], wait_s=0.0)
+    group = GroupCommit(log, lambda: clock[0], within_s=0.0)
     try:
         yield Platform(group, log, clock, beside)
     finally:

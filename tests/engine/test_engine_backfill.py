@@ -30,7 +30,7 @@ class Night:
     def __init__(self, store: Store) -> None:
         self.log, self.store, self.minute = MemoryLog(), store, 0.0
         self.engine_at: int | None = None
-        self.group = GroupCommit(self.log, lambda: self.now_us, wait_s=0.0)
+        self.group = GroupCommit(self.log, lambda: self.now_us, within_s=0.0)
         self.start()
 
     def start(self) -> None:

@@ -22,7 +22,7 @@ from islet.store.sqlite import SqliteStore
 class Clinic:
     def __init__(self, store: Store) -> None:
         self.log, self.store, self.minute = MemoryLog(), store, 0
-        self.group = GroupCommit(self.log, lambda: self.minute * MINUTE_US, wait_s=0.0)
+        self.group = GroupCommit(self.log, lambda: self.minute * MINUTE_US, within_s=0.0)
         self.start()
 
     def start(self) -> None:

@@ -61,7 +61,7 @@ def run_embedded(log: Log, arriving: Sequence[Commit] = (), foreteller: Foretell
     planned = plan(load_rules(), foreteller=foreteller)
     rules = Rules(plan=planned, references=references(planned, NO_LAYERS, []))
     now_us = START_US
-    writer = GroupCommit(log, lambda: now_us, wait_s=0.0)
+    writer = GroupCommit(log, lambda: now_us, within_s=0.0)
     engine = EmbeddedEngine(log, writer, FixedRules(rules), Settings(), lambda: now_us)
     while engine.run_once(0.0):
         pass

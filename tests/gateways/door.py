@@ -93,7 +93,7 @@ class Door:
     ) -> None:
         self.hub = hub
         self.log = GatedLog()
-        self.writer = GroupCommit(self.log, lambda: NOW_US, wait_s=0.0)
+        self.writer = GroupCommit(self.log, lambda: NOW_US, within_s=0.0)
         self.registry = registry
         self.registry.put_patient(Patient(id="p-1"))
         ensure_policy_keys(self.registry)

@@ -34,7 +34,7 @@ class Clinic:
         self.log = MemoryLog(partitions=2)
         self.store = SqliteStore(folder / "store.db", KEY)
         self.registry = SqliteRegistry(folder / "store.db", KEY)
-        self.commit = GroupCommit(self.log, self.now, wait_s=0.0)
+        self.commit = GroupCommit(self.log, self.now, within_s=0.0)
         self._follower = Follower(self.log, self.store)
 
     def now(self) -> int:

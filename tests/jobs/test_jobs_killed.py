@@ -34,7 +34,7 @@ def settings(tmp_path: Path) -> Settings:
     start_us = (wall_us() // DAY_US - 50) * DAY_US
     rng = np.random.default_rng(2)
     with opened_log(settings) as log, opened_store(settings) as store, opened_registry(settings) as registry:
-        commit = GroupCommit(log, wall_us, wait_s=0.0)
+        commit = GroupCommit(log, wall_us, within_s=0.0)
         for number, person in enumerate(PEOPLE):
             registry.put_patient(Patient(id=person))
             means = 110 + 30 * (number % 2) + rng.normal(0, 6, 50)

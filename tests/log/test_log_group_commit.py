@@ -47,7 +47,7 @@ class FullLog(MemoryLog):
 
 def test_a_commit_is_in_the_log_when_the_call_returns() -> None:
     log = MemoryLog()
-    writer = GroupCommit(log, lambda: 42, wait_s=0.0)
+    writer = GroupCommit(log, lambda: 42, within_s=0.0)
     move = CursorMove(consumer="c", topic=GLUCOSE, partition=0, offset=1)
     writer.commit([append(reading("anna", 1))], [move], {"s": b"x"})
     assert entries(log)[0] == [(*reading("anna", 1), 42)]
@@ -59,7 +59,7 @@ def test_a_commit_is_in_the_log_when_the_call_returns() -> None:
 
 def test_what_comes_during_a_commit_is_the_next_group() -> None:
     log = HeldLog()
-    writer = GroupCommit(log, lambda: 1, wait_s=0.0)
+    writer = GroupCommit(log, lambda: 1, within_s=0.0)
     told: list[Exception | None] = []
     writer.submit([append(reading("first", 1))], done=told.append)
     log.entered.acquire()
@@ -87,7 +87,7 @@ class Listener:
 
 def test_who_accompanies_the_commits_is_told_how_each_ended_and_cannot_stop_the_writer() -> None:
     log = FullLog()
-    writer, companion = GroupCommit(log, lambda: 1, wait_s=0.0), Listener()
+    writer, companion = GroupCommit(log, lambda: 1, within_s=0.0), Listener()
     writer.accompany(companion)
     with pytest.raises(OSError, match="the disk is full"):
         writer.commit([append(reading("anna", 1))])
@@ -98,7 +98,7 @@ def test_who_accompanies_the_commits_is_told_how_each_ended_and_cannot_stop_the_
 
 
 def test_after_a_quiet_time_a_few_commits_are_made_at_once() -> None:
-    writer = GroupCommit(MemoryLog(), lambda: 1, wait_s=3600.0)
+    writer = GroupCommit(MemoryLog(), lambda: 1, within_s=3600.0)
     for minute in range(3):
         writer.commit([append(reading("anna", minute))])
     assert writer.groups == 3
@@ -108,7 +108,7 @@ def test_after_a_quiet_time_a_few_commits_are_made_at_once() -> None:
 def test_when_much_comes_what_comes_in_the_pause_is_one_group() -> None:
     log = HeldLog()
     log.go.release(100)
-    writer = GroupCommit(log, lambda: 1, wait_s=3600.0)
+    writer = GroupCommit(log, lambda: 1, within_s=3600.0)
     told: list[Exception | None] = []
     for minute in range(3):
         writer.commit([append(reading("anna", minute))])
@@ -125,7 +125,7 @@ def test_the_pause_after_a_group_of_few_rows_is_half_as_long(
 ) -> None:
     now_s = 0.0
     monkeypatch.setattr("islet.log.group_commit.monotonic", lambda: now_s)
-    writer, told = GroupCommit(MemoryLog(), lambda: 1, wait_s=3600.0), list[Exception | None]()
+    writer, told = GroupCommit(MemoryLog(), lambda: 1, within_s=3600.0), list[Exception | None]()
     for minute in range(2):
         writer.commit([append(reading("anna", minute))])
     writer.commit([append(*(reading("anna", minute) for minute in range(rows)))])
@@ -137,10 +137,34 @@ def test_the_pause_after_a_group_of_few_rows_is_half_as_long(
     assert told == [None]
 
 
+@pytest.mark.parametrize(
+    ("takes_s", "pause_s"), [(0.002, 0.006), (0.03, 0.0025)], ids=["what two groups leave", "never less than a quarter"]
+)
+def test_the_pause_leaves_the_time_that_groups_usually_take(
+    monkeypatch: pytest.MonkeyPatch, takes_s: float, pause_s: float
+) -> None:
+    now_s = 0.0
+
+    class SlowLog(MemoryLog):
+        def commit(self, commits: Sequence[Commit], companion: Companion | None = None) -> None:
+            nonlocal now_s
+            super().commit(commits, companion)
+            now_s += takes_s
+
+    monkeypatch.setattr("islet.log.group_commit.monotonic", lambda: now_s)
+    writer, ended_s = GroupCommit(SlowLog(), lambda: 1, within_s=0.01), 0.0
+    group = [append(*(reading("anna", minute) for minute in range(24)))]
+    for _ in range(60):
+        writer.commit(group)
+        ended_s, now_s = now_s, writer._due_at
+    writer.close()
+    assert now_s - ended_s == pytest.approx(pause_s, rel=0.01)
+
+
 def test_what_is_urgent_does_not_wait_for_the_end_of_the_pause_nor_take_the_rest_along() -> None:
     log = HeldLog()
     log.go.release(100)
-    writer = GroupCommit(log, lambda: 1, wait_s=3600.0)
+    writer = GroupCommit(log, lambda: 1, within_s=3600.0)
     told: list[Exception | None] = []
     for minute in range(3):
         writer.commit([append(reading("anna", minute))])
@@ -156,7 +180,7 @@ def test_what_is_urgent_does_not_wait_for_the_end_of_the_pause_nor_take_the_rest
 
 def test_a_source_is_asked_when_it_wakes_the_writer_and_told_afterwards() -> None:
     log = MemoryLog()
-    writer = GroupCommit(log, lambda: 7, wait_s=0.001)
+    writer = GroupCommit(log, lambda: 7, within_s=0.001)
     told = threading.Event()
     pending = [append(reading("anna", 1))]
 
@@ -174,7 +198,7 @@ def test_a_source_is_asked_when_it_wakes_the_writer_and_told_afterwards() -> Non
 
 def test_plenty_ends_the_pause_once() -> None:
     log = MemoryLog()
-    writer = GroupCommit(log, lambda: 1, wait_s=3600.0)
+    writer = GroupCommit(log, lambda: 1, within_s=3600.0)
     for minute in range(3):
         writer.commit([append(reading("anna", minute))])
     told, pending = threading.Semaphore(0), list[Append]()
@@ -199,7 +223,7 @@ def test_plenty_ends_the_pause_once() -> None:
 
 def test_what_comes_just_after_its_source_was_asked_is_in_the_next_round() -> None:
     log = MemoryLog()
-    writer = GroupCommit(log, lambda: 1, wait_s=0.0)
+    writer = GroupCommit(log, lambda: 1, within_s=0.0)
     told = threading.Event()
     pending: list[Append] = []
     asked: list[int] = []
@@ -221,7 +245,7 @@ def test_what_comes_just_after_its_source_was_asked_is_in_the_next_round() -> No
 
 def test_nothing_that_is_woken_for_is_forgotten() -> None:
     log = MemoryLog()
-    writer = GroupCommit(log, lambda: 1, wait_s=0.0)
+    writer = GroupCommit(log, lambda: 1, within_s=0.0)
     lock = threading.Lock()
     pending: list[Append] = []
     done = threading.Semaphore(0)
@@ -254,7 +278,7 @@ def test_nothing_that_is_woken_for_is_forgotten() -> None:
 
 def test_one_bad_commit_fails_alone() -> None:
     log = HeldLog()
-    writer = GroupCommit(log, lambda: 1, wait_s=0.0)
+    writer = GroupCommit(log, lambda: 1, within_s=0.0)
     told: dict[str, Exception | None] = {}
 
     def tell(name: str) -> Callable[[Exception | None], None]:
@@ -274,7 +298,7 @@ def test_one_bad_commit_fails_alone() -> None:
 
 
 def test_what_the_commit_raised_is_raised_to_the_caller() -> None:
-    writer = GroupCommit(MemoryLog(), lambda: 1, wait_s=0.0)
+    writer = GroupCommit(MemoryLog(), lambda: 1, within_s=0.0)
     with pytest.raises(ValueError, match="schema"):
         writer.commit([WRONG])
     writer.close()
@@ -282,7 +306,7 @@ def test_what_the_commit_raised_is_raised_to_the_caller() -> None:
 
 def test_a_full_disk_is_told_to_everybody_and_the_writer_goes_on() -> None:
     log = FullLog()
-    writer = GroupCommit(log, lambda: 1, wait_s=0.0)
+    writer = GroupCommit(log, lambda: 1, within_s=0.0)
     with pytest.raises(OSError, match="full"):
         writer.commit([append(reading("anna", 1))])
     failing_when_full = writer.failing
@@ -296,7 +320,7 @@ def test_a_full_disk_is_told_to_everybody_and_the_writer_goes_on() -> None:
 
 def test_a_source_or_a_callback_that_raises_does_not_stop_the_writer() -> None:
     log = MemoryLog()
-    writer = GroupCommit(log, lambda: 1, wait_s=0.0)
+    writer = GroupCommit(log, lambda: 1, within_s=0.0)
 
     def broken_source(now_us: int) -> tuple[Commit, Done] | None:
         raise RuntimeError
@@ -313,7 +337,7 @@ def test_a_source_or_a_callback_that_raises_does_not_stop_the_writer() -> None:
 
 def test_closing_commits_what_is_pending_and_then_refuses() -> None:
     log = MemoryLog()
-    writer = GroupCommit(log, lambda: 1, wait_s=3600.0)
+    writer = GroupCommit(log, lambda: 1, within_s=3600.0)
     backlog = [append(reading("anna", minute)) for minute in range(5)]
     told: list[Exception | None] = []
     writer.add_source(lambda now_us: (commit(now_us, backlog.pop()), told.append) if backlog else None)
@@ -326,7 +350,7 @@ def test_closing_commits_what_is_pending_and_then_refuses() -> None:
 
 
 def test_a_commit_inside_a_callback_is_refused_instead_of_waiting_for_ever() -> None:
-    writer = GroupCommit(MemoryLog(), lambda: 1, wait_s=0.0)
+    writer = GroupCommit(MemoryLog(), lambda: 1, within_s=0.0)
     raised: list[str] = []
 
     def done(error: Exception | None) -> None:

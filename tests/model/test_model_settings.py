@@ -61,7 +61,7 @@ def test_spaces_around_the_roles_are_no_part_of_their_names() -> None:
     assert load(None, {"ISLET_ROLES": "gateway, engine"}).roles == ("gateway", "engine")
 
 
-@pytest.mark.parametrize("name", ["speed", "retention_days", "lateness_min", "commit_wait_ms", "session_h"])
+@pytest.mark.parametrize("name", ["speed", "retention_days", "lateness_min", "commit_within_ms", "session_h"])
 @pytest.mark.parametrize("text", ["inf", "-inf", "nan", "-1", "1e300"])
 def test_a_number_outside_of_what_is_sensible_is_refused(name: str, text: str) -> None:
     with pytest.raises(SettingError, match=f"setting {name}: expected"):
@@ -76,7 +76,7 @@ def test_nothing_that_divides_or_paces_may_be_zero(name: str) -> None:
         load(None, {f"ISLET_{name.upper()}": "0"})
 
 
-@pytest.mark.parametrize("name", ["commit_wait_ms", "lateness_min", "future_min", "silence_grace_s"])
+@pytest.mark.parametrize("name", ["commit_within_ms", "lateness_min", "future_min", "silence_grace_s"])
 def test_a_tolerance_may_be_zero(name: str) -> None:
     assert getattr(load(None, {f"ISLET_{name.upper()}": "0"}), name) == 0
 

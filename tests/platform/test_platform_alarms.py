@@ -189,7 +189,7 @@ class Desk:
             notify_language=language,
         )
         self.log, self.now_us, self.ahead_us = MemoryLog(partitions=1), wall_us(), 0
-        self.commit = GroupCommit(self.log, wall_us, wait_s=0.0)
+        self.commit = GroupCommit(self.log, wall_us, within_s=0.0)
         key = data_key(settings, {})
         self._opened = opened_store(settings)
         self.store = self._opened.__enter__()

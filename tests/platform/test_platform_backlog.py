@@ -36,7 +36,7 @@ def low(number: int) -> AlertChange:
 def test_what_is_left_of_a_backlog_is_told_after_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(data_dir=tmp_path)
     with opened_log(settings) as log, opened_registry(settings) as registry:
-        commit = GroupCommit(log, wall_us, wait_s=0.0)
+        commit = GroupCommit(log, wall_us, within_s=0.0)
         alarms = Alarms(
             settings,
             data_key(settings, {}),

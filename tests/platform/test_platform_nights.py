@@ -39,7 +39,7 @@ def wait_for_jobs(platform: Platform, jobs: set[str]) -> set[str]:
 def test_jobs_wait_for_the_store_and_then_run_by_themselves(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, roles=("store",))
     with opened_log(settings) as log:
-        commit = GroupCommit(log, wall_us, wait_s=0.0)
+        commit = GroupCommit(log, wall_us, within_s=0.0)
         row = ReadingRow("anna", "cgm", wall_us(), 1200, 120.0, 0, 0, 0)
         commit.commit(appends=[Append(topic=Topic.GLUCOSE_READINGS, batch=readings_batch([row]))])
         commit.close()

@@ -35,7 +35,7 @@ class Gateway:
         registry.put_patient(Patient(id="p-1"))
         registry.create_device(DEVICE)
         ensure_policy_keys(registry)
-        self.writer = GroupCommit(log, lambda: NOW_US, wait_s=0.0)
+        self.writer = GroupCommit(log, lambda: NOW_US, within_s=0.0)
         call_soon = asyncio.get_running_loop().call_soon_threadsafe
         intake = Intake(self.writer, call_soon, future_us=5 * MINUTE_US)
         self.mqtt = MqttServer(intake, Authenticator(registry, "hub.example", lambda: NOW_US))

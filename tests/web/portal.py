@@ -70,7 +70,7 @@ class Site:
         self.registry = SqliteRegistry(folder / "store.db", KEY)
         self.devices = SqliteDevices(folder / "store.db", KEY)
         self.told = list[Address]()
-        self.commit = GroupCommit(self.log, self.now, wait_s=0.0)
+        self.commit = GroupCommit(self.log, self.now, within_s=0.0)
         self.live = LiveHub(self.log, self.registry, self.now)
         self.book = ContactBook(self.registry, self.now)
         self.sent: list[Message] = []

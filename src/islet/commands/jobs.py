@@ -23,7 +23,7 @@ def opened_schedule(settings: Settings) -> Iterator[Schedule]:
     """The jobs of a data directory; a platform may run on it meanwhile."""
     with opened_log(settings) as log, opened_store(settings) as store, opened_registry(settings) as registry:
         now = clock(settings.speed, log.newest_received_us())
-        with closing(GroupCommit(log, now, wait_s=0.0)) as commit:
+        with closing(GroupCommit(log, now, within_s=0.0)) as commit:
             yield shipped(
                 store,
                 registry,

@@ -23,9 +23,15 @@ _AT_ONCE = 3
 answer to that."""
 
 _FEW_ROWS = 24
-_AFTER_FEW = 1 / 2
-"""Of the longest pause, after a group of fewer rows: some thousand readings a second cost little of a core, and a device
+_OF_FEW = 1 / 2
+"""Of the longest time, while groups have fewer rows: some thousand readings a second cost little of a core, and a device
 that waits for its acknowledgement has it within 10 ms."""
+
+_LEAST_PAUSE = 1 / 4
+"""Of that time, however long a group takes."""
+
+_LAST_COUNTS = 1 / 8
+"""Of how long a group usually takes, the share of the last one."""
 
 _Submitted = tuple[Sequence[Append], Sequence[CursorMove], Mapping[str, bytes | None], Done]
 
@@ -35,22 +41,24 @@ _logger = logging.getLogger(__name__)
 class GroupCommit:
     """Collects what is pending everywhere and commits it as one transaction.
 
-    After a quiet time an entry is committed at once. When much comes, the writer pauses for `wait_s` after each group
-    (half of that while groups are small) and takes together what came meanwhile: each group costs a sync, and wakes
-    everybody who follows the log. The pause ends when a source has plenty. What is urgent (the engine's alerts) does not
+    After a quiet time an entry is committed at once. When much comes, the writer pauses after each group and takes
+    together what came meanwhile: each group costs a sync, and wakes everybody who follows the log. The pause is as long
+    as lets an entry that came when it began, or just before, be durable `within_s` (half of that while groups are
+    small), going by how long groups usually take. It ends when a source has plenty. What is urgent (the engine's alerts) does not
     wait for its end: it becomes a group without the rest.
 
     Counters for the metrics: `groups` and `rows` that became durable, `failures` (commits that did not), and
     `last_duration_s`, the length of the last transaction. `failing`: whether the last one did not become durable.
     """
 
-    def __init__(self, log: Log, now: Now, *, wait_s: float) -> None:
+    def __init__(self, log: Log, now: Now, *, within_s: float) -> None:
         self.groups = 0
         self.rows = 0
         self.failures = 0
         self.failing = False
         self.last_duration_s = 0.0
-        self._log, self._now, self._wait_s = log, now, wait_s
+        self._log, self._now, self._within_s = log, now, within_s
+        self._usual_s = 0.0
         self._sources: list[Source] = []
         self._companion: Companion | None = None
         self._submitted: list[_Submitted] = []
@@ -182,12 +190,19 @@ class GroupCommit:
         ended = monotonic()
         self.last_duration_s = ended - started
         if not in_pause:
-            pause_s = self._wait_s * (_AFTER_FEW if self.rows - rows < _FEW_ROWS else 1)
+            pause_s = self._pause_s(self.rows - rows)
             paused_until = max(min(self._due_at, started) + self.last_duration_s, ended - (_AT_ONCE - 1) * pause_s)
             self._due_at = paused_until + pause_s
         for (_, done), error in zip(group, errors, strict=True):
             _tell(done, error)
         return True
+
+    def _pause_s(self, rows: int) -> float:
+        """How long to pause after a group of so many: an entry waits while one group is written, through the pause, and
+        while its own is written."""
+        self._usual_s += (self.last_duration_s - self._usual_s) * _LAST_COUNTS
+        within_s = self._within_s * (_OF_FEW if rows < _FEW_ROWS else 1)
+        return max(within_s - 2 * self._usual_s, within_s * _LEAST_PAUSE)
 
     def _write(self, commits: Sequence[Commit]) -> list[Exception | None]:
         """Commit them together; if one is at fault, each alone. One outcome for each."""
