@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from islet.access.passwords import hash_password, verify_password
 from islet.access.second_factor import new_second_factor
@@ -20,7 +21,7 @@ from islet.model.time import DAY_US
 from islet.store import people
 from islet.store.base import Registry
 from islet.store.consents import set_consent
-from islet.store.grants import grant, make_key
+from islet.store.grants import grant, make_key, put_group
 from islet.store.patient_groups import assign_group, delete_group
 from islet.store.principals import read_keys_of
 from islet.store.registry import SqliteRegistry
@@ -84,6 +85,29 @@ def test_who_cannot_administer_is_no_other_administrator(registry: Registry) -> 
     without_them(registry, "admin")[0]()
     with pytest.raises(AccessDenied):
         without_them(registry, "second")[0]()
+
+
+@pytest.mark.parametrize("issued_to", ["", "role/administrator", "user/admin", "group/all"])
+@pytest.mark.parametrize("action", [Verb.ADMIN, None])
+def test_a_refusal_after_which_nobody_could_administer_is_refused(
+    registry: Registry, issued_to: str, action: Verb | None
+) -> None:
+    put_group(registry, "all", ("user/admin",), **BY)
+    lines = registry.audit_length()
+    no = Permission(id="", issued_to=issued_to, action=action, authorized=False)
+    with pytest.raises(AccessDenied, match="make another administrator first"):
+        grant(registry, no, **BY)
+    assert registry.audit_length() == lines
+    for harmless in (
+        structs.replace(no, issued_to="role/clinician"),
+        structs.replace(no, action=Verb.SEND),
+        structs.replace(no, principal_for="p-1"),
+        structs.replace(no, priority=no.priority + 1, issued_to="user/nurse"),
+    ):
+        grant(registry, harmless, **BY)
+    add(registry, "second")
+    if issued_to in ("user/admin", "group/all"):
+        grant(registry, no, **BY)
 
 
 @settings(max_examples=12)  # each makes a registry

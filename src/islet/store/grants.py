@@ -13,6 +13,7 @@ from islet.access.sas import POLICIES
 from islet.errors import BadInput, NotFound
 from islet.model.people import Kind, Role
 from islet.model.permissions import ASSIGNED, DEFAULT_PRIORITY, GRANT_PRIORITY, Permission
+from islet.store.administrators import check_some_stay
 from islet.store.base import EntryKind, Registry
 from islet.store.patient_groups import check_group, group_name
 from islet.store.principals import Group, read_groups, read_key, read_keys_of
@@ -22,7 +23,8 @@ _LONGEST_REASON: Final = 300
 
 
 def grant(registry: Registry, permission: Permission, *, by: str, at_us: int) -> Permission:
-    """Keep a permission (or a refusal) under a new id. Raises BadInput, or NotFound for whom or what there is not."""
+    """Keep a permission (or a refusal) under a new id. Raises BadInput; NotFound for whom or what there is not;
+    AccessDenied for a refusal after which nobody could administer."""
     if not GRANT_PRIORITY <= permission.priority < DEFAULT_PRIORITY:
         raise BadInput(f"priority: expected {GRANT_PRIORITY} to {DEFAULT_PRIORITY - 1}", reason="priority")
     if permission.expires_us and permission.expires_us <= at_us:
@@ -47,6 +49,8 @@ def grant(registry: Registry, permission: Permission, *, by: str, at_us: int) ->
         check_group(registry, name)
     elif wanted not in ("", ASSIGNED) and registry.patient(wanted) is None:
         raise NotFound(f"there is no patient {wanted!r}")
+    if not permission.authorized:
+        check_some_stay(registry, permission, at_us)
     kept = structs.replace(permission, id=secrets.token_hex(4), granted_by=by)
     _put(registry, kept, by=by, at_us=at_us)
     return kept

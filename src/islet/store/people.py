@@ -9,16 +9,16 @@ from typing import Final
 
 from msgspec import structs
 
-from islet.access.decide import EVERYBODY, Action, decide
+from islet.access.decide import EVERYBODY
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.errors import AccessDenied, BadInput, NotFound
 from islet.model.people import Role, User
 from islet.model.time import DAY_US
+from islet.store.administrators import LAST_ADMINISTRATOR, administrators, is_able
 from islet.store.base import Registry
 from islet.store.consents import forget_unassigned
 from islet.store.grants import revoke_keys_of
 from islet.store.patient_groups import MAY_HAVE_GROUPS, check_group, group_name
-from islet.store.principals import Principals
 from islet.store.second_factors import put_second_factor
 from islet.store.subjects import unlink_subjects
 
@@ -31,7 +31,6 @@ INVITED: Final = "invitation"
 """As the key of the session that a link stands for. It is no key's id, so that nothing takes it for a session."""
 INVITED_US: Final = 3 * DAY_US
 """How long a link works, by the wall's clock."""
-LAST_ADMINISTRATOR: Final = "nobody else could administer then: make another administrator first"
 _MAY_SEE_EVERYBODY: Final = frozenset({Role.ADMINISTRATOR, Role.APPLICATION, Role.RESEARCHER})
 _LONGEST_NAME: Final = 64
 
@@ -165,27 +164,16 @@ def _change(
     registry: Registry, name: str, change: Callable[[User | None], User], action: str, *, by: str, at_us: int
 ) -> User:
     """Keep what `change` makes of a user, unless it takes the last administrator away."""
-    able = _administrators(registry, at_us)
+    able = {one.name for one in administrators(registry, at_us)}
 
     def checked(users: Mapping[str, User]) -> User:
         changed = change(users.get(name))
         others = (user for user in users.values() if user.name != name and user.name in able)
-        if name in able and not _can_administer(changed) and not any(map(_can_administer, others)):
+        if name in able and not is_able(changed) and not any(map(is_able, others)):
             raise AccessDenied(LAST_ADMINISTRATOR)
         return changed
 
     return registry.change_user(name, checked, action=action, by=by, at_us=at_us)
-
-
-def _administrators(registry: Registry, at_us: int) -> frozenset[str]:
-    """Those who can log in and may administer; not those who were invited and have not come."""
-    principals = Principals(registry)
-    found = [principals.of_user(user, at_us) for user in registry.users() if _can_administer(user)]
-    return frozenset(one.name for one in found if decide(one, Action.ADMINISTER).allowed)
-
-
-def _can_administer(user: User) -> bool:
-    return user.role is Role.ADMINISTRATOR and user.enabled and bool(user.password_hash)
 
 
 def _new_user(name: str, role: Role | None) -> User:
