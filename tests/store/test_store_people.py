@@ -21,7 +21,7 @@ from islet.model.time import DAY_US
 from islet.store import people
 from islet.store.base import Registry
 from islet.store.consents import set_consent
-from islet.store.grants import grant, make_key, put_group
+from islet.store.grants import grant, make_key, put_group, revoke
 from islet.store.patient_groups import assign_group, delete_group
 from islet.store.principals import read_keys_of
 from islet.store.registry import SqliteRegistry
@@ -108,6 +108,23 @@ def test_a_refusal_after_which_nobody_could_administer_is_refused(
     add(registry, "second")
     if issued_to in ("user/admin", "group/all"):
         grant(registry, no, **BY)
+
+
+def test_nor_is_a_group_changed_nor_a_permission_taken_away_after_which_nobody_could(registry: Registry) -> None:
+    yes = Permission(id="", issued_to="user/admin", action=Verb.ADMIN)
+    no = structs.replace(yes, issued_to="group/guests", authorized=False, priority=yes.priority + 1)
+    put_group(registry, "guests", ("user/nurse",), **BY)
+    grant(registry, no, **BY)
+    first = grant(registry, yes, **BY)
+    put_group(registry, "guests", ("user/nurse", "user/admin"), **BY)
+    lines = registry.audit_length()
+    with pytest.raises(AccessDenied, match="make another administrator first"):
+        revoke(registry, first.id, **BY)
+    put_group(registry, "guests", ("user/nurse",), **BY)
+    revoke(registry, first.id, **BY)
+    with pytest.raises(AccessDenied, match="make another administrator first"):
+        put_group(registry, "guests", ("user/nurse", "user/admin"), **BY)
+    assert registry.audit_length() == lines + 2
 
 
 @settings(max_examples=12)  # each makes a registry

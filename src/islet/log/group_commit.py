@@ -43,9 +43,9 @@ class GroupCommit:
 
     After a quiet time an entry is committed at once. When much comes, the writer pauses after each group and takes
     together what came meanwhile: each group costs a sync, and wakes everybody who follows the log. The pause is as long
-    as lets an entry that came when it began, or just before, be durable `within_s` (half of that while groups are
-    small), going by how long groups usually take. It ends when a source has plenty. What is urgent (the engine's alerts) does not
-    wait for its end: it becomes a group without the rest.
+    as lets an entry that came just after a group was begun be durable within `within_s` (half of that while groups are
+    small), going by how long groups usually take. It ends when a source has plenty. What is urgent (the engine's
+    alerts) does not wait for its end: it becomes a group without the rest.
 
     Counters for the metrics: `groups` and `rows` that became durable, `failures` (commits that did not), and
     `last_duration_s`, the length of the last transaction. `failing`: whether the last one did not become durable.
@@ -190,6 +190,7 @@ class GroupCommit:
         ended = monotonic()
         self.last_duration_s = ended - started
         if not in_pause:
+            self._usual_s += (self.last_duration_s - self._usual_s) * _LAST_COUNTS
             pause_s = self._pause_s(self.rows - rows)
             paused_until = max(min(self._due_at, started) + self.last_duration_s, ended - (_AT_ONCE - 1) * pause_s)
             self._due_at = paused_until + pause_s
@@ -200,7 +201,6 @@ class GroupCommit:
     def _pause_s(self, rows: int) -> float:
         """How long to pause after a group of so many: an entry waits while one group is written, through the pause, and
         while its own is written."""
-        self._usual_s += (self.last_duration_s - self._usual_s) * _LAST_COUNTS
         within_s = self._within_s * (_OF_FEW if rows < _FEW_ROWS else 1)
         return max(within_s - 2 * self._usual_s, within_s * _LEAST_PAUSE)
 

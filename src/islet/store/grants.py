@@ -24,7 +24,7 @@ _LONGEST_REASON: Final = 300
 
 def grant(registry: Registry, permission: Permission, *, by: str, at_us: int) -> Permission:
     """Keep a permission (or a refusal) under a new id. Raises BadInput; NotFound for whom or what there is not;
-    AccessDenied for a refusal after which nobody could administer."""
+    AccessDenied where nobody could administer afterwards."""
     if not GRANT_PRIORITY <= permission.priority < DEFAULT_PRIORITY:
         raise BadInput(f"priority: expected {GRANT_PRIORITY} to {DEFAULT_PRIORITY - 1}", reason="priority")
     if permission.expires_us and permission.expires_us <= at_us:
@@ -49,22 +49,21 @@ def grant(registry: Registry, permission: Permission, *, by: str, at_us: int) ->
         check_group(registry, name)
     elif wanted not in ("", ASSIGNED) and registry.patient(wanted) is None:
         raise NotFound(f"there is no patient {wanted!r}")
-    if not permission.authorized:
-        check_some_stay(registry, permission, at_us)
     kept = structs.replace(permission, id=secrets.token_hex(4), granted_by=by)
-    _put(registry, kept, by=by, at_us=at_us)
+    _put(registry, EntryKind.PERMISSION, kept.id, msgspec.json.encode(kept), by=by, at_us=at_us)
     return kept
 
 
 def revoke(registry: Registry, id: str, *, by: str, at_us: int) -> None:
-    """Take a permission away; it holds no more when this returns. Raises NotFound."""
+    """Take a permission away; it holds no more when this returns. Raises NotFound, and AccessDenied as `grant` does."""
     if registry.entry(EntryKind.PERMISSION, id) is None:
         raise NotFound(f"there is no permission {id!r}; `islet permissions list` shows all")
-    registry.put_entry(EntryKind.PERMISSION, id, None, by=by, at_us=at_us)
+    _put(registry, EntryKind.PERMISSION, id, None, by=by, at_us=at_us)
 
 
 def put_group(registry: Registry, name: str, members: tuple[str, ...], *, by: str, at_us: int) -> None:
-    """Make or change a group; without members it is removed. Raises BadInput, or NotFound for a member."""
+    """Make or change a group; without members it is removed. Raises BadInput, NotFound for a member, and AccessDenied as
+    `grant` does."""
     if not _NAME.fullmatch(name):
         raise BadInput("group: expected 1 to 64 of A-Z a-z 0-9 _ . -", reason="group")
     for member in members:
@@ -72,7 +71,7 @@ def put_group(registry: Registry, name: str, members: tuple[str, ...], *, by: st
         if not member or member.startswith(("group/", "role/")):
             raise BadInput("group: expected user/…, application/…, device/… or service/… as members", reason="group")
     body = msgspec.json.encode(Group(members=members)) if members else None
-    registry.put_entry(EntryKind.PRINCIPALS, name, body, by=by, at_us=at_us)
+    _put(registry, EntryKind.PRINCIPALS, name, body, by=by, at_us=at_us)
 
 
 def make_key(
@@ -107,8 +106,9 @@ def revoke_keys_of(registry: Registry, user: str, *, by: str, at_us: int) -> Non
         registry.put_entry(EntryKind.API_KEY, id, None, by=by, at_us=at_us)
 
 
-def _put(registry: Registry, permission: Permission, *, by: str, at_us: int) -> None:
-    registry.put_entry(EntryKind.PERMISSION, permission.id, msgspec.json.encode(permission), by=by, at_us=at_us)
+def _put(registry: Registry, kind: EntryKind, id: str, body: bytes | None, *, by: str, at_us: int) -> None:
+    check_some_stay(registry, kind, id, body, at_us)
+    registry.put_entry(kind, id, body, by=by, at_us=at_us)
 
 
 def _check_principal(registry: Registry, issued_to: str) -> None:

@@ -53,11 +53,13 @@ class Principals:
 
     def completed(self, principal: Principal, now_us: int) -> Principal:
         """The principal with its groups, and with what was granted to it and has not expired."""
-        table = self._table()
-        groups = table.groups.get(issued_name(principal), ())
-        keys = _issued_to(principal, groups)
+        table, name = self._table(), issued_name(principal)
+        groups = table.groups.get(name, ())
+        keys = ["", name, *(f"group/{group}" for group in groups)]
+        if principal.role is not None:
+            keys.append(f"role/{principal.role}")
         found = [one for key in keys for one in table.permissions.get(key, ()) if not 0 < one.expires_us <= now_us]
-        granted = tuple(_in_order(found))
+        granted = tuple(sorted(found, key=lambda one: (one.priority, one.authorized, one.id)))
         named = {one.principal_for for one in granted if one.principal_for.startswith(PATIENT_GROUP)}
         members = {name: self._members(name) for name in sorted(named)}
         return structs.replace(principal, groups=groups, granted=granted, patient_groups=members)
@@ -99,28 +101,10 @@ def issued_name(principal: Principal) -> str:
     return f"{principal.kind}/{principal.name}"
 
 
-def with_permission(principal: Principal, permission: Permission) -> Principal:
-    """The principal as it would be if that were granted (or refused) too."""
-    if permission.issued_to not in _issued_to(principal, principal.groups):
-        return principal
-    return structs.replace(principal, granted=tuple(_in_order([*principal.granted, permission])))
-
-
-def _issued_to(principal: Principal, groups: Iterable[str]) -> list[str]:
-    """All that permissions for this principal may be issued to."""
-    of_role = [] if principal.role is None else [f"role/{principal.role}"]
-    return ["", issued_name(principal), *(f"group/{group}" for group in groups), *of_role]
-
-
-def _in_order(permissions: Iterable[Permission]) -> list[Permission]:
-    """As they are asked: by priority; of one priority a refusal goes first."""
-    return sorted(permissions, key=lambda one: (one.priority, one.authorized, one.id))
-
-
 def read_permissions(registry: Registry) -> list[Permission]:
     """All that was granted and refused, in the order in which it is asked; without what comes with roles."""
-    found = registry.entries(EntryKind.PERMISSION).values()
-    return _in_order(msgspec.json.decode(body, type=Permission) for body in found)
+    found = [msgspec.json.decode(body, type=Permission) for body in registry.entries(EntryKind.PERMISSION).values()]
+    return sorted(found, key=lambda one: (one.priority, one.authorized, one.id))
 
 
 def read_consents(registry: Registry) -> list[Consent]:
