@@ -130,6 +130,10 @@ def refused(status: int) -> bool:
     return status in (401, 403)
 
 
+_PLACES = re.compile(r'\s(d|points|transform|viewBox|width|height|[cr]?[xy][12]?)="[^"]*"')
+"""Of drawings: where a line ends goes by the time of day, and may be any number."""
+
+
 def leaked(visitor: Visitor, door: Door, patient: str, body: str) -> bool:
     """Whether a visitor who may not see the patient, nor read their entries in the log where the door gives these, was
     shown something of them. Ids in the request come back."""
@@ -139,6 +143,7 @@ def leaked(visitor: Visitor, door: Door, patient: str, body: str) -> bool:
     masked = decide(visitor.principal, Action.VIEW_MASKED, patient).allowed
     marks = [label, *([] if masked else [rf"{tenths}|{tenths / 10}"])]
     marks += [] if reads_registry or commands else [f'"{device}"']
+    body = _PLACES.sub("", body)
     found = any(re.search(rf"(?<![\w.])({mark})(?![\w.])", body) for mark in marks)
     consumes = door.needs is Action.CONSUME_LOG and decide(visitor.principal, Action.CONSUME_LOG, patient).allowed
     return found and not consumes and not visible(visitor.principal, patient)
