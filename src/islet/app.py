@@ -24,6 +24,7 @@ from islet.engine.embedded import CONSUMER as ENGINE
 from islet.engine.embedded import EmbeddedEngine
 from islet.engine.lookback import evaluation
 from islet.engine.rulebook import RuleBook, forecasting
+from islet.erasure.patients import finish_erasures
 from islet.gateways.certificates import ensure_certificates
 from islet.jobs.shipped import shipped
 from islet.log.base import CursorMove, Log
@@ -31,7 +32,14 @@ from islet.log.group_commit import GroupCommit
 from islet.log.keys import data_key
 from islet.model.time import DAY_US, MINUTE_US
 from islet.model.topics import Topic
-from islet.opened import opened_device_files, opened_devices, opened_log, opened_registry, opened_store
+from islet.opened import (
+    opened_device_files,
+    opened_devices,
+    opened_holders,
+    opened_log,
+    opened_registry,
+    opened_store,
+)
 from islet.operations import garbage, logs, open_files
 from islet.operations.locks import only_one
 from islet.operations.metrics import CountsCollector, ForecastCollector, LogCollector, Metrics, WorkerCollector
@@ -99,12 +107,17 @@ class Platform:
         def keep_house() -> None:
             self.log.compact()
             self.log.expire(self._kept_from_us())
+            self._finish_erasures()
             self.device_files.tidy(wall_us(), wall_us() - round(self.settings.retention_days * DAY_US))
             self._pause(self.settings.compact_every_s)
 
         self._cursors = follower.cursors
         self.workers += [Worker("store", _paced(follower.run_once)), Worker("housekeeping", keep_house)]
         self._add_jobs()
+
+    def _finish_erasures(self) -> None:
+        with contextlib.ExitStack() as stack:
+            finish_erasures(lambda: stack.enter_context(opened_holders(self.settings)), self.registry, wall_us())
 
     def _add_jobs(self) -> None:
         settings, known = self.settings, self.log.end(Topic.GLUCOSE_READINGS)

@@ -15,6 +15,7 @@ from islet.alarms import Alarms
 from islet.clock import wall_us
 from islet.decode.telemetry import warm_up as decoder_warm_up
 from islet.engine.rulebook import RuleBook
+from islet.erasure.patients import Holders, erase_patient
 from islet.gateways.authenticate import Authenticator, TurnAway
 from islet.gateways.certificates import CertificatePaths, server_ssl_context
 from islet.gateways.claims import make_claim
@@ -232,7 +233,19 @@ class Doors:
             turned_away=self.turned_away,
             proxies=parse_networks(self.settings.trusted_proxies),
             devices=self._web_devices(),
+            erase=self._erase if self.alarms is not None else None,
         )
+
+    def _erase(self, patient: str, by: str) -> None:
+        assert self.alarms is not None
+        holders = Holders(
+            registry=self.registry,
+            store=self.store,
+            outbox=self.alarms.outbox,
+            devices=self.devices,
+            files=self.device_files,
+        )
+        erase_patient(holders, patient, by=by, at_us=self.now())
 
     def _web_devices(self) -> WebDevices:
         return WebDevices(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from islet.access.passwords import hash_password
 from islet.clock import wall_us
+from islet.erasure.patients import Holders
 from islet.log.base import Log
 from islet.log.keys import data_key
 from islet.menu import plug
@@ -89,6 +90,19 @@ def opened_outbox(settings: Settings) -> Iterator[Outbox]:
     )
     with contextlib.closing(outbox):
         yield outbox
+
+
+@contextlib.contextmanager
+def opened_holders(settings: Settings) -> Iterator[Holders]:
+    """All of a data directory that keeps something of a patient, beside the log and the engine."""
+    with (
+        opened_registry(settings) as registry,
+        opened_store(settings) as store,
+        opened_outbox(settings) as outbox,
+        opened_devices(settings) as devices,
+        opened_device_files(settings) as files,
+    ):
+        yield Holders(registry=registry, store=store, outbox=outbox, devices=devices, files=files)
 
 
 def first_administrator(registry: Registry) -> str | None:

@@ -104,7 +104,7 @@ def test_an_address_is_a_secret_and_in_no_line_of_the_trail(book: ContactBook, r
     assert not any("example" in line.before + line.after for line in lines)
     book.remove(contact.lane, by="anna", at_us=NOW)
     assert book.of("anna") == []
-    assert registry.secret("contact/email/anna") == ""
+    assert registry.secret("contact/email/anna") is None
 
 
 def test_what_another_process_changes_holds_at_once(book: ContactBook, registry: SqliteRegistry) -> None:

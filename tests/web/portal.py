@@ -18,6 +18,7 @@ from islet.access.passwords import hash_password, new_token, token_hash
 from islet.contacts.book import ContactBook
 from islet.engine.rulebook import RuleBook
 from islet.engine.rules import load_rules
+from islet.erasure.patients import Holders, erase_patient
 from islet.errors import SettingError
 from islet.forecast.personal import JOB, Fitted, Learnt
 from islet.forecast.serving import shipped
@@ -124,7 +125,14 @@ class Site:
                 claim=self._claim,
                 wall_now=self.now,
             ),
+            erase=self._erase,
         )
+
+    def _erase(self, patient: str, by: str) -> None:
+        holders = Holders(
+            registry=self.registry, store=self.store, outbox=self.outbox, devices=self.devices, files=self.device_files
+        )
+        erase_patient(holders, patient, by=by, at_us=self.now_us)
 
     def now(self) -> int:
         return self.now_us

@@ -19,6 +19,7 @@ REFUSED: Final = "an administrator has refused this"
 NOT_ASSIGNED: Final = "this patient is not assigned to the one who asks"
 NO_CONSENT: Final = "the patient does not consent"
 NO_CONSENT_YET: Final = "the patient has not consented yet"
+ERASED: Final = "everything about this patient was erased"
 NOT_IN_ROLE: Final = "the role does not include this"
 NOT_IN_KEY: Final = "the key that was shown does not include this"
 NOT_IN_POLICY: Final = "the hub policy does not grant this"
@@ -35,7 +36,7 @@ class Decision(Struct, frozen=True):
 def decide(principal: Principal, action: Action, patient: str | None = None) -> Decision:
     """Whether `principal` may do `action`, for `patient` where the action is about one (None: about all that it may see).
 
-    The patient's own word goes before all: who is refused by them may nothing for them, and a care partner only with their
+    Of an erased patient nobody may anything. The patient's own word goes before all else: who is refused by them may nothing for them, and a care partner only with their
     consent. Then the first permission that fits decides: those granted by priority (of one priority a refusal goes first),
     then those of the role or of the hub policy. A device sends for the patient it belongs to; that patient is in its
     principal.
@@ -94,12 +95,14 @@ def _own(principal: Principal) -> tuple[str, ...]:
 
 
 def _patients_word(principal: Principal, action: Action, patient: str | None) -> str:
-    """Why the patient's word stands against it; "" where it does not.
+    """Why the patient's word stands against it, or that they were erased; "" where neither is so.
 
     Who gives consent for a patient (a parent who was granted that) need not have been followed up to then.
     """
     if patient is None or action in OF_INSTALLATION:
         return ""
+    if patient in principal.erased:
+        return ERASED
     given = principal.consents.get(patient)
     if given is False:
         return NO_CONSENT

@@ -15,6 +15,7 @@ from islet.commands.acting import note, who
 from islet.commands.lazy import LazyGroup
 from islet.commands.refusals import FiniteRange
 from islet.decode.iothub import DEVICE_ID
+from islet.erasure.users import remove_user
 from islet.errors import BadInput, NotFound
 from islet.gateways.authenticate import new_device, with_certificate
 from islet.model.people import Patient, Role, User, check_patient
@@ -133,6 +134,16 @@ def enable_user(registry: Registry, name: str) -> None:
     click.echo(f"{name} can log in")
 
 
+@users.command("remove")
+@click.argument("name")
+@click.confirmation_option(prompt="Remove this account, and all that was theirs, for good?")
+@with_registry
+def remove_someone(registry: Registry, name: str) -> None:
+    """Remove somebody for good, with keys, contacts, permissions and consents. The audit trail keeps what they did."""
+    remove_user(registry, name, by=who(None), at_us=wall_us())
+    click.echo(f"{name} is removed")
+
+
 @users.command("revoke")
 @click.argument("name")
 @with_registry
@@ -190,7 +201,11 @@ def user_token(registry: Registry, name: str, days: float, only: str | None, pur
 
 @click.group(
     cls=LazyGroup,
-    elsewhere={"hba1c": "islet.commands.hba1c:enter_hba1c", "group": "islet.commands.patient_groups:group"},
+    elsewhere={
+        "erase": "islet.commands.erasing:erase",
+        "group": "islet.commands.patient_groups:group",
+        "hba1c": "islet.commands.hba1c:enter_hba1c",
+    },
 )
 def patients() -> None:
     """People who wear sensors."""

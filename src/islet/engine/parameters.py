@@ -13,7 +13,7 @@ from typing import Final, Literal
 from msgspec import Struct, structs
 
 from islet.engine.frontmatter import Parameter, Rule
-from islet.engine.reference import PatientReference, Reference
+from islet.engine.reference import ERASED, PatientReference, Reference
 from islet.engine.rules import Plan, StreamPlan
 from islet.engine.zones import zone_table
 from islet.errors import BadInput
@@ -150,15 +150,18 @@ def references(
     *,
     time_zone: str = "UTC",
     lines: Mapping[str, bytes] = NO_LINES,
+    erased: Iterable[str] = (),
 ) -> dict[str, Reference]:
     """Per stream, what the engine has to know of each patient. Only those who differ from a patient of whom nothing
     is known (no tags, no profile, `time_zone`, the default target range) are named; linear in the patients. `lines`: by
-    patient, what their forecasts are corrected by (`islet.model.ahead.corrections`)."""
+    patient, what their forecasts are corrected by (`islet.model.ahead.corrections`). `erased`: to be forgotten."""
     nobody = Patient(id="", time_zone=time_zone)
     makers = {name: _Maker(plan, ready, layers, nobody, lines) for name, ready in plan.streams.items()}
     for patient in patients:
         for maker in makers.values():
             maker.take(patient)
+    for maker in makers.values():
+        maker.forget(erased)
     return {name: maker.reference() for name, maker in makers.items()}
 
 
@@ -190,6 +193,9 @@ class _Maker:
             found = replace(found, lines=self._lines[patient.id])
         if found != self._otherwise:
             self._named[patient.id] = found
+
+    def forget(self, erased: Iterable[str]) -> None:
+        self._named |= dict.fromkeys(erased, ERASED)
 
     def reference(self) -> Reference:
         zones = zone_table(list(self._zones))

@@ -15,13 +15,18 @@ class PatientReference:
     """One patient: the bits of the rules that look at them, their parameters, and the number of their time zone.
 
     `parameters`: integers in fixed point, in the order of the plan's parameter columns. `lines`: what their forecasts are
-    corrected by, as in `islet.model.ahead.corrections`; empty for nothing.
+    corrected by, as in `islet.model.ahead.corrections`; empty for nothing. `erased`: nobody looks at them, and what is
+    remembered of them is forgotten.
     """
 
     mask: int
     parameters: tuple[int, ...] = ()
     zone: int = 0
     lines: bytes = b""
+    erased: bool = False
+
+
+ERASED: Final = PatientReference(mask=0, erased=True)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,6 +118,7 @@ class RuleBook:
         self._making = threading.Lock()
         self._made: tuple[int, Rules] | None = None
         self._patients: list[Patient] = []
+        self._erased = frozenset[str]()
 
     def current(self) -> Rules:
         """What is in force now: the same object until something changes. Costs one question to the registry."""
@@ -204,21 +205,22 @@ class RuleBook:
         own = _own(self._registry.entries(EntryKind.RULE))
         foreteller = served(forecasting(self._registry).model)
         overrides = _overrides(self._registry.entries(EntryKind.RULE_SETTING))
-        patients = self._registry.patients()
+        patients, erased = self._registry.patients(), frozenset(self._registry.entries(EntryKind.ERASED))
         lines = _lines(self._registry, foreteller.fingerprint, patients)
         if before is not None and own == before.own and _name(before.plan.foreteller) == foreteller.name:
-            if (overrides, patients, lines) == (before.overrides, self._patients, before.lines):
+            known = before.overrides, self._patients, self._erased, before.lines
+            if (overrides, patients, erased, lines) == known:
                 return before  # something else changed
             planned, broken = before.plan, before.broken
         else:
             planned, broken = _planned(self._rules_shipped, own, foreteller)
             for one in broken:
                 _log.error("rule_left_out", rule=one.name)  # the reason, which the list shows, may quote the rule
-        self._patients = patients
+        self._patients, self._erased = patients, erased
         layers = Layers.of(overrides)
         return Rules(
             plan=planned,
-            references=references(planned, layers, patients, lines=lines),
+            references=references(planned, layers, patients, lines=lines, erased=erased),
             own=own,
             broken=broken,
             overrides=overrides,

@@ -13,7 +13,7 @@ from islet.engine.ids import Ids, Pairs
 from islet.engine.memory import aligned, forget
 from islet.engine.pool import BEGIN, END, FROM, GIVEN_BACK, LIMIT, ROOM, UNIT, UPTO, new_heap
 from islet.engine.program import Features, Program
-from islet.engine.reference import PatientReference, Reference
+from islet.engine.reference import ERASED, PatientReference, Reference
 from islet.engine.series import LONGEST_HORIZON_US, NEVER, SERIES, UNTOUCHED, Bounds, Memory, Profiles
 from islet.engine.windows import Windows, windows_of
 from islet.model.ahead import EATEN_US, LOOKS_BACK_US, Corrections, Foreteller, corrections
@@ -85,6 +85,7 @@ class EngineState:
         self.reference = _NOBODY
         self._parameters = 0  # columns that the plan asks for
         self._profile_of: dict[str, int] = {}
+        self._erased = -1  # the profile of those who are to be forgotten; -1 where nobody is
         self.profiles = _profiles([_NOBODY.otherwise], _NOBODY, 0)
         self.corrections: Corrections | None = None  # of the profiles
         self.patients = Ids()
@@ -125,6 +126,7 @@ class EngineState:
             self.reference = reference
             if changed:
                 self._look_up_profiles(0)
+                self._forget_erased()
 
     def _take_over(self, plan: Ruled) -> None:
         windows = windows_of(plan.features, plan.program.registers, foretold=plan.foreteller is not None)
@@ -147,10 +149,7 @@ class EngineState:
         if count > len(self.series):
             self.reserve(count)
         if count > before:
-            fresh = self.series[before:count]
-            for name in ("newest_us", "received_us"):
-                fresh[name] = NEVER
-            fresh["first"] = UNTOUCHED
+            self.series[before:count] = _blank(0)
             self._look_up_profiles(before)
 
     def reserve(self, patients: int) -> None:
@@ -253,6 +252,20 @@ class EngineState:
         self.ended += [Ended(self.rules[rule], patient, onset) for rule, patient, onset in ended.tolist()]
         self.rules = rules
 
+    def _forget_erased(self) -> None:
+        """Of those whom the reference calls erased keep nothing but the id, here and in the pool."""
+        if self._erased < 0:
+            return
+        series = self.series[: len(self.patients)]
+        anything = (series["run"] | series["episodes"] | series["context"]) != 0
+        gone = np.flatnonzero(anything & (series["profile"] == self._erased))
+        if not len(gone):
+            return
+        series[gone] = _blank(self._erased)
+        numbers = set(gone.tolist())
+        self.ended = [one for one in self.ended if one.patient not in numbers]
+        self.tidy()
+
     def _look_up_profiles(self, begin: int) -> None:
         """Set the profiles of the patients from number `begin` on."""
         reference = self.reference
@@ -260,6 +273,7 @@ class EngineState:
             rows = list(dict.fromkeys([reference.otherwise, *reference.patients.values()]))
             number = {row: place for place, row in enumerate(rows)}
             self._profile_of = {patient: number[row] for patient, row in reference.patients.items()}
+            self._erased = number.get(ERASED, -1)
             self.profiles = _profiles(rows, reference, self._parameters)
             self.corrections = corrections([row.lines for row in rows])
         mine = self.series["profile"][begin : len(self.patients)]
@@ -268,6 +282,14 @@ class EngineState:
             return
         texts = self.patients.texts(np.arange(begin, len(self.patients)))
         mine[:] = [self._profile_of.get(text, 0) for text in texts]
+
+
+def _blank(profile: int) -> NDArray[np.void]:
+    """The series of a patient of whom nothing has come."""
+    blank = np.zeros((), SERIES)
+    blank["newest_us"] = blank["received_us"] = NEVER
+    blank["first"], blank["profile"] = UNTOUCHED, profile
+    return blank
 
 
 def _words(most: int, least: int = 0) -> NDArray[np.uint32]:

@@ -126,3 +126,5 @@ class Principal(Struct, frozen=True, kw_only=True):
     """What concerns it and is in force, by priority; what comes with its role is not among them."""
     scope: tuple[str, ...] | None = None
     """The actions of the key that it came with; None where nothing narrows it."""
+    erased: frozenset[str] = frozenset()
+    """The patients of whom everything was erased: nobody may anything for them."""

@@ -178,8 +178,10 @@ class Outbox:
         return queued
 
     def _take_in_slice(self, entries: Slice, now_us: int) -> int:
+        erased = {name for (name,) in self._tables.rows("SELECT patient FROM outbox_passed_over")}
         bodies = (str(body) for body in entries.batch.column("body").to_pylist())
-        changes = [change for change in map(self._decoded, bodies) if change is not None]
+        decoded = (change for change in map(self._decoded, bodies) if change is not None)
+        changes = [change for change in decoded if change.patient not in erased]
         self._pager.forget_people()
         for change in changes:  # first, so that the alert that takes another's place is not announced as a new one
             if change.change == "retracted" and change.replaced_by:
@@ -347,6 +349,13 @@ class Outbox:
             forgotten = self._queue.forget(taken_before_us)
             self._pages.forget(taken_before_us)
         return forgotten
+
+    def erase(self, patient: str) -> None:
+        """Remove all messages about a patient, sent or not; nobody is told anything of them any more. Idempotent."""
+        with self._tables.transaction():
+            self._tables.write("INSERT OR IGNORE INTO outbox_passed_over VALUES (?)", (patient,))
+            self._queue.erase(patient)
+            self._pages.erase(patient)
 
     def close(self) -> None:
         """Release the file. What is being sent now goes out again after the next start. Notifiers are their maker's."""

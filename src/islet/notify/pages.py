@@ -121,6 +121,11 @@ class Pages:
 
     # snoozes
 
+    def erase(self, patient: str) -> None:
+        """Forget a patient's alerts and snoozes."""
+        self._tables.write("DELETE FROM outbox_alert WHERE patient = ?", (patient,))
+        self._tables.write("DELETE FROM outbox_snooze WHERE patient = ?", (patient,))
+
     def snoozed_until_us(self, patient: str, rule: str) -> int:
         """Until when alerts of that rule page nobody; 0 where nobody asked for that."""
         rows = self._tables.rows("SELECT until_us FROM outbox_snooze WHERE patient = ? AND rule = ?", (patient, rule))

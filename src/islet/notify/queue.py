@@ -305,6 +305,10 @@ class Queue:
         )
         return (rows[0][0], Lane(rows[0][1], rows[0][2]), Kind(rows[0][3])) if rows else None
 
+    def erase(self, patient: str) -> None:
+        """Remove all messages about a patient's alerts: their ids name the patient."""
+        self._tables.write("DELETE FROM outbox WHERE instr(alert, ?) > 0", (f"~{patient}~",))
+
     def forget(self, taken_before_us: int) -> int:
         """Remove finished messages that were taken in before that instant; how many."""
         with self.transaction():

@@ -54,6 +54,7 @@ CREATE TABLE IF NOT EXISTS outbox_health (
   first_seen_us INTEGER, tested_us INTEGER, confirmed_us INTEGER,
   PRIMARY KEY (channel, recipient)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS outbox_passed_over (patient TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS outbox_memory (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 """
 _ADDED: Final = {

@@ -4,7 +4,7 @@ Functions over a connection; the transaction is the caller's.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import apsw
@@ -32,6 +32,7 @@ _PUT: Final = f"""
 INSERT INTO alert ({_COLUMNS}) VALUES ({", ".join("?" * len(_FIELDS))}) ON CONFLICT (id) DO UPDATE
 SET {", ".join(f"{name} = excluded.{name}" for name in _FIELDS[1:])}
 """
+_OF_CHANGES: Final = ("patient", "body", "received_at_us")
 _OPEN: Final = "cleared_us IS NULL"
 _UNSEEN: Final = (
     "cleared_us IS NOT NULL AND acknowledged_us IS NULL AND NOT retrospective"
@@ -50,11 +51,12 @@ def upgrade(writer: apsw.Connection) -> None:
         writer.execute("ALTER TABLE alert ADD COLUMN retrospective INTEGER NOT NULL DEFAULT 0")
 
 
-def insert(writer: apsw.Connection, one: Slice) -> None:
+def insert(writer: apsw.Connection, one: Slice, erased: Collection[str]) -> None:
     """Fold changes, which are in the order of the log, into the table."""
     columns = one.batch.to_pydict()
-    for body, received_us in zip(columns["body"], columns["received_at_us"], strict=True):
-        _apply(writer, decode_change(body), received_us)
+    for patient, body, received_us in zip(*(columns[name] for name in _OF_CHANGES), strict=True):
+        if patient not in erased:
+            _apply(writer, decode_change(body), received_us)
 
 
 def _apply(writer: apsw.Connection, change: AlertChange, received_us: int) -> None:
@@ -123,3 +125,8 @@ def _alert(row: tuple[Any, ...]) -> Alert:
 def forget(writer: apsw.Connection, received_from_us: int) -> None:
     """Remove alerts that were opened by an entry received at or after that instant."""
     writer.execute("DELETE FROM alert WHERE opened_received_us >= ?", (received_from_us,))
+
+
+def erase(writer: apsw.Connection, patient: str) -> None:
+    """Remove a patient's alerts."""
+    writer.execute("DELETE FROM alert WHERE patient = ?", (patient,))

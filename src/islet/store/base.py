@@ -106,6 +106,10 @@ class Store(Protocol):
     def counts(self) -> dict[str, int]:
         """Rows per kind: readings, alerts, and one key per document topic."""
 
+    def erase(self, patient: str, devices: Sequence[str] = ()) -> None:
+        """Remove all that is kept of a patient, and dead letters of these devices that name nobody; what the log still has
+        of the patient is passed over from now on, also by a rebuild. Idempotent; large amounts go in several transactions."""
+
     def reset(self, received_from_us: int) -> None:
         """Forget all derived rows received at or after that instant, and all cursors, before a rebuild."""
 
@@ -151,6 +155,8 @@ class EntryKind(StrEnum):
     """Desired properties for many devices (`islet.gateways.configurations`); id is its own."""
     WISHES = "wishes"
     """What a person said of themselves for patterns and advice (`islet.patterns.findings.Wishes`); id is the patient's."""
+    ERASED = "erased"
+    """A patient of whom everything was erased (`islet.erasure`); the id is theirs, and is never given again."""
 
 
 UNSAID: Final = frozenset({EntryKind.JOB, EntryKind.WISHES})
@@ -173,7 +179,11 @@ class Registry(Protocol):
     def patients(self) -> list[Patient]: ...
     def patient_count(self) -> int: ...
     def patient(self, id: str) -> Patient | None: ...
-    def put_patient(self, patient: Patient) -> None: ...
+    def put_patient(self, patient: Patient) -> None:
+        """Raises AlreadyExists for the id of one who was erased."""
+
+    def delete_patient(self, id: str) -> None:
+        """Nothing happens where there is none."""
 
     def devices(self) -> list[Device]: ...
     def device(self, id: str) -> Device | None: ...
@@ -186,7 +196,7 @@ class Registry(Protocol):
         """How many `find_devices` would find without a limit."""
 
     def create_device(self, device: Device) -> None:
-        """Raises AlreadyExists for a second one of that id."""
+        """Raises AlreadyExists for a second one of that id, NotFound for a patient who was erased."""
 
     def change_device(self, device: Device, action: str, *, etag: str, by: str, at_us: int) -> None:
         """The device takes the place of the one with that etag, with a line in the audit trail, both or neither. Raises
@@ -211,6 +221,9 @@ class Registry(Protocol):
         what it raises goes through, and nothing changes. Nobody writes meanwhile. The line holds the user before and
         after, without the password's hash; `action` "" is "added" or "changed". As `put_user` besides."""
 
+    def delete_user(self, name: str, *, by: str, at_us: int) -> None:
+        """With their sessions; a line in the audit trail. Raises NotFound."""
+
     def create_session(
         self, token_hash: str, user: str, expires_us: int, now_us: int | None = None, *, key: str = "", by: str = ""
     ) -> None:
@@ -229,7 +242,8 @@ class Registry(Protocol):
     def secret(self, name: str) -> str | None:
         """A named secret of this installation (a hub policy's key, the Telegram token)."""
 
-    def put_secret(self, name: str, value: str) -> None: ...
+    def put_secret(self, name: str, value: str) -> None:
+        """Keep it; "" forgets it."""
 
     def entries(self, kind: EntryKind) -> dict[str, bytes]:
         """All of a kind: JSON by id."""

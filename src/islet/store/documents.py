@@ -3,7 +3,8 @@
 Functions over a connection; the transaction is the caller's.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Collection, Iterator, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -11,7 +12,7 @@ import apsw
 from msgspec import convert, structs
 
 from islet.log.base import Slice
-from islet.model.topics import Topic
+from islet.model.topics import STORED, Topic
 from islet.store.base import Document
 
 TABLES: Final = """
@@ -26,10 +27,10 @@ _INSERT: Final = "INSERT OR IGNORE INTO document VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 _FIELDS: Final = tuple(field.name for field in structs.fields(Document))
 
 
-def insert(writer: apsw.Connection, one: Slice) -> None:
+def insert(writer: apsw.Connection, one: Slice, erased: Collection[str]) -> None:
     """Take in documents. One that says the same of the same patient, device and time (a delivery repeated) is the
     same document; but each dead letter is one of its own, for they are counted."""
-    writer.executemany(_INSERT, _rows(one))
+    writer.executemany(_INSERT, (row for row in _rows(one) if row[2] not in erased))
 
 
 def _rows(one: Slice) -> Iterator[tuple[bytes, str, str, str, int, int, str, str]]:
@@ -59,3 +60,17 @@ def select(
 def forget(writer: apsw.Connection, received_from_us: int) -> None:
     """Remove documents received at or after that instant."""
     writer.execute("DELETE FROM document WHERE received_at_us >= ?", (received_from_us,))
+
+
+def erase(writer: apsw.Connection, patient: str, devices: Sequence[str], most: int) -> int:
+    """Remove documents of a patient, and dead letters that name nobody and came from these devices; that many of a topic
+    at most. How many went."""
+    count = sum(_erase(writer, topic, "patient = ?", patient, most) for topic in STORED)
+    from_them = "patient = '' AND device IN (SELECT value FROM json_each(?))"
+    return count + _erase(writer, Topic.DEAD_LETTERS, from_them, json.dumps(list(devices)), most)
+
+
+def _erase(writer: apsw.Connection, topic: Topic, which: str, value: str, most: int) -> int:
+    some = f"SELECT identity FROM document WHERE topic = ? AND {which} LIMIT ?"
+    writer.execute(f"DELETE FROM document WHERE identity IN ({some})", (topic, value, most))
+    return writer.changes()

@@ -28,6 +28,7 @@ class _Table:
     permissions: Mapping[str, Sequence[Permission]]
     groups: Mapping[str, tuple[str, ...]]
     consents: Mapping[str, dict[str, bool]]
+    erased: frozenset[str]
     expiries_us: Sequence[int]
 
 
@@ -62,7 +63,12 @@ class Principals:
         granted = tuple(sorted(found, key=lambda one: (one.priority, one.authorized, one.id)))
         named = {one.principal_for for one in granted if one.principal_for.startswith(PATIENT_GROUP)}
         members = {name: self._members(name) for name in sorted(named)}
-        return structs.replace(principal, groups=groups, granted=granted, patient_groups=members)
+        return structs.replace(principal, groups=groups, granted=granted, patient_groups=members, erased=table.erased)
+
+    @property
+    def erased(self) -> frozenset[str]:
+        """The patients of whom everything was erased."""
+        return self._table().erased
 
     def _each(self, patients: tuple[str, ...]) -> tuple[str, ...]:
         """Patients one by one: those of a group in its place."""
@@ -140,7 +146,14 @@ def _read(registry: Registry, version: int) -> _Table:
     consents: dict[str, dict[str, bool]] = {}
     for said in read_consents(registry):
         consents.setdefault(said.user, {})[said.patient] = said.given
-    return _Table(version=version, permissions=permissions, groups=groups, consents=consents, expiries_us=expiries)
+    return _Table(
+        version=version,
+        permissions=permissions,
+        groups=groups,
+        consents=consents,
+        erased=frozenset(registry.entries(EntryKind.ERASED)),
+        expiries_us=expiries,
+    )
 
 
 def _by_member(groups: Iterable[tuple[str, Group]]) -> dict[str, tuple[str, ...]]:

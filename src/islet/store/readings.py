@@ -4,12 +4,14 @@ Functions over a connection; the transaction is the caller's.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import fields
 from typing import Any, Final
 
 import apsw
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from islet.log.base import Slice
@@ -91,9 +93,14 @@ class Names:
         self._ids.clear()
 
 
-def insert(writer: apsw.Connection, slices: Sequence[Slice], patients: Names, devices: Names) -> None:
+def insert(
+    writer: apsw.Connection, slices: Sequence[Slice], patients: Names, devices: Names, erased: Collection[str]
+) -> None:
     """Take in readings; of two with one identity the first stays, a second with another value goes to `conflict`."""
-    columns = [_columns(writer, one, patients, devices) for one in slices]
+    batches = [batch for one in slices if (batch := _without(one.batch, erased)).num_rows]
+    if not batches:
+        return
+    columns = [_columns(writer, one, patients, devices) for one in batches]
     joined = [np.concatenate(each) for each in zip(*columns, strict=True)]
     patient, time_us, device = joined[:3]
     order = np.lexsort((device, time_us, patient))  # as on the disk; equals stay in the order of the log
@@ -105,8 +112,13 @@ def insert(writer: apsw.Connection, slices: Sequence[Slice], patients: Names, de
     writer.execute(_NEWER, (int(time_us.max()),))
 
 
-def _columns(writer: apsw.Connection, one: Slice, patients: Names, devices: Names) -> list[NDArray[Any]]:
-    batch = one.batch
+def _without(batch: pa.RecordBatch, erased: Collection[str]) -> pa.RecordBatch:
+    if not erased:
+        return batch
+    return batch.filter(pc.invert(pc.is_in(batch.column("patient"), pa.array(sorted(erased), pa.utf8()))))
+
+
+def _columns(writer: apsw.Connection, batch: pa.RecordBatch, patients: Names, devices: Names) -> list[NDArray[Any]]:
     keys = [
         _numbered(writer, batch.column("patient"), patients),
         int64_column(batch, "time_us"),
@@ -167,3 +179,19 @@ def forget(writer: apsw.Connection, received_from_us: int) -> None:
     """Remove readings and conflicts received at or after that instant."""
     writer.execute("DELETE FROM reading WHERE received_at_us >= ?", (received_from_us,))
     writer.execute("DELETE FROM conflict WHERE received_at_us >= ?", (received_from_us,))
+
+
+def erase(writer: apsw.Connection, patient: str, most: int) -> int:
+    """Remove readings and conflicts of a patient, that many of each at most; how many went. The number of their name
+    stays theirs."""
+    count = 0
+    for table in ("reading", "conflict"):
+        bound = f"""SELECT max(time_us) FROM (SELECT time_us FROM {table}
+            WHERE patient = (SELECT id FROM reading_patient WHERE name = ?1) ORDER BY time_us LIMIT ?2)"""
+        writer.execute(
+            f"""DELETE FROM {table} WHERE patient = (SELECT id FROM reading_patient WHERE name = ?1)
+                AND time_us <= ({bound})""",
+            (patient, most),
+        )
+        count += writer.changes()
+    return count

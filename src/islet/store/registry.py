@@ -78,7 +78,13 @@ class SqliteRegistry:
 
     def put_patient(self, patient: Patient) -> None:
         with self._transaction():
+            if self._was_erased(patient.id):
+                raise AlreadyExists(f"patient {patient.id!r} was erased, and the id is not given again; choose another")
             self._put(patient.id, patient)
+
+    def delete_patient(self, id: str) -> None:
+        with self._transaction():
+            self._delete("patient", id)
 
     def devices(self) -> list[Device]:
         return self._all(Device)
@@ -101,6 +107,7 @@ class SqliteRegistry:
         with self._transaction():
             if self._has_device(device.id):
                 raise AlreadyExists(f"device {device.id!r} exists already; update it, or choose another id")
+            self._check_patient_of(device)
             self._put(device.id, device)
             self._put_thumbprints(device)
 
@@ -111,6 +118,7 @@ class SqliteRegistry:
                 raise NotFound(f"device {device.id!r} is not registered")
             if msgspec.json.decode(body, type=Device).etag != etag:
                 raise EtagDiffers("the device was changed meanwhile; read it again")
+            self._check_patient_of(device)
             self._put(device.id, device)
             self._put_thumbprints(device)
             self._note(at_us, by, action, "device", device.id, "", "")
@@ -119,9 +127,8 @@ class SqliteRegistry:
         with self._transaction():
             if not self._has_device(id):
                 raise NotFound(f"device {id!r} is not registered")
-            self._writer.execute("DELETE FROM registered WHERE kind = 'device' AND id = ?", (id,))
+            self._delete("device", id)
             self._writer.execute("DELETE FROM thumbprint WHERE device = ?", (id,))
-            self._changed()
 
     def knows_thumbprint(self, thumbprint: str) -> bool:
         with self._readers.one() as reader:
@@ -152,6 +159,14 @@ class SqliteRegistry:
                 done = "changed, with a new password"
             self._note(at_us, by, done, "user", name, _told(known), _told(user))
         return user
+
+    def delete_user(self, name: str, *, by: str, at_us: int) -> None:
+        with self._transaction():
+            if _body(self._writer, "user", name) is None:
+                raise NotFound(f"there is no user {name!r}; `islet users list` shows all")
+            self._delete("user", name)
+            self._end_sessions(name)
+            self._note(at_us, by, "removed", "user", name, "", "")
 
     def create_session(
         self, token_hash: str, user: str, expires_us: int, now_us: int | None = None, *, key: str = "", by: str = ""
@@ -189,7 +204,9 @@ class SqliteRegistry:
 
     def put_secret(self, name: str, value: str) -> None:
         with self._transaction():
-            self._writer.execute("INSERT OR REPLACE INTO secret VALUES (?, ?)", (name, value))
+            self._writer.execute("DELETE FROM secret WHERE name = ?", (name,))
+            if value:
+                self._writer.execute("INSERT INTO secret VALUES (?, ?)", (name, value))
 
     def entries(self, kind: EntryKind) -> dict[str, bytes]:
         with self._readers.one() as reader:
@@ -207,7 +224,7 @@ class SqliteRegistry:
             if before == body:
                 return
             if body is None:
-                self._writer.execute("DELETE FROM registered WHERE kind = ? AND id = ?", (kind, id))
+                self._delete(kind, id)
             else:
                 self._writer.execute("INSERT OR REPLACE INTO registered VALUES (?, ?, ?)", (kind, id, body))
             action = "removed" if body is None else "added" if before is None else "changed"
@@ -292,12 +309,23 @@ class SqliteRegistry:
             self._end_sessions(user.name)
         self._put(user.name, user)
 
+    def _was_erased(self, patient: str) -> bool:
+        return _body(self._writer, EntryKind.ERASED, patient) is not None
+
+    def _check_patient_of(self, device: Device) -> None:
+        if device.patient and self._was_erased(device.patient):
+            raise NotFound(f"patient {device.patient!r} was erased; give the device to somebody else")
+
     def _has_device(self, id: str) -> bool:
         return _body(self._writer, "device", id) is not None
 
     def _put(self, id: str, record: Patient | Device | User) -> None:
         values = (_KINDS[type(record)], id, msgspec.json.encode(record))
         self._writer.execute("INSERT OR REPLACE INTO registered VALUES (?, ?, ?)", values)
+        self._changed()
+
+    def _delete(self, kind: str, id: str) -> None:
+        self._writer.execute("DELETE FROM registered WHERE kind = ? AND id = ?", (kind, id))
         self._changed()
 
     def _put_thumbprints(self, device: Device) -> None:

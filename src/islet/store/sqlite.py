@@ -1,9 +1,9 @@
 """The embedded store: what is derived from the log, in the installation's encrypted SQLite file."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from islet.log.base import Slice
 from islet.log.connection import Readers, open_database, plain_errors, transaction
@@ -20,7 +20,11 @@ CREATE TABLE IF NOT EXISTS applied (
     consumer TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, "offset" INTEGER NOT NULL,
     PRIMARY KEY (consumer, topic, partition)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS passed_over (patient TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 """
+_AT_ONCE: Final = 5_000
+"""Rows that are erased in one transaction; others want to write in between."""
+T = TypeVar("T")
 _APPLIED: Final = 'SELECT partition, "offset" FROM applied WHERE consumer = ? AND topic = ?'
 
 
@@ -67,14 +71,15 @@ class SqliteStore:
         return Slice(topic=one.topic, partition=one.partition, offset=reached, batch=rest)
 
     def _apply(self, new: Sequence[Slice]) -> None:
+        erased: frozenset[str] = frozenset(name for (name,) in self._writer.execute("SELECT patient FROM passed_over"))
         glucose = [one for one in new if one.topic is Topic.GLUCOSE_READINGS]
         if glucose:
-            readings.insert(self._writer, glucose, self._patients, self._devices)
+            readings.insert(self._writer, glucose, self._patients, self._devices, erased)
         for one in new:
             if one.topic is Topic.ALERTS:
-                alerts.insert(self._writer, one)
+                alerts.insert(self._writer, one, erased)
             elif one.topic is not Topic.GLUCOSE_READINGS:
-                documents.insert(self._writer, one)
+                documents.insert(self._writer, one, erased)
 
     def applied(self, topic: Topic, partitions: int, consumer: str = "store") -> tuple[int, ...]:
         with self._readers.one() as reader:
@@ -124,6 +129,18 @@ class SqliteStore:
             by_topic = dict(reader.execute("SELECT topic, count(*) FROM document GROUP BY topic"))
         kept_as_documents = [topic for topic in STORED if topic not in (Topic.GLUCOSE_READINGS, Topic.ALERTS)]
         return found | {topic.value: by_topic.get(topic, 0) for topic in kept_as_documents}
+
+    def erase(self, patient: str, devices: Sequence[str] = ()) -> None:
+        self._change(lambda: self._writer.execute("INSERT OR IGNORE INTO passed_over VALUES (?)", (patient,)))
+        while self._change(lambda: readings.erase(self._writer, patient, _AT_ONCE)):
+            pass
+        while self._change(lambda: documents.erase(self._writer, patient, devices, _AT_ONCE)):
+            pass
+        self._change(lambda: alerts.erase(self._writer, patient))
+
+    def _change(self, change: Callable[[], T]) -> T:
+        with self._writing, plain_errors(self._name), transaction(self._writer):
+            return change()
 
     def reset(self, received_from_us: int) -> None:
         with self._writing, plain_errors(self._name), transaction(self._writer):

@@ -96,6 +96,8 @@ class WebContext:
     """An OpenID provider through which people log in."""
     public_url: str = ""
     """Where people reach the portal; what the request says where it is not given."""
+    erase: Callable[[str, str], None] | None = None
+    """Erases a patient, by whom; without it there is no page for that."""
     refusals: Refusals = field(default_factory=Refusals)
     turned_away: Callable[[str, str, str], None] = lambda door, name, address: None
     """Told of each one who is not let in: the door, who they say they are, the address."""

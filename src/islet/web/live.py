@@ -175,7 +175,7 @@ class LiveHub:
     def _round(self) -> None:
         ends = ends_of(self._log)
         wanted = any(one.wants_updates for one in list(self._subscriptions))
-        update = between(self._log, self._read_to, ends) if wanted else None
+        update = between(self._log, self._read_to, ends, self._principals.erased) if wanted else None
         self._read_to = ends
         self._in_loop(self._publish, ends, update)
 

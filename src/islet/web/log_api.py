@@ -1,6 +1,6 @@
 """The log for consumers outside: pull, or server-sent events, from an offset or a named cursor of their own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from re import compile as pattern
 from typing import Annotated, Final
 
@@ -53,9 +53,8 @@ def pull(context: WebContext, request: Request, viewer: Viewer) -> Response:
     limit = min(_number(request, "limit", _LIMIT), _LARGEST_LIMIT)
     offset = _starts(context, request, viewer, topic)[partition]
     piece = context.log.read(topic, partition, offset, max(1, limit))
-    entries, next_offset = (
-        ([], offset) if piece is None else (entries_of(piece, viewer.audience_for(Action.CONSUME_LOG), limit))
-    )
+    audience, erased = viewer.audience_for(Action.CONSUME_LOG), viewer.principal.erased
+    entries, next_offset = ([], offset) if piece is None else entries_of(piece, audience, erased, limit)
     end = context.log.end(topic)[partition]
     if "application/x-ndjson" in request.headers.get("accept", ""):
         headers = {"islet-next-offset": str(next_offset), "islet-end": str(end)}
@@ -87,11 +86,12 @@ async def stream(context: WebContext, request: Request, viewer: Viewer) -> Respo
 
 async def _frames(context: WebContext, viewer: Viewer, topic: Topic, followed: dict[int, int]) -> AsyncIterator[bytes]:
     audience = await run_in_threadpool(viewer.audience_for, Action.CONSUME_LOG)
+    erased = viewer.principal.erased
     with context.live.subscribe(heartbeat_s=HEARTBEAT_S, wants_updates=False) as subscription:
         yield b"retry: 1000\n\n"
         while not subscription.closed:
             try:
-                frame = await run_in_threadpool(_next_frame, context, topic, followed, audience)
+                frame = await run_in_threadpool(_next_frame, context, topic, followed, audience, erased)
             except OffsetExpired as expired:
                 yield event("expired", _encoder.encode({"error": str(expired), "begin": expired.begin}))
                 return
@@ -105,13 +105,15 @@ async def _frames(context: WebContext, viewer: Viewer, topic: Topic, followed: d
                 yield b": heartbeat\n\n"
 
 
-def _next_frame(context: WebContext, topic: Topic, followed: dict[int, int], audience: Audience) -> bytes:
+def _next_frame(
+    context: WebContext, topic: Topic, followed: dict[int, int], audience: Audience, erased: Collection[str]
+) -> bytes:
     """One event for each partition that has something; moves `followed` on. Empty at the end of the log."""
     frames = []
     for partition, offset in followed.items():
         piece = context.log.read(topic, partition, offset, _LIMIT)
         if piece is not None:
-            entries, followed[partition] = entries_of(piece, audience, _LIMIT)
+            entries, followed[partition] = entries_of(piece, audience, erased, _LIMIT)
             ident = ",".join(f"{number}:{reached}" for number, reached in followed.items())
             frames.append(event("entries", _encoder.encode(entries), ident))
     return b"".join(frames)

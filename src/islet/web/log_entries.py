@@ -1,6 +1,6 @@
 """Entries of the log as JSON-ready records, made column by column."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -16,13 +16,18 @@ from islet.web.updates import Audience
 _RANGES: Final = {code: name for name, code in RANGE_CODES.items()}
 
 
-def entries_of(piece: Slice, audience: Audience, limit: int) -> tuple[Sequence[dict[str, object]], int]:
-    """The first `limit` entries as JSON-ready records, those of other patients left out; and the next offset."""
+def entries_of(
+    piece: Slice, audience: Audience, erased: Collection[str], limit: int
+) -> tuple[Sequence[dict[str, object]], int]:
+    """The first `limit` entries as JSON-ready records, those of other patients left out; and the next offset. `erased`: the
+    patients who are nobody's."""
     batch = piece.batch.slice(0, limit)
     offsets = np.arange(piece.offset, piece.offset + batch.num_rows)
     next_offset = piece.offset + batch.num_rows
-    if audience is not None:
-        shown = pc.is_in(batch["patient"], pa.array(sorted(audience), pa.utf8()))
+    if audience is not None or erased:
+        some = erased if audience is None else audience.difference(erased)
+        shown = pc.is_in(batch["patient"], pa.array(sorted(some), pa.utf8()))
+        shown = pc.invert(shown) if audience is None else shown
         offsets = offsets[shown.to_numpy(zero_copy_only=False)]
         batch = batch.filter(shown)
     columns: dict[str, Sequence[object]] = {

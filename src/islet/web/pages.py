@@ -50,7 +50,12 @@ def patients(context: WebContext, request: Request, viewer: Viewer) -> Response:
     snapshot = list_snapshot(context.store, context.registry, context.log, viewer.audience, context.now())
     may = any(viewer.may(Action.ACKNOWLEDGE, one.id) for one in snapshot.patients)
     data: dict[str, object] = {"snapshot": snapshot, "may_acknowledge": may}
-    values = {"total": snapshot.total, "asking": asking(context, viewer)}
+    erased = request.query_params.get("erased", "")
+    values = {
+        "total": snapshot.total,
+        "asking": asking(context, viewer),
+        "erased": erased if erased in viewer.principal.erased and viewer.may(Action.ADMINISTER) else "",
+    }
     return render(context, request, viewer, "patients.html", values, data=data)
 
 
@@ -70,6 +75,7 @@ def patient(context: WebContext, request: Request, viewer: Viewer) -> Response:
         "may_enter": viewer.may(Action.ENTER_EVENTS, one.id),
         "may_import": context.uploads is not None,
         "device_files": context.device_files is not None,
+        "may_erase": context.erase is not None and viewer.may(Action.ADMINISTER),
         "own_rules": None if context.rules is None else own_cards(context, request, viewer, Place.one(one)),
     }
     return render(context, request, viewer, "patient.html", values, data=data)

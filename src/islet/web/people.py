@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute
 
 from islet.access.actions import Action
 from islet.access.decide import EVERYBODY
+from islet.erasure.users import remove_user
 from islet.errors import BadInput, NotFound
 from islet.model.people import Role, User
 from islet.store import people
@@ -100,7 +101,7 @@ def change(context: WebContext, request: Request, viewer: Viewer, fields: Mappin
         return _one(context, request, viewer, name, entered=fields, problem=str(error))
     if link:
         return _one(context, request, viewer, name, link=link)
-    again = f"/people/{quote(name, safe='')}?said=kept"
+    again = "/people" if fields.get("act") == "remove" else f"/people/{quote(name, safe='')}?said=kept"
     return RedirectResponse(again if context.registry.session(viewer.credential, context.now()) else "/login", 303)
 
 
@@ -120,10 +121,14 @@ def _changed(context: WebContext, request: Request, viewer: Viewer, name: str, f
         people.unlink(registry, name, by=by, at_us=at_us)
     elif act == "revoke_key" and fields.get("id") in read_keys_of(registry, name):
         revoke_key(registry, fields["id"], by=by, at_us=at_us)
+    elif act == "remove":
+        if fields.get("sure", "").strip() != name:
+            raise BadInput("people: expected the name of who is to be removed", reason="form")
+        remove_user(registry, name, by=by, at_us=at_us)
     elif act == "invite":
         return link_for(context, request, name, by=by)
     else:
-        acts = "change, enable, disable, end_sessions, forget_second_factor, unlink, invite, or revoke_key and a key of theirs"
+        acts = "change, enable, disable, end_sessions, forget_second_factor, unlink, invite, remove, or revoke_key and a key of theirs"
         raise BadInput(f"people: expected {acts}", reason="form")
     return ""
 

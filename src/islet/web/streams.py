@@ -70,7 +70,11 @@ def _missed(
     """What lies between, and the position behind it; or `resync`: the page then takes a new snapshot while the stream
     goes on. So too from a position that this log has not reached: it is another log's, or made up."""
     reached = furthest(position, published)
-    update = None if beyond(position, ends_of(context.log)) else between(context.log, position, reached)
+    update = (
+        None
+        if beyond(position, ends_of(context.log))
+        else between(context.log, position, reached, context.principals.erased)
+    )
     if update is None:
         return event("resync", b"{}"), published
     return update.frame(audience), reached

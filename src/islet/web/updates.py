@@ -1,6 +1,6 @@
 """What the log gained between two positions, as server-sent events for those who may see it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from typing import Final
 
@@ -59,8 +59,9 @@ def parse_positions(text: str, partitions: int) -> Positions | None:
 class Update:
     """What the log gained between two positions, ready to be sent to any audience."""
 
-    def __init__(self, positions: Positions) -> None:
-        self.positions = positions
+    def __init__(self, positions: Positions, erased: Collection[str] = ()) -> None:
+        """`erased`: the patients who are nobody's."""
+        self.positions, self._erased = positions, erased
         self._readings: dict[str, list[tuple[int, int, int]]] = {}
         self._documents: dict[Topic, list[tuple[str, dict[str, object]]]] = {}
         self._frames: dict[Audience, bytes] = {}
@@ -88,13 +89,16 @@ class Update:
 
     def _events(self, audience: Audience) -> Iterator[bytes]:
         ident = positions_text(self.positions)
-        readings = self._readings
-        if audience is not None:
-            readings = {patient: readings[patient] for patient in audience & readings.keys()}
+        seen = self._readings.keys() if audience is None else audience & self._readings.keys()
+        readings = {patient: self._readings[patient] for patient in seen if patient not in self._erased}
         if readings:
             yield event("readings", _encode(readings), ident)
         for topic, rows in self._documents.items():
-            shown = [row for patient, row in rows if audience is None or patient in audience]
+            shown = [
+                row
+                for patient, row in rows
+                if (audience is None or patient in audience) and patient not in self._erased
+            ]
             if shown:
                 yield event(topic, _encode(shown), ident)
 
@@ -104,12 +108,13 @@ def event(name: str, data: bytes, ident: str = "") -> bytes:
     return f"event: {name}\n".encode() + (f"id: {ident}\n".encode() if ident else b"") + b"data: " + data + b"\n\n"
 
 
-def between(log: Log, start: Positions, end: Positions) -> Update | None:
-    """What lies between two positions; None when that is more than CATCH_UP_ROWS, or no longer kept."""
+def between(log: Log, start: Positions, end: Positions, erased: Collection[str] = ()) -> Update | None:
+    """What lies between two positions, but for patients who were erased; None when that is more than CATCH_UP_ROWS, or no
+    longer kept."""
     pairs = zip(chain.from_iterable(start), chain.from_iterable(end), strict=True)
     if sum(max(0, stop - offset) for offset, stop in pairs) > CATCH_UP_ROWS:
         return None
-    update = Update(end)
+    update = Update(end, erased)
     try:
         for topic, offsets, ends in zip(TOPICS, start, end, strict=True):
             for partition, (offset, stop) in enumerate(zip(offsets, ends, strict=True)):
