@@ -2,7 +2,10 @@
 
 import asyncio
 
+import pytest
+
 from islet.agent.fleet import run_fleet
+from islet.errors import AccessDenied
 from islet.model.codec import decode_event
 from islet.model.events import AnyEvent, DeviceStatus, Reading
 from islet.model.time import DAY_US, HOUR_US, MINUTE_US, to_us
@@ -58,3 +61,29 @@ async def test_nobody_lives_ahead_of_the_clock() -> None:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert max(to_us(event.time) for event in front.events) <= now_us
+
+
+async def test_one_that_is_turned_away_sends_no_more_and_the_others_go_on() -> None:
+    class Turned(Front):
+        async def publish(self, payload: bytes) -> None:
+            if len(self.events) >= 40:
+                raise AccessDenied("no more")
+            await super().publish(payload)
+
+    population = make_population(2, 7, start_us=START_US)
+    doors = [Turned(), Front()]
+    until_us = START_US + DAY_US
+    sent = await run_fleet(population, doors, now=lambda: until_us, send_from_us=START_US, until_us=until_us)
+    assert sent == sum(len(door.events) for door in doors)
+    assert len(doors[0].events) == 40 and len(doors[1].events) > 400
+
+
+async def test_what_else_goes_wrong_is_not_passed_over() -> None:
+    class Broken(Front):
+        async def publish(self, payload: bytes) -> None:
+            raise OSError("the cable")
+
+    population = make_population(1, 7, start_us=START_US)
+    with pytest.raises(ExceptionGroup) as found:
+        await run_fleet(population, [Broken()], now=lambda: START_US + DAY_US, send_from_us=START_US)
+    assert isinstance(found.value.exceptions[0], OSError)

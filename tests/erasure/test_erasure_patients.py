@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -290,9 +291,8 @@ def test_what_was_interrupted_anywhere_is_finished(settings: Settings, tmp_path:
             house = House(own, stack)
             step = cut_after(steps)
             parts = ("registry", "store", "outbox", "devices", "files")
-            holders: Any = type(house.holders)(
-                **{name: Interrupted(getattr(house.holders, name), step) for name in parts}
-            )
+            cut_off: dict[str, Any] = {name: Interrupted(getattr(house.holders, name), step) for name in parts}
+            holders = replace(house.holders, **cut_off)
             try:
                 erase_patient(holders, HERS, **BY)
             except Cut:

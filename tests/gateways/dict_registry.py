@@ -34,6 +34,9 @@ class DictRegistry:
         self._patients[patient.id] = patient
         self.version += 1
 
+    def delete_patient(self, id: str) -> None:
+        raise NotImplementedError
+
     def devices(self) -> list[Device]:
         return list(self._devices.values())
 
@@ -81,6 +84,9 @@ class DictRegistry:
     def change_user(
         self, name: str, change: Callable[[Mapping[str, User]], User], *, action: str, by: str, at_us: int
     ) -> User:
+        raise NotImplementedError
+
+    def delete_user(self, name: str, *, by: str, at_us: int) -> None:
         raise NotImplementedError
 
     def create_session(

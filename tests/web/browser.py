@@ -41,6 +41,7 @@ PAGES = (
     "/rules",
     "/rules/groups/ward-3",
     "/patients/p-1/rules",
+    "/patients/p-1/erase",
     "/permissions",
     "/people",
     "/people/nurse",

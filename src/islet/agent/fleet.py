@@ -5,11 +5,15 @@ from collections.abc import Sequence
 from typing import Final, Literal, Protocol
 
 import numpy as np
+import structlog
 
+from islet.errors import AccessDenied
 from islet.model.codec import encode_event
 from islet.model.events import DeviceStatus, Reading
 from islet.model.time import DAY_US, HOUR_US, MINUTE_US, Now, from_us
 from islet.simulate.population import Population, Tick, care_events, tick
+
+_log = structlog.get_logger("islet.agent")
 
 _LIMITS: Final[dict[int, Literal["below", "within", "above"]]] = {-1: "below", 0: "within", 1: "above"}
 _BATTERY_LASTS_US: Final = 10 * DAY_US
@@ -37,7 +41,7 @@ async def run_fleet(
     acknowledged.
 
     `clients[i]` is the device of person i. Events before `send_from_us` are lived but not sent. A device that cannot
-    send keeps its events, in order, until it can.
+    send keeps its events, in order, until it can; one that is turned away sends no more, and the others go on.
     """
     queues: list[asyncio.Queue[bytes | None]] = [asyncio.Queue() for _ in clients]
     async with asyncio.TaskGroup() as group:
@@ -47,7 +51,8 @@ async def run_fleet(
                 await asyncio.sleep(_POLL_S)
                 continue
             for person, payload in _payloads(tick(population), send_from_us):
-                queues[person].put_nowait(payload)
+                if not senders[person].done():
+                    queues[person].put_nowait(payload)
             await asyncio.sleep(0)
         for queue in queues:
             queue.put_nowait(None)
@@ -55,7 +60,8 @@ async def run_fleet(
 
 
 async def _send_all(client: Client, queue: "asyncio.Queue[bytes | None]") -> int:
-    """Send what is queued, in order but for a few that are under way together, until None comes."""
+    """Send what is queued, in order but for a few that are under way together, until None comes or the front door does
+    not let the device in any more: it was disabled, or taken out. How many were acknowledged."""
     sent = 0
     while (payload := await queue.get()) is not None:
         together = [payload]
@@ -65,8 +71,14 @@ async def _send_all(client: Client, queue: "asyncio.Queue[bytes | None]") -> int
                 queue.put_nowait(None)
                 break
             together.append(following)
-        await asyncio.gather(*(client.publish(one) for one in together))
-        sent += len(together)
+        ends = await asyncio.gather(*(client.publish(one) for one in together), return_exceptions=True)
+        errors = [end for end in ends if isinstance(end, BaseException)]
+        sent += len(ends) - len(errors)
+        if any(isinstance(error, AccessDenied) for error in errors):
+            _log.info("device_turned_away")
+            break
+        if errors:
+            raise errors[0]
     return sent
 
 
