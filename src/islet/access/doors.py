@@ -122,6 +122,7 @@ PAGES: Final = [
     *_portal(Action.ADMINISTER, "GET /permissions", "POST /permissions"),
     *_portal(Action.ADMINISTER, "GET /people", "POST /people", "GET /people/{name:path}", "POST /people/{name:path}"),
     *_portal(Action.ADMINISTER, "GET /hub-policies", "POST /hub-policies"),
+    *_portal(Action.ADMINISTER, "GET /patients/{id}/erase", "POST /patients/{id}/erase"),
     *_portal(Action.ADMINISTER, "GET /groups", "POST /groups"),
     *_portal(Action.IMPERSONATE, "POST /impersonate"),
     *_portal(Action.GIVE_CONSENT, "GET /consents"),
