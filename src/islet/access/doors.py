@@ -93,6 +93,7 @@ PAGES: Final = [
     *_portal(Open.SELF, "POST /account/provider"),
     *_portal(Open.SELF, "GET /account/second-factor", "POST /account/second-factor"),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}", "GET /patients/{id}/rules", about=True),
+    *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/export.zip", about=True),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/policy", about=True),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/patterns", "GET /api/patients/{id}/patterns", about=True),
     *_portal(Action.SET_PATIENT_RULES, "POST /patients/{id}/patterns", about=True),

@@ -203,6 +203,7 @@ def user_token(registry: Registry, name: str, days: float, only: str | None, pur
     cls=LazyGroup,
     elsewhere={
         "erase": "islet.commands.erasing:erase",
+        "export": "islet.commands.exporting:export",
         "group": "islet.commands.patient_groups:group",
         "hba1c": "islet.commands.hba1c:enter_hba1c",
     },

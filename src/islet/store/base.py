@@ -73,6 +73,9 @@ class Store(Protocol):
         """The patient's readings with from_us <= time < to_us, CGM and capillary (or of one `method`: "cgm" for shares of
         time), one per instant."""
 
+    def readings(self, patient: str) -> pa.RecordBatch:
+        """All readings of a patient as they came (n rows of READINGS_SCHEMA), by time and device."""
+
     def hours(self, patient: str, from_us: int, to_us: int, offset_us: int = 0) -> Hours:
         """The sensor's readings of a patient with from_us <= time < to_us (no fingersticks: their hours are not worn),
         summed by the hour of a clock that is `offset_us` ahead of UTC. For those who look at everybody: about 0.1 ms a patient and day."""

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from islet.log.base import Slice
-from islet.model.batch import METHOD_CODES, UNIT_CODES, int64_column
+from islet.model.batch import METHOD_CODES, UNIT_CODES, ReadingRow, int64_column, readings_batch
 from islet.model.events import Method
 from islet.model.hours import COLUMNS, Hours, hours_of
 from islet.model.series import Series
@@ -53,6 +53,11 @@ SELECT time_us, glucose_tenths, range, device, unit FROM reading
 WHERE patient = (SELECT id FROM reading_patient WHERE name = ?1) AND time_us >= ?2 AND time_us < ?3
     AND method = ifnull(?4, method)
 ORDER BY time_us
+"""
+_AS_SENT: Final = """
+SELECT d.name, r.time_us, r.glucose_tenths, r.value, r.unit, r.range, r.method
+FROM reading r JOIN reading_device d ON d.id = r.device
+WHERE r.patient = (SELECT id FROM reading_patient WHERE name = ?) ORDER BY r.time_us, d.name
 """
 _HOURS: Final = f"""
 SELECT (time_us + ?4 - (((time_us + ?4) % {HOUR_US}) + {HOUR_US}) % {HOUR_US}) / {HOUR_US} AS hour, count(*),
@@ -150,6 +155,12 @@ def series(reader: apsw.Connection, patient: str, from_us: int, to_us: int, *, m
         range=np.array(range_, np.int8)[first],
         in_mmol_l=(np.array(units, np.int8) == UNIT_CODES.index("mmol/L"))[first],
     )
+
+
+def select(reader: apsw.Connection, patient: str) -> pa.RecordBatch:
+    """All readings of a patient as they came (n rows of READINGS_SCHEMA), by time and device."""
+    rows: list[Any] = reader.execute(_AS_SENT, (patient,)).fetchall()
+    return readings_batch([ReadingRow(patient, *row) for row in rows])
 
 
 def hours(reader: apsw.Connection, patient: str, from_us: int, to_us: int, offset_us: int) -> Hours:

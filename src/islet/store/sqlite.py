@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
+import pyarrow as pa
+
 from islet.log.base import Slice
 from islet.log.connection import Readers, open_database, plain_errors, transaction
 from islet.model.alerts import Alert
@@ -89,6 +91,10 @@ class SqliteStore:
     def series(self, patient: str, from_us: int, to_us: int, *, method: Method | None = None) -> Series:
         with self._readers.one() as reader:
             return readings.series(reader, patient, from_us, to_us, method=method)
+
+    def readings(self, patient: str) -> pa.RecordBatch:
+        with self._readers.one() as reader:
+            return readings.select(reader, patient)
 
     def hours(self, patient: str, from_us: int, to_us: int, offset_us: int = 0) -> Hours:
         with self._readers.one() as reader:

@@ -17,6 +17,7 @@ from islet.decode.imports import (
     libre,
     myfitnesspal,
     nightscout,
+    own,
     shanghai,
     t1d_uom,
     tables,
@@ -57,11 +58,13 @@ _JSON: Final[Sequence[tuple[Callable[[object], bool], Format]]] = (
     (huawei.looks, Format("huawei", "Huawei Health", huawei.read)),
 )
 _RECORDS: Final = Format("records", "JSON array of objects", generic.read_records)
+_OWN: Final = Format("islet", "Islet", own.read)
 _APPLE: Final = Format("apple-health", "Apple Health", apple_health.read)
 _TIDEPOOL_SHEETS: Final = Format("tidepool-workbook", "Tidepool workbook", tidepool.read_sheets)
 
 FORMATS: Final = {
-    one.name: one for one in (*(f for _, f in _TABLES), *(f for _, f in _JSON), _RECORDS, _APPLE, _TIDEPOOL_SHEETS)
+    one.name: one
+    for one in (*(f for _, f in _TABLES), *(f for _, f in _JSON), _OWN, _RECORDS, _APPLE, _TIDEPOOL_SHEETS)
 }
 
 
@@ -100,6 +103,8 @@ def _workbook(stream: BinaryIO) -> Format | None:
 
 
 def _text(stream: BinaryIO, head: bytes) -> Format | None:
+    if own.looks(head):
+        return _OWN
     first = head.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if first == b"<":
         return _APPLE if apple_health.looks(head) else None
@@ -114,7 +119,8 @@ def _json(stream: BinaryIO) -> Format | None:
     content = loaded(stream)
     if not content:
         raise BadInput("line 1: expected records; the file holds none", reason="empty")
-    return next((one for looks, one in _JSON if looks(content)), _RECORDS)
+    otherwise = _RECORDS if generic.looks_records(content) else None
+    return next((one for looks, one in _JSON if looks(content)), otherwise)
 
 
 def _table(head: Sequence[Row]) -> Format | None:

@@ -98,6 +98,7 @@ HEADINGS: Final[Mapping[str, frozenset[str]]] = {
 }
 """What a column can be, to the headings that say so; in small letters, without the unit in brackets."""
 
+_INSIDE: Final = ("records", "data", "entries")
 _FINGER: Final = {"finger", "fingerstick", "capillary", "meter", "smbg", "bg", "指血", "指尖血", "末梢血"}
 _WITHOUT: Final = re.compile(r"[(（\[].*?[)）\]]|m(g[/_]dl|mol[/_]l)", re.IGNORECASE)
 _LONGEST_HEADING: Final = 200  # of what is longer the rest is not looked at
@@ -126,9 +127,16 @@ def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
     yield from _read(list(rows(stream)), choices)
 
 
+def looks_records(content: object) -> bool:
+    """Whether JSON is an array, or has one under a name that arrays of records are under."""
+    if isinstance(content, dict):
+        return any(isinstance(content.get(name), list) for name in _INSIDE)
+    return isinstance(content, list)
+
+
 def read_records(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
     """The items of a JSON array of flat objects; a line is a record, counted from 1."""
-    objects = records(loaded(stream), "records", "data", "entries")
+    objects = records(loaded(stream), *_INSIDE)
     heads = list(dict.fromkeys(name for one in objects for name in one))
     body = [[_flat(one.get(name), place, name) for name in heads] for place, one in enumerate(objects, start=1)]
     yield from _read([Row(0, heads), *(Row(place, values) for place, values in enumerate(body, start=1))], choices)
