@@ -17,11 +17,13 @@ from islet.model.people import Patient
 from islet.model.time import from_us, iso
 from islet.model.topics import TOPIC_OF_TYPE, Topic
 from islet.store.base import Registry, Store
+from islet.store.device_changes import own_devices
 
 _RANGES: Final = {code: name for name, code in RANGE_CODES.items()}
 _FIRST_US, _LAST_US = -(2**62), 2**62
 _ALL: Final = 2**62
 _TOPICS: Final = tuple(topic for topic in Topic if topic in set(TOPIC_OF_TYPE.values()) - {Topic.GLUCOSE_READINGS})
+_PIECE: Final = 1 << 16
 _encoder: Final = msgspec.json.Encoder()
 
 
@@ -42,16 +44,16 @@ def export_patient(store: Store, registry: Registry, patient: Patient, to: IO[by
     with ZipFile(to, "w", ZIP_DEFLATED) as archive:
         about = _about(store, registry, patient, now_us)
         archive.writestr("about.json", msgspec.json.format(_encoder.encode(about)))
-        with archive.open("events.jsonl", "w", force_zip64=True) as file:
+        with archive.open("events.jsonl", "w", force_zip64=True) as one, io.BufferedWriter(one, _PIECE) as file:
             file.writelines(_reading_lines(readings))
             for topic in _TOPICS:
                 file.writelines(_document_lines(store, topic, patient.id))
-        with archive.open("readings.csv", "w", force_zip64=True) as file:
+        with archive.open("readings.csv", "w", force_zip64=True) as one, io.BufferedWriter(one, _PIECE) as file:
             _write_table(readings, file)
 
 
 def _about(store: Store, registry: Registry, patient: Patient, now_us: int) -> About:
-    devices = sorted(device.id for device in registry.devices() if device.patient == patient.id)
+    devices = own_devices(registry, patient.id)
     users = sorted(user.name for user in registry.users() if patient.id in user.patients)
     alerts = store.alerts([patient.id], limit=_ALL)[::-1]
     return About(made_at=iso(now_us), patient=patient, devices=devices, followed_by=users, alerts=alerts)

@@ -8,7 +8,6 @@ done, with the id.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
 
 import msgspec
 from msgspec import Struct, structs
@@ -20,11 +19,10 @@ from islet.model.people import Role, User
 from islet.model.permissions import Consent, Permission
 from islet.notify.outbox import Outbox
 from islet.store.base import EntryKind, Registry, Store
+from islet.store.device_changes import own_devices
 from islet.store.device_files import DeviceFiles
 from islet.store.devices_base import Devices
 from islet.store.users import change_known
-
-_AT_ONCE: Final = 1000
 
 
 class Erased(Struct, frozen=True, kw_only=True):
@@ -92,15 +90,6 @@ def _finish(holders: Holders, patient: str, *, by: str, at_us: int) -> None:
 def own_accounts(registry: Registry, patient: str) -> list[str]:
     """The names of the accounts that go with the patient: those of patients that are for nobody else."""
     return [user.name for user in registry.users() if user.role is Role.PATIENT and user.patients == (patient,)]
-
-
-def own_devices(registry: Registry, patient: str) -> list[str]:
-    """The ids of the patient's devices."""
-    found, after = [], ""
-    while some := registry.find_devices(patient, after=after, limit=_AT_ONCE):
-        found += [device.id for device in some if device.patient == patient]
-        after = some[-1].id
-    return found
 
 
 def _forget_people(registry: Registry, patient: str, *, by: str, at_us: int) -> None:

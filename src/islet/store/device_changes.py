@@ -18,6 +18,7 @@ from islet.store.base import Registry
 from islet.store.devices_base import EtagDiffers
 from islet.store.hub_policies import Which
 
+_AT_ONCE: Final = 1000
 LONGEST_REASON: Final = 128
 """As at IoT Hub."""
 
@@ -91,3 +92,12 @@ def _change(
                 raise
             continue
         return after
+
+
+def own_devices(registry: Registry, patient: str) -> list[str]:
+    """The ids of the patient's devices."""
+    found, after = [], ""
+    while some := registry.find_devices(patient, after=after, limit=_AT_ONCE):
+        found += [device.id for device in some if device.patient == patient]
+        after = some[-1].id
+    return found

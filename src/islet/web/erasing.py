@@ -8,9 +8,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from islet.access.actions import Action
-from islet.erasure.patients import own_accounts, own_devices
+from islet.erasure.patients import own_accounts
 from islet.errors import NotFound
 from islet.model.people import Patient
+from islet.store.device_changes import own_devices
 from islet.web.answers import page, render
 from islet.web.context import WebContext
 from islet.web.forms import form
