@@ -12,10 +12,12 @@ from islet.access.second_factor import new_second_factor
 from islet.contacts.book import ContactBook
 from islet.erasure.users import remove_user
 from islet.errors import AccessDenied, NotFound
+from islet.gateways.authenticate import new_device
 from islet.model.people import Patient, Role, User
 from islet.model.permissions import Permission, Verb
 from islet.model.time import DAY_US, HOUR_US
 from islet.notify.recipients import Contact
+from islet.store import people
 from islet.store.base import EntryKind
 from islet.store.consents import set_consent
 from islet.store.grants import grant, make_key, put_group
@@ -82,6 +84,24 @@ def _has_all(registry: SqliteRegistry, name: str, session: str) -> None:
     assert [member.partition("/")[2] for member in read_groups(registry)["night"].members] == ["admin", name]
     assert read_second_factor(registry, name) is not None
     assert len(ContactBook(registry, lambda: NOW).of(name)) == 1
+
+
+def test_a_group_with_a_member_who_is_no_more_keeps_nobody(registry: SqliteRegistry) -> None:
+    fill(registry, "kim", Role.CLINICIAN)
+    registry.create_device(new_device("cgm-1", NOW, "p-1"))
+    put_group(registry, "home", ("device/cgm-1", "user/kim", "user/admin"), **BY)
+    registry.delete_device("cgm-1")
+    remove_user(registry, "kim", **BY)
+    assert registry.user("kim") is None
+    assert read_groups(registry)["home"].members == ("device/cgm-1", "user/admin")
+
+
+def test_what_was_theirs_in_another_role_goes_too(registry: SqliteRegistry) -> None:
+    fill(registry, "kim", Role.APPLICATION)
+    people.put_person(registry, "kim", role=Role.CLINICIAN, **BY)
+    remove_user(registry, "kim", **BY)
+    assert read_permissions(registry) == []
+    assert read_groups(registry)["night"].members == ("user/admin",)
 
 
 def test_the_last_administrator_stays_whole(registry: SqliteRegistry) -> None:
