@@ -107,8 +107,8 @@ class Platform:
         def keep_house() -> None:
             self.log.compact()
             self.log.expire(self._kept_from_us())
-            self._finish_erasures()
             self.device_files.tidy(wall_us(), wall_us() - round(self.settings.retention_days * DAY_US))
+            self._finish_erasures()
             self._pause(self.settings.compact_every_s)
 
         self._cursors = follower.cursors

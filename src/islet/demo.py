@@ -19,28 +19,40 @@ from islet.provision import ensure_worn, front_door, platform_clock
 from islet.settings import Settings
 from islet.simulate.population import make_population
 from islet.simulate.profiles import PROFILES
-from islet.store.base import Registry
+from islet.store.base import EntryKind, Registry
 
 INTERVAL_MIN = 3
 HISTORY_US = DAY_US
 """How much of the past a first demonstration has: a full day on the chart."""
 
 
-def provision(registry: Registry, patients: int, hub_name: str) -> list[ConnectionString]:
-    """Simulated patients sim-0001 … with a device each, made where they are not there; the devices' credentials."""
-    credentials = []
+class _Nobody:
+    """The device of a simulated person who was erased."""
+
+    async def publish(self, payload: bytes) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+def provision(registry: Registry, patients: int, hub_name: str) -> list[ConnectionString | None]:
+    """Simulated patients sim-0001 … with a device each, made where they are not there; the devices' credentials, None of
+    those who were erased."""
+    credentials: list[ConnectionString | None] = []
     for number in range(patients):
         profile = PROFILES[number % len(PROFILES)]
         id = f"sim-{number + 1:04d}"
         label = f"{profile.capitalize()} {number // len(PROFILES) + 1}"
         patient = Patient(id=id, label=label, profile=profile, tags=("simulated", profile))
-        credentials.append(ensure_worn(registry, patient, f"{id}-cgm", hub_name))
+        gone = registry.entry(EntryKind.ERASED, id) is not None
+        credentials.append(None if gone else ensure_worn(registry, patient, f"{id}-cgm", hub_name))
     return credentials
 
 
 async def simulate(
     settings: Settings,
-    credentials: Sequence[ConnectionString],
+    credentials: Sequence[ConnectionString | None],
     now: Now,
     *,
     seed: int,
@@ -53,7 +65,10 @@ async def simulate(
         make_population, len(credentials), seed, start_us=start_us, interval_min=INTERVAL_MIN
     )
     address = front_door(settings)
-    clients = [FaithfulClient(address, one, wall_us, random.Random(i)) for i, one in enumerate(credentials)]
+    clients = [
+        _Nobody() if one is None else FaithfulClient(address, one, wall_us, random.Random(i))
+        for i, one in enumerate(credentials)
+    ]
     try:
         return await run_fleet(population, clients, now=now, send_from_us=send_from_us, until_us=until_us)
     finally:

@@ -126,7 +126,8 @@ class Doors:
         return [*paths, *uploads, *websocket_routes(tunnelled)]
 
     def _open_exchange(self, stack: contextlib.AsyncExitStack, authenticator: Authenticator) -> Exchange:
-        exchange = Exchange(self.devices, wall_us, self._twin_changes(authenticator))
+        changes = self._twin_changes(authenticator)
+        exchange = Exchange(self.devices, wall_us, changes, lambda device: self.registry.device(device) is not None)
         stack.push_async_callback(exchange.close)
         return exchange
 

@@ -20,6 +20,8 @@ from islet.engine.rules import load_rules
 from islet.erasure.patients import Erased, erase_patient, finish_erasures
 from islet.errors import AlreadyExists, NotFound
 from islet.gateways.authenticate import new_device
+from islet.gateways.claims import make_claim
+from islet.gateways.enrollments import Enrollment, put_enrollment
 from islet.log.base import Append, Commit
 from islet.log.connection import open_database
 from islet.log.keys import data_key
@@ -27,6 +29,7 @@ from islet.log.memory import MemoryLog
 from islet.model.alerts import AlertChange, Severity, alert_id
 from islet.model.batch import DocumentRow, ReadingRow, documents_batch, readings_batch
 from islet.model.codec import encode_change
+from islet.model.job_runs import Kept, Run, decode_kept, encode_kept
 from islet.model.people import Patient, Role, User
 from islet.model.permissions import Permission, Verb
 from islet.model.time import DAY_US, HOUR_US, MINUTE_US
@@ -38,11 +41,11 @@ from islet.patterns.findings import Wishes
 from islet.settings import Settings, load
 from islet.store.base import EntryKind
 from islet.store.consents import set_consent
-from islet.store.devices_base import Address, Command
+from islet.store.devices_base import Address, Command, DeviceJob, JobKind
 from islet.store.follow import Follower
 from islet.store.grants import grant, make_key, put_group
 from islet.store.person_days import keep_wishes
-from islet.store.principals import Principals
+from islet.store.principals import Principals, read_groups
 from islet.store.rebuild import rebuild
 
 NOW: Final = 20_000 * DAY_US
@@ -56,6 +59,7 @@ STAYS: Final = {
     "registered": "that the id was erased",
     "passed_over": "so that the log's entries are passed over",
     "outbox_passed_over": "the same",
+    "device_job": "which devices a job was for, and the name that a service gave it",
     "reading_patient": "the number that stands for the id",
     "reading_device": "the number that stands for a device's id",
 }
@@ -95,6 +99,7 @@ class House:
         set_consent(registry, partner, patient, given=True, **BY)
         grant(registry, Permission(id="", issued_to="user/nurse", principal_for=patient, action=Verb.VIEW), **BY)
         grant(registry, Permission(id="", issued_to=f"user/{account}", principal_for=HIS, action=Verb.VIEW), **BY)
+        grant(registry, Permission(id="", issued_to=f"device/{device}", principal_for=HIS, action=Verb.VIEW), **BY)
         put_group(registry, "all", (*self._group(), f"user/{account}"), **BY)
         book = ContactBook(registry, lambda: NOW)
         book.put(Contact(id=account, channel="email", address=f"{account}@example.org", user=account), **BY)
@@ -105,12 +110,34 @@ class House:
             Role.ADMINISTRATOR,
         )
         keep_wishes(registry, patient, Wishes(), **BY)
+        self._found_at_night(patient)
+        self._may_register(patient, device)
         self._at_the_device(patient, device)
         self._in_the_log(patient, device)
         self._told(patient)
 
     def _group(self) -> tuple[str, ...]:
         return ("user/ada-l",) if self.registry.user("bo") else ()
+
+    def _found_at_night(self, patient: str) -> None:
+        """What the jobs have of everybody whom they have looked at by then."""
+        before = self.registry.entry(EntryKind.JOB, "cohorts")
+        members = {} if before is None else msgspec.json.decode(decode_kept(before).result)["members"]
+        found = {"cohorts": [{"id": 1, "medoid": patient}], "members": members | {patient: [1, 2.5]}}
+        run = Run(due_us=NOW, began_us=NOW, ended_us=NOW, outcome="done")
+        kept = Kept(run=run, done_us=NOW, result=msgspec.Raw(msgspec.json.encode(found)))
+        self.registry.put_entry(EntryKind.JOB, "cohorts", encode_kept(kept), **BY)
+
+    def _may_register(self, patient: str, device: str) -> None:
+        one = Enrollment(device=f"another-{device}", patient=patient, keys=("a key",), tags={"who": patient})
+        for kind in (EntryKind.ENROLLMENT, EntryKind.ENROLLMENT_GROUP):
+            put_enrollment(self.registry, kind, f"enrolled-{patient}", one, **BY)
+        make_claim(self.registry, f"third-{device}", patient, by="admin", now_us=NOW)
+        put_group(self.registry, "things", (*self._things(), f"device/{device}"), **BY)
+
+    def _things(self) -> tuple[str, ...]:
+        known = read_groups(self.registry).get("things")
+        return () if known is None else known.members
 
     def _at_the_device(self, patient: str, device: str) -> None:
         found = self.registry.device(device)
@@ -123,6 +150,13 @@ class House:
         piece.append(b"all of it")
         piece.keep()
         files.put(file.id, piece, NOW)
+        files.end(file.id, to, NOW, success=True)
+        devices = self.holders.devices
+        job = DeviceJob(
+            id=f"of-{device}", kind=JobKind.METHOD, body={}, devices=(), created_us=NOW, start_us=NOW, lasts_us=DAY_US
+        )
+        devices.create_job(job)
+        devices.begin_job(job.id, [to], NOW)
 
     def _in_the_log(self, patient: str, device: str) -> None:
         rows = [ReadingRow(patient, device, NOW + k * MINUTE_US, 1000, 100.0, 0, 0, 0) for k in range(12)]
@@ -179,7 +213,7 @@ def house(settings: Settings) -> Iterator[House]:
 def test_nothing_names_them_but_what_is_said_to_stay(house: House) -> None:
     before = house.naming(NAMES)
     assert {"registered", "document", "alert", "outbox", "outbox_alert", "outbox_snooze"} <= before.keys()
-    assert {"session", "secret", "command", "twin", "device_file", "audit"} <= before.keys()
+    assert {"session", "secret", "command", "twin", "device_file", "device_job_step", "audit"} <= before.keys()
     erase_patient(house.holders, HERS, **BY)
     after = house.naming(NAMES)
     assert after.keys() <= STAYS.keys()

@@ -16,6 +16,7 @@ from islet.gateways.authenticate import new_device
 from islet.model.people import Patient, Role, User
 from islet.model.permissions import Permission, Verb
 from islet.model.time import DAY_US, HOUR_US
+from islet.notify.policy import Policy, Step, check_policy
 from islet.notify.recipients import Contact
 from islet.store import people
 from islet.store.base import EntryKind
@@ -120,3 +121,18 @@ def test_what_they_did_stays_in_the_trail(registry: SqliteRegistry) -> None:
     lines = registry.audit()
     assert "kim" in {line.by for line in lines}
     assert [(line.action, line.kind, line.id) for line in lines][-1] == ("removed", "user", "kim")
+
+
+@pytest.mark.parametrize("others", [(), ("user:lee",)])
+def test_a_policy_names_them_no_more_and_somebody_is_still_told(
+    registry: SqliteRegistry, others: tuple[str, ...]
+) -> None:
+    for name in ("kim", "lee"):
+        registry.put_user(User(name=name, role=Role.CLINICIAN, password_hash="h", patients=("p-1",)))
+    book = ContactBook(registry, lambda: NOW)
+    steps = tuple(Step(who=who, after_min=0, repeat_min=5) for who in ("user:kim", *others))
+    book.set_policy("p-1", Policy(steps=steps), rules=[], **BY)
+    remove_user(registry, "kim", **BY)
+    policy, own = ContactBook(registry, lambda: NOW).policy("p-1")
+    assert (tuple(step.who for step in policy.steps) == others) is own is bool(others)
+    check_policy(policy)

@@ -34,7 +34,7 @@ class DictRegistry:
         self._patients[patient.id] = patient
         self.version += 1
 
-    def delete_patient(self, id: str) -> None:
+    def mark_erased(self, id: str, body: bytes, *, by: str, at_us: int) -> None:
         raise NotImplementedError
 
     def devices(self) -> list[Device]:

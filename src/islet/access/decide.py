@@ -36,8 +36,8 @@ class Decision(Struct, frozen=True):
 def decide(principal: Principal, action: Action, patient: str | None = None) -> Decision:
     """Whether `principal` may do `action`, for `patient` where the action is about one (None: about all that it may see).
 
-    Of an erased patient nobody may anything. The patient's own word goes before all else: who is refused by them may nothing for them, and a care partner only with their
-    consent. Then the first permission that fits decides: those granted by priority (of one priority a refusal goes first),
+    For an erased patient nobody may anything. The patient's own word goes before all else: who is refused by them may
+    nothing for them, and a care partner only with their consent. Then the first permission that fits decides: those granted by priority (of one priority a refusal goes first),
     then those of the role or of the hub policy. A device sends for the patient it belongs to; that patient is in its
     principal.
     """

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -42,6 +43,11 @@ class Reference:
     otherwise: PatientReference
     patients: Mapping[str, PatientReference] = field(default_factory=dict)
     zones: NDArray[np.int64] = field(default_factory=lambda: NO_ZONES, compare=False)
+
+    @cached_property
+    def erased(self) -> frozenset[str]:
+        """The patients who are to be forgotten."""
+        return frozenset(patient for patient, known in self.patients.items() if known.erased)
 
     def of(self, patient: str) -> PatientReference:
         return self.patients.get(patient, self.otherwise)

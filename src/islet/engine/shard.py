@@ -111,6 +111,11 @@ class Shard:
         return Taken(outputs=outputs)
 
     @property
+    def erased(self) -> frozenset[str]:
+        """The patients who are to be forgotten."""
+        return self.references.get(GLUCOSE, _NOBODY).erased
+
+    @property
     def now_us(self) -> int:
         """The instant of the last tick."""
         return max([state.now_us for state in self._states.values()])

@@ -97,6 +97,7 @@ class StateCopy(NamedTuple):
 
 def copied(state: EngineState, room: Room) -> StateCopy:
     """The state between two steps, which keeps no memory any more that it does not use."""
+    state.forget_erased()
     state.forget_free()
     heap = _at_rest(state.heap)
     return StateCopy(

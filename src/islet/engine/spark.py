@@ -43,7 +43,7 @@ from islet.engine.shard import TOPICS, Shard
 from islet.errors import SettingError
 from islet.log.base import Append, Commit, Log
 from islet.log.kafka_records import batch_of
-from islet.model.batch import DOCUMENTS_SCHEMA
+from islet.model.batch import DOCUMENTS_SCHEMA, without_patients
 from islet.model.time import MINUTE_US, SECOND_US, Now
 from islet.model.topics import Topic
 from islet.settings import Settings
@@ -170,7 +170,7 @@ class EngineProcessor(StatefulProcessor):  # type: ignore[misc]
             if len(values):
                 entries[topic] = batch_of(topic, values.tolist())
         if self._lake is not None and Topic.GLUCOSE_READINGS in entries:
-            self._lake.add(entries[Topic.GLUCOSE_READINGS])
+            self._lake.add(without_patients(entries[Topic.GLUCOSE_READINGS], shard.erased))
         said = [shard.take_in(entries)] if entries else []
         clock_ms = given.loc[given["topic"] == CLOCK, "clock_ms"]
         if len(clock_ms):

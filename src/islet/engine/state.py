@@ -126,7 +126,7 @@ class EngineState:
             self.reference = reference
             if changed:
                 self._look_up_profiles(0)
-                self._forget_erased()
+                self.forget_erased()
 
     def _take_over(self, plan: Ruled) -> None:
         windows = windows_of(plan.features, plan.program.registers, foretold=plan.foreteller is not None)
@@ -252,8 +252,9 @@ class EngineState:
         self.ended += [Ended(self.rules[rule], patient, onset) for rule, patient, onset in ended.tolist()]
         self.rules = rules
 
-    def _forget_erased(self) -> None:
-        """Of those whom the reference calls erased keep nothing but the id, here and in the pool."""
+    def forget_erased(self) -> None:
+        """Of those whom the reference calls erased keep nothing but the id, here and in the pool: also of entries that came
+        later, from before the erasure."""
         if self._erased < 0:
             return
         series = self.series[: len(self.patients)]

@@ -7,15 +7,19 @@ done, with the id.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 import msgspec
+import structlog
 from msgspec import Struct, structs
 
 from islet.engine.parameters import Override
-from islet.erasure.users import remove_user
+from islet.erasure.users import forget_principals, remove_user
 from islet.errors import NotFound
-from islet.model.people import Role, User
+from islet.model.job_runs import decode_kept, encode_kept, without
+from islet.model.people import Kind, Role, User
 from islet.model.permissions import Consent, Permission
 from islet.notify.outbox import Outbox
 from islet.store.base import EntryKind, Registry, Store
@@ -23,6 +27,15 @@ from islet.store.device_changes import own_devices
 from islet.store.device_files import DeviceFiles
 from islet.store.devices_base import Devices
 from islet.store.users import change_known
+
+_log = structlog.get_logger("islet.erasure")
+
+_INTO: Final = (EntryKind.CLAIM, EntryKind.ENROLLMENT, EntryKind.ENROLLMENT_GROUP)
+"""Leave for a device to be registered, perhaps for a patient."""
+
+
+class _For(Struct, frozen=True):
+    patient: str = ""
 
 
 class Erased(Struct, frozen=True, kw_only=True):
@@ -49,7 +62,8 @@ def erase_patient(holders: Holders, patient: str, *, by: str, at_us: int) -> Non
     registry = holders.registry
     if registry.patient(patient) is None and registry.entry(EntryKind.ERASED, patient) is None:
         raise NotFound(f"there is no patient {patient!r}; `islet patients list` shows all")
-    _mark(registry, patient, Erased(at_us=at_us, by=by))
+    begun = msgspec.json.encode(Erased(at_us=at_us, by=by))
+    registry.mark_erased(patient, begun, by=by, at_us=at_us)
     _finish(holders, patient, by=by, at_us=at_us)
 
 
@@ -58,33 +72,40 @@ def finish_erasures(holders: Callable[[], Holders], registry: Registry, at_us: i
     count = 0
     for patient, body in registry.entries(EntryKind.ERASED).items():
         said = msgspec.json.decode(body, type=Erased)
-        if not said.done:
+        if said.done:
+            continue
+        try:
             _finish(holders(), patient, by=said.by, at_us=at_us)
             count += 1
+        except Exception:  # of one: the others, and whoever asks, go on, and it is tried again
+            _log.exception("erasure_failed")
     return count
 
 
-def _mark(registry: Registry, patient: str, said: Erased) -> None:
-    registry.put_entry(EntryKind.ERASED, patient, msgspec.json.encode(said), by=said.by, at_us=said.at_us)
-
-
 def _finish(holders: Holders, patient: str, *, by: str, at_us: int) -> None:
+    """Each step may have been done before, or be done by somebody else at the same time."""
     registry = holders.registry
     devices = own_devices(registry, patient)
     holders.store.erase(patient, devices)
     holders.outbox.erase(patient)
-    for device in devices:
-        holders.devices.forget(device)
-        registry.delete_device(device)
-        registry.note("removed", "device", device, by=by, at_us=at_us)
-    while files := holders.files.of_patient(patient):
-        for file in files:
-            holders.files.delete(file.id)
-    _forget_people(registry, patient, by=by, at_us=at_us)
     _forget_entries(registry, patient, by=by, at_us=at_us)
-    registry.delete_patient(patient)
+    for device in devices:
+        _forget_device(holders, device, by=by, at_us=at_us)
+    holders.files.erase(patient, devices)
+    _forget_people(registry, patient, by=by, at_us=at_us)
+    for device in devices:
+        holders.devices.erase(device)  # what came before its connection had ended
     registry.note("erased", "patient", patient, by=by, at_us=at_us)
-    _mark(registry, patient, Erased(at_us=at_us, by=by, done=True))
+    done = msgspec.json.encode(Erased(at_us=at_us, by=by, done=True))
+    registry.mark_erased(patient, done, by=by, at_us=at_us)
+
+
+def _forget_device(holders: Holders, device: str, *, by: str, at_us: int) -> None:
+    holders.devices.erase(device)
+    forget_principals(holders.registry, {f"{Kind.DEVICE}/{device}"}, by=by, at_us=at_us)
+    with suppress(NotFound):
+        holders.registry.delete_device(device)
+        holders.registry.note("removed", "device", device, by=by, at_us=at_us)
 
 
 def own_accounts(registry: Registry, patient: str) -> list[str]:
@@ -99,14 +120,16 @@ def _forget_people(registry: Registry, patient: str, *, by: str, at_us: int) -> 
         return structs.replace(user, patients=tuple(one for one in user.patients if one != patient))
 
     for name in own_accounts(registry, patient):
-        remove_user(registry, name, by=by, at_us=at_us)
+        with suppress(NotFound):
+            remove_user(registry, name, by=by, at_us=at_us)
     for user in registry.users():
         if patient in user.patients:
             change_known(registry, user.name, without, by=by, at_us=at_us)
 
 
 def _forget_entries(registry: Registry, patient: str, *, by: str, at_us: int) -> None:
-    """What was set for the patient: rules, alarm policy, permissions, consents, wishes."""
+    """What was set for the patient (rules, alarm policy, permissions, consents, wishes), leave to register devices for them,
+    and what nightly jobs have found of them."""
     theirs: dict[EntryKind, Callable[[str, bytes], bool]] = {
         EntryKind.ALARM_POLICY: lambda name, body: name == patient,
         EntryKind.WISHES: lambda name, body: name == patient,
@@ -118,6 +141,14 @@ def _forget_entries(registry: Registry, patient: str, *, by: str, at_us: int) ->
         for id, body in registry.entries(kind).items():
             if is_theirs(id, body):
                 registry.put_entry(kind, id, None, by=by, at_us=at_us)
+    for kind in _INTO:
+        for id, body in registry.entries(kind).items():
+            if msgspec.json.decode(body, type=_For).patient == patient:
+                registry.put_secret(f"{kind}/{id}", "")  # an enrollment's keys
+                registry.put_entry(kind, id, None, by=by, at_us=at_us)
+    for id, body in registry.entries(EntryKind.JOB).items():
+        if patient.encode() in body:
+            registry.put_entry(EntryKind.JOB, id, encode_kept(without(decode_kept(body), patient)), by=by, at_us=at_us)
 
 
 def _is_set_for(body: bytes, patient: str) -> bool:

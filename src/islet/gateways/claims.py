@@ -98,6 +98,6 @@ def _new_patient(registry: Registry, pseudonym: str) -> str:
     if not pseudonym.startswith(PSEUDONYM_PREFIX):
         raise BadInput(f"pseudonym: expected one that begins with {PSEUDONYM_PREFIX}", reason="claim")
     check_patient(Patient(id=pseudonym))
-    if registry.patient(pseudonym) is not None:
+    if registry.patient(pseudonym) is not None or registry.entry(EntryKind.ERASED, pseudonym) is not None:
         raise AccessDenied(_REFUSED)
     return pseudonym

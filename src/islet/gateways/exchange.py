@@ -8,6 +8,7 @@ from typing import TypeVar
 import structlog
 
 from islet.decode.iothub_twins import JsonObject, ServiceTwin, Twin
+from islet.errors import NotFound
 from islet.gateways.desk import Desk
 from islet.gateways.presence import NoAnswer, Presence
 from islet.gateways.twin_changes import TwinChanges
@@ -37,12 +38,18 @@ class Exchange:
     `wall_now` is the wall's clock: commands live by it, as tokens do.
     """
 
-    def __init__(self, devices: Devices, wall_now: Now, changes: TwinChanges | None = None) -> None:
-        """`changes` is told of changed twins."""
+    def __init__(
+        self,
+        devices: Devices,
+        wall_now: Now,
+        changes: TwinChanges | None = None,
+        is_registered: Callable[[str], bool] = lambda device: True,
+    ) -> None:
+        """`changes` is told of changed twins. `is_registered` is asked from any thread."""
         self.presence = Presence()
         self.devices = devices
         self.wall_now = wall_now
-        self._changes = changes
+        self._changes, self._is_registered = changes, is_registered
         self._desk = Desk(devices)
         self._tidying = asyncio.create_task(self._tidy_regularly(), name="mailboxes-tidy")
 
@@ -102,7 +109,12 @@ class Exchange:
         return self.write(lambda: self.devices.twin(of))
 
     def report(self, of: Address, patch: JsonObject) -> "asyncio.Future[Twin]":
-        reported = self.write(lambda: self.devices.report(of, patch, self.wall_now()))
+        def keep() -> Twin:
+            if not self._is_registered(of.device):  # whose connection is about to end
+                raise NotFound("the device is not registered any more")
+            return self.devices.report(of, patch, self.wall_now())
+
+        reported = self.write(keep)
         changes = self._changes
         if changes is not None:
             reported.add_done_callback(

@@ -17,7 +17,7 @@ from islet.jobs.base import Failed, Finding, Job, Stopped
 from islet.log.base import Append
 from islet.model.alerts import AlertChange
 from islet.model.codec import change_documents
-from islet.model.job_runs import Kept, Run, decode_kept, encode_kept
+from islet.model.job_runs import Kept, Run, decode_kept, encode_kept, without
 from islet.model.time import Now
 from islet.model.topics import Topic
 from islet.patterns.local_time import clock_us, local_day
@@ -168,6 +168,8 @@ class Schedule:
             kept = Kept(run=run, done_us=before.done_us, result=before.result)
         else:
             kept = Kept(run=run)
+        for patient in self._registry.entries(EntryKind.ERASED):  # who was looked at before they were erased
+            kept = without(kept, patient) if patient.encode() in bytes(kept.result) else kept
         self._registry.put_entry(EntryKind.JOB, name, encode_kept(kept), by=_BY, at_us=run.ended_us)
         return run
 

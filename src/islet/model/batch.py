@@ -4,11 +4,12 @@ Two Arrow schemas serve all topics. Readings are numbers in columns; everything 
 with its key beside it. What the log gives back has `received_at_us` as well: ours, not the device's clock.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from islet.model.events import Method
@@ -111,3 +112,13 @@ def numbers_of(column: "pa.Array[Any]", kind: type[_T]) -> np.ndarray[tuple[int]
     """A column without nulls as numbers of that kind (n,), the column's own memory where it has them."""
     numbers: np.ndarray[tuple[int], np.dtype[Any]] = column.to_numpy(zero_copy_only=False)
     return numbers.astype(kind, copy=False)
+
+
+def without_patients(batch: pa.RecordBatch, gone: Collection[str]) -> pa.RecordBatch:
+    """The rows of all other patients; the batch itself where it has none of these."""
+    if not gone:
+        return batch
+    theirs = [patient for patient in batch.column("patient").unique().to_pylist() if patient in gone]
+    if not theirs:
+        return batch
+    return batch.filter(pc.invert(pc.is_in(batch.column("patient"), pa.array(theirs, pa.utf8()))))

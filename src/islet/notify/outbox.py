@@ -178,10 +178,9 @@ class Outbox:
         return queued
 
     def _take_in_slice(self, entries: Slice, now_us: int) -> int:
-        erased = {name for (name,) in self._tables.rows("SELECT patient FROM outbox_passed_over")}
         bodies = (str(body) for body in entries.batch.column("body").to_pylist())
         decoded = (change for change in map(self._decoded, bodies) if change is not None)
-        changes = [change for change in decoded if change.patient not in erased]
+        changes = [change for change in decoded if not self._pages.passes_over(change.patient)]
         self._pager.forget_people()
         for change in changes:  # first, so that the alert that takes another's place is not announced as a new one
             if change.change == "retracted" and change.replaced_by:
@@ -353,7 +352,6 @@ class Outbox:
     def erase(self, patient: str) -> None:
         """Remove all messages about a patient, sent or not; nobody is told anything of them any more. Idempotent."""
         with self._tables.transaction():
-            self._tables.write("INSERT OR IGNORE INTO outbox_passed_over VALUES (?)", (patient,))
             self._queue.erase(patient)
             self._pages.erase(patient)
 

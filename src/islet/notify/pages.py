@@ -122,9 +122,14 @@ class Pages:
     # snoozes
 
     def erase(self, patient: str) -> None:
-        """Forget a patient's alerts and snoozes."""
+        """Forget a patient's alerts and snoozes, for good."""
+        self._tables.write("INSERT OR IGNORE INTO outbox_passed_over VALUES (?)", (patient,))
         self._tables.write("DELETE FROM outbox_alert WHERE patient = ?", (patient,))
         self._tables.write("DELETE FROM outbox_snooze WHERE patient = ?", (patient,))
+
+    def passes_over(self, patient: str) -> bool:
+        """Whether the patient was erased."""
+        return bool(self._tables.rows("SELECT 1 FROM outbox_passed_over WHERE patient = ?", (patient,)))
 
     def snoozed_until_us(self, patient: str, rule: str) -> int:
         """Until when alerts of that rule page nobody; 0 where nobody asked for that."""

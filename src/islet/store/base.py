@@ -185,8 +185,8 @@ class Registry(Protocol):
     def put_patient(self, patient: Patient) -> None:
         """Raises AlreadyExists for the id of one who was erased."""
 
-    def delete_patient(self, id: str) -> None:
-        """Nothing happens where there is none."""
+    def mark_erased(self, id: str, body: bytes, *, by: str, at_us: int) -> None:
+        """Keep an entry ERASED and remove the patient, both or neither."""
 
     def devices(self) -> list[Device]: ...
     def device(self, id: str) -> Device | None: ...

@@ -258,6 +258,17 @@ class DeviceFiles:
             writer.execute("DELETE FROM device_file WHERE id = ?", (id,))
         self._drop(old)
 
+    def erase(self, patient: str, devices: Sequence[str]) -> None:
+        """Forget all files of a patient, and what services would be told of files of these devices."""
+        while files := self.of_patient(patient):
+            for file in files:
+                with suppress(NotFound):
+                    self.delete(file.id)
+        with self._change() as writer:
+            told: list[Any] = writer.execute("SELECT number, notification FROM device_file_notification").fetchall()
+            theirs = [n for n, body in told if msgspec.msgpack.decode(body, type=FileNotification).device in devices]
+            writer.executemany("DELETE FROM device_file_notification WHERE number = ?", [(n,) for n in theirs])
+
     # --- notifications ---
 
     def take_notification(self, now_us: int) -> tuple[str, FileNotification] | None:

@@ -128,3 +128,8 @@ def forget(writer: apsw.Connection, now_us: int) -> None:
 
 def _row(step: JobStep) -> tuple[str, str, str, int, bytes]:
     return step.job, step.address.device, step.step.value, step.next_us, msgspec.msgpack.encode(step)
+
+
+def erase(writer: apsw.Connection, device: str) -> None:
+    """Forget what jobs have asked of a device, and what it answered."""
+    writer.execute("DELETE FROM device_job_step WHERE device = ?", (device,))

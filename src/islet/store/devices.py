@@ -243,12 +243,20 @@ class SqliteDevices:
         with self._change():
             device_jobs.forget(self._writer, now_us)
 
+    def erase(self, device: str) -> None:
+        with self._change():
+            device_jobs.erase(self._writer, device)
+            self._forget(device)
+
     def forget(self, device: str) -> None:
         with self._change():
-            mailboxes.forget(self._writer, device)
-            twins.forget(self._writer, device)
-            modules.forget(self._writer, device)
-            activity.forget(self._writer, device)
+            self._forget(device)
+
+    def _forget(self, device: str) -> None:
+        mailboxes.forget(self._writer, device)
+        twins.forget(self._writer, device)
+        modules.forget(self._writer, device)
+        activity.forget(self._writer, device)
 
     def close(self) -> None:
         with self._writing:

@@ -366,4 +366,7 @@ class Devices(Mailboxes, Twins, Sessions, Modules, Activities, Jobs, Protocol):
     def forget(self, device: str) -> None:
         """Everything of a device that is no longer registered."""
 
+    def erase(self, device: str) -> None:
+        """That, and what jobs have asked of it and it answered."""
+
     def close(self) -> None: ...

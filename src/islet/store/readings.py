@@ -11,11 +11,10 @@ from typing import Any, Final
 import apsw
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from islet.log.base import Slice
-from islet.model.batch import METHOD_CODES, UNIT_CODES, ReadingRow, int64_column, readings_batch
+from islet.model.batch import METHOD_CODES, UNIT_CODES, ReadingRow, int64_column, readings_batch, without_patients
 from islet.model.events import Method
 from islet.model.hours import COLUMNS, Hours, hours_of
 from islet.model.series import Series
@@ -102,7 +101,7 @@ def insert(
     writer: apsw.Connection, slices: Sequence[Slice], patients: Names, devices: Names, erased: Collection[str]
 ) -> None:
     """Take in readings; of two with one identity the first stays, a second with another value goes to `conflict`."""
-    batches = [batch for one in slices if (batch := _without(one.batch, erased)).num_rows]
+    batches = [batch for one in slices if (batch := without_patients(one.batch, erased)).num_rows]
     if not batches:
         return
     columns = [_columns(writer, one, patients, devices) for one in batches]
@@ -115,12 +114,6 @@ def insert(
     if writer.total_changes() - before < len(rows):
         writer.executemany(_KEEP_ASIDE, rows)
     writer.execute(_NEWER, (int(time_us.max()),))
-
-
-def _without(batch: pa.RecordBatch, erased: Collection[str]) -> pa.RecordBatch:
-    if not erased:
-        return batch
-    return batch.filter(pc.invert(pc.is_in(batch.column("patient"), pa.array(sorted(erased), pa.utf8()))))
 
 
 def _columns(writer: apsw.Connection, batch: pa.RecordBatch, patients: Names, devices: Names) -> list[NDArray[Any]]:

@@ -82,9 +82,10 @@ class SqliteRegistry:
                 raise AlreadyExists(f"patient {patient.id!r} was erased, and the id is not given again; choose another")
             self._put(patient.id, patient)
 
-    def delete_patient(self, id: str) -> None:
+    def mark_erased(self, id: str, body: bytes, *, by: str, at_us: int) -> None:
         with self._transaction():
             self._delete("patient", id)
+            self._put_entry(EntryKind.ERASED, id, body, by, at_us)
 
     def devices(self) -> list[Device]:
         return self._all(Device)
@@ -220,17 +221,7 @@ class SqliteRegistry:
 
     def put_entry(self, kind: EntryKind, id: str, body: bytes | None, *, by: str, at_us: int) -> None:
         with self._transaction():
-            before = _body(self._writer, kind, id)
-            if before == body:
-                return
-            if body is None:
-                self._delete(kind, id)
-            else:
-                self._writer.execute("INSERT OR REPLACE INTO registered VALUES (?, ?, ?)", (kind, id, body))
-            action = "removed" if body is None else "added" if before is None else "changed"
-            texts = ("", "") if kind in UNSAID else (_text(before), _text(body))
-            self._note(at_us, by, action, kind, id, *texts)
-            self._changed()
+            self._put_entry(kind, id, body, by, at_us)
 
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:
         with self._transaction():
@@ -303,6 +294,19 @@ class SqliteRegistry:
         line = AuditLine(number=number, at_us=at_us, by=by, action=action, kind=kind, id=id, before=before, after=after)
         done = sealed(line, FIRST_SEAL if previous is None else previous.seal)
         self._writer.execute("INSERT INTO audit VALUES (?, ?)", (number, msgspec.json.encode(done)))
+
+    def _put_entry(self, kind: EntryKind, id: str, body: bytes | None, by: str, at_us: int) -> None:
+        before = _body(self._writer, kind, id)
+        if before == body:
+            return
+        if body is None:
+            self._delete(kind, id)
+        else:
+            self._writer.execute("INSERT OR REPLACE INTO registered VALUES (?, ?, ?)", (kind, id, body))
+        action = "removed" if body is None else "added" if before is None else "changed"
+        texts = ("", "") if kind in UNSAID else (_text(before), _text(body))
+        self._note(at_us, by, action, kind, id, *texts)
+        self._changed()
 
     def _put_user(self, known: User | None, user: User) -> None:
         if not user.enabled or known is None or known.password_hash != user.password_hash:

@@ -1,7 +1,7 @@
 """The embedded store: what is derived from the log, in the installation's encrypted SQLite file."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS applied (
     consumer TEXT NOT NULL, topic TEXT NOT NULL, partition INTEGER NOT NULL, "offset" INTEGER NOT NULL,
     PRIMARY KEY (consumer, topic, partition)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS passed_over (patient TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS passed_over (number INTEGER PRIMARY KEY, patient TEXT NOT NULL UNIQUE) STRICT;
 """
 _AT_ONCE: Final = 5_000
 """Rows that are erased in one transaction; others want to write in between."""
@@ -43,6 +43,7 @@ class SqliteStore:
         self._writing = threading.Lock()
         self._patients = readings.Names("reading_patient")
         self._devices = readings.Names("reading_device")
+        self._erased, self._erased_upto = set[str](), 0
         self._readers = Readers(path, key)
         self._writer = open_database(path, key, synchronous="NORMAL")
         with plain_errors(self._name), transaction(self._writer):
@@ -73,7 +74,7 @@ class SqliteStore:
         return Slice(topic=one.topic, partition=one.partition, offset=reached, batch=rest)
 
     def _apply(self, new: Sequence[Slice]) -> None:
-        erased: frozenset[str] = frozenset(name for (name,) in self._writer.execute("SELECT patient FROM passed_over"))
+        erased = self._passed_over()
         glucose = [one for one in new if one.topic is Topic.GLUCOSE_READINGS]
         if glucose:
             readings.insert(self._writer, glucose, self._patients, self._devices, erased)
@@ -82,6 +83,14 @@ class SqliteStore:
                 alerts.insert(self._writer, one, erased)
             elif one.topic is not Topic.GLUCOSE_READINGS:
                 documents.insert(self._writer, one, erased)
+
+    def _passed_over(self) -> Collection[str]:
+        """The patients who were erased, by any process; only the new ones are read."""
+        query = "SELECT number, patient FROM passed_over WHERE number > ?"
+        for number, patient in self._writer.execute(query, (self._erased_upto,)):
+            self._erased.add(patient)
+            self._erased_upto = number
+        return self._erased
 
     def applied(self, topic: Topic, partitions: int, consumer: str = "store") -> tuple[int, ...]:
         with self._readers.one() as reader:
@@ -137,7 +146,7 @@ class SqliteStore:
         return found | {topic.value: by_topic.get(topic, 0) for topic in kept_as_documents}
 
     def erase(self, patient: str, devices: Sequence[str] = ()) -> None:
-        self._change(lambda: self._writer.execute("INSERT OR IGNORE INTO passed_over VALUES (?)", (patient,)))
+        self._change(lambda: self._writer.execute("INSERT OR IGNORE INTO passed_over (patient) VALUES (?)", (patient,)))
         while self._change(lambda: readings.erase(self._writer, patient, _AT_ONCE)):
             pass
         while self._change(lambda: documents.erase(self._writer, patient, devices, _AT_ONCE)):

@@ -1,6 +1,6 @@
 """The log for consumers outside: pull, or server-sent events, from an offset or a named cursor of their own."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from re import compile as pattern
 from typing import Annotated, Final
 
@@ -86,12 +86,11 @@ async def stream(context: WebContext, request: Request, viewer: Viewer) -> Respo
 
 async def _frames(context: WebContext, viewer: Viewer, topic: Topic, followed: dict[int, int]) -> AsyncIterator[bytes]:
     audience = await run_in_threadpool(viewer.audience_for, Action.CONSUME_LOG)
-    erased = viewer.principal.erased
     with context.live.subscribe(heartbeat_s=HEARTBEAT_S, wants_updates=False) as subscription:
         yield b"retry: 1000\n\n"
         while not subscription.closed:
             try:
-                frame = await run_in_threadpool(_next_frame, context, topic, followed, audience, erased)
+                frame = await run_in_threadpool(_next_frame, context, topic, followed, audience)
             except OffsetExpired as expired:
                 yield event("expired", _encoder.encode({"error": str(expired), "begin": expired.begin}))
                 return
@@ -105,15 +104,13 @@ async def _frames(context: WebContext, viewer: Viewer, topic: Topic, followed: d
                 yield b": heartbeat\n\n"
 
 
-def _next_frame(
-    context: WebContext, topic: Topic, followed: dict[int, int], audience: Audience, erased: Collection[str]
-) -> bytes:
+def _next_frame(context: WebContext, topic: Topic, followed: dict[int, int], audience: Audience) -> bytes:
     """One event for each partition that has something; moves `followed` on. Empty at the end of the log."""
     frames = []
     for partition, offset in followed.items():
         piece = context.log.read(topic, partition, offset, _LIMIT)
         if piece is not None:
-            entries, followed[partition] = entries_of(piece, audience, erased, _LIMIT)
+            entries, followed[partition] = entries_of(piece, audience, context.principals.erased, _LIMIT)
             ident = ",".join(f"{number}:{reached}" for number, reached in followed.items())
             frames.append(event("entries", _encoder.encode(entries), ident))
     return b"".join(frames)

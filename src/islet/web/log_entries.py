@@ -24,10 +24,10 @@ def entries_of(
     batch = piece.batch.slice(0, limit)
     offsets = np.arange(piece.offset, piece.offset + batch.num_rows)
     next_offset = piece.offset + batch.num_rows
-    if audience is not None or erased:
-        some = erased if audience is None else audience.difference(erased)
-        shown = pc.is_in(batch["patient"], pa.array(sorted(some), pa.utf8()))
-        shown = pc.invert(shown) if audience is None else shown
+    gone = {str(patient) for patient in batch["patient"].unique().to_pylist()}
+    gone = gone & set(erased) if audience is None else gone - audience | gone.intersection(erased)
+    if gone:
+        shown = pc.invert(pc.is_in(batch["patient"], pa.array(sorted(gone), pa.utf8())))
         offsets = offsets[shown.to_numpy(zero_copy_only=False)]
         batch = batch.filter(shown)
     columns: dict[str, Sequence[object]] = {
