@@ -90,9 +90,12 @@ def test_whatever_is_known_of_them_is_forgotten_and_nothing_said_any_more() -> N
     one.adopt(PLAN, reference(("eve",)))
     assert {len(words) for words in memory(one).values()} == {len(words) for words in memory(shard()).values()}
     assert read(one, [("eve", 40, 45)]) == said(one.tick(9 * HOUR_US)) == []
-    assert _is_blank(one._states["glucose_mg_dl"]) is False  # what still comes is forgotten at the next change
-    one.adopt(PLAN, reference(("eve", "ann")))
+    assert _is_blank(one._states["glucose_mg_dl"]) is False  # what still comes is forgotten before it is saved
+    saved = one.dump()
     assert _is_blank(one._states["glucose_mg_dl"])
+    again = shard(("eve",))
+    again.load(saved)
+    assert memory(again) == memory(one)
 
 
 def test_a_saved_engine_has_forgotten_too() -> None:

@@ -139,9 +139,9 @@ class EmbeddedEngine:
         self._following = Following(self._log, self._log.begin)
         same_rules = self._load_snapshot()
         self._replay(silent=same_rules)
+        self._shard.forget_erased()
         self._durable = Following(self._log, self._cursor).offsets
-        blob = self._log.state(LAST_TICK)
-        if blob is not None:
+        if (blob := self._log.state(LAST_TICK)) is not None:
             self._durable_tick_us = _INSTANT.unpack(blob)[0]
             self._shard.tick(self._durable_tick_us)
         self._tick_due = self._said = None

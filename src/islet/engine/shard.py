@@ -137,6 +137,11 @@ class Shard:
             if part is not None:
                 yield part
 
+    def forget_erased(self) -> None:
+        """Keep nothing of them that entries from before the erasure have brought."""
+        for state in self._states.values():
+            state.forget_erased()
+
     def copied(self, room: Room) -> "ShardCopy":
         """The streams between two steps, to be saved while the shard goes on."""
         return ShardCopy(_digest(self.plan), {name: copied(state, room) for name, state in self._states.items()})
