@@ -116,7 +116,7 @@ def own_accounts(registry: Registry, patient: str) -> list[str]:
 def _forget_people(registry: Registry, patient: str, *, by: str, at_us: int) -> None:
     """Remove the account that is the patient's alone, and take the patient from all others."""
 
-    def without(user: User) -> User:
+    def with_one_less(user: User) -> User:
         return structs.replace(user, patients=tuple(one for one in user.patients if one != patient))
 
     for name in own_accounts(registry, patient):
@@ -124,7 +124,7 @@ def _forget_people(registry: Registry, patient: str, *, by: str, at_us: int) -> 
             remove_user(registry, name, by=by, at_us=at_us)
     for user in registry.users():
         if patient in user.patients:
-            change_known(registry, user.name, without, by=by, at_us=at_us)
+            change_known(registry, user.name, with_one_less, by=by, at_us=at_us)
 
 
 def _forget_entries(registry: Registry, patient: str, *, by: str, at_us: int) -> None:
