@@ -5,7 +5,7 @@ import csv
 import io
 from collections.abc import Iterator
 from typing import IO, Final
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import msgspec
 
@@ -41,15 +41,28 @@ class About(msgspec.Struct, frozen=True, kw_only=True):
 def export_patient(store: Store, registry: Registry, patient: Patient, to: IO[bytes], *, now_us: int) -> None:
     """Write the ZIP: about.json (with the alerts), events.jsonl (each event as it came, with its device), readings.csv."""
     readings = store.readings(patient.id).to_pydict()
-    with ZipFile(to, "w", ZIP_DEFLATED) as archive:
+    with ZipFile(to, "w") as archive:
         about = _about(store, registry, patient, now_us)
-        archive.writestr("about.json", msgspec.json.format(_encoder.encode(about)))
-        with archive.open("events.jsonl", "w", force_zip64=True) as one, io.BufferedWriter(one, _PIECE) as file:
+        archive.writestr(_entry("about.json", now_us), msgspec.json.format(_encoder.encode(about)))
+        with (
+            archive.open(_entry("events.jsonl", now_us), "w", force_zip64=True) as one,
+            io.BufferedWriter(one, _PIECE) as file,
+        ):
             file.writelines(_reading_lines(readings))
             for topic in _TOPICS:
                 file.writelines(_document_lines(store, topic, patient.id))
-        with archive.open("readings.csv", "w", force_zip64=True) as one, io.BufferedWriter(one, _PIECE) as file:
+        with (
+            archive.open(_entry("readings.csv", now_us), "w", force_zip64=True) as one,
+            io.BufferedWriter(one, _PIECE) as file,
+        ):
             _write_table(readings, file)
+
+
+def _entry(name: str, now_us: int) -> ZipInfo:
+    """A file of the archive, dated now, in UTC."""
+    entry = ZipInfo(name, from_us(now_us).timetuple()[:6])
+    entry.compress_type, entry.external_attr = ZIP_DEFLATED, 0o600 << 16
+    return entry
 
 
 def _about(store: Store, registry: Registry, patient: Patient, now_us: int) -> About:
