@@ -17,7 +17,7 @@ from islet.contacts.book import ContactBook
 from islet.engine.parameters import Override
 from islet.engine.rulebook import RuleBook
 from islet.engine.rules import load_rules
-from islet.erasure.patients import Erased, erase_patient, finish_erasures
+from islet.erasure.patients import Erased, Holders, erase_patient, finish_erasures
 from islet.errors import AlreadyExists, NotFound
 from islet.gateways.authenticate import new_device
 from islet.gateways.claims import make_claim
@@ -343,3 +343,20 @@ def test_what_was_interrupted_anywhere_is_finished(settings: Settings, tmp_path:
                 assert house.kept(HERS) == house.kept(HIS)
         steps += 4
     assert cut > 5
+
+
+def test_one_that_cannot_be_finished_stops_no_other(house: House) -> None:
+    for patient in (HERS, HIS):
+        house.registry.mark_erased(patient, msgspec.json.encode(Erased(at_us=NOW, by="admin")), **BY)
+    tried: list[int] = []
+
+    def holders() -> Holders:
+        tried.append(len(tried))
+        if len(tried) == 1:
+            raise OSError("the disk is full")
+        return house.holders
+
+    assert finish_erasures(holders, house.registry, NOW) == 1
+    assert house.kept(HERS) != house.kept(HIS) == (0, [0] * len(STORED), 0)
+    assert finish_erasures(holders, house.registry, NOW) == 1
+    assert house.kept(HERS) == house.kept(HIS)

@@ -195,3 +195,17 @@ def test_a_job_can_be_run_by_hand_and_is_then_not_due(clinic: Clinic) -> None:
 def test_what_is_kept_has_the_platform_as_its_author(clinic: Clinic) -> None:
     scheduled(clinic, Counting()).run_due()
     assert clinic.registry.audit()[-1].by == "islet"
+
+
+def test_who_is_erased_while_a_job_looks_at_them_is_not_in_what_it_leaves(clinic: Clinic) -> None:
+    class Naming(Counting):
+        def run(self, now_us: int, before: bytes | None, progress: Progress) -> Finding:
+            self.middle()
+            return Finding(result=b'{"members":{"anna":[1],"bo":[2]},"cohorts":[{"medoid":"anna"},{"medoid":"bo"}]}')
+
+    job = Naming()
+    job.middle = lambda: clinic.registry.mark_erased("anna", b"{}", by="admin", at_us=1)
+    assert scheduled(clinic, job).run_due()
+    body = clinic.registry.entry(EntryKind.JOB, job.name)
+    assert body is not None
+    assert bytes(decode_kept(body).result) == b'{"members":{"bo":[2]},"cohorts":[{"medoid":""},{"medoid":"bo"}]}'
