@@ -37,9 +37,9 @@ def decide(principal: Principal, action: Action, patient: str | None = None) -> 
     """Whether `principal` may do `action`, for `patient` where the action is about one (None: about all that it may see).
 
     For an erased patient nobody may anything. The patient's own word goes before all else: who is refused by them may
-    nothing for them, and a care partner only with their consent. Then the first permission that fits decides: those granted by priority (of one priority a refusal goes first),
-    then those of the role or of the hub policy. A device sends for the patient it belongs to; that patient is in its
-    principal.
+    nothing for them, and a care partner only with their consent. Then the first permission that fits decides: those
+    granted by priority (of one priority a refusal goes first), then those of the role or of the hub policy. A device sends
+    for the patient it belongs to; that patient is in its principal.
     """
     return _decide(principal, action, patient, _own(principal))
 

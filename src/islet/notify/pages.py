@@ -119,8 +119,6 @@ class Pages:
         self._tables.write("DELETE FROM outbox_alert WHERE ended <> '' AND changed_us < ?", (changed_before_us,))
         self._tables.write("DELETE FROM outbox_snooze WHERE until_us < ?", (changed_before_us,))
 
-    # snoozes
-
     def erase(self, patient: str) -> None:
         """Forget a patient's alerts and snoozes, for good."""
         self._tables.write("INSERT OR IGNORE INTO outbox_passed_over VALUES (?)", (patient,))
@@ -130,6 +128,8 @@ class Pages:
     def passes_over(self, patient: str) -> bool:
         """Whether the patient was erased."""
         return bool(self._tables.rows("SELECT 1 FROM outbox_passed_over WHERE patient = ?", (patient,)))
+
+    # snoozes
 
     def snoozed_until_us(self, patient: str, rule: str) -> int:
         """Until when alerts of that rule page nobody; 0 where nobody asked for that."""

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 import msgspec
 from msgspec import UNSET, structs
@@ -12,7 +12,7 @@ from islet.errors import BadInput
 from islet.model.codec import decode_event
 from islet.model.foreign_json import UNREADABLE
 
-_MOST_LINE: int = 65_536
+_MOST_LINE: Final = 65_536
 """Characters; the longest event is a note of 2,000."""
 
 
