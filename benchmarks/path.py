@@ -85,6 +85,11 @@ def is_low(number: int, patients: int) -> bool:
     return (number + number // patients) % LOW_EVERY == 0
 
 
+def wavering(number: int) -> int:
+    """A glucose in mg/dL that is another one at the next number: a sensor that says the same for an hour is a fault."""
+    return 108 + number % 5
+
+
 def arrivals(rate: int, patients: int, begin_us: int, seconds: float) -> list[list[Arrival]]:
     """Slices of arrivals; reading k is due, and dated, k / rate seconds after the begin."""
     ids = [(f"device-{number:07d}", f"patient-{number:07d}") for number in range(patients)]
@@ -95,7 +100,7 @@ def arrivals(rate: int, patients: int, begin_us: int, seconds: float) -> list[li
         micros = (begin_us + round(first / rate * SECOND_US)) % SECOND_US
         one = []
         for number in range(first, first + size):
-            value = 50 if is_low(number, patients) else 110
+            value = 50 if is_low(number, patients) else wavering(number + number // patients)
             # all of a slice come in one go, so they are dated alike but for a microsecond each
             at = f"{base}.{min(micros + number - first, 999_999):06d}Z"
             payload = b'{"type":"reading","time":"%s","value":%d,"unit":"mg/dL"}' % (at.encode(), value)
@@ -113,8 +118,10 @@ def know(shard: Shard, patients: int) -> None:
             some = everybody[everybody % len(KNOWN) >= ago - KNOWN[0]].tolist()
             at_us = now_us - ago * 3 * MINUTE_US
             names = [pa.array([f"{kind}-{number:07d}" for number in some]) for kind in ("patient", "device")]
-            still = readings_batch([ReadingRow("", "", 0, 1100, 110.0, 0, 0, 0)] * len(some))
-            columns = [*names, pa.array(np.full(len(some), at_us)), *still.columns[3:]]
+            values = [wavering(number - ago) for number in some]
+            rest = readings_batch([ReadingRow("", "", 0, 10 * value, value, 0, 0, 0) for value in values])
+            times_us = at_us - (np.array(some) * 7 + ago * 131) % 1_000  # to the microsecond, like those to come
+            columns = [*names, pa.array(times_us), *rest.columns[3:]]
             batch = pa.RecordBatch.from_arrays(columns, schema=READINGS_SCHEMA)
             shard.take_in({Topic.GLUCOSE_READINGS: with_received(batch, at_us)})
 

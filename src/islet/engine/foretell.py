@@ -48,9 +48,13 @@ def slope(entries: Entries, end: Int) -> tuple[Int, Int]:
     return x * y - n * xy, n * xx - x * x
 
 
+def damped_s(ahead_us: int) -> int:
+    """How long a slope would have to go on undamped to make what it makes that far ahead."""
+    ahead_s = ahead_us // SECOND_US
+    return ahead_s * _DAMPED_S // (ahead_s + _DAMPED_S)
+
+
 @part
-def foretold(value: Int, above: Int, below: Int, ahead_us: Int) -> Int:
-    """The value that far ahead of a value with that slope."""
-    ahead = ahead_us // SECOND_US
-    gained = above * (ahead * _DAMPED_S // (ahead + _DAMPED_S)) // below
-    return min(max(value + gained, 0), MOST_VALUE)
+def foretold(value: Int, above: Int, below: Int, undamped_s: Int) -> Int:
+    """The value after a slope from it has gone on for so long."""
+    return min(max(value + above * undamped_s // below, 0), MOST_VALUE)

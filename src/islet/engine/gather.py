@@ -90,7 +90,7 @@ def _foretell(
         slopes = slope(entries, end)
     ahead: Int = UNKNOWN
     if windows.table[w, 1] > 0:
-        ahead = foretold(entries.values[np.uint64(end - 1)], slopes[0], slopes[1], windows.table[w, 1])
+        ahead = foretold(entries.values[np.uint64(end - 1)], slopes[0], slopes[1], windows.damped_s[w])
     for f in range(first, last):
         room.registers[windows.wanted[1, f], into] = ahead
     return slopes
@@ -144,9 +144,8 @@ def gather(
     t_us = entries.times_us[np.uint64(place)]
     window = _Window(np.int64(end), np.int64(0), np.int64(1 << 40), np.int64(0))
     slopes: tuple[Int, Int] = (np.int64(0), np.int64(0))
-    if windows.weighed:
-        for k in range(SQUARES, SPAN):
-            found[k] = 0
+    for k in range(SQUARES, SPAN):
+        found[k] = 0
     for w in range(np.uint64(len(windows.asking))):
         if not enabled & windows.asking[w]:
             continue
@@ -155,12 +154,16 @@ def gather(
         if source == FORECAST:
             slopes = _foretell(entries, end, w, slopes, windows, room.work, column, evaluation)
             continue
+        if source >= CONTEXT and not one.context:
+            for f in range(np.uint64(first), np.uint64(last)):
+                work[windows.wanted[1, f], np.uint64(column)] = 0
+            continue
         if source >= CONTEXT:
             gather_context(one, pool, source - CONTEXT, from_us, t_us, found)
         elif windows.wanted[0, np.uint64(first)] >= PREVIOUS:
             _previous(one, pool, entries, place, found)
         else:
-            window = _walk_back(entries, window, end, from_us, t_us, windows.weighed, found)
+            window = _walk_back(entries, window, end, from_us, t_us, windows.weighed[w], found)
         for f in range(np.uint64(first), np.uint64(last)):
             work[windows.wanted[1, f], np.uint64(column)] = found[windows.wanted[0, f]]
     return window.begin

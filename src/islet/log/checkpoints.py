@@ -1,10 +1,12 @@
 """Moving the write-ahead log into the database beside its writer.
 
-SQLite does it in the commit that makes the log long enough: 16 MB, and everybody who waits for that commit waits 50 ms
-longer. Here another thread moves the pages, and the writer only the few that came meanwhile; then the file begins anew.
+SQLite does it in the commit that makes the log long enough, and everybody who waits for that commit waits 50 ms longer.
+Here another thread moves the pages, 16 MB at a time. The file begins anew only when no page is left to be moved: seldom,
+commits wait until the few that came while the others were moved have been moved, too.
 """
 
 import logging
+import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -14,39 +16,54 @@ import apsw
 
 from islet.log.connection import WAL_PAGES, open_database
 
+LONGEST_PAGES = 4 * WAL_PAGES
+"""Of the write-ahead log, about, before it begins anew."""
+
 _logger = logging.getLogger(__name__)
 _LEVELS: Final = ("OFF", "NORMAL", "FULL")
 
 
 class Checkpoints:
-    """Of one writing connection, of which it is the hook after each commit."""
+    """Of one writing connection, of which it is the hook after each commit; who commits holds `writing`."""
 
-    def __init__(self, path: Path, key: bytes, writer: apsw.Connection) -> None:
-        self._path, self._key = path, key
+    def __init__(self, path: Path, key: bytes, writer: apsw.Connection, writing: threading.Lock) -> None:
+        self._path, self._key, self._writing = path, key, writing
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log-checkpoint")
         self._running: Future[None] | None = None
+        self._pages = self._moved = 0
+        self._closed = False
         writer.set_wal_hook(self._after_commit)
 
     def close(self) -> None:
         """Wait for the one that runs; before the writer is closed, which moves what is left."""
+        with self._writing:
+            self._closed = True
         self._thread.shutdown()
 
     def _after_commit(self, writer: apsw.Connection, _name: str, pages: int) -> int:
         """What was committed is durable: nothing here may fail for it."""
-        if pages >= WAL_PAGES and self._running is None:
+        if pages < self._pages:
+            self._moved = 0  # the file has begun anew
+        self._pages = pages
+        if pages - self._moved >= WAL_PAGES and not self._closed and (self._running is None or self._running.done()):
             self._running = self._thread.submit(self._move, _LEVELS[int(writer.pragma("synchronous"))])
-        elif self._running is not None and self._running.done():
-            self._running = None
-            try:
-                writer.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            except apsw.Error as error:
-                _logger.warning("a checkpoint failed; the next one tries again: %s", type(error).__name__)
         return apsw.SQLITE_OK
 
     def _move(self, synchronous: str) -> None:
         try:
             with closing(open_database(self._path, self._key)) as connection:
                 connection.pragma("synchronous", synchronous)
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                pages, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                if pages >= LONGEST_PAGES:
+                    _, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                    moved = self._move_the_last(connection, moved)
+                self._moved = moved
         except Exception as error:  # the disk is full, say: the writer meets it too
             _logger.warning("a checkpoint failed; the next one tries again: %s", type(error).__name__)
+
+    def _move_the_last(self, connection: apsw.Connection, moved: int) -> int:
+        """Those that came meanwhile, while nobody commits; how many of the log are moved then."""
+        with self._writing:
+            if moved < self._pages:
+                _, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            return moved

@@ -77,7 +77,7 @@ class SqliteLog:
         self._decoded: dict[tuple[Topic, int, int, int], Rows] = {}  # by place; last used at the end
         self._decoding = threading.Lock()
         self._writer = open_database(path, key)
-        self._checkpoints = Checkpoints(path, key, self._writer)
+        self._checkpoints = Checkpoints(path, key, self._writer, self._writing)
         self._readers = Readers(path, key)
         self._watcher = open_database(path, key, synchronous="NORMAL")
         self._looking = threading.Lock()
@@ -332,8 +332,8 @@ class SqliteLog:
 
     def close(self) -> None:
         self._watch.close()
-        with self._writing:  # no commit may ask for a checkpoint any more
-            self._checkpoints.close()
+        self._checkpoints.close()
+        with self._writing:
             self._watcher.close()
             self._readers.close()
             self._writer.close()
