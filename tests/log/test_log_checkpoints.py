@@ -26,6 +26,7 @@ def test_the_file_stays_short_while_one_commit_follows_the_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(checkpoints, "WAL_PAGES", 20)
+    monkeypatch.setattr(checkpoints, "LONGEST_PAGES", 60)
     with closing(SqliteLog(tmp_path / "log.db", KEY, partitions=2)) as log:
         _commits(log)
         assert (tmp_path / "log.db-wal").stat().st_size < 2_000_000

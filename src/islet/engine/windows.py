@@ -39,12 +39,13 @@ PLAIN: Final = len(_PLAIN)
 class Windows(NamedTuple):
     """The features of a program, those of one source and window together (w, 4): source, window_us, first feature and
     the one behind the last; `asking` (w,): the rules that need one of them. `wanted` (2, f): the aggregate and the
-    register of each feature. `weighed` (w,): whether it or a wider one of values needs squares or ages. `plain`: all are
-    those of values that need neither them nor what was before the window; then `seconds` (w,) is how long each is, and `places` (w, PLAIN) the register
+    register of each feature. `weighed` (w,): whether it or a wider one of values needs squares or ages. `damped_s` (w,): of
+    a forecast, how long the slope goes on to make what it makes damped. `plain`: all are those of values that need neither
+    weights nor what was before the window; then `seconds` (w,) is how long each is, and `places` (w, PLAIN) the register
     of each of its aggregates, a spare one where nobody asks. `sums` (w, 2): where there are sums and counts only, the cells
     (of `Work`) in which those of column 0 stand, else without rows. Indices have no sign, so that it need not be looked at
     whether they count from the end. `longest_us`: how far back values matter. `ahead` (n, columns): what a model foretells
-    at each of the entries to be evaluated; without rows, the damped slope foretells: `damped_s` (w,) says how long it goes on."""
+    at each of the entries to be evaluated; without rows, the damped slope foretells."""
 
     table: NDArray[np.int64]
     asking: NDArray[np.int64]
@@ -79,8 +80,6 @@ def windows_of(features: Features, registers: int, *, foretold: bool) -> Windows
             table.append((source, window_us, k, k + 1))
             asking.append(int(features.asking[k]))
     own = features.table[features.table[:, 0] == VALUE][:, 1]
-    needs_weights = (features.table[:, 0] == VALUE) & (features.table[:, 1] >= SQUARES) & (features.table[:, 1] < SPAN)
-    behind_last = max(np.flatnonzero(needs_weights), default=-1) + 1
     plain = len(own) == len(features.table) and bool(np.isin(own, _PLAIN).all())
     wanted = np.ascontiguousarray(features.table[:, [1, 3]].T.astype(np.uint64))
     rows = np.array(table, np.int64).reshape(-1, 4)
@@ -92,7 +91,8 @@ def windows_of(features: Features, registers: int, *, foretold: bool) -> Windows
     only = bool(plain and np.isin(own, (SUM, COUNT)).all())
     sums = np.ascontiguousarray(places[: len(places) * only, (SUM, COUNT)] * np.uint64(AT_ONCE))
     slope = not foretold and bool((features.table[:, 0] == FORECAST).any())
-    weighed = rows[:, 2] < behind_last
+    weighing = (features.table[:, 0] == VALUE) & (features.table[:, 1] >= SQUARES) & (features.table[:, 1] < SPAN)
+    weighed = rows[:, 2] <= max(np.flatnonzero(weighing), default=-1)
     damped = np.array([damped_s(window_us) for window_us in rows[:, 1].tolist()], np.int64)
     longest_us = max(features.window_us, LOOKS_BACK_US if slope else 0)
     return Windows(
