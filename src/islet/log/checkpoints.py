@@ -42,7 +42,7 @@ class Checkpoints:
 
     def _after_commit(self, writer: apsw.Connection, _name: str, pages: int) -> int:
         """What was committed is durable: nothing here may fail for it."""
-        if pages < self._pages:
+        if pages < self._moved:
             self._moved = 0  # the file has begun anew
         self._pages = pages
         if pages - self._moved >= WAL_PAGES and not self._closed and (self._running is None or self._running.done()):
