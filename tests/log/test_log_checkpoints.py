@@ -3,9 +3,11 @@
 from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
 from islet.log import checkpoints
+from islet.log.connection import open_database
 from islet.log.sqlite import SqliteLog
 from tests.log.rows import append, commit, entries, reading
 
@@ -31,6 +33,30 @@ def test_the_file_stays_short_while_one_commit_follows_the_other(
         _commits(log)
         assert (tmp_path / "log.db-wal").stat().st_size < 2_000_000
         assert _kept(log) == 50 * COMMITS
+
+
+def test_the_file_begins_anew_although_something_came_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move_the_last = checkpoints.Checkpoints._move_the_last
+
+    def after_one_more(of: checkpoints.Checkpoints, connection: apsw.Connection, moved: int) -> None:
+        reader.execute("ROLLBACK")
+        log.commit([commit(1, append(reading("late", 1)))])
+        move_the_last(of, connection, moved)
+
+    monkeypatch.setattr(checkpoints, "WAL_PAGES", 20)
+    monkeypatch.setattr(checkpoints, "LONGEST_PAGES", 20)
+    monkeypatch.setattr(checkpoints.Checkpoints, "_move_the_last", after_one_more)
+    path = tmp_path / "log.db"
+    with closing(SqliteLog(path, KEY, partitions=2)) as log, closing(open_database(path, KEY)) as reader:
+        reader.execute("BEGIN; SELECT * FROM meta").fetchall()  # what comes after this cannot be moved yet
+        while (running := log._checkpoints._running) is None:
+            log.commit([commit(0, append(reading("p", 0)))])
+        running.result()
+        assert log._checkpoints._pages > 20
+        log.commit([commit(2, append(reading("p", 2)))])
+        assert log._checkpoints._pages < 20
 
 
 def test_a_checkpoint_that_fails_is_no_failure_of_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

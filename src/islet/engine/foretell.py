@@ -48,13 +48,13 @@ def slope(entries: Entries, end: Int) -> tuple[Int, Int]:
     return x * y - n * xy, n * xx - x * x
 
 
-def damped_s(ahead_us: int) -> int:
+def undamped_s(ahead_us: int) -> int:
     """How long a slope would have to go on undamped to make what it makes that far ahead."""
     ahead_s = ahead_us // SECOND_US
     return ahead_s * _DAMPED_S // (ahead_s + _DAMPED_S)
 
 
 @part
-def foretold(value: Int, above: Int, below: Int, undamped_s: Int) -> Int:
+def foretold(value: Int, above: Int, below: Int, goes_on_s: Int) -> Int:
     """The value after a slope from it has gone on for so long."""
-    return min(max(value + above * undamped_s // below, 0), MOST_VALUE)
+    return min(max(value + above * goes_on_s // below, 0), MOST_VALUE)

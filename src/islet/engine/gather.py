@@ -90,7 +90,7 @@ def _foretell(
         slopes = slope(entries, end)
     ahead: Int = UNKNOWN
     if windows.table[w, 1] > 0:
-        ahead = foretold(entries.values[np.uint64(end - 1)], slopes[0], slopes[1], windows.damped_s[w])
+        ahead = foretold(entries.values[np.uint64(end - 1)], slopes[0], slopes[1], windows.undamped_s[w])
     for f in range(first, last):
         room.registers[windows.wanted[1, f], into] = ahead
     return slopes

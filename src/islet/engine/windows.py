@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.foretell import LOOKS_BACK_US, damped_s
+from islet.engine.foretell import LOOKS_BACK_US, undamped_s
 from islet.engine.kernel import making_part
 from islet.engine.program import (
     AGGREGATES,
@@ -39,7 +39,7 @@ PLAIN: Final = len(_PLAIN)
 class Windows(NamedTuple):
     """The features of a program, those of one source and window together (w, 4): source, window_us, first feature and
     the one behind the last; `asking` (w,): the rules that need one of them. `wanted` (2, f): the aggregate and the
-    register of each feature. `weighed` (w,): whether it or a wider one of values needs squares or ages. `damped_s` (w,): of
+    register of each feature. `weighed` (w,): whether it or a wider one of values needs squares or ages. `undamped_s` (w,): of
     a forecast, how long the slope goes on to make what it makes damped. `plain`: all are those of values that need neither
     weights nor what was before the window; then `seconds` (w,) is how long each is, and `places` (w, PLAIN) the register
     of each of its aggregates, a spare one where nobody asks. `sums` (w, 2): where there are sums and counts only, the cells
@@ -51,7 +51,7 @@ class Windows(NamedTuple):
     asking: NDArray[np.int64]
     wanted: NDArray[np.uint64]
     weighed: NDArray[np.bool_]
-    damped_s: NDArray[np.int64]
+    undamped_s: NDArray[np.int64]
     plain: bool
     seconds: NDArray[np.int64]
     places: NDArray[np.uint64]
@@ -93,10 +93,10 @@ def windows_of(features: Features, registers: int, *, foretold: bool) -> Windows
     slope = not foretold and bool((features.table[:, 0] == FORECAST).any())
     weighing = (features.table[:, 0] == VALUE) & (features.table[:, 1] >= SQUARES) & (features.table[:, 1] < SPAN)
     weighed = rows[:, 2] <= max(np.flatnonzero(weighing), default=-1)
-    damped = np.array([damped_s(window_us) for window_us in rows[:, 1].tolist()], np.int64)
+    undamped = np.array([undamped_s(window_us) for window_us in rows[:, 1].tolist()], np.int64)
     longest_us = max(features.window_us, LOOKS_BACK_US if slope else 0)
     return Windows(
-        rows, np.array(asking, np.int64), wanted, weighed, damped, plain, seconds, places, sums, longest_us, nothing
+        rows, np.array(asking, np.int64), wanted, weighed, undamped, plain, seconds, places, sums, longest_us, nothing
     )
 
 

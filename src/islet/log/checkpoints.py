@@ -30,7 +30,7 @@ class Checkpoints:
         self._path, self._key, self._writing = path, key, writing
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log-checkpoint")
         self._running: Future[None] | None = None
-        self._pages = self._moved = 0
+        self._pages = self._begun_at = 0  # how many the log has, and had when the last one began
         self._closed = False
         writer.set_wal_hook(self._after_commit)
 
@@ -42,10 +42,11 @@ class Checkpoints:
 
     def _after_commit(self, writer: apsw.Connection, _name: str, pages: int) -> int:
         """What was committed is durable: nothing here may fail for it."""
-        if pages < self._moved:
-            self._moved = 0  # the file has begun anew
+        if pages < self._pages:
+            self._begun_at = 0  # the file has begun anew
         self._pages = pages
-        if pages - self._moved >= WAL_PAGES and not self._closed and (self._running is None or self._running.done()):
+        if pages - self._begun_at >= WAL_PAGES and not self._closed and (self._running is None or self._running.done()):
+            self._begun_at = pages
             self._running = self._thread.submit(self._move, _LEVELS[int(writer.pragma("synchronous"))])
         return apsw.SQLITE_OK
 
@@ -53,17 +54,15 @@ class Checkpoints:
         try:
             with closing(open_database(self._path, self._key)) as connection:
                 connection.pragma("synchronous", synchronous)
-                pages, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                pages, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 if pages >= LONGEST_PAGES:
                     _, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-                    moved = self._move_the_last(connection, moved)
-                self._moved = moved
+                    self._move_the_last(connection, moved)
         except Exception as error:  # the disk is full, say: the writer meets it too
             _logger.warning("a checkpoint failed; the next one tries again: %s", type(error).__name__)
 
-    def _move_the_last(self, connection: apsw.Connection, moved: int) -> int:
-        """Those that came meanwhile, while nobody commits; how many of the log are moved then."""
+    def _move_the_last(self, connection: apsw.Connection, moved: int) -> None:
+        """Those that came after so many, while nobody commits."""
         with self._writing:
             if moved < self._pages:
-                _, moved = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            return moved
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
