@@ -314,6 +314,7 @@ class Platform:
             raise outcome
 
     async def _stop_workers(self) -> None:
+        self._stopping.set()  # it is not where the doors could not be opened, and pauses end by it
         for worker in self.workers:
             worker.stop()
         for worker in self.workers:

@@ -1,6 +1,7 @@
 """The command as it is installed; other tests fork processes that have imported it already."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -29,6 +30,18 @@ def test_the_installed_command_serves_until_it_is_asked_to_end(tmp_path: Path) -
         finally:
             process.kill()
             process.wait()
+
+
+def test_a_port_that_is_taken_is_named_at_once(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        off = {"ISLET_HTTPS_PORT": "0", "ISLET_HTTP_PLAIN_PORT": str(free_port()), "ISLET_HOST": "127.0.0.1"}
+        environment = {**os.environ, **off, "ISLET_DATA_DIR": str(tmp_path), "ISLET_MQTT_TLS_PORT": port}
+        command = [Path(sys.executable).with_name("islet"), "serve"]
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=25)
+    assert ended.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in ended.stderr
+    assert "did_not_stop" not in ended.stdout + ended.stderr
 
 
 def _is_ready(port: int) -> bool:
