@@ -59,7 +59,8 @@ class CannotListen(SettingError):
     """A port that is taken, or an address that is not this machine's."""
 
     def __init__(self, host: str, port: int, reason: OSError) -> None:
-        why = os.strerror(reason.errno) if (reason.errno or 0) > 0 else reason.strerror or str(reason)
+        number = reason.errno or 0
+        why = os.strerror(number) if number > 0 else reason.strerror or str(reason)
         super().__init__(f"cannot listen on {host}:{port}: {why}; `islet check` tells which ports are free")
 
 

@@ -37,7 +37,7 @@ def test_a_port_that_is_taken_is_named_at_once(tmp_path: Path) -> None:
         port = str(other.getsockname()[1])
         off = {"ISLET_HTTPS_PORT": "0", "ISLET_HTTP_PLAIN_PORT": str(free_port()), "ISLET_HOST": "127.0.0.1"}
         environment = {**os.environ, **off, "ISLET_DATA_DIR": str(tmp_path), "ISLET_MQTT_TLS_PORT": port}
-        command = [Path(sys.executable).with_name("islet"), "serve"]
+        command = [str(Path(sys.executable).with_name("islet")), "serve"]
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=25)
     assert ended.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in ended.stderr
