@@ -64,6 +64,40 @@ def test_who_has_seen_an_alert_that_goes_on_can_say_so_again(ward: Site, open_pa
     assert sum(ward.log.end(Topic.ALERTS)) == sum(before) + 1
 
 
+def ended(ward: Site, rule: str, patient: str, severity: Severity, minutes: int) -> None:
+    ward.open_alert(rule, patient, severity, minutes=minutes)
+    onset_us = ward.now_us - minutes * MINUTE_US
+    over = AlertChange(change="cleared", rule=rule, patient=patient, onset_us=onset_us, at_us=onset_us + 5 * MINUTE_US)
+    ward.add_change(over)
+
+
+def test_what_ended_unseen_is_together_by_rule_and_is_acknowledged_together(ward: Site, open_page: Open) -> None:
+    for minutes in (90, 60, 30):
+        ended(ward, "low", "p-1", Severity.WARNING, minutes)
+    ended(ward, "urgent_low", "p-2", Severity.URGENT, 50)
+    ended(ward, "high", "p-2", Severity.WARNING, 40)
+    patients, page = open_page("/", "admin"), open_page("/alerts", "admin")
+    live(patients)
+    live(page)
+    label = patients.locator('tr[data-patient="p-2"] .badge[data-ended]')
+    expect(label).to_have_text("Urgent lowEnded +1")
+    expect(label).to_have_attribute("title", "Urgent low, High glucose")
+
+    groups = page.locator("#ended li")
+    expect(groups.locator("strong")).to_have_text(["Urgent low", "Low glucose", "High glucose"])
+    lows = groups.filter(has_text="Low glucose")
+    expect(lows).to_contain_text("07:30, lasted 5 min")
+    expect(lows).to_contain_text("and 2 earlier, since 06:30")
+    lows.get_by_role("button").click()
+    expect(groups).to_have_count(2)
+    expect(page.locator("#recent li", has_text="Seen by admin")).to_have_count(3)
+
+    page.get_by_role("button", name="Acknowledge all 2").click()
+    expect(page.get_by_role("heading", name="Ended, not yet acknowledged")).to_be_hidden()
+    expect(label).to_have_count(0)  # on the other page
+    expect(page.locator("#active li", has_text="Demonstration rule")).not_to_contain_text("Seen by")
+
+
 def test_a_browser_subscribes_shows_what_is_pushed_and_its_button_acknowledges(ward: Site, open_page: Open) -> None:
     alert = alarm(ward)
     page = open_page("/account", "nurse", permissions=["notifications"])

@@ -9,7 +9,7 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 import islet.web
-from islet.model.people import Role
+from islet.model.people import Role, User
 from islet.model.topics import Topic
 from islet.web.languages import LANGUAGES, catalogue_path, words
 from islet.web.texts import SCRIPTS, for_scripts
@@ -92,6 +92,16 @@ class _Shown(HTMLParser):
     def handle_data(self, data: str) -> None:
         if not self._inside and data.strip():
             self.words.add(data.strip())
+
+
+async def test_who_has_chosen_no_language_reads_that_of_their_browser_and_who_has_keeps_it(site: Site) -> None:
+    site.add_user("new", Role.ADMINISTRATOR, language=User(name="", role=Role.ADMINISTRATOR, password_hash="").language)
+    client, chinese = site.client("new"), {"accept-language": "zh-CN,zh;q=0.9"}
+    assert '<html lang="zh-CN"' in (await client.get("/", headers=chinese)).text
+    assert '<html lang="en"' in (await client.get("/", headers={"accept-language": "fr"})).text
+    await client.post("/settings", data={"language": "en"}, headers=chinese | {"sec-fetch-site": "same-origin"})
+    client.cookies.delete("islet_language")
+    assert '<html lang="en"' in (await client.get("/", headers=chinese)).text
 
 
 @pytest.mark.parametrize(

@@ -86,13 +86,14 @@ class Device(Struct, frozen=True, kw_only=True):
 
 class User(Struct, frozen=True, kw_only=True):
     """A person or an application that logs in. `patients` are those they may see (administrators: all); "group/ward-3"
-    are those with that tag."""
+    are those with that tag. `language`: "" until they choose one; pages are in their browser's then, and messages in that of
+    the setting notify_language."""
 
     name: str
     role: Role
     password_hash: str
     patients: tuple[str, ...] = ()
-    language: str = "en"
+    language: str = ""
     unit: str = "mg/dL"
     enabled: bool = True
 

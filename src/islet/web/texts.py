@@ -129,6 +129,8 @@ SCRIPTS: Final = {
     "alert.since": _("since {time} ({span})"),
     "alert.lasted": _("{time}, lasted {span}"),
     "alert.acknowledge": _("Acknowledge"),
+    "alert.acknowledge_all": _("Acknowledge all {n}"),
+    "alert.earlier": _("and {n} earlier, since {time}"),
     "alert.acknowledge_title": _("Acknowledge: {rule}, {patient}"),
     "alert.acknowledged": _("Seen by {name}, {time}"),
     "alert.not_acknowledged": _("Not acknowledged"),

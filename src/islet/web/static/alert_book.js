@@ -1,8 +1,6 @@
-// The alerts a page knows: folded from changes as the server does it, shown, and acknowledged.
+// The alerts a page knows: folded from changes as the server does it, in the order of their urgency, and as small labels.
 
-import { data, dayTimeText, element, now, ruleTitle, spanText, svg, text, unit, user } from "./page.js";
-import { shown } from "./glucose.js";
-import { toldFold, trouble } from "./told.js";
+import { element, ruleTitle, svg, text } from "./page.js";
 
 const SEVERITIES = ["urgent", "warning", "notice", "technical"];
 const ICONS = {
@@ -97,44 +95,28 @@ export function severityIcon(severity) {
   return svg("svg", { viewBox: "0 0 16 16", class: "icon", "aria-hidden": "true" }, path);
 }
 
-/** Small labels for the patient list: one for each active alert, one for all of a rule that have ended unseen. */
+/** Small labels for the patient list: one for each active alert, and one for all that have ended unseen, the most urgent
+ * of which gives it its name. */
 export function badges(alerts) {
-  const ended = Map.groupBy(alerts.filter((alert) => !isActive(alert)), (alert) => alert.rule);
-  return [...alerts.filter(isActive).map((alert) => badge(alert)), ...[...ended.values()].map((some) => badge(some[0], some.length))];
+  const ended = alerts.filter((alert) => !isActive(alert));
+  return [...alerts.filter(isActive).map(badge), ...(ended.length ? [endedBadge(ended)] : [])];
 }
 
-function badge(alert, times = 1) {
-  const state = isActive(alert) ? null : text("alert.ended") + (times > 1 ? ` ×${times}` : "");
-  const title = ruleTitle(alert.rule);
+function badge(alert) {
   const node = element("span", { class: "badge", "data-severity": alert.severity });
-  node.append(severityIcon(alert.severity), title, ...(state ? [element("small", {}, state)] : []));
-  if (!isActive(alert)) node.dataset.ended = "";
+  node.append(severityIcon(alert.severity), ruleTitle(alert.rule));
   if (isSeen(alert)) node.dataset.seen = "";
   return node;
 }
 
-/** One alert as a list item, with its button where the viewer may acknowledge it. */
-export function alertItem(alert, { label, timeZone, linked }) {
-  const name = label || alert.patient;
-  const heading = element("strong", {}, ruleTitle(alert.rule));
-  const value = alert.severity === "technical" || !alert.glucose_tenths ? null : valueText(alert);
-  const patient = linked ? element("a", { href: `/patients/${encodeURIComponent(alert.patient)}` }, name) : null;
-  const item = element("li", { class: "alert", "data-severity": alert.severity, "data-id": alert.id });
-  if (!isActive(alert)) item.dataset.ended = "";
-  const state = element("span", { class: "state" }, text(isActive(alert) ? "alert.active" : "alert.ended"));
-  item.append(
-    severityIcon(alert.severity),
-    element(
-      "div",
-      { class: "what" },
-      element("p", { class: "line" }, heading, patient, value, state, trouble(alert)),
-      element("p", { class: "quiet" }, whenText(alert, timeZone)),
-      data.foretelling.includes(alert.rule) ? element("p", { class: "quiet" }, text("forecast.not_for_dosing")) : null,
-      data.alarms ? toldFold(alert, timeZone) : null,
-    ),
-    seenOrButton(alert, name, timeZone),
-  );
-  return item;
+function endedBadge(ended) {
+  const node = badge(ended[0]);
+  const more = ended.length > 1 ? ` +${ended.length - 1}` : "";
+  node.append(element("small", {}, text("alert.ended") + more));
+  node.dataset.ended = "";
+  const rules = [...Map.groupBy(ended, (alert) => alert.rule)];
+  node.title = rules.map(([rule, some]) => ruleTitle(rule) + (some.length > 1 ? ` ×${some.length}` : "")).join(", ");
+  return node;
 }
 
 /** Tell a screen reader of a new alert that calls for someone. */
@@ -151,53 +133,4 @@ export function countUnseen(book) {
   count.hidden = n === 0;
   count.textContent = n;
   document.title = document.title.replace(/^(\(\d+\) )?/, n ? `(${n}) ` : "");
-}
-
-function valueText(alert) {
-  return element("span", { class: "at" }, `${shown(alert.glucose_tenths, unit, data.mg_dl_per_mmol_l)} ${unit}`);
-}
-
-function whenText(alert, timeZone) {
-  const time = dayTimeText(alert.onset_us, timeZone);
-  const end = isActive(alert) ? now() : alert.cleared_us;
-  return text(isActive(alert) ? "alert.since" : "alert.lasted", { time, span: spanText(end - alert.onset_us) });
-}
-
-function seenOrButton(alert, name, timeZone) {
-  if (isSeen(alert)) {
-    const said = { name: alert.acknowledged_by, time: dayTimeText(alert.acknowledged_us, timeZone) };
-    const seen = element("p", { class: "seen" }, text("alert.acknowledged", said));
-    if (!isActive(alert) || !data.may_acknowledge || !data.alarms) return seen;
-    return element("div", { class: "answer" }, seen, again(alert, name));
-  }
-  if (alert.retrospective) return element("p", { class: "seen" }, text("alert.history"));
-  if (!data.may_acknowledge) return element("p", { class: "seen" }, text("alert.not_acknowledged"));
-  const title = text("alert.acknowledge_title", { rule: ruleTitle(alert.rule), patient: name });
-  const button = element("button", { type: "button", "aria-label": title }, text("alert.acknowledge"));
-  button.addEventListener("click", () => acknowledge(alert, button));
-  return element("div", { class: "answer" }, button);
-}
-
-/** An alert that was seen and goes on pages again; this is the answer to that. */
-function again(alert, name) {
-  const title = text("alert.acknowledge_title", { rule: ruleTitle(alert.rule), patient: name });
-  const button = element("button", { type: "button", class: "plain", "aria-label": title }, text("alert.again"));
-  button.addEventListener("click", () => acknowledge(alert, button));
-  return button;
-}
-
-async function acknowledge(alert, button) {
-  button.disabled = true;
-  try {
-    const response = await fetch(`/api/alerts/${encodeURIComponent(alert.id)}/acknowledge`, { method: "POST" });
-    if (!response.ok) throw new Error(String(response.status));
-    const { by } = await response.json(); // the live stream brings the same; this one is for the hand that clicked
-    Object.assign(alert, { acknowledged_us: alert.acknowledged_us ?? now(), acknowledged_by: by ?? user });
-    button.dispatchEvent(new CustomEvent("acknowledged", { bubbles: true }));
-  } catch {
-    button.disabled = false;
-    const failed = element("p", { class: "problem", role: "alert" }, text("alert.failed"));
-    button.parentElement.querySelector(".problem")?.remove();
-    button.parentElement.append(failed);
-  }
 }

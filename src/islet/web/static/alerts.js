@@ -1,7 +1,8 @@
-// The page of alerts: what is active or unseen, and what was.
+// The page of alerts: what is active, what has ended unseen, and what was.
 
 import { data, element, text } from "./page.js";
-import { AlertBook, alertItem, announce, countUnseen } from "./alert_book.js";
+import { AlertBook, announce, countUnseen, isActive } from "./alert_book.js";
+import { acknowledgeButton, alertItem } from "./alert_item.js";
 import { follow, load } from "./live.js";
 import { askTroubles } from "./told.js";
 
@@ -9,7 +10,9 @@ const RECENT = 100;
 const LOOK_AGAIN_MS = 10_000;
 const RESYNC_SOON_MS = 300;
 const active = document.getElementById("active");
+const ended = document.getElementById("ended");
 const recent = document.getElementById("recent");
+const everything = document.getElementById("everything");
 const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 let { labels } = data.snapshot;
 let book = bookOf(data.snapshot);
@@ -21,19 +24,38 @@ function bookOf(snapshot) {
 
 function render() {
   const open = book.open();
+  const unseen = open.filter((alert) => !isActive(alert));
   const shown = new Set(open.map((alert) => alert.id));
   const past = book.all().filter((alert) => !shown.has(alert.id));
-  fill(active, open, "alert.none_active");
-  fill(recent, past.slice(0, RECENT), "alert.none_recent");
+  fill(active, open.filter(isActive).map((alert) => [alert]), "alert.none_active");
+  fill(ended, byRule(unseen));
+  fill(recent, past.slice(0, RECENT).map((alert) => [alert]), "alert.none_recent");
+  ended.closest("section").hidden = unseen.length === 0;
+  fillEverything(unseen);
   countUnseen(book);
 }
 
-/** Rows are made anew, but the focus stays on the alert that had it. */
-function fill(list, alerts, none) {
+/** Those of a patient and a rule together, the newest first; in the order of the most urgent of each. */
+function byRule(alerts) {
+  const groups = Map.groupBy(alerts, (alert) => `${alert.patient}~${alert.rule}`);
+  return [...groups.values()].map((some) => some.toSorted((a, b) => b.onset_us - a.onset_us));
+}
+
+/** One answer to all that have ended, below them: who gives it has come past them. */
+function fillEverything(unseen) {
+  const wanted = data.may_acknowledge && unseen.length > 1;
+  if (wanted && everything.querySelector("button:focus:enabled")) return; // it does what it says
+  everything.replaceChildren(...(wanted ? [acknowledgeButton(unseen)] : []));
+}
+
+/** Rows are made anew, but the focus stays on the alert that had it. Of a group only the first is shown. */
+function fill(list, groups, none) {
   const held = list.contains(document.activeElement) ? document.activeElement : null;
   const focused = held?.closest("li")?.dataset.id;
-  const items = alerts.map((alert) => alertItem(alert, { label: labels[alert.patient], timeZone, linked: true }));
-  list.replaceChildren(...(items.length ? items : [element("li", { class: "none quiet" }, text(none))]));
+  const items = groups.map(([alert, ...earlier]) =>
+    alertItem(alert, { label: labels[alert.patient], timeZone, linked: true, earlier }),
+  );
+  list.replaceChildren(...(items.length || !none ? items : [element("li", { class: "none quiet" }, text(none))]));
   const again = focused ? items.find((item) => item.dataset.id === focused) : null;
   (again?.querySelector(held.localName) ?? again?.querySelector("button, a"))?.focus();
 }

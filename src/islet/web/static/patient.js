@@ -4,7 +4,8 @@ import { data, dayTimeText, element, now, svg, text, timeText, unit } from "./pa
 import { Points, zone } from "./glucose.js";
 import { ageNode, changeText, latest, readingText, trendNode, valueNode } from "./reading.js";
 import { askTroubles } from "./told.js";
-import { AlertBook, alertItem, announce } from "./alert_book.js";
+import { AlertBook, announce } from "./alert_book.js";
+import { alertItem } from "./alert_item.js";
 import { follow, load } from "./live.js";
 import { Forecast } from "./forecast.js";
 import { Labs } from "./labs.js";
