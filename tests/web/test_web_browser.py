@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 
 from islet.access.sas import new_key
 from islet.model.alerts import AlertChange, Severity
-from islet.model.people import Device, Role
+from islet.model.people import Device, Patient, Role
 from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
 from tests.conftest import Missing
@@ -60,6 +60,30 @@ def test_log_in_see_a_value_change_see_an_alarm_acknowledge_it(ward: Site, open_
     expect(alert).to_contain_text("Active")
     expect(alert).to_contain_text("Seen by nurse")
     expect(page.locator("#unseen")).to_be_hidden()
+
+
+def test_a_list_of_who_is_sought_stays_live_and_others_do_not_come_onto_it(ward: Site, open_page: Open) -> None:
+    for number in range(12):
+        ward.registry.put_patient(
+            Patient(id=f"w-{number}", label=f"Ward {number}", tags=("icu",) if number < 2 else ())
+        )
+    page = open_page("/", "admin")
+    page.get_by_label("Group").select_option("icu")
+    expect(page.locator("tbody tr")).to_have_count(2)
+    page.get_by_label("Name or id").fill("ward 1")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("tbody tr")).to_have_count(1)
+    live(page)
+    ward.add_readings("w-1", [101])
+    ward.add_readings("p-2", [55])
+    ward.open_alert("urgent_low", "p-2", Severity.URGENT)
+    expect(page.locator('tr[data-patient="w-1"] .value .number')).to_have_text("101")
+    expect(page.locator("#unseen")).to_have_text("1")
+    expect(page.locator("#summary")).to_have_text("1 patients, 0 with an active alert")
+    expect(page.locator("tbody tr")).to_have_count(1)
+    page.get_by_role("link", name="Show everybody").click()
+    expect(page.locator("tbody tr")).to_have_count(14)
+    expect(page.locator("tbody tr").first).to_have_attribute("data-patient", "p-2")
 
 
 def test_an_acknowledgement_shows_on_everybodys_page(ward: Site, open_page: Open) -> None:

@@ -5,7 +5,7 @@ import pytest
 from islet.model.alerts import AlertChange, Severity
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.codec import encode_change
-from islet.model.people import Role
+from islet.model.people import Patient, Role
 from islet.model.time import HOUR_US, MINUTE_US
 from islet.model.topics import Topic
 from tests.web.portal import Site
@@ -96,6 +96,34 @@ async def test_a_series_comes_in_columns_with_its_events_and_alerts(site: Site) 
     assert answer["points"]["time_us"][-1] == site.now_us == answer["now_us"]
     assert [mark["body"]["carbs_g"] for mark in answer["care"]] == [40]
     assert [alert["rule"] for alert in answer["alerts"]] == ["high"]
+
+
+async def test_a_list_is_of_who_is_sought_by_a_part_of_the_label_or_the_id_or_by_a_group(site: Site) -> None:
+    for id, label, tags in (("w-1", "Ward One", ("icu",)), ("w-2", "", ("icu", "night")), ("x-3", "Øre ICU", ())):
+        site.registry.put_patient(Patient(id=id, label=label, tags=tags))
+    site.open_alert("low", "p-1", Severity.WARNING)
+    for query, wanted in (
+        ("", {"p-1", "p-2", "w-1", "w-2", "x-3"}),
+        ("?search=W-", {"w-1", "w-2"}),
+        ("?search=+ward+", {"w-1"}),
+        ("?search=ØRE", {"x-3"}),
+        ("?group=icu", {"w-1", "w-2"}),
+        ("?group=night&search=one", set()),
+        ("?search=%25", set()),
+    ):
+        found = (await site.client("admin").get(f"/api/patients{query}")).json()
+        assert ({row["id"] for row in found["patients"]}, found["total"]) == (wanted, len(wanted)), query
+        assert (found["everybody"], found["groups"]) == (5, ["icu", "night"])
+        assert [alert["patient"] for alert in found["alerts"]] == ["p-1"]  # the number beside Alerts is of everybody
+    assert "Nobody is found." in (await site.client("admin").get("/?search=%22%3E%3Cscript%3E")).text
+    seen = (await site.client("nurse").get("/api/patients?search=w-")).json()
+    assert (seen["patients"], seen["everybody"], seen["groups"]) == ([], 1, [])
+
+
+async def test_an_application_finds_nobody_by_a_label(site: Site) -> None:
+    site.add_user("mirror", Role.APPLICATION, "p-1", "p-2")
+    found = (await site.client("mirror").get("/api/patients?search=ada")).json()
+    assert ([row["id"] for row in found["patients"]], found["groups"]) == (["p-1", "p-2"], [])
 
 
 @pytest.mark.parametrize("hours", ["0", "-1", "400", "nan", "x"])

@@ -17,9 +17,9 @@ from islet.model.people import Role
 from islet.model.topics import Topic
 from islet.web.answers import api, async_api, json_response
 from islet.web.context import WebContext, committed
-from islet.web.pages import visible_patient
+from islet.web.pages import sought_in, visible_patient
 from islet.web.sessions import Viewer
-from islet.web.snapshot import alerts_snapshot, list_snapshot, patient_snapshot
+from islet.web.snapshot import EVERYBODY, alerts_snapshot, list_snapshot, patient_snapshot
 
 _LONGEST_H: Final = 14 * 24
 
@@ -46,11 +46,14 @@ def clock(context: WebContext, request: Request, viewer: Viewer) -> Response:
 
 
 def patients(context: WebContext, request: Request, viewer: Viewer) -> Response:
-    """The list's snapshot. An application gets ids without labels: those never leave the portal."""
-    snapshot = list_snapshot(context.store, context.registry, context.log, viewer.audience, context.now())
-    if viewer.user.role is Role.APPLICATION:
+    """The list's snapshot, of everybody or of who is sought (`search`, `group`). An application gets everybody, by ids
+    without labels: those never leave the portal."""
+    application = viewer.user.role is Role.APPLICATION
+    sought = EVERYBODY if application else sought_in(request)
+    snapshot = list_snapshot(context.store, context.registry, context.log, viewer.audience, context.now(), sought)
+    if application:
         rows = [msgspec.structs.replace(row, label="") for row in snapshot.patients]
-        snapshot = msgspec.structs.replace(snapshot, patients=rows)
+        snapshot = msgspec.structs.replace(snapshot, patients=rows, groups=[])
     return json_response(snapshot)
 
 

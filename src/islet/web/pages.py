@@ -1,6 +1,8 @@
 """The pages for people: patients, one patient, alerts, operations."""
 
 from datetime import UTC
+from typing import Final
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.requests import Request
@@ -23,10 +25,13 @@ from islet.web.forecast_errors import MODELS, errors_shown
 from islet.web.languages import language_of
 from islet.web.rule_cards import own_cards
 from islet.web.sessions import Viewer
-from islet.web.snapshot import alerts_snapshot, list_snapshot, patient_snapshot
+from islet.web.snapshot import EVERYBODY, Sought, alerts_snapshot, list_snapshot, patient_snapshot
 
 CHART_HOURS = (3, 6, 12, 24)
 _DEAD_LETTERS_SHOWN = 100
+_AT_A_GLANCE: Final = 12
+"""Of more patients one wants to look for some."""
+_LONGEST_SEARCH: Final = 100
 
 
 class _DeadLetter(msgspec.Struct):
@@ -46,17 +51,29 @@ def routes(context: WebContext) -> list[Route]:
 
 
 def patients(context: WebContext, request: Request, viewer: Viewer) -> Response:
-    """The live list, by urgency."""
-    snapshot = list_snapshot(context.store, context.registry, context.log, viewer.audience, context.now())
+    """The live list, by urgency; of everybody, or of who is sought."""
+    sought = sought_in(request)
+    snapshot = list_snapshot(context.store, context.registry, context.log, viewer.audience, context.now(), sought)
     may = any(viewer.may(Action.ACKNOWLEDGE, one.id) for one in snapshot.patients)
-    data: dict[str, object] = {"snapshot": snapshot, "may_acknowledge": may}
+    query = "" if sought == EVERYBODY else f"?{urlencode({'search': sought.text, 'group': sought.group})}"
+    data: dict[str, object] = {"snapshot": snapshot, "may_acknowledge": may, "sought": query}
     erased = request.query_params.get("erased", "")
     values = {
+        "everybody": snapshot.everybody,
         "total": snapshot.total,
+        "groups": snapshot.groups,
+        "sought": sought,
+        "searching": sought != EVERYBODY or snapshot.everybody > _AT_A_GLANCE,
         "asking": asking(context, viewer),
         "erased": erased if erased in viewer.principal.erased and viewer.may(Action.ADMINISTER) else "",
     }
     return render(context, request, viewer, "patients.html", values, data=data)
+
+
+def sought_in(request: Request) -> Sought:
+    """Whom the address of a list asks for."""
+    query = request.query_params
+    return Sought(text=query.get("search", "").strip()[:_LONGEST_SEARCH], group=query.get("group", ""))
 
 
 def patient(context: WebContext, request: Request, viewer: Viewer) -> Response:

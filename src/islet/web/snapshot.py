@@ -44,9 +44,29 @@ class PatientRow(Struct, frozen=True, kw_only=True):
     points: Points
 
 
+class Sought(Struct, frozen=True, kw_only=True):
+    """Whom a list is to show: a text that the label or the id has in it, in whatever case, and the tag of a group; ""
+    leaves nobody out."""
+
+    text: str = ""
+    group: str = ""
+
+    def finds(self, patient: Patient) -> bool:
+        has_text = self.text.casefold() in f"{patient.label}\n{patient.id}".casefold()
+        return has_text and (not self.group or self.group in patient.tags)
+
+
+EVERYBODY: Final = Sought()
+
+
 class ListSnapshot(Struct, frozen=True, kw_only=True):
+    """`total`: how many were found, of whom the most urgent are in `patients`; `everybody` and `groups`: how many one may
+    see at all, and the tags that they have. `alerts` are those of everybody."""
+
     now_us: int
     positions: str
+    everybody: int
+    groups: list[str]
     total: int
     patients: list[PatientRow]
     alerts: list[Alert]
@@ -80,18 +100,27 @@ class AlertsSnapshot(Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
 
 
-def list_snapshot(store: Store, registry: Registry, log: Log, audience: Audience, now_us: int) -> ListSnapshot:
-    """The patients an audience sees, most urgent first, at most LIST_LIMIT of them."""
+def list_snapshot(
+    store: Store, registry: Registry, log: Log, audience: Audience, now_us: int, sought: Sought = EVERYBODY
+) -> ListSnapshot:
+    """Of the patients an audience sees those who are sought, most urgent first, at most LIST_LIMIT of them."""
     positions = stored_positions(store, log)  # before the rest is read: what comes twice does no harm
-    people = {patient.id: patient for patient in _patients(registry, audience)}
-    ids = None if audience is None else sorted(people)
-    latest = {one.patient: one for one in store.latest(ids)}
-    alerts = store.alerts(ids, active_only=True, limit=_RANKED_ALERTS)
+    everybody = {patient.id: patient for patient in _patients(registry, audience)}
+    people = {id: patient for id, patient in everybody.items() if sought.finds(patient)}
+    all_of_all = audience is None and len(people) == len(everybody)
+    latest = {one.patient: one for one in store.latest(None if all_of_all else sorted(people))}
+    alerts = store.alerts(None if audience is None else sorted(everybody), active_only=True, limit=_RANKED_ALERTS)
     chosen = _most_urgent(people, latest, alerts)[:LIST_LIMIT]
-    rows = [_row(store, people[one], latest.get(one), now_us) for one in chosen]
     on_list = frozenset(chosen)
-    shown = [alert for rank, alert in enumerate(alerts) if rank < LIST_LIMIT or alert.patient in on_list]
-    return ListSnapshot(now_us=now_us, positions=positions, total=len(people), patients=rows, alerts=shown)
+    return ListSnapshot(
+        now_us=now_us,
+        positions=positions,
+        everybody=len(everybody),
+        groups=sorted({tag for patient in everybody.values() for tag in patient.tags}),
+        total=len(people),
+        patients=[_row(store, people[one], latest.get(one), now_us) for one in chosen],
+        alerts=[alert for rank, alert in enumerate(alerts) if rank < LIST_LIMIT or alert.patient in on_list],
+    )
 
 
 def patient_snapshot(store: Store, log: Log, patient: str, hours: float, now_us: int) -> PatientSnapshot:

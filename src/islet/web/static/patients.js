@@ -13,7 +13,8 @@ const NO_ALERT = 100;
 const body = document.getElementById("rows");
 const rows = new Map();
 let book = new AlertBook(data.snapshot.alerts);
-let total = data.snapshot.total;
+let { total } = data.snapshot;
+const someOnly = data.sought !== ""; // others come in with the stream, but do not belong on this list
 let scheduled = false;
 let refetching = false;
 
@@ -103,7 +104,8 @@ function schedule() {
 }
 
 function summarise() {
-  const alarmed = new Set(book.open().filter(isActive).map((alert) => alert.patient)).size;
+  const here = (alert) => isActive(alert) && (!someOnly || rows.has(alert.patient));
+  const alarmed = new Set(book.open().filter(here).map((alert) => alert.patient)).size;
   const all = text("list.summary", { n: total, alerts: alarmed });
   const some = rows.size < total ? ` · ${text("list.shown", { n: rows.size, total })}` : "";
   document.getElementById("summary").textContent = all + some;
@@ -113,7 +115,7 @@ function summarise() {
 function touch(id) {
   const row = rows.get(id);
   if (row) row.stale = true;
-  else resync(); // a patient who was not urgent enough to be on this list, or is new
+  else if (!someOnly) resync(); // a patient who was not urgent enough to be on this list, or is new
   schedule();
 }
 
@@ -124,7 +126,7 @@ function onReadings(readings) {
       for (const point of points) row.points.add(...point);
       row.points.forgetBefore(now() - KEPT);
       row.stale = true;
-    } else if (rows.size === total) {
+    } else if (!someOnly && rows.size === total) {
       resync();
     }
   }
@@ -145,7 +147,7 @@ async function resync() {
   if (refetching) return;
   refetching = true;
   try {
-    const snapshot = await load("/api/patients");
+    const snapshot = await load(`/api/patients${data.sought}`);
     if (body) {
       take(snapshot);
       goOnFrom(snapshot.positions);
@@ -177,6 +179,7 @@ function take(snapshot) {
   schedule();
 }
 
+document.getElementById("group")?.addEventListener("change", (event) => event.target.form.requestSubmit());
 if (body) {
   body.addEventListener("pointerleave", schedule);
   body.addEventListener("focusout", schedule);
