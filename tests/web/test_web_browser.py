@@ -79,7 +79,7 @@ def test_a_list_of_who_is_sought_stays_live_and_others_do_not_come_onto_it(ward:
     ward.open_alert("urgent_low", "p-2", Severity.URGENT)
     expect(page.locator('tr[data-patient="w-1"] .value .number')).to_have_text("101")
     expect(page.locator("#unseen")).to_have_text("1")
-    expect(page.locator("#summary")).to_have_text("1 patients, 0 with an active alert")
+    expect(page.locator("#summary")).to_have_text("Patients: 1; with an active alert: 0")
     expect(page.locator("tbody tr")).to_have_count(1)
     page.get_by_role("link", name="Show everybody").click()
     expect(page.locator("tbody tr")).to_have_count(14)

@@ -224,7 +224,7 @@ SCRIPTS: Final = {
     "lab.few": _("No GMI beside it: needs 14 days with 70 % of their readings."),
     # list and connection
     "list.shown": _("{n} of {total} patients are shown, the most urgent first."),
-    "list.summary": _("{n} patients, {alerts} with an active alert"),
+    "list.summary": _("Patients: {n}; with an active alert: {alerts}"),
     "live.lost": _("Connection lost at {time}. The values shown may be old. Connecting again…"),
     "live.on": _("Live"),
     "live.off": _("Not connected"),
