@@ -79,7 +79,8 @@ export const isSeen = (alert) => Boolean(alert.acknowledged_us);
 const calls = (alert) => alert.severity === "urgent" || alert.severity === "warning";
 /** Whether it ended and somebody should have a look; what was found in history awaits nobody. */
 const isMissed = (alert) => calls(alert) && !alert.retracted && !alert.retrospective && !isSeen(alert);
-const isOpen = (alert) => isActive(alert) || isMissed(alert);
+/** Whether somebody is to see it: it is active, or ended and called for somebody who has not looked. */
+export const isOpen = (alert) => isActive(alert) || isMissed(alert);
 
 /** Smaller is more urgent: what is going on now, unseen first; then what ended unseen; each by severity. */
 export function urgency(alert) {

@@ -2,7 +2,7 @@
 
 import { data, dayTimeText, element, now, ruleTitle, spanText, text, unit, user } from "./page.js";
 import { shown } from "./glucose.js";
-import { isActive, isSeen, severityIcon } from "./alert_book.js";
+import { isActive, isOpen, isSeen, severityIcon } from "./alert_book.js";
 import { toldFold, trouble } from "./told.js";
 
 /** One alert as a list item, with its button where the viewer may acknowledge it, and with it the `earlier` ones of its rule
@@ -54,6 +54,7 @@ function seenOrButton([alert, ...earlier], name, timeZone) {
     return element("div", { class: "answer" }, seen, again(alert, name));
   }
   if (alert.retrospective) return element("p", { class: "seen" }, text("alert.history"));
+  if (!isOpen(alert)) return "";
   if (!data.may_acknowledge) return element("p", { class: "seen" }, text("alert.not_acknowledged"));
   const title = text("alert.acknowledge_title", { rule: ruleTitle(alert.rule), patient: name });
   return element("div", { class: "answer" }, acknowledgeButton([alert, ...earlier], title));
