@@ -34,6 +34,7 @@ PAGES = (
     "/patients/p-1/reports/programme.html",
     "/patients/p-1/import",
     "/patients/p-1/files",
+    "/?search=example",
     "/alerts",
     "/cohorts",
     "/account",

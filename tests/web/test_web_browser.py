@@ -280,7 +280,11 @@ def test_axe_finds_nothing_on_any_page(ward: Site, open_page: Open, scheme: str,
     if not AXE.exists():
         missing("axe-core (npm)")
     ward.open_alert("urgent_low", "p-1", Severity.URGENT)
-    ward.open_alert("high", "p-2", Severity.WARNING)
+    onset_us = ward.now_us - 5 * MINUTE_US
+    for patient in ("p-1", "p-2"):
+        ward.open_alert("high", patient, Severity.WARNING)
+        over = AlertChange(change="cleared", rule="high", patient=patient, onset_us=onset_us, at_us=ward.now_us)
+        ward.add_change(over)
     ward.add_document(Topic.DEAD_LETTERS, "", "unit", '{"reason":"unit","message":"unit: expected one of mg/dL"}')
     options = {} if scheme == "light" else {"runOnly": ["color-contrast"]}  # all that a scheme changes
     page = open_page("/login", color_scheme=scheme)
