@@ -44,6 +44,15 @@ def test_the_name_of_a_shipped_rule_is_refused_by_the_check_already(tmp_path: Pa
     assert (result.exit_code, "line 2: 'low' is a rule that is shipped" in result.output) == (1, True)
 
 
+def test_a_file_that_is_no_text_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    shell, file = Shell(tmp_path), tmp_path / "mine.sql"
+    file.write_bytes(RULE.encode("utf-16"))
+    shell.ok("patients", "add", "p-1")
+    assert f"{file}: expected text in UTF-8" in shell.run("rules", "check", str(file)).output
+    assert "expected text in UTF-8" in shell.refused("rules", "add", str(file))
+    assert "expected text in UTF-8" in shell.refused("rules", "try", str(file), "--patient", "p-1")
+
+
 def test_days_have_to_be_a_number(tmp_path: Path) -> None:
     shell = Shell(tmp_path)
     shell.ok("patients", "add", "p-1")

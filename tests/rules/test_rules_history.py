@@ -6,9 +6,12 @@ from datetime import datetime, timedelta
 import pyarrow as pa
 import pytest
 
-from islet.engine.oracle import run
-from islet.engine.rules import load_rules, plan, read_rule
-from islet.errors import RuleRefused
+from islet.engine import history_check
+from islet.engine.history_check import check_asked, empty_tables
+from islet.engine.oracle import DAYS, run
+from islet.engine.rules import check_rule, load_rules, plan, read_rule
+from islet.engine.tables import HISTORY_COLUMNS, PATIENTS, TABLES
+from islet.errors import RuleRefused, RuleTooCostly
 from tests.rules.streams import BEGIN, Stream, Value, history
 
 PLAN = plan(load_rules())
@@ -105,8 +108,8 @@ def test_days_say_what_a_local_day_was_like() -> None:
         ("SELECT patient, ts\nFROM other.readings", 8, "unknown table"),
         ("SELECT patient, ts\nFROM read_csv('/etc/passwd')", 8, "unknown table"),
         ("SELECT patient, ts\nFROM '/etc/passwd'", 8, "unknown table"),
-        ("SELECT patient, ts FROM days; DROP TABLE days", 1, "expected one SELECT"),
-        ("DELETE FROM days", 1, "expected a rule with `every` is one SELECT"),
+        ("SELECT patient, ts FROM days; DROP TABLE days", 7, "got 2 statements"),
+        ("DELETE FROM days", 7, "a rule with `every` is one SELECT of patient and ts; got DELETE"),
     ],
 )
 def test_a_history_rule_reads_the_tables_that_there_are(sql: str, line: int, reason: str) -> None:
@@ -142,3 +145,39 @@ def test_duckdb_gets_no_file_no_network_and_no_variable_of_ours(sql: str) -> Non
     assert local_table.num_rows == 1
     with pytest.raises(RuleRefused, match="DuckDB: "):
         run(sql, {})
+
+
+def test_no_parameter_may_be_called_as_a_column_of_these_tables() -> None:
+    columns = {name for table in empty_tables([]).values() for name in table.column_names}
+    columns |= {str(name) for name, *_ in run(f"DESCRIBE {DAYS}", empty_tables([]))}
+    known = {name for table in TABLES.values() for name in table.columns}
+    assert columns - known - PATIENTS.keys() == HISTORY_COLUMNS
+    front = '/*\nname = "mine"\ntitle = "Mine"\nseverity = "notice"\n[parameters.today]\ndefault = 5\nmin = 1\nmax = 9\n*/\n'
+    with pytest.raises(RuleRefused, match=r"^line 5: parameter today: a table has a column of that name"):
+        read_rule(front + "SELECT patient FROM readings JOIN patients USING (patient) WHERE glucose_mg_dl < today")
+
+
+def test_a_parameter_must_not_be_called_as_a_column_that_a_rule_over_the_history_makes() -> None:
+    nightly = read_rule(_FRONT + "SELECT patient, ts FROM (SELECT *, 2 AS twice FROM days) AS d JOIN patients USING (patient) WHERE twice > mean_mg_dl")  # fmt: skip
+    front = '/*\nname = "mine"\ntitle = "Mine"\nseverity = "notice"\n[parameters.twice]\ndefault = 5\nmin = 1\nmax = 9\n*/\n'
+    mine = read_rule(
+        front + "SELECT patient FROM readings JOIN patients USING (patient) WHERE glucose_mg_dl < 10 * twice"
+    )
+    check_rule(mine, [nightly])
+    check_asked(nightly)
+    with pytest.raises(RuleRefused, match=r"^line 5: parameter twice: tried has a column of that name; choose another"):
+        check_asked(mine, [nightly])
+
+
+def test_what_duckdb_refuses_is_told_with_its_line() -> None:
+    with pytest.raises(RuleRefused, match=r'^line 8: DuckDB: .*"glucose"'):
+        check_asked(read_rule(_FRONT + "SELECT patient, ts FROM readings\nWHERE glucose < 70"))
+
+
+def test_a_rule_that_calculates_something_out_of_nothing_is_stopped_while_it_is_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history_check, "_WITHIN_S", 0.02)
+    long = " + ".join(f"length(repeat('{letter}', 30000000))" for letter in "abc")
+    with pytest.raises(RuleTooCostly):
+        check_asked(read_rule(_FRONT + f"SELECT patient, ts FROM readings WHERE {long} > 1"))

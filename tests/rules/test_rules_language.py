@@ -40,6 +40,18 @@ def _tried(conditions: dict[str, tuple[str, ...]], table: str, columns: str) -> 
     return rules
 
 
+_WRITTEN = (
+    "with recent as (select *, avg(glucose_mg_dl) over w as mean, COUNT(1) OVER W AS n from Readings "
+    "window w as (partition by patient order by ts asc range interval '10 minutes' preceding)), "
+    "more AS (SELECT *, mean - glucose_mg_dl AS below FROM recent AS r) SELECT m.patient, m.device, m.ts AS ts "
+    "FROM more AS m JOIN patients AS p USING (patient) WHERE m.below > 5 AND p.low_mg_dl < m.glucose_mg_dl AND m.n > 1",
+    "WITH readings AS (SELECT patient, device, ts, glucose_mg_dl * 2 AS twice FROM readings) "
+    "SELECT * FROM readings WHERE twice < 160",
+    "SELECT patient, device, ts FROM (SELECT *, MAX(glucose_mg_dl) OVER (PARTITION BY patient ORDER BY ts RANGE BETWEEN "
+    "INTERVAL 1 day PRECEDING AND current row) AS highest FROM readings) AS r WHERE highest > 2 * glucose_mg_dl",
+)
+"""The same things, in other ways that SQL has for them."""
+
 _READING_RULES = _tried(
     {
         "glucose_mg_dl < 70.05 OR glucose_mg_dl * 1.1 > 120.3": (),
@@ -65,6 +77,14 @@ _READING_RULES = _tried(
         "(previous IS NULL AND glucose_mg_dl > 60) OR NOT since_min > 10.004": (f"LAG(glucose_mg_dl) {_LAG} AS previous", f"time_min - LAG(time_min) {_LAG} AS since_min"),
         "EXTRACT(HOUR FROM local_ts) BETWEEN 1 AND 2 AND glucose_mg_dl < 100": (),
         "EXTRACT(HOUR FROM local_ts) * 60 + EXTRACT(MINUTE FROM local_ts) >= 121 AND glucose_mg_dl > 60": (),
+        "deviation > 0.11 * average": (f"STDDEV_SAMP(glucose_mg_dl) {_over(30)} AS deviation", f"AVG(glucose_mg_dl) {_over(60)} AS average"),
+        "NOT glucose_mg_dl - average <= 1.1 * deviation": (f"STDDEV(glucose_mg_dl) {_over(30)} AS deviation", f"AVG(glucose_mg_dl) {_over(60)} AS average"),
+        "short >= 1.7 * long": (f"STDDEV_SAMP(glucose_mg_dl) {_over(15)} AS short", f"STDDEV_SAMP(glucose_mg_dl) {_over(60)} AS long"),
+        "glucose_mg_dl > CASE profile WHEN 'pregnancy' THEN 75 WHEN 'older' THEN previous END": (f"LAG(glucose_mg_dl, 1) {_LAG} AS previous",),
+        "NOT CASE WHEN previous > 100 THEN previous WHEN previous < 70 THEN NULL ELSE glucose_mg_dl END > 104": (f"LAG(glucose_mg_dl) {_LAG} AS previous",),
+        "COALESCE(NULLIF(previous, 100), NULL, total - 60, 5) > limit_mg_dl": (f"LAG(glucose_mg_dl) {_LAG} AS previous", f"SUM(glucose_mg_dl) {_over(10)} AS total"),
+        "GREATEST(glucose_mg_dl, limit_mg_dl, 80) > 1.2 * LEAST(glucose_mg_dl, high_mg_dl)": (),
+        "IF(profile = 'pregnancy', 70.05, 100) < glucose_mg_dl AND 'older' <> profile": (),
         "twice AND glucose_mg_dl > 60": (f"2 * MAX(glucose_mg_dl) {_over(30)} > 3 * MIN(glucose_mg_dl) {_over(30)} AS twice",),
     },
     "readings",
@@ -86,7 +106,11 @@ _TIMELINE_RULES = _tried(
     "patient, device, ts, local_ts, time_min, glucose_mg_dl, profile, limit_mg_dl",
 )  # fmt: skip
 
-_PLANS = {"readings": plan(_READING_RULES), "timeline": plan(_TIMELINE_RULES)}
+_WRITTEN_RULES = [
+    read_rule(_FRONT.format(f"written_{number}", "" if number else _LIMITS) + sql)
+    for number, sql in enumerate(_WRITTEN)
+]
+_PLANS = {"written": plan(_WRITTEN_RULES), "readings": plan(_READING_RULES), "timeline": plan(_TIMELINE_RULES)}
 
 # Seconds that are no multiple of anything: a slope then never lies exactly on a limit, where a float would have to guess.
 _MINUTES = st.tuples(st.integers(0, 120), st.sampled_from([0, 7, 13, 29, 41, 59])).map(lambda at: at[0] + at[1] / 60)

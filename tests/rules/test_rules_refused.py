@@ -47,8 +47,14 @@ _TIMELINE = (
         (_READINGS + "EXTRACT(HOUR FROM ts) < 6 AND glucose_mg_dl < 70", 7, "EXTRACT(HOUR FROM local_ts)"),
         (_READINGS + "EXTRACT(DAY FROM local_ts) < 6 AND glucose_mg_dl < 70", 7, "EXTRACT(HOUR FROM local_ts)"),
         (_READINGS + "time_min > 6 AND glucose_mg_dl < 70", 7, "cannot be calculated with"),
-        (_READINGS + "CASE glucose_mg_dl WHEN 1 THEN 2 ELSE 3 END > 2", 7, "CASE WHEN condition"),
-        (_READINGS + "CASE WHEN glucose_mg_dl > 1 THEN 2 END > 2", 7, "CASE WHEN condition"),
+        (_READINGS + "CASE WHEN glucose_mg_dl > 1 THEN glucose_mg_dl < 70 END", 7, "not a condition"),
+        (_READINGS + "glucose_mg_dl IN ()", 7, "IN: expected 1 to 100 values; got 0"),
+        (_READINGS + f"glucose_mg_dl IN ({', '.join(str(n) for n in range(2000))})", 7, "1 to 100 values; got 2000"),
+        (_READINGS + "glucose_mg_dl < 1e999999999", 7, "expected a number up to"),
+        (_READINGS + "glucose_mg_dl < " + "9" * 90_000, 7, "expected a number up to"),
+        (_READINGS + "glucose_mg_dl < 70" + " " * 100_000, 6, "at most 100000 characters"),
+        (_READINGS + "glucose_mg_dl <", 7, "something is missing"),
+        (_READINGS + "glucose_mg_dl < NULL", 7, "never true"),
         (_READINGS + "glucose_mg_dl < low_alarm_mg_dl", 7, "unknown column 'low_alarm_mg_dl'"),
         (_READINGS + f"AVG(glucose_mg_dl) {_OVER} > 1", 7, "a window cannot stand in a condition"),
         ("SELECT patient FROM readings", 6, "needs a WHERE"),
@@ -66,7 +72,11 @@ _TIMELINE = (
         (_windowed(f"AVG(glucose_mg_dl) {_OVER.replace('RANGE', 'ROWS')}"), 9, "expected OVER"),
         (_windowed(f"AVG(glucose_mg_dl) {_OVER.replace('patient', 'device')}"), 9, "expected OVER"),
         (_windowed(f"AVG(glucose_mg_dl) {_OVER.replace('ts', 'ts DESC')}"), 9, "expected OVER"),
-        (_windowed(f"AVG(glucose_mg_dl) {_OVER.replace('MINUTE', 'MONTH')}"), 9, "MINUTE or HOUR"),
+        (_windowed(f"AVG(glucose_mg_dl) {_OVER.replace('MINUTE', 'MONTH')}"), 9, "MINUTE, HOUR or DAY"),
+        (_windowed(f"AVG(glucose_mg_dl) {_OVER.replace('ROW)', 'ROW EXCLUDE CURRENT ROW)')}"), 9, "EXCLUDE CURRENT ROW"),
+        (_windowed(f"AVG(glucose_mg_dl) {_OVER.replace('ROW)', 'ROW EXCLUDE TIES)')}"), 9, "EXCLUDE TIES"),
+        (_windowed("glucose_mg_dl AS x, 2 * glucose_mg_dl"), 9, "two columns of the subquery are called 'x'"),
+        (_windowed("GREATEST(glucose_mg_dl, LAG(glucose_mg_dl) OVER (PARTITION BY patient ORDER BY ts))"), 9, "say COALESCE"),
         (_windowed(f"AVG(glucose_mg_dl) {_OVER.replace('CURRENT ROW', 'UNBOUNDED FOLLOWING')}"), 9, "expected OVER"),
         (_windowed(f"AVG(glucose_mg_dl) {_OVER.replace('10', '2000')}"), 9, "at most 24 hours"),
         (_windowed(f"LAG(glucose_mg_dl) {_OVER}"), 9, "expected LAG"),
@@ -86,12 +96,24 @@ _TIMELINE = (
         ("SELECT patient FROM last_readings\nWHERE minutes_since >= 0", 7, "minutes_since >= n"),
         ("SELECT patient FROM last_readings\nWHERE minutes_since >= 44641", 7, "from 1 to 44640"),
         ("SELECT patient FROM last_readings\nWHERE minutes_since >= 153722867280912", 7, "from 1 to 44640"),
-        (_READINGS + "(" * 3000 + "glucose_mg_dl < 70" + ")" * 3000, 1, "nested too deep"),
-        (_READINGS + " AND ".join(["glucose_mg_dl < 70"] * 100), 1, "nested too deep"),
-        (_READINGS + "NOT " * 3000 + "glucose_mg_dl < 70", 1, "nested too deep"),
+        (_READINGS + "(" * 3000 + "glucose_mg_dl < 70" + ")" * 3000, 6, "nested too deep"),
+        (_READINGS + " AND ".join(["glucose_mg_dl < 70"] * 100), 6, "nested too deep"),
+        (_READINGS + "NOT " * 3000 + "glucose_mg_dl < 70", 6, "nested too deep"),
         ("SELECT patient FROM\n(readings WHERE", 7, "not SQL"),
         ("SELECT patient FROM readings WHERE device = 'x", 6, "not closed"),
-        ("DELETE FROM readings", 1, "expected one SELECT"),
+        ("DELETE FROM readings", 6, "; got DELETE"),
+        ("COPY readings TO 'x.csv'", 6, "; got COPY"),
+        ("SELECT patient FROM readings WHERE glucose_mg_dl < 70; DROP TABLE readings", 6, "got 2 statements"),
+        ('SELECT patient FROM "readings" WHERE glucose_mg_dl < 70', 6, "unknown table"),
+        ("SELECT ts FROM (SELECT ts, glucose_mg_dl FROM readings) AS r\nJOIN patients USING (patient) WHERE glucose_mg_dl < low_mg_dl", 7, "has to select patient"),
+        ("SELECT patient FROM readings AS r\nJOIN patients AS p USING (patient) WHERE p.glucose_mg_dl < 70", 7, "unknown column 'p.glucose_mg_dl'"),
+        ("SELECT patient FROM readings JOIN patients USING (patient)\nJOIN patients AS p USING (patient) WHERE glucose_mg_dl < 70", 7, "once, and no other join"),
+        ("SELECT patient FROM (SELECT patient, 2 * glucose_mg_dl AS low_mg_dl FROM readings) AS r\nJOIN patients USING (patient) WHERE low_mg_dl > 70", 7, "patients has a column 'low_mg_dl', too"),
+        ("WITH r AS (SELECT * FROM read_csv('x.csv'))\nSELECT patient FROM readings WHERE glucose_mg_dl < 70", 6, "WITH is not in the subset but for"),
+        ("WITH RECURSIVE r AS (SELECT * FROM readings)\nSELECT patient FROM r WHERE glucose_mg_dl < 70", 6, "without RECURSIVE"),
+        ("WITH r AS (SELECT * FROM readings)\nSELECT patient FROM r JOIN r AS s USING (patient) WHERE glucose_mg_dl < 70", 7, "no other join"),
+        ("SELECT patient FROM (SELECT patient, SUM(glucose_mg_dl) OVER (w ORDER BY ts) AS x FROM readings\nWINDOW w AS (PARTITION BY patient)) AS r WHERE x > 1", 7, "but for whole windows"),
+        ("SELECT patient FROM (SELECT patient,\nSUM(glucose_mg_dl) OVER w AS x FROM readings) AS r WHERE x > 1", 7, "expected OVER"),
     ],
 )  # fmt: skip
 def test_sql_outside_of_the_subset_is_refused(sql: str, line: int, reason: str) -> None:
@@ -164,3 +186,31 @@ def test_a_name_may_say_of_which_table_it_is() -> None:
 def test_a_rule_may_end_with_a_semicolon_and_have_comments() -> None:
     sql = "SELECT patient -- who\nFROM readings /* all */ WHERE glucose_mg_dl < 70;\n"
     assert len(plan([read_rule(_FRONT + sql)]).rules) == 1
+
+
+def test_definitions_that_each_use_the_one_before_twice_are_read_at_once() -> None:
+    inner = "SELECT patient, ts, glucose_mg_dl AS x FROM readings"
+    for _ in range(14):
+        inner = f"SELECT patient, ts, {' + '.join(['x * 0.25'] * 4)} AS x FROM ({inner}) AS before"
+    assert len(plan([read_rule(_FRONT + f"SELECT patient FROM ({inner}) AS all_of_them WHERE x > 100")]).rules) == 1
+
+
+def test_many_lists_are_read_without_recursion() -> None:
+    lists = [f"glucose_mg_dl IN ({', '.join(str(100 * k + n) for n in range(100))})" for k in range(14)]
+    assert len(plan([read_rule(_FRONT + "SELECT patient FROM readings WHERE " + " OR ".join(lists))]).rules) == 1
+
+
+@pytest.mark.parametrize("name", ["n", "elapsed_min", "rate_mg_dl_per_min"])
+def test_a_parameter_must_not_be_called_as_a_column_of_another_rule(name: str) -> None:
+    front = _FRONT.replace("*/", f"[parameters.{name}]\ndefault = 5\nmin = 1\nmax = 9\n*/")
+    rule = read_rule(front + f"SELECT patient FROM readings JOIN patients USING (patient) WHERE glucose_mg_dl < {name}")
+    check_rule(rule)
+    with pytest.raises(RuleRefused, match=f"^line 5: parameter {name}: .* has a column of that name; choose another"):
+        check_rule(rule, load_rules())
+
+
+def test_a_rule_must_not_give_a_column_the_name_of_a_parameter() -> None:
+    sql = "SELECT patient FROM (SELECT patient, 2 * glucose_mg_dl AS meal_g FROM readings) AS r JOIN patients USING (patient) WHERE meal_g > 70"  # fmt: skip
+    check_rule(read_rule(_FRONT + sql))
+    with pytest.raises(RuleRefused, match="patients has a column 'meal_g', too"):
+        check_rule(read_rule(_FRONT + sql), load_rules())

@@ -81,19 +81,26 @@ def check(settings: Settings, files: tuple[Path, ...]) -> None:
     failed = False
     for file in files:
         try:
-            rule = read_rule(file.read_text(encoding="utf-8"))
+            rule = read_rule(_text(file))
             if shipped.get(rule.name, rule.sql) != rule.sql:
                 reason = f"{rule.name!r} is a rule that is shipped; choose another name"
                 raise RuleRefused(reason, line=line_of(rule.sql, "name"))
             check_rule(rule, beside)
             check_asked(rule, beside)
-        except (RuleRefused, UnicodeDecodeError) as error:
+        except (RuleRefused, BadInput) as error:
             failed = True
-            click.echo(f"{file}: {error if isinstance(error, RuleRefused) else 'expected text in UTF-8'}")
+            click.echo(f"{file}: {error}")
         else:
             beside = [*(other for other in beside if other.name != rule.name), rule]
             click.echo(f"{file}: {rule.name} is a rule that can run")
     sys.exit(1 if failed else 0)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise BadInput("expected text in UTF-8", reason="rule") from None
 
 
 def _known_rules(settings: Settings) -> tuple[Rule, ...]:
@@ -127,7 +134,7 @@ def try_rule(
     if rule in named:
         found = named[rule]
     elif Path(rule).is_file():
-        found = read_rule(Path(rule).read_text(encoding="utf-8"))
+        found = read_rule(_text(Path(rule)))
         check_rule(found, now.plan.rules)
     else:
         raise NotFound(f"{rule!r} is neither a rule of the book (`islet rules list`) nor a file")
@@ -142,7 +149,7 @@ def try_rule(
 @with_book
 def add(registry: Registry, book: RuleBook, file: Path, by: str | None) -> None:
     """Take the rule in FILE into the book, or a new version of it; the platform uses it at once."""
-    rule = book.add(file.read_text(encoding="utf-8"), by=who(by), at_us=wall_us())
+    rule = book.add(_text(file), by=who(by), at_us=wall_us())
     click.echo(f"{rule.name} is in the book; it looks at {_whom(rule)}")
 
 

@@ -128,6 +128,8 @@ class Code:
         return self._apply(DIVIDE_NUMBER, value, number, lambda a, b: (a[0] // b[0], a[1] // b[0]))
 
     def remainder(self, value: int, number: int) -> int:
+        if self.bounds[value][1] < number:
+            return value
         return self._apply(REMAINDER_NUMBER, value, number, lambda a, b: (0, b[0] - 1))
 
     def absolute(self, value: int) -> int:

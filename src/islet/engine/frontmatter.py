@@ -29,7 +29,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from islet.engine.tables import PATIENTS, TABLES
+from islet.engine.tables import HISTORY_COLUMNS, PATIENTS, TABLES
 from islet.errors import RuleRefused
 from islet.model.alerts import Severity
 from islet.model.time import DAY_US, HOUR_US, MINUTE_US
@@ -181,7 +181,7 @@ def _check_words(rule: Rule, text: str) -> None:
 
 
 def _check_parameter(name: str, parameter: Parameter, line: int) -> None:
-    if name in PATIENTS or any(name in table.columns for table in TABLES.values()):
+    if name in PATIENTS or name in HISTORY_COLUMNS or any(name in table.columns for table in TABLES.values()):
         raise RuleRefused(f"parameter {name}: a table has a column of that name", line=line)
     for word in ("min", "max", "default"):
         try:

@@ -2,7 +2,7 @@
 
 from sqlglot import exp
 
-from islet.engine.sql import parse, refused
+from islet.engine.sql import first_line, parse, refused
 from islet.engine.tables import HISTORY_TABLES
 from islet.errors import RuleRefused
 
@@ -13,7 +13,7 @@ def check_history(text: str) -> None:
     """Raises RuleRefused unless the text is one SELECT of patient and ts over the tables that there are."""
     statement = parse(text)
     if not isinstance(statement, exp.Select):
-        raise RuleRefused(f"expected {_EXPECTED}", line=1)
+        raise RuleRefused(f"{_EXPECTED}; got {statement.key.upper()}", line=first_line(text))
     outputs = [output.alias_or_name.lower() for output in statement.expressions]
     if sorted(outputs) != ["patient", "ts"]:
         raise refused(f"{_EXPECTED}; got {', '.join(outputs)}", statement)

@@ -99,10 +99,15 @@ def write_ladders(rungs: _Rungs, registers: Mapping[int, int]) -> Ladders:
 
 def _alternatives(code: Code, value: int) -> list[int]:
     """The values of which one is enough."""
-    made = code.made[value]
-    if made is None or made[0] != OR:
-        return [value]
-    return [*_alternatives(code, made[1]), *_alternatives(code, made[2])]
+    found, waiting = list[int](), [value]
+    while waiting:
+        kind, left, right = code.made[waiting[-1]] or (_NOTHING, 0, 0)
+        one = waiting.pop()
+        if kind == OR:
+            waiting += (right, left)
+        else:
+            found.append(one)
+    return found
 
 
 def _is_worth_it(rungs: Sequence[_Rung]) -> bool:

@@ -4,6 +4,7 @@ DuckDB is imported when it is first asked, for it is asked at night. It gets no 
 and no setting: a rule is somebody's text.
 """
 
+import re
 from collections.abc import Mapping
 from threading import Timer
 from typing import Any, Final
@@ -67,7 +68,8 @@ def run(
     except duckdb.OutOfMemoryException:
         raise RuleTooCostly("it needed more than 1 GB of memory; join less", line=1) from None
     except duckdb.Error as error:
-        raise RuleRefused(f"DuckDB: {str(error).splitlines()[0]}", line=1) from None
+        at = re.search(r"^LINE (\d+):", str(error), re.MULTILINE)
+        raise RuleRefused(f"DuckDB: {str(error).splitlines()[0]}", line=int(at[1]) if at else 1) from None
     finally:
         if watch is not None:
             watch.cancel()

@@ -5,9 +5,10 @@ condition is true. Arithmetic is that of exact fractions (`islet.engine.scalars`
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial, reduce
 from typing import Final
 
 from sqlglot import exp
@@ -25,10 +26,12 @@ _CONDITIONS: Final = (
     "allowed are comparisons (=, <>, <, <=, >, >=, BETWEEN, IN, IS NULL) of a column, and AND, OR, NOT of conditions"
 )
 _ARITHMETIC: Final = (
-    "allowed are columns, numbers, + - *, / by a number, ABS, CASE WHEN, COALESCE(x, number), "
+    "allowed are columns, numbers, NULL, + - *, / by a number, ABS, GREATEST, LEAST, CASE, COALESCE, NULLIF, "
     "EXTRACT(HOUR FROM local_ts), EXTRACT(MINUTE FROM local_ts), time_min - MIN(time_min) OVER (…)"
 )
 _MOST: Final = 10**9
+_LONGEST_LIST: Final = 100
+_ROOT: Final = "a standard deviation can be compared, or multiplied by a number; move all else to the other side"
 
 
 def write_predicate(node: exp.Expression, scope: Scope, code: Code, *, absent: bool = False) -> Flag:
@@ -41,12 +44,21 @@ def write_predicate(node: exp.Expression, scope: Scope, code: Code, *, absent: b
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
+    """`flags`, `scalars`: what has been written, by the id of its node: each definition may use the one before it twice."""
+
     code: Code
     absent: bool
+    flags: dict[int, Flag] = field(default_factory=dict)
+    scalars: dict[int, Scalar] = field(default_factory=dict)
 
     def boolean(self, node: exp.Expression, scope: Scope) -> Flag:
-        code = self.code
         node, scope = defined(node, scope)
+        if id(node) not in self.flags:
+            self.flags[id(node)] = self._boolean(node, scope)
+        return self.flags[id(node)]
+
+    def _boolean(self, node: exp.Expression, scope: Scope) -> Flag:
+        code = self.code
         if isinstance(node, exp.Not):
             return scalars.negated(code, self.boolean(node.this, scope))
         if isinstance(node, exp.And | exp.Or):
@@ -58,7 +70,7 @@ class _Writer:
             return self._condition(node, scope)
         except TooLarge:
             raise refused(
-                f"{node.sql()!r}: numbers this large cannot be calculated exactly; use a shorter window, or fewer products",
+                f"{node.sql()!r}: numbers this large cannot be calculated exactly; expected fewer products, or other windows",
                 node,
             ) from None
 
@@ -68,11 +80,10 @@ class _Writer:
             missing = self._scalar(node.this, scope).missing
             return Flag(code.constant(0) if missing is None else missing)
         if isinstance(node, exp.In) and not node.args.get("query") and not node.args.get("unnest"):
+            if not 1 <= len(node.expressions) <= _LONGEST_LIST:
+                raise refused(f"IN: expected 1 to {_LONGEST_LIST} values; got {len(node.expressions)}", node)
             flags = [self._equal(node, node.this, one, scope) for one in node.expressions]
-            found = flags[0]
-            for flag in flags[1:]:
-                found = scalars.either(code, found, flag)
-            return found
+            return reduce(partial(scalars.either, code), flags)
         if isinstance(node, exp.Between) and not node.args.get("symmetric"):
             low, high = node.args["low"], node.args["high"]
             return scalars.both(code, self._at_least(node.this, low, scope), self._at_least(high, node.this, scope))
@@ -94,6 +105,8 @@ class _Writer:
         return scalars.at_least(self.code, self._scalar(left, scope), self._scalar(right, scope))
 
     def _equal(self, node: exp.Expression, left: exp.Expression, right: exp.Expression, scope: Scope) -> Flag:
+        if isinstance(left, exp.Literal) and left.is_string:
+            left, right = right, left
         if isinstance(right, exp.Literal) and right.is_string:
             return self._is_word(left, right, scope)
         a, b = self._scalar(left, scope), self._scalar(right, scope)
@@ -115,8 +128,13 @@ class _Writer:
         return scalars.known_where(self.code, self.code.equal(self._quantity().number, place), self._absence())
 
     def _scalar(self, node: exp.Expression, scope: Scope) -> Scalar:
-        code = self.code
         node, scope = defined(node, scope)
+        if id(node) not in self.scalars:
+            self.scalars[id(node)] = self._calculated(node, scope)
+        return self.scalars[id(node)]
+
+    def _calculated(self, node: exp.Expression, scope: Scope) -> Scalar:
+        code = self.code
         if isinstance(node, exp.Column):
             return self._column(node, scope)
         if isinstance(node, exp.Literal):
@@ -134,18 +152,30 @@ class _Writer:
             return self._product(node, scope)
         if isinstance(node, exp.Abs):
             return scalars.absolute(code, self._plain(node.this, scope))
-        if isinstance(node, exp.Case):
-            return self._case(node, scope)
-        if isinstance(node, exp.Coalesce):
-            return self._coalesce(node, scope)
         if isinstance(node, exp.Extract) and named(node.expression, "local_ts", scope):
             return self._local(node)
+        return self._choice(node, scope)
+
+    def _choice(self, node: exp.Expression, scope: Scope) -> Scalar:
+        """One of several numbers, or none."""
+        if isinstance(node, exp.Null):
+            return scalars.null(self.code)
+        if isinstance(node, exp.Case | exp.If):
+            return self._case(node, scope)
+        if isinstance(node, exp.Nullif):
+            equal = self._equal(node, node.this, node.expression, scope).yes
+            return scalars.chosen(self.code, equal, scalars.null(self.code), self._plain(node.this, scope))
+        if isinstance(node, exp.Coalesce):
+            some = [self._plain(one, scope) for one in (node.this, *node.expressions)]
+            return reduce(lambda other, value: scalars.filled(self.code, value, other), reversed(some))
+        if isinstance(node, exp.Greatest | exp.Least):
+            return self._extreme(node, scope)
         raise refused(f"{node.sql()!r} is not arithmetic of the subset; {_ARITHMETIC}", node)
 
     def _plain(self, node: exp.Expression, scope: Scope) -> Scalar:
         value = self._scalar(node, scope)
         if value.root:
-            raise refused(f"{node.sql()!r}: a standard deviation can be compared, or multiplied by a number", node)
+            raise refused(f"{node.sql()!r}: {_ROOT}", node)
         return value
 
     def _column(self, node: exp.Column, scope: Scope) -> Scalar:
@@ -198,21 +228,30 @@ class _Writer:
             raise refused(f"{node.sql()!r}: expected time_min - MIN(time_min) OVER (…), or LAG instead of MIN", node)
         return write_window(window, self.code)
 
-    def _case(self, node: exp.Case, scope: Scope) -> Scalar:
-        if node.this is not None or node.args.get("default") is None:
-            raise refused("expected CASE WHEN condition THEN number … ELSE number END", node)
-        value = self._plain(node.args["default"], scope)
-        for branch in reversed(node.args["ifs"]):
-            flag = self.boolean(branch.this, scope).yes
-            value = scalars.chosen(self.code, flag, self._plain(branch.args["true"], scope), value)
+    def _case(self, node: exp.Case | exp.If, scope: Scope) -> Scalar:
+        """CASE with conditions, CASE x with values of x, or IF(condition, number, number)."""
+        simple = isinstance(node, exp.Case) and node.this is not None
+        branches: Sequence[exp.Expression] = node.args["ifs"] if isinstance(node, exp.Case) else [node]
+        otherwise = node.args.get("default" if isinstance(node, exp.Case) else "false")
+        value = scalars.null(self.code) if otherwise is None else self._plain(otherwise, scope)
+        for branch in reversed(branches):
+            flag = self._equal(node, node.this, branch.this, scope) if simple else self.boolean(branch.this, scope)
+            value = scalars.chosen(self.code, flag.yes, self._plain(branch.args["true"], scope), value)
         return value
 
-    def _coalesce(self, node: exp.Coalesce, scope: Scope) -> Scalar:
-        others: Sequence[exp.Expression] = node.expressions
-        value, other = self._plain(node.this, scope), self._plain(others[0], scope) if others else None
-        if other is None or len(others) > 1 or other.missing is not None:
-            raise refused(f"{node.sql()!r}: expected COALESCE(x, number)", node)
-        return scalars.filled(self.code, value, other)
+    def _extreme(self, node: exp.Greatest | exp.Least, scope: Scope) -> Scalar:
+        """GREATEST or LEAST; DuckDB and Spark pass over a NULL, others give NULL."""
+        some = [self._plain(one, scope) for one in (node.this, *node.expressions)]
+        known = [one for one in some if one.missing is None or self.code.number(one.missing) != 1]
+        if any(one.missing is not None for one in known):
+            raise refused(f"{node.sql()!r}: engines differ where one of these is NULL; say COALESCE(x, number)", node)
+
+        def further(one: Scalar, other: Scalar) -> Scalar:
+            least = isinstance(node, exp.Least)
+            flag = scalars.greater(self.code, *((other, one) if least else (one, other)))
+            return scalars.chosen(self.code, flag.yes, one, other)
+
+        return reduce(further, known) if known else scalars.null(self.code)
 
     def _local(self, node: exp.Extract) -> Scalar:
         minute = self.code.input(LocalMinute(), 0, 1439)
@@ -229,6 +268,6 @@ def _number(node: exp.Literal) -> Fraction:
         raise refused(f"{node.sql()} is a text; expected a number", node)
     value = Decimal(node.name)
     exponent = value.as_tuple().exponent
-    if abs(value) > _MOST or not isinstance(exponent, int) or exponent < -6:
+    if value > _MOST or not isinstance(exponent, int) or exponent < -6:
         raise refused(f"{node.name}: expected a number up to {_MOST} with at most six decimals", node)
     return Fraction(value)

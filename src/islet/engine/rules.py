@@ -1,5 +1,6 @@
 """Rules made ready: those of each stream as one program, those over the history as they are."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -87,8 +88,28 @@ def check_rule(rule: Rule, beside: Iterable[Rule] = ()) -> None:
         if both := sorted(set(other.parameters) & set(rule.parameters)):
             line = line_of(rule.sql, rf"\[parameters\.{both[0]}\]")
             raise RuleRefused(f"parameter {both[0]} is declared by {other.name} already; use it, or rename", line=line)
+    _check_readable(rule, others)
     if rule.worsens and rule.worsens not in {other.name for other in others}:
         raise RuleRefused(f"worsens: there is no rule {rule.worsens!r}", line=line_of(rule.sql, "worsens"))
+
+
+def _check_readable(rule: Rule, others: Sequence[Rule]) -> None:
+    """A parameter is a column of `patients` for the other rules, too: none of them may mean something else by it."""
+    for other in others:
+        both = sorted(name for name in rule.parameters if re.search(rf"\b{name}\b", other.sql, re.IGNORECASE))
+        if not both or other.every:
+            continue  # of rules with `every`, DuckDB is asked (`islet.engine.history_check`)
+        beside = [one for one in others if one is not other]
+        try:
+            plan([other], beside=beside)
+        except RuleRefused:
+            continue  # it does not work without the parameter, as it should
+        try:
+            plan([other], beside=[*beside, rule])
+        except RuleRefused:
+            line = line_of(rule.sql, rf"\[parameters\.{both[0]}\]")
+            reason = f"parameter {both[0]}: {other.name} has a column of that name; choose another"
+            raise RuleRefused(reason, line=line) from None
 
 
 def plan(rules: Sequence[Rule], *, beside: Sequence[Rule] = (), foreteller: Foreteller | None = None) -> Plan:

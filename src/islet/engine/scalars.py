@@ -7,8 +7,12 @@ wherever the scalar is not NULL. Comparisons multiply crosswise instead of divid
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import gcd
+from typing import Final
 
-from islet.engine.code import Code
+from islet.engine.code import Code, TooLarge
+
+_BASE: Final = 2**31
+"""Two digits' product, and what is carried from the place below, have room in int64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,11 @@ class Flag:
 
 def constant(code: Code, value: Fraction) -> Scalar:
     return Scalar(code.constant(value.numerator), value.denominator)
+
+
+def null(code: Code) -> Scalar:
+    """The scalar that is always NULL."""
+    return Scalar(code.constant(0), missing=code.constant(1))
 
 
 def constant_of(code: Code, scalar: Scalar) -> Fraction | None:
@@ -97,16 +106,14 @@ def greater(code: Code, left: Scalar, right: Scalar) -> Flag:
     """left > right."""
     if left.root or right.root:
         return _of_roots(code, left, right, equal=False)
-    a, b, _, _ = _common(code, left, right)
-    return known_where(code, code.greater(a, b), any_missing(code, left, right))
+    return known_where(code, _above(code, left, right, equal=False), any_missing(code, left, right))
 
 
 def at_least(code: Code, left: Scalar, right: Scalar) -> Flag:
     """left >= right."""
     if left.root or right.root:
         return _of_roots(code, left, right, equal=True)
-    a, b, _, _ = _common(code, left, right)
-    return known_where(code, code.at_least(a, b), any_missing(code, left, right))
+    return known_where(code, _above(code, left, right, equal=True), any_missing(code, left, right))
 
 
 def equal(code: Code, left: Scalar, right: Scalar) -> Flag:
@@ -162,8 +169,7 @@ def _of_roots(code: Code, left: Scalar, right: Scalar, *, equal: bool) -> Flag:
     """left > right, or left >= right, where one side or both are square roots."""
     missing = any_missing(code, left, right)
     one, other = _squared(code, left), _squared(code, right)
-    a, b, _, _ = _common(code, one, other)
-    flag = code.at_least(a, b) if equal else code.greater(a, b)
+    flag = _above(code, one, other, equal=equal)
     zero = code.constant(0)
     if left.root and not right.root:
         flag = code.either(code.greater(zero, right.number), flag)
@@ -174,7 +180,44 @@ def _of_roots(code: Code, left: Scalar, right: Scalar, *, equal: bool) -> Flag:
 
 def _squared(code: Code, value: Scalar) -> Scalar:
     """What a square root is the root of; the square of anything else."""
-    return replace(value, root=False) if value.root else multiplied(code, value, value)
+    if value.root:
+        return replace(value, root=False)
+    square = multiplied(code, value, value)
+    code.within(square.number, 0, code.bounds[square.number][1])
+    return square
+
+
+def _above(code: Code, left: Scalar, right: Scalar, *, equal: bool) -> int:
+    """Where left > right, or left >= right, of scalars that are no roots. Raises TooLarge."""
+    try:
+        a, b, _, _ = _common(code, left, right)
+        return code.at_least(a, b) if equal else code.greater(a, b)
+    except TooLarge:
+        shared = gcd(left.per, right.per)
+        one = _limbs(code, left.number, right.per // shared, right.over)
+        other = _limbs(code, right.number, left.per // shared, left.over)
+        flag = code.constant(int(equal))
+        for a, b in zip(one, other, strict=True):  # what is above in a higher place is above
+            flag = code.either(code.greater(a, b), code.both(code.equal(a, b), flag))
+        return flag
+
+
+def _limbs(code: Code, number: int, times: int, over: int | None) -> list[int]:
+    """number * times * over where int64 has no room for it: the digits to the base _BASE (4), the lowest first.
+
+    Raises TooLarge."""
+    if code.bounds[number][0] < 0:
+        raise TooLarge
+    found = [code.remainder(number, _BASE), code.divided(number, _BASE)]
+    for factor in (code.constant(times), code.constant(1) if over is None else over):
+        if code.bounds[factor][1] >= _BASE:
+            raise TooLarge
+        carry = code.constant(0)
+        for place, digit in enumerate(found):
+            whole = code.add(code.multiply(digit, factor), carry)
+            found[place], carry = code.remainder(whole, _BASE), code.divided(whole, _BASE)
+        found.append(carry)
+    return found
 
 
 def _common(code: Code, left: Scalar, right: Scalar) -> tuple[int, int, int, int | None]:

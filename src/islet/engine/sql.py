@@ -3,6 +3,7 @@
     SELECT … FROM table [JOIN patients USING (patient)] WHERE predicate
     SELECT … FROM (SELECT …, aggregate OVER (window) AS name FROM table) AS alias [JOIN patients …] WHERE predicate
     SELECT … FROM last_readings WHERE minutes_since >= n
+    WITH alias AS (SELECT …) SELECT …
 
 where the window is PARTITION BY patient ORDER BY ts RANGE BETWEEN INTERVAL 'n' MINUTE PRECEDING AND CURRENT ROW and
 the tables are those of `islet.engine.tables`. The same text runs unchanged on DuckDB and Spark. Anything else is
@@ -11,7 +12,7 @@ refused with its line and what is allowed.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -20,6 +21,7 @@ from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
 from islet.engine.tables import PATIENTS, STREAMS, TABLES, Column, Context, Named, Quantity, Table
+from islet.engine.written_out import written_out
 from islet.errors import RuleRefused
 from islet.model.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 
@@ -32,6 +34,7 @@ _AGGREGATES: Final[dict[type[exp.Expression], Aggregate]] = {
     exp.Max: "max",
     exp.Count: "count",
     exp.StddevSamp: "stddev_samp",
+    exp.Stddev: "stddev_samp",
     exp.Variance: "var_samp",
     exp.FirstValue: "first",
     exp.LastValue: "last",
@@ -40,31 +43,37 @@ _AGGREGATES: Final[dict[type[exp.Expression], Aggregate]] = {
 }
 _IN_ORDER: Final = ("first", "last", "lag")
 _OF_EVENTS: Final = ("sum", "avg", "min", "max", "count")
-_UNITS: Final = {"SECOND": SECOND_US, "MINUTE": MINUTE_US, "HOUR": HOUR_US}
+_UNITS: Final = {"SECOND": SECOND_US, "MINUTE": MINUTE_US, "HOUR": HOUR_US, "DAY": DAY_US}
 _LONGEST_US: Final = DAY_US
 _LONGEST_SILENCE_US: Final = 31 * DAY_US
 _DEEPEST: Final = 60
 """Levels of a statement: one further AND is one, and each costs some frames of Python's thousand."""
+_LONGEST_TEXT: Final = 100_000
 _TOO_DEEP: Final = f"nested too deep; expected at most {_DEEPEST} levels of brackets and of AND, OR in a row"
 _FORMS: Final = (
-    "SELECT columns FROM a table (or a subquery with windows over it), JOIN patients USING (patient) where it is "
+    "SELECT columns FROM a table (or a subquery, or a name of WITH, with windows over it), JOIN patients USING (patient) where it is "
     "needed, WHERE predicate"
 )
 _WINDOW: Final = (
     "OVER (PARTITION BY patient ORDER BY ts RANGE BETWEEN INTERVAL 'n' MINUTE PRECEDING AND CURRENT ROW)"
-    " with n a whole number of SECOND, MINUTE or HOUR, at most 24 hours"
+    " with n a whole number of SECOND, MINUTE, HOUR or DAY, at most 24 hours"
 )
+_NAMES: Final = {
+    "WITH": " but for a few names, each used after FROM, without RECURSIVE and without names for columns",
+    "WINDOW": " but for whole windows, as WINDOW name AS (PARTITION BY …) and then OVER name",
+}
+_NO_OTHER_JOIN: Final = "expected JOIN patients USING (patient), once, and no other join"
 _LAG: Final = "LAG(glucose_mg_dl) OVER (PARTITION BY patient ORDER BY ts)"
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """The names that an expression can use: columns of a table, or expressions in the scope of a subquery. `sources`:
-    what may stand before a name, with a point between."""
+    what may stand before a name, with a point between, and before which."""
 
     table: Table
     names: "Mapping[str, Column | Defined]"
-    sources: frozenset[str] = frozenset()
+    sources: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def find(self, node: exp.Column) -> "Column | Defined":
         """What a column's name stands for. Raises RuleRefused."""
@@ -73,9 +82,10 @@ class Scope:
         if node.table and node.table.lower() not in self.sources:
             known = ", ".join(sorted(self.sources)) or "none"
             raise refused(f"{node.sql()}: unknown table {node.table!r}; there are {known}", node)
+        there = self.sources[node.table.lower()] if node.table else self.names.keys()
         found = self.names.get(node.name.lower())
-        if found is None:
-            raise refused(f"unknown column {node.name!r}; there are {', '.join(sorted(self.names))}", node)
+        if found is None or node.name.lower() not in there:
+            raise refused(f"unknown column {node.sql()!r}; there are {', '.join(sorted(there))}", node)
         return found
 
 
@@ -111,19 +121,26 @@ def read_query(text: str, patients: Mapping[str, Column]) -> Query:
 
     Raises RuleRefused.
     """
-    select = _parsed(text)
+    select = written_out(_parsed(text))
+    _check_depth(select, text)
     _only(select, {"expressions", "from_", "joins", "where"})
     where = select.args.get("where")
     if where is None:
         raise refused("a rule needs a WHERE: the condition of the alarm", select)
     scope = _scope(select, {**PATIENTS, **patients})
     for output in select.expressions:
-        if not isinstance(output, exp.Column):
+        column = output.this if isinstance(output, exp.Alias) else output
+        if isinstance(column, exp.Column):
+            scope.find(column)
+        elif not _is_star(column):
             raise refused(f"{output.sql()!r} cannot be selected; there are {', '.join(sorted(scope.names))}", output)
-        scope.find(output)
     if scope.table is TABLES["last_readings"]:
         return Query(scope=scope, stream="glucose_mg_dl", silence_us=_silence_us(where.this))
     return Query(scope=scope, stream=stream_of(where.this, scope), predicate=where.this)
+
+
+def _is_star(node: exp.Expression) -> bool:
+    return isinstance(node, exp.Star) and not any(node.args.values())
 
 
 def read_predicate(text: str, *, line: int) -> exp.Expression:
@@ -145,7 +162,7 @@ def stream_of(node: exp.Expression, scope: Scope) -> str:
     """The one quantity that a predicate looks at. Raises RuleRefused where there is none, or more than one."""
     if window := node.find(exp.Window):
         raise refused(f"a window cannot stand in a condition; give it a name in a subquery: {_FORMS}", window)
-    quantities = {column.stream.name for column in _columns(node, scope) if isinstance(column, Quantity)}
+    quantities = {column.stream.name for column in _columns(node, scope, set()) if isinstance(column, Quantity)}
     if len(quantities) == 1:
         return quantities.pop()
     if quantities:
@@ -208,27 +225,41 @@ def refused(message: str, node: exp.Expression) -> RuleRefused:
 def _parsed(text: str) -> exp.Select:
     statement = parse(text)
     if not isinstance(statement, exp.Select):
-        raise RuleRefused(f"expected one {_FORMS}", line=1)
+        raise RuleRefused(f"expected one {_FORMS}; got {statement.key.upper()}", line=first_line(text))
     return statement
 
 
 @lru_cache(maxsize=512)  # a rule is read when it is checked, when it is planned, and each time another is added
 def parse(text: str) -> exp.Expr:
     """The one statement in a text, which is shared: nobody changes it. Raises RuleRefused."""
+    first = first_line(text)
+    if len(text) > _LONGEST_TEXT:
+        raise RuleRefused(f"expected at most {_LONGEST_TEXT} characters; got {len(text)}", line=first)
     try:
         statements = [s for s in sqlglot.parse(text, dialect="duckdb") if s is not None]
     except ParseError as error:
-        first = error.errors[0]
-        raise RuleRefused(f"not SQL near {first['highlight']!r}: {first['description']}", line=first["line"]) from None
+        at = error.errors[0]
+        reason = re.sub(r"^Required keyword: .*", "something is missing beside it", str(at["description"]))
+        raise RuleRefused(f"not SQL near {at['highlight']!r}: {reason}", line=at["line"]) from None
     except TokenError:
         raise RuleRefused("not SQL: a quote or a comment is not closed", line=text.count("\n") + 1) from None
     except RecursionError:
-        raise RuleRefused(_TOO_DEEP, line=1) from None
+        raise RuleRefused(_TOO_DEEP, line=first) from None
     if len(statements) != 1:
-        raise RuleRefused(f"expected one {_FORMS}", line=1)
-    if any(_depth(node) > _DEEPEST for node in statements[0].walk()):
-        raise RuleRefused(_TOO_DEEP, line=1)
+        raise RuleRefused(f"expected one {_FORMS}; got {len(statements)} statements", line=first)
+    _check_depth(statements[0], text)
     return statements[0]
+
+
+def _check_depth(statement: exp.Expr, text: str) -> None:
+    if any(_depth(node) > _DEEPEST for node in statement.walk()):
+        raise RuleRefused(_TOO_DEEP, line=first_line(text))
+
+
+def first_line(text: str) -> int:
+    """The line on which a rule's SQL begins, below its front matter."""
+    comment = re.match(r"/\*.*?\*/\s*", text, re.DOTALL)
+    return text.count("\n", 0, comment.end() if comment else 0) + 1
 
 
 def _depth(node: exp.Expr) -> int:
@@ -244,7 +275,7 @@ def _only(select: exp.Select, allowed: set[str]) -> None:
             node = value[0] if isinstance(value, list) else value
             word = name.rstrip("s_").upper()
             where = node if isinstance(node, exp.Expression) else select
-            raise refused(f"{word} is not in the subset; expected {_FORMS}", where)
+            raise refused(f"{word} is not in the subset{_NAMES.get(word, '')}; expected {_FORMS}", where)
 
 
 def _scope(select: exp.Select, patients: Mapping[str, Column]) -> Scope:
@@ -252,7 +283,8 @@ def _scope(select: exp.Select, patients: Mapping[str, Column]) -> Scope:
     source = select.args["from_"].this if select.args.get("from_") else None
     if isinstance(source, exp.Table):
         table = TABLES.get(source.name.lower())
-        if table is None or source.db or any(v for k, v in source.args.items() if k not in ("this", "alias")):
+        odd = source.this.args.get("quoted") or any(v for k, v in source.args.items() if k not in ("this", "alias"))
+        if table is None or odd:
             raise refused(f"unknown table {source.sql()!r}; the tables are {', '.join(TABLES)}, and patients to join", source)  # fmt: skip
         scope = Scope(table, table.columns)
     elif isinstance(source, exp.Subquery) and isinstance(source.this, exp.Select):
@@ -261,18 +293,25 @@ def _scope(select: exp.Select, patients: Mapping[str, Column]) -> Scope:
         raise refused(f"expected {_FORMS}", select)
     joins = select.args.get("joins") or []
     for join in joins:
-        _check_join(join)
-    sources = frozenset(one.alias_or_name.lower() for one in (source, *(join.this for join in joins)))
-    return Scope(scope.table, {**scope.names, **patients} if joins else scope.names, sources)
+        _check_join(join, scope)
+    here, there = ([one.alias_or_name.lower() for one in some] for some in ([source], [join.this for join in joins]))
+    both = sorted(scope.names.keys() & patients.keys()) if joins else []
+    if both or len(joins) > 1:
+        reason = f"patients has a column {both[0]!r}, too; give the other one another name" if both else _NO_OTHER_JOIN
+        raise refused(reason, joins[-1])
+    of = {**dict.fromkeys(here, frozenset(scope.names)), **dict.fromkeys(there, frozenset([*patients, "patient"]))}
+    return Scope(scope.table, {**scope.names, **patients} if joins else scope.names, of)
 
 
-def _check_join(join: exp.Join) -> None:
+def _check_join(join: exp.Join, left: Scope) -> None:
     table, using = join.this, join.args.get("using") or []
     plain = not any(join.args.get(word) for word in ("side", "method", "on")) and join.args.get("kind") in (None, "", "INNER")  # fmt: skip
     if not (isinstance(table, exp.Table) and table.name.lower() == "patients" and not table.db and plain):
-        raise refused("expected JOIN patients USING (patient), and no other join", join)
+        raise refused(_NO_OTHER_JOIN, join)
     if [column.name.lower() for column in using] != ["patient"]:
-        raise refused("expected JOIN patients USING (patient), and no other join", join)
+        raise refused(_NO_OTHER_JOIN, join)
+    if "patient" not in left.names:
+        raise refused("JOIN patients USING (patient): the subquery has to select patient", join)
 
 
 def _outputs(select: exp.Select, patients: Mapping[str, Column]) -> Scope:
@@ -281,34 +320,43 @@ def _outputs(select: exp.Select, patients: Mapping[str, Column]) -> Scope:
     inner = _scope(select, patients)
     names: dict[str, Column | Defined] = {}
     for output in select.expressions:
+        given: dict[str, Column | Defined]
         if isinstance(output, exp.Alias):
-            names[output.alias.lower()] = Defined(output.this, inner)
+            given = {output.alias.lower(): Defined(output.this, inner)}
+        elif _is_star(output):
+            given = dict(inner.names)
         elif isinstance(output, exp.Column):
-            names[output.name.lower()] = inner.find(output)
+            given = {output.name.lower(): inner.find(output)}
         else:
             raise refused(f"{output.sql()!r}: expected a column, or an expression AS name", output)
+        if twice := sorted(names.keys() & given.keys()):
+            raise refused(f"two columns of the subquery are called {twice[0]!r}; give one another name", output)
+        names |= given
     return Scope(inner.table, names)
 
 
-def _columns(node: exp.Expression, scope: Scope) -> Iterator[Column]:
-    """All columns of tables that an expression is made of."""
+def _columns(node: exp.Expression, scope: Scope, seen: set[int]) -> Iterator[Column]:
+    """All columns of tables that an expression is made of. `seen`: definitions looked into already: each may use the
+    one before it twice."""
     for column in node.find_all(exp.Column):
         found = scope.find(column)
-        if isinstance(found, Defined):
-            yield from _columns(found.node, found.scope)
-        else:
+        if not isinstance(found, Defined):
             yield found
+        elif id(found) not in seen:
+            seen.add(id(found))
+            yield from _columns(found.node, found.scope, seen)
 
 
 def _over(aggregate: Aggregate, call: exp.Expression, scope: Scope) -> Column | None:
     """The column inside an aggregate, None for COUNT(*)."""
-    if isinstance(call.this, exp.Star):
+    if isinstance(call.this, exp.Star) or (aggregate == "count" and isinstance(call.this, exp.Literal)):
         if aggregate == "count" and not scope.table.sparse:
             return None
         raise refused(f"{call.sql()}: rows of this table may be about something else; count a column", call)
     node, inner = defined(call.this, scope)
     over = inner.find(node) if isinstance(node, exp.Column) else None
-    if call.args.get("offset") or call.args.get("default"):
+    offset = call.args.get("offset")
+    if (offset is not None and offset.name != "1") or call.args.get("default"):
         raise refused(f"expected {_LAG}", call)
     if isinstance(over, Context) and aggregate in _OF_EVENTS:
         return over
@@ -332,11 +380,14 @@ def _names(node: exp.Expression | None, name: str, scope: Scope) -> bool:
 
 def _range_us(window: exp.Window) -> int:
     spec = window.args["spec"]
-    start, end = spec.args.get("start"), spec.args.get("end")
-    trailing = spec.args.get("start_side") == "PRECEDING" and end == "CURRENT ROW" and isinstance(start, exp.Interval)
-    unit = _UNITS.get(str(start.args.get("unit")).upper()) if trailing and spec.args.get("kind") == "RANGE" else None
+    start, end = spec.args.get("start"), spec.args.get("end") or "CURRENT ROW"
+    words = [str(word).upper() for word in (spec.args.get("kind"), spec.args.get("start_side"), end)]
+    trailing = words == ["RANGE", "PRECEDING", "CURRENT ROW"] and isinstance(start, exp.Interval)
+    unit = _UNITS.get(str(start.args.get("unit")).upper().removesuffix("S")) if trailing else None
     if unit is None or not re.fullmatch(r"[1-9][0-9]{0,4}", start.name) or int(start.name) * unit > _LONGEST_US:
         raise refused(f"expected {_WINDOW}", window)
+    if spec.args.get("exclude"):
+        raise refused(f"EXCLUDE {spec.args['exclude']}: a window holds all of its values; expected {_WINDOW}", window)
     return int(start.name) * unit
 
 

@@ -143,3 +143,22 @@ HISTORY_TABLES: Final = ("readings", "care_events", "vitals", "patients", "days"
 """What a rule with `every` may read: the last days of everybody (`islet.engine.history_tables`). `patients` has `today`
 as well: the patient's last complete local day, a DATE, and `day_end_ts`, the instant at which it ended; `clock` one row
 with `now_ts`; `readings` has `method` as well; `days` is made of the sensor's (`islet.engine.oracle.DAYS`)."""
+
+HISTORY_COLUMNS: Final = frozenset(
+    [
+        "method",
+        "time_zone",
+        "today",
+        "day_end_ts",
+        "now_ts",
+        "day",
+        "readings",
+        "active_percent",
+        "mean_mg_dl",
+        "tbr_percent",
+        "tir_percent",
+        "tar_percent",
+    ]
+)
+"""Columns that these tables have beside those of TABLES and PATIENTS. No parameter may be called so: it is a column of
+`patients` beside them."""
