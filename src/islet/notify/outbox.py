@@ -206,7 +206,7 @@ class Outbox:
     def deliver_due(self, now_us: int) -> int:
         """Send what is due, all recipients side by side; how many were delivered.
 
-        Comes back when all are served, after some messages each, or when nobody answers for `patience_s`.
+        Comes back when all are served, after some messages each, or after `patience_s`.
         """
         if now_us < self._wall_us - _CLOCK_STEP_US:
             with self._tables.transaction():
