@@ -1,5 +1,6 @@
 """Alarms of one installation: the outbox, its channels, the people it tells, and the answers that come back."""
 
+import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -55,10 +56,15 @@ class Heart:
 
     def last_us(self) -> int | None:
         """When it last beat, or when we began to listen; None where no engine ever ran."""
+        now_us = self._wall()
+        self._from_us = min(self._from_us, now_us)  # the clock was put back
         try:
-            return max(self._from_us, self._path.stat().st_mtime_ns // 1000)
+            beaten_us = self._path.stat().st_mtime_ns // 1000
+            if beaten_us > now_us + _BEAT_EVERY_US:  # by the old clock; from now on it grows older again
+                os.utime(self._path, ns=(now_us * 1000, now_us * 1000))
         except OSError:
             return None
+        return max(self._from_us, min(beaten_us, now_us))
 
 
 class Alarms:

@@ -207,6 +207,7 @@ def test_a_mail_says_what_there_is_to_say_and_that_no_answer_is_wanted() -> None
     first, again = (message_from_string(text, policy=email_policy.default) for text in smtp.mails)
     assert (first["Subject"], first["To"], first["Auto-Submitted"]) == ("Low", "anna@example.org", "auto-generated")
     assert first["Message-ID"] == again["Message-ID"]
+    assert first["Date"].datetime.timestamp() == NOW // 1_000_000
     assert first.get_content().split() == ["Since", "14:13.", URL]
 
 

@@ -140,6 +140,7 @@ def test_a_name_that_does_not_exist_is_no_answer(monkeypatch: pytest.MonkeyPatch
         ("soon", 0),
         ("Mon, 21 Sep 2026 14:14:20 GMT", 60),
         ("Mon, 21 Sep 2026", 0),
+        ("Mon, 21 Sep 99999999999999999999 14:14:20 GMT", 0),
     ],
 )
 def test_how_long_to_wait_is_read_as_seconds_or_as_a_date(text: str, seconds: float) -> None:

@@ -69,6 +69,23 @@ def test_each_contact_gets_a_test_each_month_by_day_which_says_so(tmp_path: Path
     assert home.box.health()[0].confirmed_us == NOW
 
 
+def test_tests_go_on_by_the_clock_that_was_put_back(tmp_path: Path) -> None:
+    home = Home(tmp_path, (TESTED,))
+    home.at(0)
+    home.at(3_000 * 24 * 60)  # a clock that was wrong, and its test
+    home.told.clear()
+    for hour in range(32 * 24):
+        home.at(hour * 60)
+    assert [kind for _, _, kind in home.told] == [Kind.TEST]
+
+
+def test_an_engine_that_is_silent_is_said_again_by_the_clock_that_was_put_back(tmp_path: Path) -> None:
+    box = Home(tmp_path, (ADMIN,)).box
+    assert box.watch(NOW, 5 * 60_000_000, NOW + 3_000 * DAY_US) == 1
+    assert box.watch(NOW, 5 * 60_000_000, NOW + HOUR_US) == 1
+    assert box.watch(NOW, 5 * 60_000_000, NOW + HOUR_US + 60_000_000) == 0
+
+
 def test_a_test_can_be_sent_at_once(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.box.test(ANNA, NOW)

@@ -275,6 +275,17 @@ def test_an_engine_that_stops_after_the_clock_was_put_back_is_missed(desk: Desk)
     assert desk.now_us < before_us
 
 
+def test_an_engine_that_stopped_before_the_clock_was_put_back_is_missed(tmp_path: Path) -> None:
+    now_us = wall_us()
+    tick = tmp_path / "engine.tick"
+    heart = Heart(tick, lambda: now_us)
+    heart.beat()
+    before_us, now_us = now_us, now_us - 24 * HOUR_US
+    assert heart.last_us() == now_us
+    now_us += 10 * MINUTE_US
+    assert heart.last_us() == before_us - 24 * HOUR_US
+
+
 def test_where_no_engine_ever_ran_nobody_misses_it(desk: Desk) -> None:
     desk.opens()
     assert len(desk.told(1)) == 1

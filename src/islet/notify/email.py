@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import Final, Literal
 
 from islet.errors import SettingError
+from islet.model.time import from_us
 from islet.notify.base import Delivered, Failed, Message, Outcome, RetryAfter
 
 TIMEOUT_S: Final = 15.0
@@ -46,7 +47,7 @@ class EmailNotifier:
     def send(self, message: Message, now_us: int) -> Outcome:
         """One connection. A message sent again has the same Message-ID, which mailboxes use to show it once."""
         try:
-            self._hand_over(_mail(message, self._sender, self._address))
+            self._hand_over(_mail(message, self._sender, self._address, now_us))
         except smtplib.SMTPRecipientsRefused as refused:
             return _refused(*next(iter(refused.recipients.values()))[:1])
         except smtplib.SMTPAuthenticationError as error:
@@ -94,10 +95,11 @@ def _message_id(message: Message) -> str:
     return f"<{sha256(message.id.encode()).hexdigest()[:32]}@islet.invalid>"
 
 
-def _mail(message: Message, sender: str, address: str) -> EmailMessage:
+def _mail(message: Message, sender: str, address: str, now_us: int) -> EmailMessage:
     mail = EmailMessage(policy=SMTP)
     mail["Subject"] = "".join(c if c.isprintable() else " " for c in message.title) or " "
     mail["From"], mail["To"] = sender, address
+    mail["Date"] = from_us(now_us)  # RFC 5322, 3.6: no mail is without
     mail["Message-ID"] = _message_id(message)
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's absence is to answer
     if message.urgent:

@@ -19,9 +19,9 @@ from typing import Final
 import httpx
 
 from islet.model.time import SECOND_US, to_us
+from islet.notify.bounded import within
 
 TIMEOUT_S: Final = 15.0
-_MOST_BYTES: Final = 64 * 1024
 _NAT64: Final = ip_network("64:ff9b::/96")
 _here: Final = threading.local()
 
@@ -52,9 +52,10 @@ class Answer:
             return float(text)
         try:
             until = parsedate_to_datetime(text)
-        except ValueError:
+            seconds = (to_us(until if until.tzinfo else until.replace(tzinfo=UTC)) - now_us) / SECOND_US
+        except (ValueError, OverflowError):
             return 0.0
-        return max(0.0, (to_us(until if until.tzinfo else until.replace(tzinfo=UTC)) - now_us) / SECOND_US)
+        return max(0.0, seconds)
 
 
 class GuardedClient:
@@ -64,7 +65,8 @@ class GuardedClient:
     def __init__(self, *, allowed: Sequence[str] = (), timeout_s: float = TIMEOUT_S) -> None:
         self._allowed = [ip_network(text) for text in allowed]
         self._timeout_s = timeout_s
-        self._client = httpx.Client(timeout=timeout_s, follow_redirects=False, trust_env=False)
+        none_kept = httpx.Limits(max_keepalive_connections=0)  # it would be known by its address, not by the name
+        self._client = httpx.Client(timeout=timeout_s, follow_redirects=False, trust_env=False, limits=none_kept)
         keep_out_of_logs()
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
@@ -97,31 +99,27 @@ class GuardedClient:
     ) -> Answer:
         """From the first address that can be connected to; what may have arrived is not sent to a second one."""
         shown = {**headers, "Host": target.netloc.decode("ascii")}
+        until_s = monotonic() + self._timeout_s
         for address in addresses:
             url = target.copy_with(host=str(address))
+            left_s = until_s - monotonic()
+            if left_s <= 0:
+                raise NoAnswer("ConnectTimeout")
             try:
-                return self._answer(url, body, shown, target.host)
+                return self._answer(url, body, shown, target.host, left_s)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 last = error
             except httpx.HTTPError as error:
                 raise NoAnswer(type(error).__name__) from None
         raise NoAnswer(type(last).__name__) from None
 
-    def _answer(self, url: httpx.URL, body: bytes, headers: Mapping[str, str], host: str) -> Answer:
-        extensions = {"sni_hostname": host}  # the certificate is checked for the name, not for the address
+    def _answer(self, url: httpx.URL, body: bytes, headers: Mapping[str, str], host: str, seconds: float) -> Answer:
+        """The certificate is checked for the name, not for the address."""
+        extensions = {"sni_hostname": host, "timeout": httpx.Timeout(seconds).as_dict()}
         with silent():
             request = self._client.build_request("POST", url, content=body, headers=headers, extensions=extensions)
-            response = self._client.send(request, stream=True)
-            try:
-                taken = b""
-                until_s = monotonic() + self._timeout_s  # httpx counts anew for each piece
-                for chunk in response.iter_raw():
-                    taken += chunk
-                    if len(taken) >= _MOST_BYTES or monotonic() > until_s:
-                        break
-            finally:
-                response.close()
-        return Answer(status=response.status_code, body=taken[:_MOST_BYTES], headers=response.headers)
+            response = within(self._client, request, seconds)
+        return Answer(status=response.status_code, body=response.content, headers=response.headers)
 
 
 def is_public(address: Address) -> bool:

@@ -62,6 +62,14 @@ class Healths:
     def confirmed(self, lane: Lane, now_us: int) -> None:
         self._upsert(lane, "confirmed_us = ?3", (now_us,))
 
+    def put_back(self, now_us: int) -> None:
+        """The platform's clock was put back: who was seen or tested ahead of it was so now."""
+        self._tables.write(
+            "UPDATE outbox_health SET first_seen_us = min(first_seen_us, ?1), tested_us = min(tested_us, ?1)"
+            " WHERE first_seen_us > ?1 OR tested_us > ?1",
+            (now_us,),
+        )
+
     def all(self) -> list[Health]:
         """Every recipient that something was ever sent to, those that fail first."""
         rows = self._tables.rows(

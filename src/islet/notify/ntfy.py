@@ -53,7 +53,8 @@ class NtfyNotifier:
         except NoAnswer as error:
             return RetryAfter(0, f"ntfy: no answer ({error})")
         if answer.status == 200:
-            return Delivered(_id(answer.body))
+            id = _id(answer.body)
+            return Delivered(id) if id else RetryAfter(0, "ntfy: 200, but not ntfy's answer; check ntfy_base_url")
         if answer.status in _PERMANENT:
             return Failed(_PERMANENT[answer.status])
         asked_s = answer.retry_after_s(now_us) if answer.status in (429, 503) else 0.0
@@ -78,6 +79,6 @@ class NtfyNotifier:
 def _id(body: bytes) -> str:
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return str(answer.get("id", "")) if isinstance(answer, dict) else ""

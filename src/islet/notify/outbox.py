@@ -149,6 +149,7 @@ class Outbox:
             with self._tables.transaction():
                 self._pages.put_back(now_us)
                 self._queue.put_back(now_us)
+                self._healths.put_back(now_us)
 
     def next_page_us(self) -> int | None:
         """When `schedule` next has something to do; None when nothing goes on."""
@@ -206,7 +207,7 @@ class Outbox:
     def deliver_due(self, now_us: int) -> int:
         """Send what is due, all recipients side by side; how many were delivered.
 
-        Comes back when all are served, after some messages each, or when nobody answers for `patience_s`.
+        Comes back when all are served, after some messages each, or after `patience_s`.
         """
         if now_us < self._wall_us - _CLOCK_STEP_US:
             with self._tables.transaction():
@@ -263,7 +264,7 @@ class Outbox:
 
     def _monthly_tests(self, now_us: int) -> int:
         looked_us = self._tables.remembered(_TESTS_LOOKED_AT)
-        if looked_us is not None and now_us - looked_us < HOUR_US:
+        if looked_us is not None and abs(now_us - looked_us) < HOUR_US:  # ahead of us: the clock was put back
             return 0
         with self._tables.transaction():
             due = [contact for contact in self._directory.everybody() if self._wants_test(contact, now_us)]

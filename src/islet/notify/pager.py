@@ -17,6 +17,7 @@ from islet.notify.schedule import Around, Due, Paging, Send, Sent, due
 from islet.notify.texts import Said, Wording
 
 NOBODY: Final = "nobody could be told: no contact of the patient's policy can be reached"
+STRANGER: Final = "this person may not be told of the patient any more"
 URGENCY: Final = {severity: rank for rank, severity in enumerate(Severity)}
 _ALERTS_A_LOOK: Final = 50
 
@@ -180,16 +181,30 @@ class Pager:
         sent = self._queue.sent(paging.alert, self._in_flight())
         if any(one.state == "sent" for one in sent) and self._queue.stamp(paging.alert, now_us):
             sent = self._queue.sent(paging.alert, self._in_flight())
+        if self._hold_back_strangers(about, sent):
+            sent = self._queue.sent(paging.alert, self._in_flight())
         outcome = due(about.policy, paging, sent, self._around(paging, about), now_us)
         for withdrawal in outcome.withdrawals:
             self._queue.withdraw(withdrawal.id, withdrawal.reason)
-        queued = sum(self._queue.add(*self._draft(paging, about, send, now_us)) for send in outcome.sends)
+        told = {contact.lane for contact in about.contacts}
+        sends = [send for send in outcome.sends if send.lane in told]
+        queued = sum(self._queue.add(*self._draft(paging, about, send, now_us)) for send in sends)
         if outcome.withdrawals:
             self._queue.drop_followers()
         self._conclude(paging, about, outcome, now_us)
         if sent or outcome.sends:
             self._look_later_at_lesser(paging, sent, outcome)
         return queued
+
+    def _hold_back_strangers(self, about: About, sent: list[Sent]) -> int:
+        """What waits for people who may not see the patient any more is not sent; how many messages. What waits for an
+        address that was removed is the sender's to show."""
+        told = {contact.lane for contact in about.contacts}
+        found = [one for one in sent if one.state == "pending" and one.lane not in told]
+        strangers = [one for one in found if self._directory.contact(one.lane) is not None]
+        for one in strangers:
+            self._queue.withdraw(one.id, STRANGER)
+        return len(strangers)
 
     def _goes_on(self, paging: Paging, now_us: int) -> bool:
         """Whether it is known that an alert goes on which began too long ago to be told of when it came: a phone that

@@ -74,7 +74,10 @@ class Pages:
 
     def look_at_all(self) -> None:
         """Policies or contacts have changed."""
-        self._tables.write("UPDATE outbox_alert SET next_us = 0 WHERE ended = ''")
+        self._tables.write(
+            "UPDATE outbox_alert SET next_us = 0 WHERE ended = ''"
+            " OR alert IN (SELECT alert FROM outbox WHERE state = 'pending')"
+        )
 
     def put_back(self, now_us: int) -> None:
         """The clock was put back: what is dated ahead of it counts as of now, and a snooze lasts no longer than it was

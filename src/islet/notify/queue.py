@@ -88,6 +88,11 @@ _ROW: Final = """id, alert, channel, recipient, sequence, title, text, attempts,
 (SELECT shown.receipt FROM outbox AS shown WHERE shown.alert = outbox.alert AND shown.channel = outbox.channel
  AND shown.recipient = outbox.recipient AND shown.opens = 1 AND shown.state = 'sent'
  AND shown.sequence < outbox.sequence ORDER BY shown.sequence DESC LIMIT 1)"""
+_LAST_ID: Final = "last_message"
+_NEXT_ID: Final = (
+    "(SELECT max(coalesce((SELECT max(id) FROM outbox), 0),"
+    f" coalesce((SELECT value FROM outbox_memory WHERE name = '{_LAST_ID}'), 0)) + 1)"
+)  # never one that an erased message had: that one may be at a channel, and what becomes of it is noted by its id
 _LOOK_AGAIN: Final = (
     "UPDATE outbox_alert SET next_us = 0 WHERE alert IN (SELECT alert FROM outbox WHERE {where})"  # see Pager
 )
@@ -158,8 +163,8 @@ class Queue:
         How many are queued to go out.
         """
         self._tables.write(
-            "INSERT INTO outbox (alert, channel, recipient, sequence, opens, urgency, title, text, taken_us, state,"
-            " reason, kind, run, answers, token) SELECT ?1, ?2, ?3,"
+            "INSERT INTO outbox (id, alert, channel, recipient, sequence, opens, urgency, title, text, taken_us, state,"
+            f" reason, kind, run, answers, token) SELECT {_NEXT_ID}, ?1, ?2, ?3,"
             " (SELECT coalesce(max(sequence) + 1, 0) FROM outbox WHERE alert = ?1 AND channel = ?2 AND recipient = ?3),"
             " ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14",
             (
@@ -173,8 +178,8 @@ class Queue:
     def nobody(self, draft: Draft, reason: str, now_us: int) -> None:
         """Record, once, that there was nobody to tell."""
         self._tables.write(
-            "INSERT OR IGNORE INTO outbox (alert, channel, recipient, sequence, opens, urgency, title, text, taken_us,"
-            " state, reason, done_us, kind, run) VALUES (?, '', '', ?, 1, ?, ?, ?, ?, 'undeliverable', ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO outbox (id, alert, channel, recipient, sequence, opens, urgency, title, text,"
+            f" taken_us, state, reason, done_us, kind, run) VALUES ({_NEXT_ID}, ?, '', '', ?, 1, ?, ?, ?, ?, 'undeliverable', ?, ?, ?, ?)",
             (
                 *(draft.alert, draft.run, draft.urgency, draft.title, draft.text, draft.taken_us),
                 *(reason, now_us, draft.kind, draft.run),
@@ -194,8 +199,11 @@ class Queue:
     # delivery
 
     def lanes(self) -> list[Lane]:
-        """Who has messages waiting."""
-        rows = self._tables.rows("SELECT DISTINCT channel, recipient FROM outbox WHERE state = 'pending'")
+        """Who has messages waiting, the most urgent first."""
+        rows = self._tables.rows(
+            "SELECT channel, recipient FROM outbox WHERE state = 'pending'"
+            " GROUP BY channel, recipient ORDER BY min(urgency), min(id)"
+        )
         return [Lane(*row) for row in rows]
 
     def due(self, lane: Lane, now_us: int) -> Row | None:
@@ -307,6 +315,7 @@ class Queue:
 
     def erase(self, patient: str) -> None:
         """Remove all messages about a patient's alerts: their ids name the patient."""
+        self._tables.remember(_LAST_ID, int(self._tables.rows(f"SELECT {_NEXT_ID}")[0][0]) - 1)
         self._tables.write("DELETE FROM outbox WHERE instr(alert, ?) > 0", (f"~{patient}~",))
 
     def forget(self, taken_before_us: int) -> int:

@@ -6,6 +6,7 @@ All on the wall's clock, because the other side's waits are real.
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from random import Random
+from time import monotonic
 from typing import Final
 
 from islet.errors import SettingError
@@ -19,6 +20,7 @@ FIRST_WAIT_S: Final = 2.0
 LONGEST_WAIT_S: Final = 300.0  # an alert that could not be sent is tried at least this often until it is given up
 UNKNOWN: Final = "this recipient is no longer configured"
 _BURST: Final = 10  # messages per recipient in one call, so that new alerts are taken in between
+_LONGEST_RECEIPT: Final = 200
 _THREADS: Final = 8  # per channel, so that a channel that hangs delays no other
 
 Opens = Callable[[Contact], Notifier]
@@ -56,14 +58,16 @@ class Sender:
     def deliver_due(self, now_us: int) -> int:
         """Send what is due; how many were delivered.
 
-        Comes back when all are served, after `_BURST` messages each, or when nobody answers for `patience_s`.
+        Comes back when all are served, after `_BURST` messages each, or after `patience_s`: new alerts are taken in
+        between, however slow the channels are.
         """
+        until_s = monotonic() + self._patience_s
         delivered = sum(self._record(lane, now_us) for lane, (_, f) in list(self._sending.items()) if f.done())
         lanes = [lane for lane in self._queue.lanes() if lane not in self._sending and self._is_known(lane, now_us)]
         started = [lane for lane in lanes if self._start(lane, now_us)]
         left = dict.fromkeys(started, _BURST - 1)
         while left:
-            done, _ = wait([self._sending[lane][1] for lane in left], self._patience_s, FIRST_COMPLETED)
+            done, _ = wait([self._sending[lane][1] for lane in left], max(0.0, until_s - monotonic()), FIRST_COMPLETED)
             if not done:
                 break
             for lane in [lane for lane in left if self._sending[lane][1].done()]:
@@ -166,11 +170,18 @@ def _send(opens: Opens, contact: Contact, message: Message, now_us: int) -> Outc
 
 def _outcome(lane: Lane, future: Future[Outcome]) -> Outcome:
     try:
-        return future.result()
+        outcome = future.result()
+        return Delivered(_kept(outcome.receipt)) if isinstance(outcome, Delivered) else outcome
     except SettingError as error:  # an address that is none; the message names neither it nor a secret
         return Failed(str(error))
     except Exception as error:  # a fault of ours in one channel; the other recipients are served all the same
         return RetryAfter(0, f"{lane.channel}: internal error ({type(error).__name__})")
+
+
+def _kept(receipt: str) -> str:
+    """A receipt that the database takes: it is the other side's word, and one that could not be noted would hold up
+    all messages to everybody."""
+    return receipt.encode(errors="replace").decode()[:_LONGEST_RECEIPT]
 
 
 def lanes_of(notifiers: Sequence[Notifier]) -> dict[Lane, Notifier]:

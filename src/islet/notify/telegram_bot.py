@@ -12,8 +12,10 @@ from typing import Final
 import httpx
 
 from islet.errors import SettingError
+from islet.notify.bounded import within
 
 TIMEOUT_S: Final = 10.0
+_MOST_BYTES: Final = 4 * 1024 * 1024  # of an answer: a hundred updates are far less
 PRESSED: Final = "ack:"
 """What a button's data begins with; a message's token follows. The API allows 64 bytes, these are 26."""
 
@@ -41,13 +43,14 @@ class TelegramBot:
         self._url = f"{base_url.rstrip('/')}/bot{token}/"
         self._keep_secret = _without(token)
         logging.getLogger("httpx").addFilter(self._keep_secret)
-        self._client = httpx.Client(timeout=timeout_s, follow_redirects=False)
+        self._client = httpx.Client(timeout=timeout_s, follow_redirects=False, headers={"Accept-Encoding": "identity"})
 
     def call(self, method: str, body: dict[str, object], *, more_s: float = 0.0) -> BotAnswer:
         """One call; raises nothing for what the other side does. `more_s` is added to the time to wait for it."""
         timeout_s = (self._client.timeout.read or TIMEOUT_S) + more_s
         try:
-            answer = self._client.post(self._url + method, json=body, timeout=timeout_s)
+            request = self._client.build_request("POST", self._url + method, json=body, timeout=timeout_s)
+            answer = within(self._client, request, timeout_s, _MOST_BYTES)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             return BotAnswer(0, description=f"telegram: no answer ({type(error).__name__})")
         return _answer(answer)
@@ -67,7 +70,7 @@ def _without(token: str) -> "logging._FilterType":
 def _answer(answer: httpx.Response) -> BotAnswer:
     try:
         body = json.loads(answer.content)
-    except ValueError:
+    except (ValueError, RecursionError):
         body = {}
     if not isinstance(body, dict):
         body = {}

@@ -30,6 +30,6 @@ def watched(watch: Watch, heartbeat_us: int, silent_after_us: int, now_us: int) 
         return (Watch(silent_since_us=heartbeat_us, said_us=now_us), "silent") if silent else (watch, "")
     if not silent:
         return Watch(), "back"
-    if watch.said_us is not None and now_us - watch.said_us >= HOUR_US:
+    if watch.said_us is not None and abs(now_us - watch.said_us) >= HOUR_US:  # also when the clock was put back
         return Watch(silent_since_us=watch.silent_since_us, said_us=now_us), "still silent"
     return watch, ""
