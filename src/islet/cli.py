@@ -12,7 +12,7 @@ import click
 from islet import __version__
 from islet.commands.lazy import LazyGroup
 from islet.commands.refusals import FiniteRange
-from islet.settings import Settings, checked, listed, load
+from islet.settings import Settings, checked, listed, load, passed_over
 
 _ELSEWHERE: Final = {
     "alarms": "alarms:alarms",
@@ -52,6 +52,9 @@ _ELSEWHERE: Final = {
 def main(context: click.Context, file: Path | None, data_dir: Path | None) -> None:
     """Islet: glucose readings in, alarms out in milliseconds. Not a medical device."""
     settings = load(file, os.environ)
+    if context.invoked_subcommand != "check":  # which tells them among its findings
+        for sentence in passed_over(os.environ):
+            click.echo(f"Warning: {sentence}", err=True)
     context.obj = replace(settings, data_dir=data_dir) if data_dir else settings
 
 
@@ -148,7 +151,7 @@ def check(settings: Settings) -> None:
         with opened_log(settings), opened_registry(settings):
             pass
 
-    found = findings(settings, opens=opens)
+    found = findings(settings, os.environ, opens=opens)
     for finding in found:
         click.echo(f"{'ok  ' if finding.ok else 'MEND'}  {finding.what}: {finding.says}")
     sys.exit(0 if all(finding.ok for finding in found) else 1)

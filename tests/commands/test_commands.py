@@ -277,3 +277,13 @@ def test_the_list_of_commands_says_what_each_says_of_itself(shell: Shell, words:
 def test_help_is_there_without_the_machinery() -> None:
     code = "import sys; from islet.cli import main; main(['--help'], standalone_mode=False); sys.exit('numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_variable_that_is_no_setting_is_told_beside_what_a_command_prints(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ISLET_DATA_DR", "elsewhere")
+    result = shell.run("certs")
+    assert (result.exit_code, "did you mean ISLET_DATA_DIR?" in result.stderr) == (0, True)
+    assert "ISLET" not in result.stdout
+    assert "MEND  environment: ISLET_DATA_DR" in shell.run("check").stdout
