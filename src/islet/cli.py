@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -75,7 +76,18 @@ def serve(settings: Settings, roles: str | None, speed: float | None) -> None:
         password = first_administrator(platform.registry)
         if password is not None:
             click.echo(f"First start: log in as admin with the password {password} (it is shown only once)")
-        run_until_signal(platform)
+        run_until_signal(platform, partial(_tell_the_portal, settings))
+
+
+async def _tell_the_portal(settings: Settings) -> None:
+    """Where people find the portal, once it is open."""
+    here = settings.public_url
+    if not here and settings.https_port:
+        here = f"https://{settings.hub_name}:{settings.https_port}"
+    elif not here and settings.http_plain_port:
+        here = f"http://{settings.host}:{settings.http_plain_port}"
+    if here and "web" in settings.roles:
+        click.echo(f"The portal is at {here}")
 
 
 @main.command()

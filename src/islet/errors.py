@@ -5,6 +5,8 @@
 A message says what was expected, what came, and what to do. It never holds a name, a secret or a health value.
 """
 
+import os
+
 
 class IsletError(Exception):
     """Any error that Islet raises on purpose."""
@@ -51,6 +53,14 @@ class AlreadyExists(IsletError):
 
 class SettingError(IsletError):
     """A setting is unknown, of the wrong type or out of range; the message names it and says what is allowed."""
+
+
+class CannotListen(SettingError):
+    """An address cannot be listened at: another program has its port, or it is none of this machine's."""
+
+    def __init__(self, host: str, port: int, error: OSError) -> None:
+        why = os.strerror(error.errno) if error.errno else str(error)
+        super().__init__(f"cannot listen on {host}:{port}: {why}; `islet check` tells which ports are free")
 
 
 class KeyUnavailable(IsletError):

@@ -9,6 +9,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
+from islet.errors import CannotListen
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.intake import Intake
 from islet.gateways.turnstile import Turnstile
@@ -84,15 +85,18 @@ class ConnectionServer(Generic[C]):
         raise NotImplementedError
 
     async def listen(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> int:
-        """Accept connections at an address; the port (a free one where 0 is given)."""
-        listener = await asyncio.get_running_loop().create_server(
-            self.connection,
-            host,
-            port,
-            ssl=tls,
-            backlog=_BACKLOG,
-            ssl_handshake_timeout=_TLS_HANDSHAKE_S if tls else None,
-        )
+        """Accept connections at an address; the port (a free one where 0 is given). Raises CannotListen."""
+        try:
+            listener = await asyncio.get_running_loop().create_server(
+                self.connection,
+                host,
+                port,
+                ssl=tls,
+                backlog=_BACKLOG,
+                ssl_handshake_timeout=_TLS_HANDSHAKE_S if tls else None,
+            )
+        except OSError as error:
+            raise CannotListen(host, port, error) from None
         self._listeners.append(listener)
         bound: int = listener.sockets[0].getsockname()[1]
         self._log.info("listening", host=host, port=bound, tls=tls is not None)

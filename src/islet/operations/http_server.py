@@ -15,7 +15,7 @@ from uvicorn._types import ASGI3Application
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from islet.errors import SettingError
+from islet.errors import CannotListen
 
 _DRAIN_S = 5
 _MOST_SOCKET_BYTES = 1 << 20  # one message of a WebSocket
@@ -133,7 +133,7 @@ class HttpListener:
     """
 
     def __init__(self, app: Starlette, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
-        """Raises SettingError when the port cannot be had."""
+        """Raises CannotListen."""
         self._socket = _bound(host, port)
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
@@ -174,7 +174,5 @@ def _bound(host: str, port: int) -> socket.socket:
         one.bind((host, port))
     except OSError as error:
         one.close()
-        raise SettingError(
-            f"cannot listen on {host}:{port}: {error.strerror}; `islet check` tells which ports are free"
-        ) from None
+        raise CannotListen(host, port, error) from None
     return one
