@@ -287,3 +287,9 @@ def test_a_variable_that_is_no_setting_is_told_beside_what_a_command_prints(
     assert (result.exit_code, "did you mean ISLET_DATA_DIR?" in result.stderr) == (0, True)
     assert "ISLET" not in result.stdout
     assert "MEND  environment: ISLET_DATA_DR" in shell.run("check").stdout
+
+
+def test_an_application_is_asked_for_no_password_and_told_how_it_gets_its_key(shell: Shell) -> None:
+    assert "`islet keys add mirror`" in shell.ok("users", "add", "mirror", "--role", "application")
+    assert shell.user("mirror").password_hash == ""
+    assert shell.ok("keys", "add", "mirror").startswith("islet_")
