@@ -158,12 +158,13 @@ def check(settings: Settings) -> None:
     """Say what is wrong with this installation, and how to mend it."""
     from islet.opened import opened_log, opened_registry
     from islet.operations.check import findings
+    from islet.provision import failing_parts
 
     def opens() -> None:
         with opened_log(settings), opened_registry(settings):
             pass
 
-    found = findings(settings, os.environ, opens=opens)
+    found = findings(settings, os.environ, opens=opens, failing=partial(failing_parts, settings))
     for finding in found:
         click.echo(f"{'ok  ' if finding.ok else 'MEND'}  {finding.what}: {finding.says}")
     sys.exit(0 if all(finding.ok for finding in found) else 1)

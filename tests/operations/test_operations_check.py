@@ -1,13 +1,15 @@
 """`islet check` names what is wrong and how to mend it."""
 
 import socket
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from islet.errors import KeyUnavailable
-from islet.operations.check import Finding, findings
+from islet.errors import IsletError, KeyUnavailable
+from islet.operations.check import Finding
+from islet.operations.check import findings as all_findings
 from islet.operations.locks import only_one
 from islet.settings import Settings
 
@@ -18,6 +20,16 @@ def quiet(tmp_path: Path) -> Settings:
 
 def well() -> None:
     """The log and the store open."""
+
+
+def findings(
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    opens: Callable[[], None],
+    failing: Callable[[], Sequence[str]] = list,
+) -> list[Finding]:
+    return all_findings(settings, environment, opens=opens, failing=failing)
 
 
 def named(found: list[Finding], what: str) -> Finding:
@@ -45,6 +57,20 @@ def test_a_port_in_use_is_well_while_the_platform_runs_on_this_data_directory(tm
     with only_one(tmp_path, ["jobs"]), socket.create_server(("127.0.0.1", 0)) as taken:
         settings = replace(quiet(tmp_path), amqp_tls_port=taken.getsockname()[1])
         assert not named(findings(settings, {}, opens=well), "amqp_tls_port").ok
+
+
+def test_a_platform_that_runs_is_asked_how_it_is(tmp_path: Path) -> None:
+    def silent() -> list[str]:
+        raise IsletError("no answer")
+
+    settings = replace(Settings(), data_dir=tmp_path)
+    with only_one(tmp_path, ["store"]):
+        ill = named(findings(settings, {}, opens=well, failing=lambda: ["log writer"]), "platform")
+        assert (ill.ok, "log writer does not work" in ill.says) == (False, True)
+        assert named(findings(settings, {}, opens=well, failing=list), "platform").ok
+        assert not named(findings(settings, {}, opens=well, failing=silent), "platform").ok
+    stopped = findings(settings, {}, opens=well, failing=silent)
+    assert [finding for finding in stopped if finding.what == "platform"] == []
 
 
 def test_nothing_is_opened_where_nothing_was_made_yet(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import os
 import shutil
 import socket
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -28,14 +28,22 @@ class Finding(Struct, frozen=True):
     says: str
 
 
-def findings(settings: Settings, environment: Mapping[str, str], *, opens: Callable[[], None]) -> list[Finding]:
+def findings(
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    opens: Callable[[], None],
+    failing: Callable[[], Sequence[str]],
+) -> list[Finding]:
     """All findings, in the order in which they would hurt. `opens` opens the log and the store with the data key, and
-    raises what is wrong with that. Where nothing is yet, nothing is made."""
+    raises what is wrong with that; `failing` asks a platform that runs which of its parts do not work. Where nothing is
+    yet, nothing is made."""
     return [
         *(Finding(False, "environment", sentence) for sentence in passed_over(environment)),
         _data_dir(settings.data_dir),
         _space(settings.data_dir),
         _key(settings, opens),
+        *_platform(settings, failing),
         *_private_files(settings.data_dir),
         *_ports(settings),
         _assets(),
@@ -71,6 +79,21 @@ def _key(settings: Settings, opens: Callable[[], None]) -> Finding:
     except (IsletError, OSError) as error:
         return Finding(False, "data key", str(error))
     return Finding(True, "data key", "opens the log and the store")
+
+
+def _platform(settings: Settings, failing: Callable[[], Sequence[str]]) -> Iterator[Finding]:
+    """What one that runs here says of itself, where it can be asked."""
+    if not (settings.https_port and runs(settings.data_dir)):
+        return
+    try:
+        ill = failing()
+    except (IsletError, OSError) as error:
+        yield Finding(False, "platform", f"runs: {error}")
+        return
+    if ill:
+        yield Finding(False, "platform", f"runs, but {', '.join(ill)} does not work; its log says why")
+    else:
+        yield Finding(True, "platform", "runs, and all its parts work")
 
 
 def _private_files(path: Path) -> Iterator[Finding]:
