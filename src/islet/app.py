@@ -9,6 +9,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -25,6 +26,7 @@ from islet.engine.embedded import EmbeddedEngine
 from islet.engine.lookback import evaluation
 from islet.engine.rulebook import RuleBook, forecasting
 from islet.erasure.patients import finish_erasures
+from islet.errors import SettingError
 from islet.gateways.certificates import ensure_certificates
 from islet.jobs.shipped import shipped
 from islet.log.base import CursorMove, Log
@@ -335,11 +337,18 @@ def _paced(follow: Callable[[float], int]) -> Callable[[], None]:
     return step
 
 
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except FileExistsError:
+        raise SettingError(f"setting data_dir: expected a folder; {path} is a file") from None
+
+
 @contextlib.contextmanager
 def opened_platform(settings: Settings) -> Iterator[Platform]:
     """A platform on a data directory; everything is closed at the end."""
     logs.configure(settings.log_level, settings.log_format)
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _make_folder(settings.data_dir)
     with (
         only_one(settings.data_dir, settings.roles),
         opened_log(settings) as log,

@@ -17,6 +17,14 @@ from islet.settings import Settings
 from islet.store.base import Registry
 
 _BUTTON: Final = "Acknowledge"
+_NEEDS: Final = {
+    "telegram": "set telegram_token",
+    "email": "set smtp_host and smtp_sender",
+    "ntfy": "set ntfy_base_url",
+    "apprise": "install islet[apprise]",
+    "webpush": "set vapid_contact",
+}
+"""How each channel is set up that is not always there."""
 
 Text = Callable[[str, str], str]
 """(language, message) -> the message in that language."""
@@ -63,7 +71,8 @@ class Channels:
     def check(self, contact: Contact) -> None:
         """Raises SettingError where the address is none that this channel takes, or the channel is not set up."""
         if contact.channel not in self.opens:
-            raise SettingError(f"{contact.channel}: this channel is not set up here; see the settings")
+            how = _NEEDS.get(contact.channel, "there is none of that name")
+            raise SettingError(f"{contact.channel}: this channel is not set up here; {how}")
         self.opens[contact.channel](contact)
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +13,7 @@ import click
 from islet import __version__
 from islet.commands.lazy import LazyGroup
 from islet.commands.refusals import FiniteRange
-from islet.settings import Settings, checked, listed, load
+from islet.settings import Settings, checked, listed, load, passed_over
 
 _ELSEWHERE: Final = {
     "alarms": "alarms:alarms",
@@ -52,6 +53,9 @@ _ELSEWHERE: Final = {
 def main(context: click.Context, file: Path | None, data_dir: Path | None) -> None:
     """Islet: glucose readings in, alarms out in milliseconds. Not a medical device."""
     settings = load(file, os.environ)
+    if context.invoked_subcommand != "check":  # which tells them among its findings
+        for sentence in passed_over(os.environ):
+            click.echo(f"Warning: {sentence}", err=True)
     context.obj = replace(settings, data_dir=data_dir) if data_dir else settings
 
 
@@ -72,7 +76,18 @@ def serve(settings: Settings, roles: str | None, speed: float | None) -> None:
         password = first_administrator(platform.registry)
         if password is not None:
             click.echo(f"First start: log in as admin with the password {password} (it is shown only once)")
-        run_until_signal(platform)
+        run_until_signal(platform, partial(_tell_the_portal, settings))
+
+
+async def _tell_the_portal(settings: Settings) -> None:
+    """Where people find the portal, once it is open."""
+    here = settings.public_url
+    if not here and settings.https_port:
+        here = f"https://{settings.hub_name}:{settings.https_port}"
+    elif not here and settings.http_plain_port:
+        here = f"http://{settings.host}:{settings.http_plain_port}"
+    if here and "web" in settings.roles:
+        click.echo(f"The portal is at {here}")
 
 
 @main.command()
@@ -143,12 +158,13 @@ def check(settings: Settings) -> None:
     """Say what is wrong with this installation, and how to mend it."""
     from islet.opened import opened_log, opened_registry
     from islet.operations.check import findings
+    from islet.provision import failing_parts
 
     def opens() -> None:
         with opened_log(settings), opened_registry(settings):
             pass
 
-    found = findings(settings, opens=opens)
+    found = findings(settings, os.environ, opens=opens, failing=partial(failing_parts, settings))
     for finding in found:
         click.echo(f"{'ok  ' if finding.ok else 'MEND'}  {finding.what}: {finding.says}")
     sys.exit(0 if all(finding.ok for finding in found) else 1)

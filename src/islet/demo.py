@@ -3,16 +3,18 @@
 import asyncio
 import random
 from collections.abc import Sequence
+from typing import Final
 
 import click
 
-from islet.access.passwords import hash_password, new_token
+from islet.access.passwords import new_token
 from islet.access.sas import ConnectionString
 from islet.agent.fleet import run_fleet
 from islet.agent.mqtt_client import FaithfulClient
 from islet.app import opened_platform, run_until_signal
 from islet.clock import wall_us
-from islet.model.people import Patient, Role, User
+from islet.model.people import Patient, Role
+from islet.model.permissions import PATIENT_GROUP
 from islet.model.time import DAY_US, MINUTE_US, Now
 from islet.opened import opened_registry
 from islet.provision import ensure_worn, front_door, platform_clock
@@ -20,10 +22,23 @@ from islet.settings import Settings
 from islet.simulate.population import make_population
 from islet.simulate.profiles import PROFILES
 from islet.store.base import EntryKind, Registry
+from islet.store.consents import set_consent
+from islet.store.people import put_person
 
 INTERVAL_MIN = 3
 HISTORY_US = DAY_US
 """How much of the past a first demonstration has: a full day on the chart."""
+
+_SIMULATED: Final = "simulated"
+"""The tag, and so the group, of all simulated patients."""
+_FOLLOWED: Final = "sim-0001"
+ADMINISTRATOR, NURSE, PATIENT, PARTNER = "demo", "demo-nurse", "demo-patient", "demo-partner"
+_LOG_INS: Final = {
+    ADMINISTRATOR: (Role.ADMINISTRATOR, ()),
+    NURSE: (Role.CLINICIAN, (f"{PATIENT_GROUP}{_SIMULATED}",)),
+    PATIENT: (Role.PATIENT, (_FOLLOWED,)),
+    PARTNER: (Role.CARE_PARTNER, (_FOLLOWED,)),
+}
 
 
 class _Nobody:
@@ -44,7 +59,7 @@ def provision(registry: Registry, patients: int, hub_name: str) -> list[Connecti
         profile = PROFILES[number % len(PROFILES)]
         id = f"sim-{number + 1:04d}"
         label = f"{profile.capitalize()} {number // len(PROFILES) + 1}"
-        patient = Patient(id=id, label=label, profile=profile, tags=("simulated", profile))
+        patient = Patient(id=id, label=label, profile=profile, tags=(_SIMULATED, profile))
         gone = registry.entry(EntryKind.ERASED, id) is not None
         credentials.append(None if gone else ensure_worn(registry, patient, f"{id}-cgm", hub_name))
     return credentials
@@ -79,7 +94,7 @@ def run_demo(settings: Settings, *, patients: int, seed: int) -> None:
     """The platform and the people beside it, in one process, until Ctrl-C. A second start goes on from the first."""
     with opened_platform(settings) as platform:
         credentials = provision(platform.registry, patients, settings.hub_name)
-        password = _demo_password(platform.registry)
+        password = make_log_ins(platform.registry, platform.now())
         seen_us = platform.log.newest_received_us()
 
         async def people() -> None:
@@ -88,7 +103,7 @@ def run_demo(settings: Settings, *, patients: int, seed: int) -> None:
             await simulate(settings, credentials, platform.now, seed=seed, send_from_us=send_from_us, until_us=None)
 
         run_until_signal(platform, people)
-    click.echo("Stopped. `make demo` goes on where this ended; delete the folder demo-data to begin anew.")
+    click.echo(f"Stopped. The same command goes on where this ended; delete {settings.data_dir} to begin anew.")
 
 
 def run_simulation(settings: Settings, *, patients: int, minutes: int, seed: int) -> int:
@@ -104,22 +119,29 @@ def run_simulation(settings: Settings, *, patients: int, minutes: int, seed: int
     return asyncio.run(simulate(settings, credentials, now, seed=seed, send_from_us=began_us, until_us=until_us))
 
 
-def _demo_password(registry: Registry) -> str:
-    """The administrator's password of a demonstration: made once, and shown at every start."""
+def make_log_ins(registry: Registry, at_us: int) -> str:
+    """The password of everybody who can log in to a demonstration: made once, and shown at every start. Who is missing is
+    made; the patient consents to the care partner when that one is new, and may withdraw it."""
     password = registry.secret("demo/password")
     if password is None:
         password = new_token()[:12]
         registry.put_secret("demo/password", password)
-    user = registry.user("demo")
-    if user is None:
-        registry.put_user(User(name="demo", role=Role.ADMINISTRATOR, password_hash=hash_password(password)))
+    there = {of for one in registry.patients() for of in (one.id, *(f"{PATIENT_GROUP}{tag}" for tag in one.tags))}
+    for name, (role, patients) in _LOG_INS.items():
+        if registry.user(name) is not None or not there.issuperset(patients):  # some may have been erased
+            continue
+        put_person(registry, name, role=role, patients=patients, password=password, by=ADMINISTRATOR, at_us=at_us)
+        if name == PARTNER:
+            set_consent(registry, name, _FOLLOWED, given=True, by=PATIENT, at_us=at_us)
     return password
 
 
 def _greet(settings: Settings, patients: int, password: str, *, again: bool) -> None:
     click.echo(
         f"\n  Islet runs at http://{settings.host}:{settings.http_plain_port}\n"
-        f"  Log in as  demo  with the password  {password}\n\n"
+        f"  Log in as  {ADMINISTRATOR}  with the password  {password}\n"
+        f"  The same password lets in {NURSE} (a clinician), {PATIENT} ({_FOLLOWED}), and {PARTNER} (who follows\n"
+        "  that patient)\n\n"
         f"  {patients} simulated people, {settings.speed:g} times as fast as life"
         f"{', going on from the last time' if again else ''}. Ctrl-C ends it.\n"
         "  Not a medical device. Dosing decisions should not be made based on this device.\n"

@@ -42,10 +42,16 @@ PLUGS: Final[dict[str, dict[str, str]]] = {
 
 
 def plug(kind: str, name: str) -> Any:
-    """The class or function behind a line of the menu. Raises SettingError that lists what there is."""
+    """The class or function behind a line of the menu. Raises SettingError that lists what there is, or names the extra
+    that is not installed; extras are called as what needs them."""
     try:
         module, attribute = PLUGS[kind][name].split(":")
     except KeyError:
         known = ", ".join(sorted(PLUGS.get(kind, {}))) or "nothing"
         raise SettingError(f"{kind} {name!r} is not on the menu; there is: {known}") from None
-    return getattr(import_module(module), attribute)
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("islet"):
+            raise
+        raise SettingError(f"{kind} {name!r} needs the extra: pip install 'islet[{name}]' ({error.name})") from None

@@ -49,12 +49,31 @@ class PlatformClock(Struct, frozen=True):
 
 def platform_clock(settings: Settings) -> PlatformClock:
     """The clock of the platform that runs on this data directory. Raises IsletError when none answers."""
-    paths = ensure_certificates(settings.data_dir, settings.hub_name, wall_us())
-    base = f"https://{settings.hub_name}:{settings.https_port}"
     try:
-        answer = httpx.get(f"{base}/readyz", verify=client_ssl_context(paths.authority)).raise_for_status().json()
+        answer = _asked(settings, "/readyz").raise_for_status().json()
         return PlatformClock(int(answer["now_us"]), float(answer["speed"]))
     except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
         raise IsletError(
-            f"no platform answers at {base} ({type(error).__name__}); start one with `islet serve` on this data directory"
+            f"no platform answers at {_base(settings)} ({type(error).__name__}); start one with `islet serve` on this data "
+            "directory"
         ) from None
+
+
+def failing_parts(settings: Settings) -> list[str]:
+    """The parts of the platform that runs on this data directory which do not do their work. Raises IsletError when it
+    does not answer."""
+    try:
+        return [str(part) for part in _asked(settings, "/healthz").json()["failing"]]
+    except (httpx.HTTPError, KeyError, TypeError, ValueError) as error:
+        raise IsletError(
+            f"no answer at {_base(settings)} ({type(error).__name__}); has it just been started?"
+        ) from None
+
+
+def _asked(settings: Settings, path: str) -> httpx.Response:
+    paths = ensure_certificates(settings.data_dir, settings.hub_name, wall_us())
+    return httpx.get(f"{_base(settings)}{path}", verify=client_ssl_context(paths.authority))
+
+
+def _base(settings: Settings) -> str:
+    return f"https://{settings.hub_name}:{settings.https_port}"

@@ -4,9 +4,11 @@ Read from a TOML file (flat keys), then from the environment (`ISLET_` + the nam
 `docs/reference/settings.md` is generated from this table.
 """
 
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import Field, dataclass, field, fields
+from difflib import get_close_matches
 from ipaddress import ip_network
 from math import isfinite
 from pathlib import Path
@@ -35,6 +37,15 @@ _MAY_BE_ZERO: Final = frozenset(
 )
 _MOST: Final = {"partitions": 1024, "kafka_replicas": 9, "retention_days": 36_500, "jobs_hour": 23}
 _MOST_OF_ANY: Final = 1_000_000  # more is a slip in the unit, and would not fit a column of microseconds one day
+_PREFIX: Final = "ISLET_"
+_BESIDE: Final = ("ISLET_KEY", "ISLET_AGENT_CONNECTION_STRING", "ISLET_AGENT_KEY", "ISLET_KIND")
+"""Variables that are ours and no settings: the data key, and what the agent takes and gives."""
+_NO_SETTINGS: Final = re.compile(
+    r"ISLET_((BENCH|CRASH|DAYS|FUZZ|SCALE|STORM)_\w+"  # sizes and seeds of tests and benchmarks
+    r"|EXAMPLES|NIGHTS|PASSWORD|PATIENT_DAYS|PEERS|POWER_CUTS|REQUIRE_SERVICES|SHARED_DATA"
+    r"|(\w+_)?SERVICE_(HOST|PORT(_\w+)?)|(\w+_)?PORT_\d+_(TCP|UDP)\w*)"  # what Kubernetes says of a service `islet`
+)
+_SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp)://")  # ISLET_PORT there
 
 
 def _setting(default: Any, unit: str, sentence: str) -> Any:
@@ -229,14 +240,38 @@ def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
         values.update(_from_file(path))
     known = {f.name: f for f in fields(Settings)}
     for name in known:
-        text = environment.get("ISLET_" + name.upper())
+        text = environment.get(_PREFIX + name.upper())
         if text is not None:
             values[name] = text
     unknown = sorted(set(values) - set(known))
     if unknown:
-        raise SettingError(f"unknown setting {unknown[0]!r}; `islet settings` lists all of them")
+        raise SettingError(f"unknown setting {unknown[0]!r}; {_perhaps(unknown[0], known)}")
     hints = get_type_hints(Settings)
     return checked(Settings(**{name: _converted(known[name], hints[name], value) for name, value in values.items()}))
+
+
+def passed_over(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each variable that is named as a setting and is none, so that `load` does not look at it; the names
+    that Islet's agent, tests and benchmarks have, and those of Kubernetes, are left out.
+
+    >>> passed_over({"ISLET_HTTPS_PRT": "443", "ISLET_KEY": "…"})
+    ['ISLET_HTTPS_PRT is no setting and has no effect; did you mean ISLET_HTTPS_PORT? `islet settings` lists all of them']
+    """
+    known = [*(_PREFIX + one.name.upper() for one in fields(Settings)), *_BESIDE]
+    return [
+        f"{name} is no setting and has no effect; {_perhaps(name, known)}"
+        for name, value in sorted(environment.items())
+        if name.startswith(_PREFIX)
+        and name not in known
+        and not _NO_SETTINGS.fullmatch(name)
+        and not _SERVICE_ADDRESS.match(value)
+    ]
+
+
+def _perhaps(name: str, known: Iterable[str]) -> str:
+    """Which of the known names somebody may have meant, and where all of them are."""
+    nearest = get_close_matches(name, list(known), n=1)
+    return f"{f'did you mean {nearest[0]}? ' if nearest else ''}`islet settings` lists all of them"
 
 
 def checked(settings: Settings) -> Settings:

@@ -53,7 +53,7 @@ async def test_it_speaks_tls_and_sends_what_comes_on_standard_input(tmp_path: Pa
         command += ["--mqtt", f"localhost:{door.port}", "--authority", str(certificates.authority)]
         command += ["--connection-string", f"HostName=localhost;DeviceId=box-1;SharedAccessKey={key}"]
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
+        process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, stderr=pipe)
         assert process.stdin is not None
         process.stdin.write(reading(101) + b"\n?\n" + reading(102))
         process.stdin.close()
@@ -61,5 +61,7 @@ async def test_it_speaks_tls_and_sends_what_comes_on_standard_input(tmp_path: Pa
             while not door.rows(Topic.GLUCOSE_READINGS):
                 await asyncio.sleep(0.05)
         process.terminate()
-        assert await process.wait() == 0
+        _, said = await process.communicate()
+        assert process.returncode == 0
+        assert b"lines of the standard input that were refused: 1\n" in said
         assert door.rows(Topic.GLUCOSE_READINGS)[0]["value"] == 101

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import random
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 import uvloop
 
 from islet.access.sas import ConnectionString, new_key
-from islet.agent.mqtt_client import Address, ConnectionLost, FaithfulClient, MqttClient
+from islet.agent.mqtt_client import Address, ConnectionLost, FaithfulClient, MqttClient, trouble
 from islet.errors import AccessDenied
 from islet.gateways.certificates import client_ssl_context, ensure_certificates, server_ssl_context
 from islet.model.topics import Topic
@@ -174,3 +175,8 @@ def test_it_also_runs_on_uvloop() -> None:
             return values(door)
 
     assert uvloop.run(publish()) == [101]
+
+
+def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do() -> None:
+    assert "give --authority" in trouble(ssl.SSLCertVerificationError())
+    assert trouble(ConnectionRefusedError()) == "ConnectionRefusedError; is it running?"

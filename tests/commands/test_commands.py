@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import click
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 from msgspec import structs
@@ -14,10 +15,11 @@ from msgspec import structs
 from islet.access.sas import parse_connection_string
 from islet.cli import main
 from islet.commands.lazy import LazyGroup
+from islet.errors import IsletError
 from islet.model.people import Patient, User
 from islet.opened import opened_registry
 from islet.operations.locks import only_one
-from islet.provision import PlatformClock
+from islet.provision import PlatformClock, failing_parts
 from islet.settings import Settings
 
 PASSWORD = "a long password"
@@ -277,3 +279,29 @@ def test_the_list_of_commands_says_what_each_says_of_itself(shell: Shell, words:
 def test_help_is_there_without_the_machinery() -> None:
     code = "import sys; from islet.cli import main; main(['--help'], standalone_mode=False); sys.exit('numpy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_a_variable_that_is_no_setting_is_told_beside_what_a_command_prints(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ISLET_DATA_DR", "elsewhere")
+    result = shell.run("certs")
+    assert (result.exit_code, "did you mean ISLET_DATA_DIR?" in result.stderr) == (0, True)
+    assert "ISLET" not in result.stdout
+    assert "MEND  environment: ISLET_DATA_DR" in shell.run("check").stdout
+
+
+def test_an_application_is_asked_for_no_password_and_told_how_it_gets_its_key(shell: Shell) -> None:
+    assert "`islet keys add mirror`" in shell.ok("users", "add", "mirror", "--role", "application")
+    assert shell.user("mirror").password_hash == ""
+    assert shell.ok("keys", "add", "mirror").startswith("islet_")
+
+
+def test_a_platform_that_is_ill_says_so_and_one_that_is_away_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data_dir=tmp_path, https_port=1)
+    with pytest.raises(IsletError, match="no answer at https://localhost:1"):
+        failing_parts(settings)
+    monkeypatch.setattr(httpx, "get", lambda url, verify: httpx.Response(503, json={"failing": [url]}))
+    assert failing_parts(settings) == ["https://localhost:1/healthz"]

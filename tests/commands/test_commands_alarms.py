@@ -69,5 +69,5 @@ def test_an_address_that_the_channel_does_not_take_is_refused_without_being_show
     refused = islet(settings, "alarms", "add-contact", "email", "x", "--address", "no-address")
     assert (refused.exit_code, "no-address" in refused.output) == (1, False)
     off = islet(settings, "alarms", "add-contact", "telegram", "x", "--address", "1")
-    assert "not set up" in off.output
+    assert "not set up here; set telegram_token" in off.output
     assert islet(settings, "alarms", "test", "email", "x").exit_code == 1

@@ -13,10 +13,11 @@ from islet.cli import main
 from islet.engine.rules import load_rules, plan, read_rule
 from islet.metrics.table import METRICS
 from islet.patterns.pattern_texts import PATTERNS
-from islet.settings import Settings
+from islet.settings import passed_over
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+_ASKED = re.compile(r"environ(?:\.get\(|\[)\"(ISLET_\w+)\"")
 _SETTING = re.compile(r"ISLET_[A-Z_]*[A-Z]")
 _ROOTED = re.compile(r"`((?:src|tests|tools|docs|benchmarks|requirements)/[^`<>*\s]*)`")
 
@@ -81,12 +82,16 @@ def test_every_make_target_that_is_shown_exists() -> None:
 
 
 def test_every_setting_in_the_environment_exists() -> None:
-    known = {f"ISLET_{name.upper()}" for name in Settings.__dataclass_fields__}
-    known |= {"ISLET_AGENT_CONNECTION_STRING", "ISLET_AGENT_KEY", "ISLET_KIND"}  # the agent's
-    known |= {"ISLET_KEY", "ISLET_REQUIRE_SERVICES", "ISLET_EXAMPLES"}
-    known |= {name for file in ROOT.glob("benchmarks/**/*.py") for name in _SETTING.findall(file.read_text("utf-8"))}
-    shown = {name for page in PAGES for name in _SETTING.findall(page.read_text(encoding="utf-8"))}
-    assert shown <= known
+    files = [*PAGES, *ROOT.glob("deploy/**/*"), ROOT / "Makefile", ROOT / ".ci" / "run"]
+    shown = {name for file in files if file.is_file() for name in _SETTING.findall(file.read_text("utf-8"))}
+    assert passed_over(dict.fromkeys(shown, "")) == []
+
+
+def test_what_tests_and_tools_read_from_the_environment_is_not_taken_for_a_slip() -> None:
+    files = [file for folder in ("benchmarks", "tests", "tools") for file in (ROOT / folder).glob("**/*.py")]
+    asked = {name for file in files for name in _ASKED.findall(file.read_text("utf-8"))}
+    assert "ISLET_SHARED_DATA" in asked
+    assert passed_over(dict.fromkeys(asked, "")) == []
 
 
 @pytest.mark.parametrize("shown", [pytest.param(text, id=page.name) for page, text in blocks("python")])

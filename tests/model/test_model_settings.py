@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from islet.errors import SettingError
-from islet.settings import Settings, checked, load
+from islet.settings import Settings, checked, load, passed_over
 
 
 def test_without_a_file_or_environment_the_defaults_hold() -> None:
@@ -29,6 +29,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("retention = 7", "unknown setting 'retention'"),
+        ("https_prt = 443", "did you mean https_port"),
         ('partitions = "many"', r"partitions: expected a whole number \(partitions\)"),
         ("kafka_replicas = 0", "kafka_replicas: expected more than 0"),
         ("https_port = 70000", "https_port: expected a port"),
@@ -86,3 +87,31 @@ def test_what_is_changed_after_loading_can_be_checked_again() -> None:
     with pytest.raises(SettingError, match="speed: expected more than 0"):
         checked(settings)
     assert checked(Settings()) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("ISLET_HTTP_PORT", "did you mean ISLET_HTTPS_PORT?"),
+        ("ISLET_TELEGRAM_TOKN", "did you mean ISLET_TELEGRAM_TOKEN?"),
+        ("ISLET_KEYS", "did you mean ISLET_KEY?"),
+        ("ISLET_AGENT_KEYS", "did you mean ISLET_AGENT_KEY?"),
+        ("ISLET_ZZZZZZZZ", "has no effect; `islet settings`"),
+    ],
+)
+def test_a_variable_that_is_no_setting_is_told_with_the_nearest_that_is_one(name: str, nearest: str) -> None:
+    (said,) = passed_over({name: "a secret", "ISLET_HTTPS_PORT": "8443"})
+    assert said.startswith(f"{name} is no setting")
+    assert nearest in said
+    assert "secret" not in said
+
+
+def test_a_port_that_kubernetes_tells_of_a_service_of_that_name_is_no_slip() -> None:
+    told = {
+        "ISLET_PORT": "tcp://10.0.0.7:8443",
+        "ISLET_PORT_8443_TCP_ADDR": "10.0.0.7",
+        "ISLET_SERVICE_HOST": "10.0.0.7",
+        "ISLET_GATEWAY_SERVICE_PORT_MQTT": "8883",
+    }
+    assert passed_over(told) == []
+    assert len(passed_over({"ISLET_PORT": "8443"})) == 1

@@ -27,6 +27,7 @@ def test_the_installed_command_serves_until_it_is_asked_to_end(tmp_path: Path) -
             assert _is_ready(port)
             process.terminate()
             assert process.wait(30) == 0
+            assert f"The portal is at http://127.0.0.1:{port}\n" in (tmp_path / "serve.log").read_text("utf-8")
         finally:
             process.kill()
             process.wait()

@@ -222,6 +222,7 @@ def test_the_wait_is_in_the_walls_time_however_fast_the_platform_runs() -> None:
         ({"origin": "http://evil.test", "host": "islet.test"}, False),
         ({"origin": "null", "host": "islet.test"}, False),
         ({"cookie": "a=b"}, False),
+        ({"cookie": ""}, True),
         ({}, True),
     ],
 )

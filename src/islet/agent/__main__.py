@@ -135,7 +135,7 @@ async def _until_signal(agent: Agent, device: Device, options: argparse.Namespac
         if options.input:
             tasks.append(asyncio.create_task(sources.folder(device, options.input)))
         if options.stdin:
-            tasks.append(asyncio.create_task(_then_wait(sources.lines_of(device, sys.stdin.fileno()))))
+            tasks.append(asyncio.create_task(_take_standard_input(device)))
         if options.simulate:
             from islet.agent.simulated import measure
 
@@ -148,9 +148,11 @@ async def _until_signal(agent: Agent, device: Device, options: argparse.Namespac
             task.result()
 
 
-async def _then_wait(reading: "asyncio.Future[int] | object") -> None:
-    """Standard input may end; the agent goes on."""
-    await reading  # type: ignore[misc]
+async def _take_standard_input(device: Device) -> None:
+    """It may end; the agent says how much of it was refused, and goes on."""
+    refused = await sources.lines_of(device, sys.stdin.fileno())
+    if refused:
+        print(f"islet agent: lines of the standard input that were refused: {refused}", file=sys.stderr)
     await asyncio.Event().wait()
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from islet.access.sas import ConnectionString, is_key
+from islet.agent.mqtt_client import trouble
 from islet.errors import AccessDenied, IsletError
 
 CLAIM_PATH: Final = "/claims/redeem?api-version=2021-04-12"
@@ -31,7 +32,7 @@ def redeem(url: str, code: str, pseudonym: str, tls: ssl.SSLContext | None) -> C
         answer = connection.getresponse()
         content = answer.read(_MOST_BYTES)
     except (OSError, http.client.HTTPException) as error:
-        raise IsletError(f"platform: expected an answer at {url}; got {type(error).__name__}") from None
+        raise IsletError(f"platform: expected an answer at {url}; got {trouble(error)}") from None
     finally:
         connection.close()
     return _credentials(answer.status, content)

@@ -238,6 +238,13 @@ class FaithfulClient:
         return pause_s * self._rng.uniform(0.5, 1.0)
 
 
+def trouble(error: Exception) -> str:
+    """Why a connection did not come about, and what to do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "a certificate that is not trusted here; give --authority with the file that `islet certs` names there"
+    return f"{type(error).__name__}; is it running?"
+
+
 async def _connected(address: Address, hello: Connect, on_message: OnMessage | None) -> "_ClientProtocol":
     protocol = _ClientProtocol(hello, on_message)
     try:
@@ -247,7 +254,7 @@ async def _connected(address: Address, hello: Connect, on_message: OnMessage | N
             await protocol.let_in
     except OSError as error:  # TimeoutError too
         protocol.abandon()
-        raise ConnectionLost(f"front door: expected an answer; got {type(error).__name__}; is it running?") from None
+        raise ConnectionLost(f"front door: expected an answer; got {trouble(error)}") from None
     return protocol
 
 

@@ -82,7 +82,7 @@ def add_user(
         raise click.UsageError("--invite lets them choose a password; give one of the two")
     if known is None and role is None:
         raise click.UsageError("a new user needs a --role")
-    if known is None and password is None and not invite:
+    if known is None and password is None and not invite and role != Role.APPLICATION:  # which comes with keys
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
     changed = people.put_person(
         registry,
@@ -95,6 +95,8 @@ def add_user(
     )
     click.echo(f"{name} {'can log in as' if changed.enabled else 'stays disabled as'} {changed.role}")
     _tell_who_is_asked(registry, changed)
+    if known is None and changed.role is Role.APPLICATION:
+        click.echo(f"`islet keys add {name}` makes a key that it comes with")
     if invite:
         _tell_the_link(registry, name)
 

@@ -1,19 +1,23 @@
 """`islet check`: what is wrong with an installation, and how to mend it."""
 
+import errno
 import os
 import shutil
 import socket
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
 from msgspec import Struct
 
 from islet.errors import IsletError
-from islet.settings import Settings
+from islet.operations.locks import runs
+from islet.settings import Settings, passed_over
 
 _LEAST_FREE_GIB = 2.0
+_MADE_AT_FIRST = ("data.key", "log.db", "store.db")
+_PORTS = ("mqtt_tls_port", "mqtt_plain_port", "amqp_tls_port", "https_port", "http_plain_port")
 
 
 class Finding(Struct, frozen=True):
@@ -24,13 +28,22 @@ class Finding(Struct, frozen=True):
     says: str
 
 
-def findings(settings: Settings, *, opens: Callable[[], None]) -> list[Finding]:
+def findings(
+    settings: Settings,
+    environment: Mapping[str, str],
+    *,
+    opens: Callable[[], None],
+    failing: Callable[[], Sequence[str]],
+) -> list[Finding]:
     """All findings, in the order in which they would hurt. `opens` opens the log and the store with the data key, and
-    raises what is wrong with that."""
+    raises what is wrong with that; `failing` asks a platform that runs which of its parts do not work. Where nothing is
+    yet, nothing is made."""
     return [
+        *(Finding(False, "environment", sentence) for sentence in passed_over(environment)),
         _data_dir(settings.data_dir),
         _space(settings.data_dir),
-        _key(opens),
+        _key(settings, opens),
+        *_platform(settings, failing),
         *_private_files(settings.data_dir),
         *_ports(settings),
         _assets(),
@@ -58,7 +71,9 @@ def _space(path: Path) -> Finding:
     return Finding(True, "disk", f"{free_gib:.0f} GiB free")
 
 
-def _key(opens: Callable[[], None]) -> Finding:
+def _key(settings: Settings, opens: Callable[[], None]) -> Finding:
+    if settings.log == "sqlite" and not any((settings.data_dir / name).exists() for name in _MADE_AT_FIRST):
+        return Finding(True, "data key", "nothing is here yet; the first `islet serve` makes key, log and store")
     try:
         opens()
     except (IsletError, OSError) as error:
@@ -66,30 +81,56 @@ def _key(opens: Callable[[], None]) -> Finding:
     return Finding(True, "data key", "opens the log and the store")
 
 
+def _platform(settings: Settings, failing: Callable[[], Sequence[str]]) -> Iterator[Finding]:
+    """What one that runs here says of itself, where it can be asked."""
+    if not (settings.https_port and runs(settings.data_dir)):
+        return
+    try:
+        ill = failing()
+    except (IsletError, OSError) as error:
+        yield Finding(False, "platform", f"runs: {error}")
+        return
+    if ill:
+        yield Finding(False, "platform", f"runs, but {', '.join(ill)} does not work; its log says why")
+    else:
+        yield Finding(True, "platform", "runs, and all its parts work")
+
+
 def _private_files(path: Path) -> Iterator[Finding]:
     for file in sorted(path.glob("**/*.key")):
-        mode = stat.S_IMODE(file.stat().st_mode)
+        try:
+            mode = _mode(file)
+        except OSError as error:
+            yield Finding(False, file.name, f"{file}: {error.strerror}; let Islet's user in")
+            continue
         if mode & 0o077:
             yield Finding(False, file.name, f"mode {mode:03o} lets others read it; chmod 600 {file}")
         else:
             yield Finding(True, file.name, "readable by its owner only")
 
 
+def _mode(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode)
+
+
 def _ports(settings: Settings) -> Iterator[Finding]:
-    for name in ("mqtt_tls_port", "mqtt_plain_port", "https_port", "http_plain_port"):
+    running = runs(settings.data_dir)
+    for name in _PORTS:
         port = getattr(settings, name)
         if port:
-            yield _port(name, settings.host, port)
+            yield _port(name, settings.host, port, running=running)
 
 
-def _port(name: str, host: str, port: int) -> Finding:
+def _port(name: str, host: str, port: int, *, running: bool) -> Finding:
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM) as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             one.bind((host, port))
         except OSError as error:
+            if running and error.errno == errno.EADDRINUSE:
+                return Finding(True, name, f"{host}:{port} is in use; Islet runs on this data directory")
             return Finding(
-                False, name, f"{host}:{port} cannot be bound ({error.strerror}); is Islet running? else set {name}"
+                False, name, f"{host}:{port} cannot be bound ({error.strerror}); end what is there, or set {name}"
             )
     return Finding(True, name, f"{host}:{port} is free")
 
@@ -97,7 +138,9 @@ def _port(name: str, host: str, port: int) -> Finding:
 def _assets() -> Finding:
     chart = files("islet.web").joinpath("static", "vendor", "uPlot.esm.js")
     if not chart.is_file():
-        return Finding(False, "page assets", "the chart library is not there; run `make assets`")
+        return Finding(
+            False, "page assets", "the chart library is not there; run `make assets`, or install again where npm is"
+        )
     return Finding(True, "page assets", "built")
 
 

@@ -31,3 +31,23 @@ def only_one(data_dir: Path, roles: Iterable[str]) -> Iterator[None]:
                     f"the role {role} already runs in another process on {data_dir}; stop that one first"
                 ) from None
         yield
+
+
+def runs(data_dir: Path) -> bool:
+    """Whether a process of a platform holds a role on this data directory; nothing is made there. False for processes of
+    gateways and pages alone, which hold none."""
+    return any(_is_held(data_dir / f"{role}.lock") for role in SINGLE if role != "jobs")
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
