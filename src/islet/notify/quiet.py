@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from islet.errors import BadInput
 from islet.model.alerts import Severity
-from islet.model.time import from_us, to_us
-from islet.model.time_zones import zone_or_utc
+from islet.model.time import MINUTE_US, from_us, to_us
+from islet.model.time_zones import changed_between, offset_us, zone_or_utc
 
 _CLOCK: Final = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
@@ -44,19 +44,28 @@ def clock(text: str) -> time:
 def quiet_until_us(quiet: QuietHours, zone: str, now_us: int) -> int | None:
     """When the quiet hours end that `now_us` is in; None outside of them. Always later than `now_us`.
 
-    By the clock on the wall: where a change to winter time shows an hour twice, both are quiet. Where a change makes
-    the end doubtful, it is the earlier instant; who asks again then gets the rest, if any.
+    By the clock on the wall: where a change to winter time shows an hour twice, both are quiet, and where a change jumps
+    over their end, or back to before their begin, they end with it.
 
     >>> night = QuietHours(begin="22:00", end="07:00")
     >>> quiet_until_us(night, "UTC", 0) == 7 * 3_600_000_000, quiet_until_us(night, "UTC", 8 * 3_600_000_000)
     (True, None)
     """
-    local = from_us(now_us).astimezone(zone_or_utc(zone))
-    begin, end, shown = clock(quiet.begin), clock(quiet.end), local.time()
-    inside = begin <= shown < end if begin < end else shown >= begin or shown < end
-    if not inside:
+    there = zone_or_utc(zone)
+    local = from_us(now_us).astimezone(there)
+    if not _is_quiet(quiet, local.time()):
         return None
-    day = local.date() if shown < end else local.date() + timedelta(days=1)
-    ends = datetime.combine(day, end, local.tzinfo)
-    later = [instant for fold in (0, 1) if (instant := to_us(ends.replace(fold=fold))) > now_us]
-    return min(later, default=now_us + 60_000_000)
+    end = clock(quiet.end)
+    day = local.date() if local.time() < end else local.date() + timedelta(days=1)
+    ends = datetime.combine(day, end, there)
+    instants = [to_us(ends.replace(fold=fold)) for fold in (0, 1)]
+    latest = max(*instants, now_us + MINUTE_US)
+    if offset_us(there, now_us) != offset_us(there, latest):
+        instants.append(changed_between(there, now_us, latest))
+    over = (one for one in instants if one > now_us and not _is_quiet(quiet, from_us(one).astimezone(there).time()))
+    return min(over, default=latest)  # a change jumps over all that is not quiet: who asks again then gets the rest
+
+
+def _is_quiet(quiet: QuietHours, shown: time) -> bool:
+    begin, end = clock(quiet.begin), clock(quiet.end)
+    return begin <= shown < end if begin < end else shown >= begin or shown < end

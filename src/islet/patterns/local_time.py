@@ -5,7 +5,8 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
-from islet.model.time import DAY_US, HOUR_US, SECOND_US, from_us
+from islet.model.time import DAY_US, HOUR_US
+from islet.model.time_zones import changed_between, offset_us
 
 _STEP_US: Final = DAY_US  # no zone has changed its clock and changed it back within a day
 
@@ -29,16 +30,9 @@ def stretches(zone: ZoneInfo, from_us: int, to_us: int) -> tuple[Stretch, ...]:
     for start in range(from_us, to_us, _STEP_US):
         end = min(start + _STEP_US, to_us)
         if offset_us(zone, start) != offset_us(zone, end):
-            bounds.append(_changed_between(zone, start, end))
+            bounds.append(changed_between(zone, start, end))
     bounds.append(to_us)
     return tuple(Stretch(start, end, offset_us(zone, start)) for start, end in pairwise(bounds) if start < end)
-
-
-def offset_us(zone: ZoneInfo, instant_us: int) -> int:
-    """What local time is ahead of UTC at an instant, in µs."""
-    offset = from_us(instant_us).astimezone(zone).utcoffset()
-    assert offset is not None  # an aware instant has one
-    return round(offset.total_seconds()) * SECOND_US
 
 
 def local_day(zone: ZoneInfo, instant_us: int) -> int:
@@ -57,15 +51,3 @@ def clock_us(zone: ZoneInfo, day: int, hour: int = 0) -> int:
         else:
             early = middle
     return late
-
-
-def _changed_between(zone: ZoneInfo, before_us: int, after_us: int) -> int:
-    """The first instant of the new offset."""
-    old = offset_us(zone, before_us)
-    while after_us - before_us > 1:
-        middle = (before_us + after_us) // 2
-        if offset_us(zone, middle) == old:
-            before_us = middle
-        else:
-            after_us = middle
-    return after_us
