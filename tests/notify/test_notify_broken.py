@@ -68,6 +68,21 @@ def test_who_may_not_see_the_patient_any_more_gets_nothing_that_waited(tmp_path:
     assert (anna.state, anna.reason) == ("not_sent", "this person may not be told of the patient any more")
 
 
+def test_what_waits_says_no_name_once_consent_is_withdrawn(tmp_path: Path) -> None:
+    home = Home(tmp_path, policy=BOTH)
+    home.directory.change([structs.replace(ANNA, shows_name=True), PAUL], BOTH)
+    anna = home.lists[ANNA.lane] = ListChannel("anna", [RetryAfter(60, "later")])
+    home.says(opened())
+    home.at(0)
+    home.directory.change([ANNA, PAUL], BOTH)
+    home.box.people_changed()
+    home.until(3)
+    before, after = (message.text for message in anna.tried)
+    assert "Paul Klein" in before
+    assert "Paul Klein" not in after
+    assert "p-1" in after
+
+
 def test_who_was_told_and_may_not_see_the_patient_any_more_is_not_told_of_the_end(tmp_path: Path) -> None:
     home = Home(tmp_path, policy=BOTH)
     home.says(opened())

@@ -183,6 +183,7 @@ class Pager:
             sent = self._queue.sent(paging.alert, self._in_flight())
         if self._hold_back_strangers(about, sent):
             sent = self._queue.sent(paging.alert, self._in_flight())
+        self._reword(paging, about, sent, now_us)
         outcome = due(about.policy, paging, sent, self._around(paging, about), now_us)
         for withdrawal in outcome.withdrawals:
             self._queue.withdraw(withdrawal.id, withdrawal.reason)
@@ -205,6 +206,13 @@ class Pager:
         for one in strangers:
             self._queue.withdraw(one.id, STRANGER)
         return len(strangers)
+
+    def _reword(self, paging: Paging, about: About, sent: list[Sent], now_us: int) -> None:
+        """What waits holds no more than there is consent for now."""
+        for one in sent:
+            if one.state == "pending":
+                draft, _ = self._draft(paging, about, Send(one.kind, one.lane), now_us)
+                self._queue.reword(one.id, draft.title, draft.text)
 
     def _goes_on(self, paging: Paging, now_us: int) -> bool:
         """Whether it is known that an alert goes on which began too long ago to be told of when it came: a phone that

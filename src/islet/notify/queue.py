@@ -196,6 +196,14 @@ class Queue:
             "UPDATE outbox SET state = 'not_sent', reason = ? WHERE id = ? AND state = 'pending'", (reason, id)
         )
 
+    def reword(self, id: int, title: str, text: str) -> None:
+        """That message says this from now on, if it has not gone out."""
+        self._tables.write(
+            "UPDATE outbox SET title = ?1, text = ?2 WHERE id = ?3 AND state = 'pending'"
+            " AND (title <> ?1 OR text <> ?2)",
+            (title, text, id),
+        )
+
     # delivery
 
     def lanes(self) -> list[Lane]:
