@@ -161,6 +161,14 @@ def test_a_snooze_is_bounded(tmp_path: Path, severity: Severity, most: float) ->
         home.box.snooze("low~p-9~0", 10, "paul", NOW)
 
 
+def test_what_has_ended_is_not_snoozed(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    home.says(opened(), cleared(at=1))
+    home.at(2)
+    with pytest.raises(BadInput, match="this one has ended"):
+        home.box.snooze(opened().id, 10, "paul", minute(2))
+
+
 def test_a_treatment_that_is_recorded_silences_nothing(tmp_path: Path) -> None:
     home = Home(tmp_path)
     home.says(opened())

@@ -285,6 +285,8 @@ class Pager:
         paging = self._pages.get(alert)
         if paging is None:
             raise NotFound("there is no such alert, or it pages nobody")
+        if paging.ended:
+            raise BadInput("snooze: expected an alert that goes on; this one has ended", reason="snooze")
         policy = self._directory.about(paging.patient).policy
         most_min = policy.snooze_min(paging.severity)
         if not 0 < minutes <= most_min:
