@@ -25,6 +25,7 @@ from tests.notify.people import (
     WARNING,
     Home,
     acknowledged,
+    cleared,
     minute,
     opened,
 )
