@@ -23,8 +23,8 @@ async def _answer(request: Request) -> Response:
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     """A listener that is not as patient as the platform's."""
-    monkeypatch.setattr(http_server, "_HEAD_WITHIN_S", 0.3)
-    monkeypatch.setattr(http_server, "_SILENCE_S", 0.3)
+    monkeypatch.setattr(http_server, "_HEAD_WITHIN_S", 0.8)
+    monkeypatch.setattr(http_server, "_SILENCE_S", 0.8)
     listener = HttpListener(Starlette(routes=[Route("/", _answer, methods=["GET", "POST"])]), "127.0.0.1", 0)
     await listener.start()
     yield listener.port
@@ -93,7 +93,7 @@ async def test_who_sends_slowly_and_much_is_answered(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n")
     for _ in range(5):
-        await asyncio.sleep(0.1)  # together longer than any one silence may be
+        await asyncio.sleep(0.2)  # together longer than any one silence may be
         writer.write(b"a" * 200_000)
         await writer.drain()
     async with asyncio.timeout(PATIENCE_S):

@@ -178,7 +178,8 @@ class Intake:
             self.dead.update(decoded.dead)
         else:
             self.failed += count
-            _log.error("commit_failed", arrivals=count, error=type(error).__name__)
+            reason = error.strerror if isinstance(error, OSError) else ""
+            _log.error("commit_failed", arrivals=count, error=type(error).__name__, reason=reason)
         self.outstanding -= count
         self._bytes -= sum(map(_BYTES, pending))
         for _, _, told, given in pending:

@@ -99,7 +99,8 @@ class TwinChanges:
                 self._told += len(rows)
             else:
                 self._failed += len(rows)
-                _log.error("commit_failed", changes=len(rows), error=type(error).__name__)
+                reason = error.strerror if isinstance(error, OSError) else ""
+                _log.error("commit_failed", changes=len(rows), error=type(error).__name__, reason=reason)
 
         return Commit(received_at_us=now_us, appends=[append]), done
 
