@@ -220,8 +220,8 @@ class Alarms:
             by=by,
         )
 
-    def _press(self, token: str, chat: str) -> str:
-        answer = self.outbox.answer(token, self._now(), address=chat)
+    def _press(self, token: str, chats: tuple[str, ...]) -> str:
+        answer = self.outbox.answer(token, self._now(), addresses=chats)
         return words(self._settings.notify_language).text(ANSWERS[answer])
 
     def _wording(self, language: str) -> Wording:

@@ -17,6 +17,7 @@ class FakeSmtp:
     def __init__(self, port: int, context: ssl.SSLContext | None) -> None:
         self.port, self.context = port, context
         self.script: deque[str] = deque()
+        self.to_sender = "250 fine"
         self.mails: list[str] = []
         self.encrypted: list[bool] = []
         self.users: list[str] = []
@@ -52,6 +53,9 @@ class _Handler(socketserver.StreamRequestHandler):
         _, user, password = base64.b64decode(line.split()[-1]).split(b"\0")
         self.fake.users.append(user.decode())
         return self._say("235 welcome" if password == b"right" else "535 no")
+
+    def _on_mail(self, line: str) -> bool:
+        return self._say(self.fake.to_sender)
 
     def _on_rcpt(self, line: str) -> bool:
         answer = self.fake.script.popleft() if self.fake.script else "250 fine"

@@ -49,8 +49,8 @@ def test_a_button_acknowledges_for_the_person_it_was_sent_to_and_only_there(tmp_
     assert paul.acknowledge_url == "https://islet.example.org/acknowledge/" + paul.token
     assert len(paul.token) == 22
     assert paul.token != anna.token
-    assert home.box.answer(paul.token, NOW, address="p") == "acknowledged"
-    assert home.box.answer(paul.token, NOW, address="somebody else's chat") == "refused"
+    assert home.box.answer(paul.token, NOW, addresses=["7", "P"]) == "acknowledged"
+    assert home.box.answer(paul.token, NOW, addresses=["somebody else's chat"]) == "refused"
     assert home.box.answer(anna.token, NOW) == "refused"  # decided by who may, not by who has the button
     assert home.box.answer("", NOW) == home.box.answer("x" * 22, NOW) == "unknown"
     assert asked == [(opened().id, "paul"), (opened().id, "anna")]
@@ -81,7 +81,7 @@ def test_a_button_in_telegram_acknowledges_and_the_message_shows_it(tmp_path: Pa
             acknowledge=acknowledge,
             channels={"telegram": lambda c: TelegramNotifier("", c.address, bot=bot)},
         )
-        updates = TelegramUpdates(bot, lambda token, chat: home.box.answer(token, minute(1), address=chat))
+        updates = TelegramUpdates(bot, lambda token, chats: home.box.answer(token, minute(1), addresses=chats))
         home.says(opened())
         home.at(0)
         (_, body) = fake.calls()[0]

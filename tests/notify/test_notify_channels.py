@@ -241,7 +241,22 @@ def test_a_password_that_is_refused_can_be_mended(tls: Tls) -> None:
     assert outcome == RetryAfter(0, "email: 535, the user name or password is refused")
 
 
-@pytest.mark.parametrize("address", ["", "anna", "a@b, c@d", "a@b\r\nBcc: c@d", "<a@b>"])
+@pytest.mark.parametrize("answer", ["530 log in first", "553 not your sender", "451 later"])
+def test_a_server_that_refuses_the_sender_can_be_mended(answer: str) -> None:
+    with fake_smtp() as smtp:
+        smtp.to_sender = answer
+        outcome = mailbox(smtp, "none").send(MESSAGE, NOW)
+    assert isinstance(outcome, RetryAfter)
+    assert f"email: {answer[:3]}" in outcome.reason
+
+
+def test_a_password_that_the_protocol_cannot_carry_is_said_without_showing_it() -> None:
+    with fake_smtp() as smtp:
+        outcome = mailbox(smtp, "none", password="geheim\u00df").send(MESSAGE, NOW)
+    assert outcome == RetryAfter(0, "email: expected smtp_user and smtp_password in ASCII")
+
+
+@pytest.mark.parametrize("address", ["", "a@", "@b", "anna", "a@b, c@d", "a@b\r\nBcc: c@d", "<a@b>"])
 def test_an_address_that_is_none_or_more_than_one_is_refused(address: str) -> None:
     with pytest.raises(SettingError, match="name@host"):
         EmailNotifier(address, "anna", sender="islet@example.org", host="localhost", port=25)

@@ -60,6 +60,9 @@ def test_a_public_address_is_public(address: str) -> None:
         "ftp://1.1.1.1/",
         "file:///etc/passwd",
         "https:///nowhere",
+        "https://1.1.1.1:0/",
+        "https://1.1.1.1:70000/",
+        "https://1.1.1.1:99999999999/",
         "",
         "https://[::1",
     ],
@@ -101,6 +104,32 @@ def test_the_connection_goes_to_the_address_that_was_checked_with_the_name_as_ho
         (request,) = fake.requests
     assert asked == ["hook.example.org"]
     assert (request.path, request.body, request.headers["Host"]) == ("/x?y=1", b"body", f"hook.example.org:{port}")
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://fa\u00df.example/", "xn--fa-hia.example"),  # another decoder reads this as fass.example
+        ("https://xn--/", "xn--"),
+        ("https://xn--a.example/", "xn--a.example"),
+        ("https://EXAMPLE.org./", "example.org."),
+    ],
+)
+def test_the_name_that_is_looked_up_is_the_one_that_is_called(
+    monkeypatch: pytest.MonkeyPatch, url: str, name: str
+) -> None:
+    asked: list[str] = []
+
+    def nobody(host: str, *_: object, **__: object) -> object:
+        asked.append(host)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody)
+    client = GuardedClient(timeout_s=0.2)
+    with pytest.raises(NoAnswer):
+        client.post(url, b"", {})
+    assert asked == [name]
     client.close()
 
 

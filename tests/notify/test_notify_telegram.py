@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from islet.errors import SettingError
 from islet.log.memory import MemoryLog
@@ -16,6 +17,7 @@ from islet.notify.telegram_bot import TelegramBot
 from islet.notify.telegram_updates import TelegramUpdates
 from tests.notify.fake_http import Answer
 from tests.notify.fake_telegram import FakeTelegram, closed_socket, fake_telegram, hang, raw, result, status
+from tests.notify.people import PAUL, Home, opened
 from tests.notify.scenario import NOW, ListChannel, append, change, outbox
 
 TOKEN = "123456:SECRET-abc"
@@ -177,10 +179,10 @@ def pressed(number: int, token: str, chat: int = -100) -> dict[str, object]:
 
 
 def test_buttons_are_fetched_answered_and_not_fetched_again(fake: FakeTelegram) -> None:
-    bot, presses = TelegramBot(TOKEN, base_url=fake.base_url), list[tuple[str, str]]()
+    bot, presses = TelegramBot(TOKEN, base_url=fake.base_url), list[tuple[str, tuple[str, ...]]]()
 
-    def press(token: str, chat: str) -> str:
-        presses.append((token, chat))
+    def press(token: str, chats: tuple[str, ...]) -> str:
+        presses.append((token, chats))
         return "Seen."
 
     updates = TelegramUpdates(bot, press)
@@ -188,7 +190,7 @@ def test_buttons_are_fetched_answered_and_not_fetched_again(fake: FakeTelegram) 
     fake.script.extend([result([pressed(7, "abc"), *odd]), result(True), result([])])
     assert updates.poll(0)
     assert updates.poll(0)
-    assert presses == [("abc", "-100")]
+    assert presses == [("abc", ("-100",))]
     calls = [(path.rpartition("/")[2], body) for path, body in fake.calls()]
     assert calls[0] == ("getUpdates", {"timeout": 0, "allowed_updates": ["callback_query"]})
     assert calls[1] == ("answerCallbackQuery", {"callback_query_id": "q7", "text": "Seen."})
@@ -200,14 +202,34 @@ def test_buttons_are_fetched_answered_and_not_fetched_again(fake: FakeTelegram) 
 def test_buttons_that_cannot_be_fetched_are_fetched_later(fake: FakeTelegram, answer: Answer) -> None:
     bot = TelegramBot(TOKEN, base_url=fake.base_url, timeout_s=0.2)
     fake.script.append(answer)
-    assert not TelegramUpdates(bot, lambda token, chat: "").poll(0)
+    assert not TelegramUpdates(bot, lambda token, chats: "").poll(0)
+    bot.close()
+
+
+@pytest.mark.parametrize(
+    ("username", "answer"),
+    [("Ward", "acknowledged"), ("ward", "acknowledged"), ("other", "refused"), (None, "refused"), (7, "refused")],
+)
+def test_a_button_pressed_in_a_chat_that_was_entered_by_its_name_counts(
+    fake: FakeTelegram, tmp_path: Path, username: object, answer: str
+) -> None:
+    """Buttons come with the chat's number, whatever it was entered as; and with its name where it has one."""
+    home = Home(tmp_path, (replace(PAUL, address="@Ward"),), acknowledge=lambda alert, contact: True)
+    home.says(opened())
+    home.at(0)
+    bot = TelegramBot(TOKEN, base_url=fake.base_url)
+    updates = TelegramUpdates(bot, lambda token, chats: home.box.answer(token, NOW, addresses=chats))
+    update = pressed(1, home.messages[0].token)
+    update["callback_query"]["message"]["chat"]["username"] = username  # type: ignore[index]
+    assert updates.received(update, "right", "right")
+    assert fake.calls()[-1][1]["text"] == answer
     bot.close()
 
 
 @pytest.mark.parametrize(("secret", "taken"), [("right", True), ("wrong", False), ("", False)])
 def test_an_update_that_is_posted_counts_only_with_the_secret(fake: FakeTelegram, secret: str, taken: bool) -> None:
     bot, tokens = TelegramBot(TOKEN, base_url=fake.base_url), list[str]()
-    updates = TelegramUpdates(bot, lambda token, chat: tokens.append(token) or "")  # type: ignore[func-returns-value]
+    updates = TelegramUpdates(bot, lambda token, chats: tokens.append(token) or "")  # type: ignore[func-returns-value]
     assert updates.received(pressed(1, "abc"), secret, "right") is taken
     assert not updates.received(pressed(1, "abc"), "", "")
     assert tokens == ["abc"] * taken

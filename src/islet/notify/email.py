@@ -36,7 +36,8 @@ class EmailNotifier:
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         for one in (address, sender):
-            if one.count("@") != 1 or not one.isascii() or not one.isprintable() or any(c in one for c in " ,;<>"):
+            plain = one.isascii() and one.isprintable() and not any(c in one for c in " ,;<>")
+            if one.count("@") != 1 or not all(one.split("@")) or not plain:
                 raise SettingError("email: expected a sender and a recipient as name@host")
         if security not in ("tls", "starttls", "none"):
             raise SettingError("email: expected a security of tls, starttls or none")
@@ -53,7 +54,10 @@ class EmailNotifier:
         except smtplib.SMTPAuthenticationError as error:
             return RetryAfter(0, f"email: {error.smtp_code}, the user name or password is refused")
         except smtplib.SMTPResponseException as error:
-            return _refused(error.smtp_code)
+            of_message = isinstance(error, smtplib.SMTPDataError)
+            return _refused(error.smtp_code) if of_message else _not_served(error.smtp_code)
+        except UnicodeError:
+            return RetryAfter(0, "email: expected smtp_user and smtp_password in ASCII")
         except (smtplib.SMTPException, OSError) as error:
             return RetryAfter(0, f"email: no answer ({type(error).__name__})")
         return Delivered(_message_id(message))
@@ -88,6 +92,13 @@ class EmailNotifier:
 def _refused(code: int) -> Outcome:
     if 500 <= code < 600:
         return Failed(f"email: {code}, the server refuses the recipient or the message")
+    return RetryAfter(0, f"email: {code}, not now")
+
+
+def _not_served(code: int) -> Outcome:
+    """The server refuses us or our sender, not this recipient: kept and tried again, until an operator has mended it."""
+    if 500 <= code < 600:
+        return RetryAfter(0, f"email: {code}, the server does not serve us; check the smtp_ settings")
     return RetryAfter(0, f"email: {code}, not now")
 
 

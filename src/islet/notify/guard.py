@@ -22,6 +22,7 @@ from islet.model.time import SECOND_US, to_us
 from islet.notify.bounded import within
 
 TIMEOUT_S: Final = 15.0
+_PORTS: Final = range(1, 65536)
 _NAT64: Final = ip_network("64:ff9b::/96")
 _here: Final = threading.local()
 
@@ -75,13 +76,16 @@ class GuardedClient:
             target = httpx.URL(url)
         except httpx.InvalidURL:
             raise Refused("this is no address") from None
-        if target.userinfo or target.scheme not in ("https", "http") or not target.host:
+        host = target.raw_host.decode("ascii")  # the name as DNS has it: other decoders read some names as others
+        if target.userinfo or target.scheme not in ("https", "http") or not host:
             raise Refused("expected an https address without a user name")
-        port = target.port or (443 if target.scheme == "https" else 80)
-        addresses = _resolved(target.host, port)
+        port = (443 if target.scheme == "https" else 80) if target.port is None else target.port
+        if port not in _PORTS:
+            raise Refused("expected a port of 1 to 65535")
+        addresses = _resolved(host, port)
         for address in addresses:
             self._check(address, target.scheme)
-        return self._first_answer(target, addresses, body, headers)
+        return self._first_answer(target, host, addresses, body, headers)
 
     def close(self) -> None:
         self._client.close()
@@ -95,7 +99,7 @@ class GuardedClient:
             raise Refused("the name leads to an address that is not public")
 
     def _first_answer(
-        self, target: httpx.URL, addresses: Sequence[Address], body: bytes, headers: Mapping[str, str]
+        self, target: httpx.URL, host: str, addresses: Sequence[Address], body: bytes, headers: Mapping[str, str]
     ) -> Answer:
         """From the first address that can be connected to; what may have arrived is not sent to a second one."""
         shown = {**headers, "Host": target.netloc.decode("ascii")}
@@ -106,7 +110,7 @@ class GuardedClient:
             if left_s <= 0:
                 raise NoAnswer("ConnectTimeout")
             try:
-                return self._answer(url, body, shown, target.host, left_s)
+                return self._answer(url, body, shown, host, left_s)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 last = error
             except httpx.HTTPError as error:

@@ -224,15 +224,17 @@ class Outbox:
 
     # from people
 
-    def answer(self, token: str, now_us: int, *, address: str | None = None) -> Answer:
-        """Somebody has pressed the button of a message. `address`: where it came from, on channels that know; it has
-        to be the contact's own. "refused": they may not (any more); "unknown": no message has this token."""
+    def answer(self, token: str, now_us: int, *, addresses: Collection[str] | None = None) -> Answer:
+        """Somebody has pressed the button of a message. `addresses`: what the place is called that it came from, on
+        channels that know; one has to be the contact's own, in capitals or not. "refused": they may not (any more); "unknown": no message has this token."""
         found = self._queue.of_token(token)
         if found is None:
             return "unknown"
         alert, lane, kind = found
         contact = self._directory.contact(lane)
-        if contact is None or not contact.enabled or (address is not None and address != contact.address):
+        if contact is None or not contact.enabled:
+            return "refused"
+        if addresses is not None and contact.address.lower() not in map(str.lower, addresses):
             return "refused"
         if kind is Kind.TEST:
             with self._tables.transaction():

@@ -207,10 +207,11 @@ class Queue:
     # delivery
 
     def lanes(self) -> list[Lane]:
-        """Who has messages waiting, the most urgent first."""
+        """Who has messages waiting, the most urgent first; of those, who has one that was not tried yet, so that nobody
+        waits behind many whose other side is dead."""
         rows = self._tables.rows(
             "SELECT channel, recipient FROM outbox WHERE state = 'pending'"
-            " GROUP BY channel, recipient ORDER BY min(urgency), min(id)"
+            " GROUP BY channel, recipient ORDER BY min(urgency), min(due_us), min(id)"
         )
         return [Lane(*row) for row in rows]
 

@@ -3,6 +3,7 @@
 All on the wall's clock, because the other side's waits are real.
 """
 
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from random import Random
@@ -22,6 +23,7 @@ UNKNOWN: Final = "this recipient is no longer configured"
 _BURST: Final = 10  # messages per recipient in one call, so that new alerts are taken in between
 _LONGEST_RECEIPT: Final = 200
 _THREADS: Final = 8  # per channel, so that a channel that hangs delays no other
+_AT_ONCE: Final = 2 * _THREADS  # messages that a channel is given: what a thread does, and what it does next
 
 Opens = Callable[[Contact], Notifier]
 """Gives the notifier of a contact; called for each message, so it shares what is dear (a connection, a key)."""
@@ -63,19 +65,36 @@ class Sender:
         """
         until_s = monotonic() + self._patience_s
         delivered = sum(self._record(lane, now_us) for lane, (_, f) in list(self._sending.items()) if f.done())
-        lanes = [lane for lane in self._queue.lanes() if lane not in self._sending and self._is_known(lane, now_us)]
-        started = [lane for lane in lanes if self._start(lane, now_us)]
-        left = dict.fromkeys(started, _BURST - 1)
-        while left:
+        waiting: dict[str, deque[Lane]] = {}
+        for lane in self._queue.lanes():
+            if lane not in self._sending and self._is_known(lane, now_us):
+                waiting.setdefault(lane.channel, deque()).append(lane)
+        left = dict[Lane, int]()
+        while self._start_more(waiting, left, now_us):
             done, _ = wait([self._sending[lane][1] for lane in left], max(0.0, until_s - monotonic()), FIRST_COMPLETED)
             if not done:
                 break
             for lane in [lane for lane in left if self._sending[lane][1].done()]:
+                urgency = self._sending[lane][0].urgency if waiting[lane.channel] else None
                 delivered += self._record(lane, now_us)
                 left[lane] -= 1
-                if left[lane] < 0 or not self._start(lane, now_us):
+                if left[lane] < 0 or not self._start(lane, now_us, urgency):
                     del left[lane]
         return delivered
+
+    def _start_more(self, waiting: Mapping[str, deque[Lane]], left: dict[Lane, int], now_us: int) -> bool:
+        """Give each channel as many messages as it can begin soon, noted in `left`; whether any of those is under way.
+
+        No more than that: what a channel has been given can neither be withdrawn nor overtaken by something urgent.
+        """
+        busy = Counter(lane.channel for lane in self._sending)
+        for channel, lanes in waiting.items():
+            while lanes and busy[channel] < _AT_ONCE:
+                lane = lanes.popleft()
+                if self._start(lane, now_us):
+                    busy[channel] += 1
+                    left[lane] = _BURST - 1
+        return bool(left)
 
     def next_due_us(self) -> int | None:
         """When there is next something to start, beside what is being sent; None when nothing waits."""
@@ -98,9 +117,10 @@ class Sender:
             self._queue.drop_followers()
         return False
 
-    def _start(self, lane: Lane, now_us: int) -> bool:
+    def _start(self, lane: Lane, now_us: int, urgency: int | None = None) -> bool:
+        """Send what the lane has due; where an urgency is given, because others wait, nothing that is less urgent."""
         row = self._queue.due(lane, now_us)
-        if row is None:
+        if row is None or (urgency is not None and row.urgency > urgency):
             return False
         contact, opens = self._directory.contact(lane), self._opens(lane)
         if contact is None or opens is None:  # from one moment to the next: the next call deals with it

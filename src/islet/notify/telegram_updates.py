@@ -15,16 +15,17 @@ _KINDS: Final = ["callback_query"]
 
 
 class Pressed(NamedTuple):
-    """A button of ours: its message's token, and the chat it was pressed in."""
+    """A button of ours: its message's token, and what the chat is called that it was pressed in: its number, and its
+    `@name` where it is public."""
 
     update: int
     query: str
     token: str
-    chat: str
+    chats: tuple[str, ...]
 
 
-Press = Callable[[str, str], str]
-"""(token, chat) -> the words to show to who pressed; called from the thread that fetches."""
+Press = Callable[[str, tuple[str, ...]], str]
+"""(token, what the chat is called) -> the words to show to who pressed; called from the thread that fetches."""
 
 
 class TelegramUpdates:
@@ -58,7 +59,7 @@ class TelegramUpdates:
 
     def _take(self, update: object) -> None:
         for pressed in _pressed(update):
-            words = self._press(pressed.token, pressed.chat)
+            words = self._press(pressed.token, pressed.chats)
             self._bot.call("answerCallbackQuery", {"callback_query_id": pressed.query, "text": words[:200]})
         number = update.get("update_id") if isinstance(update, dict) else None
         if isinstance(number, int):
@@ -69,6 +70,8 @@ def _pressed(update: object) -> Iterator[Pressed]:
     match update:
         case {
             "update_id": int(number),
-            "callback_query": {"id": str(query), "data": str(data), "message": {"chat": {"id": int(chat)}}},
+            "callback_query": {"id": str(query), "data": str(data), "message": {"chat": {"id": int(id)} as chat}},
         } if data.startswith(PRESSED):
-            yield Pressed(number, query, data.removeprefix(PRESSED), str(chat))
+            name = chat.get("username")
+            chats = (str(id), f"@{name}") if isinstance(name, str) else (str(id),)
+            yield Pressed(number, query, data.removeprefix(PRESSED), chats)
