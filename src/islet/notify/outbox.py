@@ -226,7 +226,8 @@ class Outbox:
 
     def answer(self, token: str, now_us: int, *, addresses: Collection[str] | None = None) -> Answer:
         """Somebody has pressed the button of a message. `addresses`: what the place is called that it came from, on
-        channels that know; one has to be the contact's own, in capitals or not. "refused": they may not (any more); "unknown": no message has this token."""
+        channels that know; one has to be the contact's own, in capitals or not. "refused": they may not (any more);
+        "unknown": no message has this token."""
         found = self._queue.of_token(token)
         if found is None:
             return "unknown"
