@@ -134,3 +134,10 @@ def test_an_archive_packed_in_another_way_is_refused_with_what_to_do() -> None:
         archive.writestr("a.csv", GOOD[4])
     with pytest.raises(BadInput, match=r"a\.csv: expected a zip archive packed as usual"):
         list(parts(out, "x.zip"))
+
+
+@pytest.mark.parametrize("kind", [[], {}, 7, None, True])
+def test_a_record_whose_type_is_no_text_is_refused_or_read(kind: object) -> None:
+    record = {"type": kind, "time": "2024-03-04T07:00:00Z", "deviceId": "D", "value": 6.2}
+    with contextlib.suppress(BadInput):
+        items(json.dumps([record]))

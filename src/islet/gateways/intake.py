@@ -178,7 +178,7 @@ class Intake:
             self.dead.update(decoded.dead)
         else:
             self.failed += count
-            reason = error.strerror if isinstance(error, OSError) else ""
+            reason = (isinstance(error, OSError) and error.strerror) or ""
             _log.error("commit_failed", arrivals=count, error=type(error).__name__, reason=reason)
         self.outstanding -= count
         self._bytes -= sum(map(_BYTES, pending))

@@ -99,7 +99,7 @@ class TwinChanges:
                 self._told += len(rows)
             else:
                 self._failed += len(rows)
-                reason = error.strerror if isinstance(error, OSError) else ""
+                reason = (isinstance(error, OSError) and error.strerror) or ""
                 _log.error("commit_failed", changes=len(rows), error=type(error).__name__, reason=reason)
 
         return Commit(received_at_us=now_us, appends=[append]), done

@@ -57,7 +57,7 @@ def looks(content: object) -> bool:
     """Whether a JSON file is Tidepool's."""
     return isinstance(content, list) and any(
         isinstance(one, dict)
-        and one.get("type") in _TYPES
+        and word(one, "type") in _TYPES
         and "time" in one
         and ("deviceId" in one or "uploadId" in one)
         for one in content[:200]
