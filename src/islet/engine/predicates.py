@@ -70,7 +70,8 @@ class _Writer:
             return self._condition(node, scope)
         except TooLarge:
             raise refused(
-                f"{node.sql()!r}: numbers this large cannot be calculated exactly; expected fewer products, or other windows",
+                f"{node.sql()!r}: numbers this large cannot be calculated exactly; "
+                "expected fewer products, or other windows",
                 node,
             ) from None
 

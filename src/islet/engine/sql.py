@@ -51,8 +51,8 @@ _DEEPEST: Final = 60
 _LONGEST_TEXT: Final = 100_000
 _TOO_DEEP: Final = f"nested too deep; expected at most {_DEEPEST} levels of brackets and of AND, OR in a row"
 _FORMS: Final = (
-    "SELECT columns FROM a table (or a subquery, or a name of WITH, with windows over it), JOIN patients USING (patient) where it is "
-    "needed, WHERE predicate"
+    "SELECT columns FROM a table (or a subquery, or a name of WITH, with windows over it), "
+    "JOIN patients USING (patient) where it is needed, WHERE predicate"
 )
 _WINDOW: Final = (
     "OVER (PARTITION BY patient ORDER BY ts RANGE BETWEEN INTERVAL 'n' MINUTE PRECEDING AND CURRENT ROW)"

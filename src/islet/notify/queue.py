@@ -179,7 +179,8 @@ class Queue:
         """Record, once, that there was nobody to tell."""
         self._tables.write(
             "INSERT OR IGNORE INTO outbox (id, alert, channel, recipient, sequence, opens, urgency, title, text,"
-            f" taken_us, state, reason, done_us, kind, run) VALUES ({_NEXT_ID}, ?, '', '', ?, 1, ?, ?, ?, ?, 'undeliverable', ?, ?, ?, ?)",
+            " taken_us, state, reason, done_us, kind, run)"
+            f" VALUES ({_NEXT_ID}, ?, '', '', ?, 1, ?, ?, ?, ?, 'undeliverable', ?, ?, ?, ?)",
             (
                 *(draft.alert, draft.run, draft.urgency, draft.title, draft.text, draft.taken_us),
                 *(reason, now_us, draft.kind, draft.run),

@@ -107,8 +107,8 @@ def list_snapshot(
     positions = stored_positions(store, log)  # before the rest is read: what comes twice does no harm
     everybody = {patient.id: patient for patient in _patients(registry, audience)}
     people = {id: patient for id, patient in everybody.items() if sought.finds(patient)}
-    all_of_all = audience is None and len(people) == len(everybody)
-    latest = {one.patient: one for one in store.latest(None if all_of_all else sorted(people))}
+    whole_store = audience is None and len(people) == len(everybody)
+    latest = {one.patient: one for one in store.latest(None if whole_store else sorted(people))}
     alerts = store.alerts(None if audience is None else sorted(everybody), active_only=True, limit=_RANKED_ALERTS)
     chosen = _most_urgent(people, latest, alerts)[:LIST_LIMIT]
     on_list = frozenset(chosen)

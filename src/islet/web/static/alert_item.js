@@ -84,8 +84,8 @@ async function acknowledge(alerts, button) {
   } catch {
     button.disabled = false;
     const failed = element("p", { class: "problem", role: "alert" }, text("alert.failed"));
-    button.parentElement.querySelector(".problem")?.remove();
-    button.parentElement.append(failed);
+    button.parentElement?.querySelector(".problem")?.remove();
+    button.parentElement?.append(failed); // a list made anew meanwhile shows what is left, with buttons of its own
   }
 }
 
