@@ -45,8 +45,7 @@ from islet.store.base import Registry, Store
 from islet.store.device_files import DeviceFiles
 from islet.store.devices_base import Address, Devices
 from islet.web.addresses import parse_networks
-from islet.web.app import middleware as web_middleware
-from islet.web.app import routes as web_routes
+from islet.web.app import application as portal
 from islet.web.context import WebAlarms, WebContext, WebDevices
 from islet.web.live import LiveHub
 from islet.web.oidc import provider_of
@@ -194,7 +193,7 @@ class Doors:
                 app = Starlette(routes=routes)
                 if live is not None:
                     context = self._web_context(live, secure=tls is not None)
-                    app = Starlette(routes=[*routes, *web_routes(context)], middleware=web_middleware(context))
+                    app = portal(context, routes)
                 self.app = app
                 listener = HttpListener(app, settings.host, port, tls)
                 await listener.start()

@@ -12,7 +12,6 @@ import httpx
 import msgspec
 import pyarrow as pa
 import uvicorn
-from starlette.applications import Starlette
 
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.contacts.book import ContactBook
@@ -45,7 +44,7 @@ from islet.store.devices_base import Address
 from islet.store.follow import Follower
 from islet.store.registry import SqliteRegistry
 from islet.store.sqlite import SqliteStore
-from islet.web.app import LiveHub, WebContext, middleware, routes
+from islet.web.app import LiveHub, WebContext, application
 from islet.web.context import WebAlarms, WebDevices
 from islet.web.uploads import Uploads
 
@@ -90,7 +89,7 @@ class Site:
             folder / "store.db", folder / "device-files", KEY, Bounds(file_bytes=1_000_000, device_bytes=2_000_000)
         )
         self.context = self._context(speed)
-        self.app = Starlette(routes=routes(self.context), middleware=middleware(self.context))
+        self.app = application(self.context)
         self._follower = Follower(self.log, self.store)
 
     def _context(self, speed: float) -> WebContext:

@@ -50,6 +50,16 @@ async def test_a_refused_page_says_why_in_the_readers_language(site: Site) -> No
     assert "该患者未分配给您。" in (await site.client("yisheng").get("/patients/p-2")).text
 
 
+async def test_an_address_that_nothing_has_is_a_page_in_a_browser_and_a_line_for_a_program(site: Site) -> None:
+    site.add_user("yisheng", Role.CLINICIAN, "p-1", language="zh-CN")
+    browser = {"accept": "text/html,application/xhtml+xml"}
+    for client, told in ((site.client("yisheng"), "页面不存在"), (site.client(), "There is nothing here")):
+        answer = await client.get("/patient", headers=browser)
+        assert (answer.status_code, told in answer.text) == (404, True)
+    answer = await site.client("nurse").get("/patient")
+    assert (answer.status_code, answer.text) == (404, "Not Found")
+
+
 async def test_lists_hold_only_the_patients_one_may_see(site: Site) -> None:
     for patient in ("p-1", "p-2"):
         site.add_readings(patient, [100, 110])

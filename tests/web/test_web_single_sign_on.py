@@ -15,12 +15,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
 from islet.clock import wall_us
 from islet.errors import AccessDenied
 from islet.store.subjects import link_subject, subject_user
-from islet.web.app import middleware, routes
+from islet.web.app import application
 from islet.web.oidc import Begun, Provider, Registration
 from tests.conftest import Missing
 from tests.gateways.node_sdk import SCRIPTS, node
@@ -64,7 +63,7 @@ async def browser(site: Site, issuer: str, user: str = "") -> AsyncIterator[http
     """A browser at a portal that knows the provider; with a session of `user`'s where one is given."""
     provider = Provider(Registration(issuer=issuer, client_id="islet", client_secret="s3cret", name="Clinic"), wall_us)
     context = replace(site.context, provider=provider)
-    app = Starlette(routes=routes(context), middleware=middleware(context))
+    app = application(context)
     cookies = {"islet_session": site.token(user)} if user else None
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=HERE, cookies=cookies) as client:
         yield client

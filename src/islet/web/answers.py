@@ -1,5 +1,6 @@
 """How endpoints are made: find the viewer, answer, and turn errors into pages or JSON with a reason."""
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import quote
@@ -7,7 +8,7 @@ from urllib.parse import quote
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from islet.access.decide import Action
@@ -94,6 +95,23 @@ def error_json(error: IsletError) -> Response:
     return json_response(
         {"error": str(error) if status < 500 else "this could not be done; try again"}, status, headers
     )
+
+
+def unknown_page(context: WebContext) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """What answers an address that nothing has: a page for a browser, a line for a program."""
+
+    def page_for(request: Request) -> Response:
+        viewer: Viewer | None = None
+        with contextlib.suppress(IsletError):
+            viewer = viewer_of(context, request)
+        return error_page(context, request, viewer, NotFound("there is no page at this address"))
+
+    async def handle(request: Request, _: Exception) -> Response:
+        if "text/html" in request.headers.get("accept", ""):
+            return await run_in_threadpool(page_for, request)
+        return PlainTextResponse("Not Found", 404)
+
+    return handle
 
 
 def error_page(context: WebContext, request: Request, viewer: Viewer | None, error: IsletError) -> Response:

@@ -1,7 +1,9 @@
 """The portal's routes and middleware; `islet.app` puts them beside the devices' in one application."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount
 from starlette.staticfiles import StaticFiles
@@ -41,6 +43,7 @@ from islet.web import (
     streams,
     tokens,
 )
+from islet.web.answers import unknown_page
 from islet.web.attempts import Attempts
 from islet.web.context import Commits, WebContext
 from islet.web.hashing import Hashing
@@ -48,7 +51,7 @@ from islet.web.live import LiveHub
 from islet.web.security import SameOrigin, SecurityHeaders
 from islet.web.sessions import Door
 
-__all__ = ["Commits", "LiveHub", "WebContext", "middleware", "routes"]
+__all__ = ["Commits", "LiveHub", "WebContext", "application", "routes"]
 
 
 def routes(context: WebContext) -> list[BaseRoute]:
@@ -92,6 +95,15 @@ def routes(context: WebContext) -> list[BaseRoute]:
         *tokens.routes(context),
         Mount("/static", static, name="static"),
     ]
+
+
+def application(context: WebContext, others: Sequence[BaseRoute] = ()) -> Starlette:
+    """The portal, and the routes of `others` before its own, as one application."""
+    return Starlette(
+        routes=[*others, *routes(context)],
+        middleware=middleware(context),
+        exception_handlers={404: unknown_page(context)},
+    )
 
 
 def middleware(context: WebContext) -> list[Middleware]:
