@@ -55,7 +55,7 @@ def episodes(ready: Plan, rule: str, stream: Stream, now: float | None) -> list[
 def _alerts(ready: Plan, stream: Stream, now: float | None) -> list[tuple[str, str, int, int | None]]:
     """Rule, patient, onset and end of all alerts that were not retracted."""
     reference = references(ready, _overrides(ready, stream), _patients(stream))[stream.quantity]
-    state, mine = EngineState(lateness_us=HOUR_US), ready.streams[stream.quantity]
+    state, mine = EngineState(lateness_us=3 * HOUR_US), ready.streams[stream.quantity]
     outputs = [step(state, _readings(stream, mine.scale), reference, mine, _context(stream))]
     if now is not None:
         outputs.append(tick(state, _BEGIN_US + round(now * MINUTE_US), reference, mine))

@@ -50,16 +50,18 @@ def _fill(work: NDArray[np.int64], value: Value, plan: Plan, ready: StreamPlan, 
     mine = sorted((v.us, round(v.value * ready.scale)) for v in stream.values if v.patient == value.patient)
     events = [e for e in stream.events if e.patient == value.patient]
     work[0] = round(value.value * ready.scale)
-    for source, aggregate, window_us, register in ready.features.table.tolist():
+    known = {**defaults(plan), **stream.patients.get(value.patient, {})}
+    columns = [fixed_point(plan, name, known) for name in ready.parameters]
+    for feature, bound in zip(ready.features.table.tolist(), ready.features.bounds.tolist(), strict=True):
+        source, aggregate, window_us, register = feature
         if source == VALUE:
-            work[register] = of_values(aggregate, mine, value.us, window_us)
+            work[register] = of_values(aggregate, mine, value.us, window_us, _least(bound, columns))
         elif source == FORECAST:
             work[register] = foretold(lines_of(stream), window_us // MINUTE_US)[stream.values.index(value)]
         else:
             work[register] = _of_events(aggregate, source - CONTEXT, events, value.us, window_us)
-    known = {**defaults(plan), **stream.patients.get(value.patient, {})}
     for column, register in ready.program.parameters.tolist():
-        work[register] = fixed_point(plan, ready.parameters[column], known)
+        work[register] = columns[column]
     if ready.program.local_minute >= 0:
         clock = local(value.at, stream.time_zone)
         work[ready.program.local_minute] = clock.hour * 60 + clock.minute
@@ -72,7 +74,13 @@ def fixed_point(plan: Plan, name: str, known: dict[str, float | str]) -> int:
     return round(float(known[name]) * 10.0**decimals)
 
 
-def of_values(aggregate: int, mine: Sequence[tuple[int, int]], t_us: int, window_us: int) -> int:
+def _least(bound: Sequence[int], columns: Sequence[int]) -> int:
+    """The least integer that a COUNT_FROM counts."""
+    column, times, plus, per = bound
+    return ((columns[column] if column >= 0 else 0) * times + plus) // per
+
+
+def of_values(aggregate: int, mine: Sequence[tuple[int, int]], t_us: int, window_us: int, least: int = 0) -> int:
     """A feature over a patient's values (µs, integer), ascending."""
     window = [(us, v) for us, v in mine if t_us - window_us <= us <= t_us]
     values, ages = [v for _, v in window], [(t_us - us) // SECOND_US for us, _ in window]
@@ -91,6 +99,7 @@ def of_values(aggregate: int, mine: Sequence[tuple[int, int]], t_us: int, window
         lambda: ages[0],
         lambda: before[-1][1] if before else 0,
         lambda: (t_us - before[-1][0]) // SECOND_US if before else -1,
+        lambda: sum(v >= least for v in values),
     )
     return asked[aggregate]()
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from islet.engine.program import CONTEXT_COLUMNS
 from islet.engine.rules import Rule, plan, read_rule
-from tests.rules.asked import by_duckdb
+from tests.rules.asked import by_duckdb, by_the_engine
 from tests.rules.slowly import breaches
 from tests.rules.streams import Event, Stream, Value, tables
 
@@ -85,6 +85,20 @@ _READING_RULES = _tried(
         "COALESCE(NULLIF(previous, 100), NULL, total - 60, 5) > limit_mg_dl": (f"LAG(glucose_mg_dl) {_LAG} AS previous", f"SUM(glucose_mg_dl) {_over(10)} AS total"),
         "GREATEST(glucose_mg_dl, limit_mg_dl, 80) > 1.2 * LEAST(glucose_mg_dl, high_mg_dl)": (),
         "IF(profile = 'pregnancy', 70.05, 100) < glucose_mg_dl AND 'older' <> profile": (),
+        "glucose_mg_dl / NULLIF(limit_mg_dl, 0) > 1.05 OR total / n < 69.95": (f"SUM(glucose_mg_dl) {_over(10)} AS total", f"COUNT(*) {_over(10)} AS n"),
+        "glucose_mg_dl / NULLIF(factor, 0) > 79.5": (),
+        "NOT 100.5 <= -glucose_mg_dl / NULLIF(factor, 0)": (),
+        "factor / (glucose_mg_dl + 1.5) BETWEEN 0.0091 AND 3 * factor / NULLIF(average, 0)": (f"AVG(glucose_mg_dl) {_over(30)} AS average",),
+        "1.05 + 1 / NULLIF(factor, 0) < glucose_mg_dl / NULLIF(average, 0) + 2 / NULLIF(ABS(factor), 0)": (f"AVG(glucose_mg_dl) {_over(30)} AS average",),
+        "average / NULLIF(limit_mg_dl, 0) + 1 > 2.0505": (f"AVG(glucose_mg_dl) {_over(30)} AS average",),
+        "CAST(deviation / NULLIF(average, 0) AS DOUBLE) > 0.11": (f"STDDEV_SAMP(glucose_mg_dl) {_over(30)} AS deviation", f"AVG(glucose_mg_dl) {_over(30)} AS average"),
+        "deviation / NULLIF(average, 0) <= 0.13 OR 0.3 * deviation / high_so_far > 0.02": (f"STDDEV_SAMP(glucose_mg_dl) {_over(30)} AS deviation", f"AVG(glucose_mg_dl) {_over(60)} AS average", f"5 + MAX(glucose_mg_dl) {_over(60)} AS high_so_far"),
+        "elapsed_min > 0.005 AND slope > 1.31 * long AND ABS(slope) > 0.3": (_SLOPE, _ELAPSED, f"REGR_SLOPE(glucose_mg_dl, time_min) {_over(60)} AS long"),
+        "elapsed_min > 0.005 AND (glucose_mg_dl - 70.05) / NULLIF(-slope, 0) < 20.003": (_SLOPE, _ELAPSED),
+        "above >= 2 AND above * 2 > n": (f"SUM(CASE WHEN glucose_mg_dl > 100 THEN 1 ELSE 0 END) {_over(30)} AS above", f"COUNT(*) {_over(30)} AS n"),
+        "share > 33.35 AND NOT low >= 1": (f"AVG(CASE WHEN glucose_mg_dl >= limit_mg_dl THEN 100.0 ELSE 0 END) {_over(60)} AS share", f"COUNT(CASE WHEN 70 > glucose_mg_dl THEN 1 END) {_over(60)} AS low"),
+        "inside < 2 OR same = 2": (f"COUNT_IF(glucose_mg_dl BETWEEN 70 AND limit_mg_dl) {_over(60)} AS inside", f"SUM(IF(glucose_mg_dl = 105, 2, 0)) {_over(30)} AS same"),
+        "part = 0 AND glucose_mg_dl > 60": (f"COUNT_IF(glucose_mg_dl > 2 * factor + 70 AND glucose_mg_dl <= limit_mg_dl - 1.55) {_over(20)} AS part",),
         "twice AND glucose_mg_dl > 60": (f"2 * MAX(glucose_mg_dl) {_over(30)} > 3 * MIN(glucose_mg_dl) {_over(30)} AS twice",),
     },
     "readings",
@@ -100,6 +114,7 @@ _TIMELINE_RULES = _tried(
         "most - least > 10 AND glucose_mg_dl < 105": (f"MAX(carbs_g) {_over(60)} AS most", f"MIN(carbs_g) {_over(60)} AS least"),
         "bolus * 10 > average AND glucose_mg_dl > 1 AND n > 1 AND slope < 0.0301": (f"SUM(bolus_u) {_over(60)} AS bolus", f"AVG(carbs_g) {_over(60)} AS average", f"REGR_SLOPE(glucose_mg_dl, time_min) {_over(30)} AS slope", f"COUNT(glucose_mg_dl) {_over(30)} AS n"),
         "(exercise IS NULL OR basal * 2.5 > exercise) AND glucose_mg_dl < limit_mg_dl": (f"SUM(exercise_min) {_over(60)} AS exercise", f"AVG(basal_u) {_over(60)} AS basal"),
+        "below > 1 AND glucose_mg_dl < 200": (f"SUM(CASE WHEN glucose_mg_dl < limit_mg_dl THEN 1 ELSE 0 END) {_over(30)} AS below",),
         "COALESCE(average, 20) > 19.9 AND glucose_mg_dl > 1": (f"AVG(carbs_g) {_over(30)} AS average",),
     },
     "timeline",
@@ -147,3 +162,10 @@ _STREAMS = st.builds(
 @settings(deadline=None, max_examples=10)
 def test_a_program_flags_what_duckdb_flags(table: str, stream: Stream) -> None:
     assert breaches(_PLANS[table], stream) == by_duckdb(_PLANS[table], tables(stream, _PLANS[table]))
+
+
+@given(stream=_STREAMS)
+@settings(deadline=None, max_examples=10)
+def test_the_engine_flags_what_duckdb_flags(stream: Stream) -> None:
+    found = by_duckdb(_PLANS["readings"], tables(stream, _PLANS["readings"]))
+    assert by_the_engine(_READING_RULES, stream) == found

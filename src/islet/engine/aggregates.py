@@ -26,7 +26,7 @@ from islet.engine.program import (
     VALUE,
 )
 from islet.engine.scalars import Scalar
-from islet.engine.sql import Window
+from islet.engine.sql_windows import Window
 from islet.engine.tables import CONTEXT_HIGH, MOST_VALUES, Context, Named, Quantity
 from islet.model.time import SECOND_US
 

@@ -35,12 +35,22 @@ _INPUT: Final = (-1, 0, 0)
 _Bounds = tuple[int, int]
 
 
+class Bound(NamedTuple):
+    """A number that values are counted from: (parameter * times + plus) / per, rounded down; 0 for no parameter."""
+
+    parameter: str = ""
+    times: int = 0
+    plus: int = 0
+    per: int = 1
+
+
 class Gathered(NamedTuple):
-    """A feature that the kernel fills in; see `islet.engine.program`."""
+    """A feature that the kernel fills in; see `islet.engine.program`. `bound`: of a COUNT_FROM."""
 
     source: int
     aggregate: int
     window_us: int
+    bound: Bound = Bound()
 
 
 class Parameter(NamedTuple):
@@ -80,6 +90,10 @@ class Code:
         if source not in self.inputs:
             self.inputs[source] = self._new(low, high, None)
         return self.inputs[source]
+
+    def source(self, value: int) -> Input | None:
+        """The input that a value is."""
+        return next((source for source, one in self.inputs.items() if one == value), None)
 
     def constant(self, number: int) -> int:
         """The value that is always this number."""

@@ -55,6 +55,7 @@ def _fill_in_patient(program: Program, profiles: Profiles, profile: Int, t_us: I
 def _fill_in_entry(
     one: Series,
     pool: NDArray[np.uint32],
+    parameters: NDArray[np.int64],
     place: Int,
     end: Int,
     enabled: Int,
@@ -75,7 +76,7 @@ def _fill_in_entry(
     while end < one.count and entries.times_us[np.uint64(end)] == entries.times_us[np.uint64(place)]:
         end += 1
     room.work.registers[0, np.uint64(column)] = entries.values[np.uint64(place)]
-    return end, gather(one, pool, place, end, enabled, windows, room, column, evaluation)
+    return end, gather(one, pool, parameters, place, end, enabled, windows, room, column, evaluation)
 
 
 @part
@@ -93,6 +94,7 @@ def evaluate(
     patient's rules asks for are not computed.
     """
     pool, profiles, work = memory.pool, memory.profiles, room.work
+    parameters = profiles.parameters
     program, windows = planned
     n = column = 0
     for k in range(np.uint64(len(touched))):
@@ -104,8 +106,9 @@ def evaluate(
         if not plain:
             unpack_since(one, pool, entry_us(one, pool, end) - windows.longest_us, room.entries)
         for place in range(end, int(one.count)):
+            behind_it = max(end, place + 1)
             end, begin = _fill_in_entry(
-                one, pool, place, max(end, place + 1), enabled, plain, windows, room, column, n + column
+                one, pool, parameters, place, behind_it, enabled, plain, windows, room, column, n + column
             )
             t_us = entry_us(one, pool, place)
             if begin == 0 and t_us - windows.longest_us <= left_us(one, pool):

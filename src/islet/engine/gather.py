@@ -13,6 +13,7 @@ from islet.engine.program import (
     AGES,
     CONTEXT,
     COUNT,
+    COUNT_FROM,
     FIRST,
     FORECAST,
     LAST,
@@ -127,9 +128,23 @@ def _walk_back(
 
 
 @inlined
+def _count_from(
+    entries: Entries, begin: Int, end: Int, bound: NDArray[np.int64], parameters: NDArray[np.int64], profile: Int
+) -> Int:
+    """How many of the entries [begin, end) are at least a bound."""
+    known: Int = 0 if bound[0] < 0 else parameters[profile, bound[0]]
+    least = (known * bound[1] + bound[2]) // bound[3]
+    count: Int = 0
+    for k in range(np.uint64(begin), np.uint64(end)):
+        count += np.int64(entries.values[k] >= least)
+    return count
+
+
+@inlined
 def gather(
     one: Series,
     pool: NDArray[np.uint32],
+    parameters: NDArray[np.int64],
     place: Int,
     end: Int,
     enabled: Int,
@@ -160,10 +175,14 @@ def gather(
             continue
         if source >= CONTEXT:
             gather_context(one, pool, source - CONTEXT, from_us, t_us, found)
-        elif windows.wanted[0, np.uint64(first)] >= PREVIOUS:
+        elif PREVIOUS <= windows.wanted[0, np.uint64(first)] <= PREVIOUS_AGE:
             _previous(one, pool, entries, place, found)
         else:
             window = _walk_back(entries, window, end, from_us, t_us, windows.weighed[w], found)
+            if windows.wanted[0, np.uint64(first)] == COUNT_FROM:
+                found[COUNT_FROM] = _count_from(
+                    entries, window.begin, end, windows.bounds[w], parameters, np.int64(one.profile)
+                )
         for f in range(np.uint64(first), np.uint64(last)):
             work[windows.wanted[1, f], np.uint64(column)] = found[windows.wanted[0, f]]
     return window.begin

@@ -5,7 +5,7 @@ condition is true. Arithmetic is that of exact fractions (`islet.engine.scalars`
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
 from functools import partial, reduce
@@ -16,9 +16,11 @@ from sqlglot import exp
 from islet.engine import scalars
 from islet.engine.aggregates import write_window
 from islet.engine.code import QUANTITY, Code, Gathered, LocalMinute, Parameter, TooLarge
+from islet.engine.counting import write_count
 from islet.engine.program import FORECAST
-from islet.engine.scalars import Flag, Scalar
-from islet.engine.sql import Scope, defined, named, read_window, refused
+from islet.engine.scalars import Above, Flag, Scalar
+from islet.engine.sql import Scope, defined, named, refused
+from islet.engine.sql_windows import read_window
 from islet.engine.tables import Forecast, Limit, Named, Quantity
 from islet.model.ahead import UNKNOWN
 
@@ -26,9 +28,10 @@ _CONDITIONS: Final = (
     "allowed are comparisons (=, <>, <, <=, >, >=, BETWEEN, IN, IS NULL) of a column, and AND, OR, NOT of conditions"
 )
 _ARITHMETIC: Final = (
-    "allowed are columns, numbers, NULL, + - *, / by a number, ABS, GREATEST, LEAST, CASE, COALESCE, NULLIF, "
+    "allowed are columns, numbers, NULL, + - * /, ABS, GREATEST, LEAST, CASE, COALESCE, NULLIF, CAST AS DOUBLE, "
     "EXTRACT(HOUR FROM local_ts), EXTRACT(MINUTE FROM local_ts), time_min - MIN(time_min) OVER (…)"
 )
+_DOUBLES: Final = (exp.DataType.Type.DOUBLE, exp.DataType.Type.FLOAT)
 _MOST: Final = 10**9
 _LONGEST_LIST: Final = 100
 _ROOT: Final = "a standard deviation can be compared, or multiplied by a number; move all else to the other side"
@@ -98,12 +101,21 @@ class _Writer:
             return scalars.negated(code, flag) if isinstance(node, exp.NEQ) else flag
         if isinstance(node, exp.LT | exp.LTE):
             left, right = right, left
-        if isinstance(node, exp.GTE | exp.LTE):
-            return self._at_least(left, right, scope)
-        return scalars.greater(code, self._scalar(left, scope), self._scalar(right, scope))
+        return self._above(left, right, scope, equal=isinstance(node, exp.GTE | exp.LTE))
 
     def _at_least(self, left: exp.Expression, right: exp.Expression, scope: Scope) -> Flag:
-        return scalars.at_least(self.code, self._scalar(left, scope), self._scalar(right, scope))
+        return self._above(left, right, scope, equal=True)
+
+    def _above(self, left: exp.Expression, right: exp.Expression, scope: Scope, *, equal: bool) -> Flag:
+        """left > right, or left >= right."""
+        above = scalars.at_least if equal else scalars.greater
+        a, b = self._ratio(left, scope), self._ratio(right, scope)
+        if a.divisor is not None and not b.dividend.root:
+            return scalars.of_ratio(self.code, a.dividend, a.divisor, self._whole(b), above)
+        if b.divisor is not None and not a.dividend.root:
+            below = partial(_turned, above)
+            return scalars.of_ratio(self.code, b.dividend, b.divisor, self._whole(a), below)
+        return above(self.code, self._whole(a), self._whole(b))
 
     def _equal(self, node: exp.Expression, left: exp.Expression, right: exp.Expression, scope: Scope) -> Flag:
         if isinstance(left, exp.Literal) and left.is_string:
@@ -129,7 +141,7 @@ class _Writer:
         return scalars.known_where(self.code, self.code.equal(self._quantity().number, place), self._absence())
 
     def _scalar(self, node: exp.Expression, scope: Scope) -> Scalar:
-        node, scope = defined(node, scope)
+        node, scope = _behind(node, scope)
         if id(node) not in self.scalars:
             self.scalars[id(node)] = self._calculated(node, scope)
         return self.scalars[id(node)]
@@ -141,7 +153,8 @@ class _Writer:
         if isinstance(node, exp.Literal):
             return scalars.constant(code, _number(node))
         if isinstance(node, exp.Window):
-            return write_window(read_window(node, scope), code)
+            window = read_window(node, scope)
+            return write_count(window, code, self._plain) if window.counted else write_window(window, code)
         if isinstance(node, exp.Neg):
             return self._times(node, self._scalar(node.this, scope), Fraction(-1))
         if isinstance(node, exp.Sub) and named(node.this, "time_min", scope):
@@ -165,7 +178,8 @@ class _Writer:
             return self._case(node, scope)
         if isinstance(node, exp.Nullif):
             equal = self._equal(node, node.this, node.expression, scope).yes
-            return scalars.chosen(self.code, equal, scalars.null(self.code), self._plain(node.this, scope))
+            value = scalars.chosen(self.code, equal, scalars.null(self.code), self._plain(node.this, scope))
+            return replace(value, never_zero=scalars.constant_of(self.code, self._scalar(node.expression, scope)) == 0)
         if isinstance(node, exp.Coalesce):
             some = [self._plain(one, scope) for one in (node.this, *node.expressions)]
             return reduce(lambda other, value: scalars.filled(self.code, value, other), reversed(some))
@@ -210,16 +224,35 @@ class _Writer:
         left, right = self._scalar(node.this, scope), self._scalar(node.expression, scope)
         factor = scalars.constant_of(self.code, right)
         if isinstance(node, exp.Div):
-            if factor is None or factor == 0:
-                raise refused(
-                    f"{node.sql()!r}: only / by a number other than 0; move the divisor to the other side", node
-                )
-            return self._times(node, left, 1 / factor)
+            if factor:
+                return self._times(node, left, 1 / factor)
+            return scalars.divided(self.code, left, self._divisor(node, scope))
         if factor is not None:
             return self._times(node, left, factor)
         if (factor := scalars.constant_of(self.code, left)) is not None:
             return self._times(node, right, factor)
         return scalars.multiplied(self.code, self._plain(node.this, scope), self._plain(node.expression, scope))
+
+    def _ratio(self, node: exp.Expression, scope: Scope) -> "_Ratio":
+        """What a comparison can multiply crosswise: numbers stay smaller than by dividing first."""
+        node, scope = _behind(node, scope)
+        if not isinstance(node, exp.Div) or scalars.constant_of(self.code, self._scalar(node.expression, scope)):
+            return _Ratio(self._scalar(node, scope))
+        return _Ratio(self._scalar(node.this, scope), self._divisor(node, scope))
+
+    def _whole(self, ratio: "_Ratio") -> Scalar:
+        return ratio.dividend if ratio.divisor is None else scalars.divided(self.code, ratio.dividend, ratio.divisor)
+
+    def _divisor(self, node: exp.Div, scope: Scope) -> Scalar:
+        """What varies and is divided by."""
+        divisor, text = self._plain(node.expression, scope), node.expression.sql()
+        if scalars.constant_of(self.code, divisor) == 0:
+            raise refused(f"{node.sql()!r}: expected another number than 0 to divide by", node)
+        if scalars.can_be_zero(self.code, divisor):
+            raise refused(f"{node.sql()!r}: engines differ where {text} is 0; say / NULLIF({text}, 0)", node)
+        if self._scalar(node.this, scope).root and self.code.bounds[divisor.number][0] < 0:
+            raise refused(f"{node.sql()!r}: a standard deviation can be divided by what is never below 0 only", node)
+        return divisor
 
     def _minutes(self, node: exp.Sub, scope: Scope) -> Scalar:
         """time_min - MIN(time_min) OVER (…), time_min - LAG(time_min) OVER (…)."""
@@ -262,6 +295,24 @@ class _Writer:
         if part == "MINUTE":
             return Scalar(self.code.remainder(minute, 60))
         raise refused(f"{node.sql()!r}: expected EXTRACT(HOUR FROM local_ts) or EXTRACT(MINUTE FROM local_ts)", node)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ratio:
+    dividend: Scalar
+    divisor: Scalar | None = None
+
+
+def _turned(above: Above, code: Code, left: Scalar, right: Scalar) -> Flag:
+    return above(code, right, left)
+
+
+def _behind(node: exp.Expression, scope: Scope) -> tuple[exp.Expression, Scope]:
+    """What a number is made of; CAST AS DOUBLE changes nothing, as numbers are exact anyway."""
+    node, scope = defined(node, scope)
+    while isinstance(node, exp.Cast) and not isinstance(node, exp.TryCast) and node.to.this in _DOUBLES:
+        node, scope = defined(node.this, scope)
+    return node, scope
 
 
 def _number(node: exp.Literal) -> Fraction:

@@ -38,7 +38,8 @@ AGES_VALUES: Final = 9  # sum of x * value
 SPAN: Final = 10  # whole seconds from the first value of the window to t
 PREVIOUS: Final = 11  # value of the last instant before t, however long ago (window_us is 0); 0 where there is none
 PREVIOUS_AGE: Final = 12  # whole seconds from that instant to t; -1 where there is none
-AGGREGATES: Final = 13
+COUNT_FROM: Final = 13  # how many values are at least a bound
+AGGREGATES: Final = 14
 
 MOST_RULES: Final = 62
 """Rules of one stream: a rule is a bit of an int64 mask."""
@@ -63,10 +64,13 @@ class Ladders(NamedTuple):
 
 class Features(NamedTuple):
     """What a program looks at, for `islet.engine.windows` to order; no kernel sees it. `table` (f, 4): source, aggregate,
-    window_us, register; by source, then window, then aggregate. `asking` (f,): the rules that need the feature."""
+    window_us, register; by source, then window, then aggregate. `asking` (f,): the rules that need the feature. `bounds`
+    (f, 4): of a COUNT_FROM a column of the patients' parameters, times, plus, per: the bound is (the parameter * times +
+    plus) / per, rounded down; without a parameter (-1) that is 0."""
 
     table: NDArray[np.int64]
     asking: NDArray[np.int64]
+    bounds: NDArray[np.int64]
 
     @property
     def window_us(self) -> int:

@@ -67,7 +67,7 @@ def write_program(
     """The program of these rules, what it looks at, and the names of its columns of parameters."""
     taken = take_out(code, flags)
     needs = [
-        _needed(code, [value for value in rest if value is not None]) | looked_at
+        _needed(code, [*(value for value in rest if value is not None), *looked_at])
         for rest, looked_at in zip(taken.rest, taken.looked_at, strict=True)
     ]
     live = set().union(*needs)
@@ -78,8 +78,9 @@ def write_program(
     kept = {value for values in told for value in values if value is not None}
     registers, flag_registers = _allocate(steps.steps, kept, numbers, of_flags)
     features = Features(
-        table=_table([(*feature, numbers[value]) for feature, value in placed.features], 4),
+        table=_table([(*feature[:3], numbers[value]) for feature, value in placed.features], 4),
         asking=np.array([_mask(needs, value) for _, value in placed.features], np.int64),
+        bounds=_bounds(placed),
     )
     program = Program(
         parameters=_table([(column, numbers[value]) for column, (_, value) in enumerate(placed.parameters)], 2),
@@ -177,16 +178,24 @@ def _needed(code: Code, values: Sequence[int]) -> set[int]:
 def _sides(code: Code, value: int) -> list[int]:
     made = code.made[value]
     if made is None:
-        return []
+        source = code.source(value)
+        named = source.bound.parameter if isinstance(source, Gathered) else ""
+        return [code.inputs[Parameter(named)]] if named else []
     kind, left, right = made
     return [left, right] if kind <= AND_NOT else [left]
+
+
+def _bounds(placed: _Placed) -> NDArray[np.int64]:
+    columns = {name: column for column, (name, _) in enumerate(placed.parameters)}
+    bounds = [feature.bound for feature, _ in placed.features]
+    return _table([(columns.get(one.parameter, _NOTHING), one.times, one.plus, one.per) for one in bounds], 4)
 
 
 def _places(code: Code, live: set[int]) -> _Placed:
     """A register of its own for each input and constant that is needed; the quantity has register 0 in any case."""
     inputs = [(source, value) for source, value in code.inputs.items() if value in live and source != QUANTITY]
     features = sorted((source, value) for source, value in inputs if isinstance(source, Gathered))
-    features.sort(key=lambda one: (one[0].source, one[0].window_us, one[0].aggregate))
+    features.sort(key=lambda one: (one[0].source, one[0].window_us, one[0].aggregate, one[0].bound))
     parameters = sorted((source.name, value) for source, value in inputs if isinstance(source, Parameter))
     minutes = [value for source, value in inputs if isinstance(source, LocalMinute)]
     constants = sorted((number, value) for number, value in code.constants.items() if value in live)

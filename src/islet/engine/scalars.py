@@ -4,8 +4,10 @@ A scalar is number / (per * over), or its square root: `per` is a positive const
 wherever the scalar is not NULL. Comparisons multiply crosswise instead of dividing, so nothing is ever rounded.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import zip_longest
 from math import gcd
 from typing import Final
 
@@ -18,7 +20,7 @@ _BASE: Final = 2**31
 @dataclass(frozen=True, slots=True)
 class Scalar:
     """`missing`: a flag that is true where the scalar is NULL; None: it never is. `zero_if_missing`: the number is 0
-    there. `root`: the square root is meant."""
+    there. `root`: the square root is meant. `never_zero`: where it is not NULL, it is not 0."""
 
     number: int
     per: int = 1
@@ -26,6 +28,7 @@ class Scalar:
     missing: int | None = None
     zero_if_missing: bool = False
     root: bool = False
+    never_zero: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,10 @@ class Flag:
 
     yes: int
     no: int | None = None
+
+
+Above = Callable[[Code, Scalar, Scalar], Flag]
+"""`greater`, `at_least`, or one of them with the sides exchanged."""
 
 
 def constant(code: Code, value: Fraction) -> Scalar:
@@ -69,6 +76,24 @@ def multiplied(code: Code, left: Scalar, right: Scalar) -> Scalar:
         number = code.multiply(left.number, code.constant(factor.numerator // shared))
         return Scalar(number, left.per // shared * factor.denominator, over, missing)
     return Scalar(code.multiply(left.number, right.number), left.per * right.per, over, missing)
+
+
+def can_be_zero(code: Code, value: Scalar) -> bool:
+    low, high = code.bounds[value.number]
+    return low <= 0 <= high and not value.never_zero
+
+
+def divided(code: Code, left: Scalar, right: Scalar) -> Scalar:
+    """left / right, where that cannot be 0; of a root by what is never negative. Raises TooLarge."""
+    if left.root:
+        return replace(divided(code, replace(left, root=False), _squared(code, right)), root=True)
+    below = code.greater(code.constant(0), right.number)
+    sign = code.subtract(code.constant(1), code.multiply(below, code.constant(2)))
+    number = code.multiply(code.multiply(left.number, code.constant(right.per)), sign)
+    number = number if right.over is None else code.multiply(number, right.over)
+    over = code.absolute(right.number)
+    over = over if left.over is None else code.multiply(over, left.over)
+    return Scalar(number, left.per, over, any_missing(code, left, right))
 
 
 def absolute(code: Code, value: Scalar) -> Scalar:
@@ -114,6 +139,20 @@ def at_least(code: Code, left: Scalar, right: Scalar) -> Flag:
     if left.root or right.root:
         return _of_roots(code, left, right, equal=True)
     return known_where(code, _above(code, left, right, equal=True), any_missing(code, left, right))
+
+
+def of_ratio(code: Code, left: Scalar, right: Scalar, other: Scalar, above: Above) -> Flag:
+    """`above` of left / right, where right cannot be 0, and of the other, by multiplying instead of dividing."""
+    product = multiplied(code, other, right)
+    flag = above(code, left, product)
+    low, high = code.bounds[right.number]
+    if low >= 0:
+        return flag
+    turned = above(code, product, left)
+    if high <= 0:
+        return turned
+    positive = greater(code, right, constant(code, Fraction(0)))
+    return either(code, both(code, positive, flag), both(code, negated(code, positive), turned))
 
 
 def equal(code: Code, left: Scalar, right: Scalar) -> Flag:
@@ -184,7 +223,7 @@ def _squared(code: Code, value: Scalar) -> Scalar:
         return replace(value, root=False)
     square = multiplied(code, value, value)
     code.within(square.number, 0, code.bounds[square.number][1])
-    return square
+    return replace(square, never_zero=value.never_zero)
 
 
 def _above(code: Code, left: Scalar, right: Scalar, *, equal: bool) -> int:
@@ -193,31 +232,58 @@ def _above(code: Code, left: Scalar, right: Scalar, *, equal: bool) -> int:
         a, b, _, _ = _common(code, left, right)
         return code.at_least(a, b) if equal else code.greater(a, b)
     except TooLarge:
-        shared = gcd(left.per, right.per)
-        one = _limbs(code, left.number, right.per // shared, right.over)
-        other = _limbs(code, right.number, left.per // shared, left.over)
-        flag = code.constant(int(equal))
-        for a, b in zip(one, other, strict=True):  # what is above in a higher place is above
-            flag = code.either(code.greater(a, b), code.both(code.equal(a, b), flag))
-        return flag
+        return _above_in_digits(code, left, right, equal=equal)
 
 
-def _limbs(code: Code, number: int, times: int, over: int | None) -> list[int]:
-    """number * times * over where int64 has no room for it: the digits to the base _BASE (4), the lowest first.
+def _above_in_digits(code: Code, left: Scalar, right: Scalar, *, equal: bool) -> int:
+    """The same where int64 has no room for what is compared: what is not negative is above what is, of two that are not
+    the one with the higher digits, of two that are the one with the lower ones."""
+    shared = gcd(left.per, right.per)
+    one = _times(code, left.number, right.per // shared, right.over)
+    other = _times(code, right.number, left.per // shared, left.over)
+    zero = code.constant(0)
+    negative, other_negative = code.greater(zero, left.number), code.greater(zero, right.number)
+    higher = code.but_not(_higher(code, one, other, equal=equal), code.either(negative, other_negative))
+    lower = code.both(_higher(code, other, one, equal=equal), code.both(negative, other_negative))
+    return code.either(code.but_not(other_negative, negative), code.either(higher, lower))
 
-    Raises TooLarge."""
-    if code.bounds[number][0] < 0:
-        raise TooLarge
-    found = [code.remainder(number, _BASE), code.divided(number, _BASE)]
-    for factor in (code.constant(times), code.constant(1) if over is None else over):
-        if code.bounds[factor][1] >= _BASE:
-            raise TooLarge
+
+def _higher(code: Code, one: Sequence[int], other: Sequence[int], *, equal: bool) -> int:
+    flag = code.constant(int(equal))
+    for a, b in zip_longest(one, other, fillvalue=code.constant(0)):  # a higher place decides before a lower one
+        flag = code.either(code.greater(a, b), code.both(code.equal(a, b), flag))
+    return flag
+
+
+def _times(code: Code, number: int, times: int, over: int | None) -> list[int]:
+    """The digits of |number| * times * over, where `times` is a constant. Raises TooLarge."""
+    digits = _digits(code, code.absolute(number))
+    for factor in [code.constant(times), *([] if over is None else [over])]:
+        digits = _multiplied(code, digits, _digits(code, factor))
+    return digits
+
+
+def _digits(code: Code, value: int) -> list[int]:
+    """Of what is never negative, to the base _BASE, the lowest first."""
+    if (number := code.number(value)) is not None:
+        return [code.constant(number % _BASE), code.constant(number // _BASE)] if number >= _BASE else [value]
+    if code.bounds[value][1] < _BASE:
+        return [value]
+    return [code.remainder(value, _BASE), code.divided(value, _BASE)]
+
+
+def _multiplied(code: Code, digits: Sequence[int], others: Sequence[int]) -> list[int]:
+    """The digits of a product, as one does it by hand. Raises TooLarge."""
+    if len(others) == 1 and code.number(others[0]) == 1:
+        return list(digits)
+    product = [code.constant(0)] * (len(digits) + len(others))
+    for low, factor in enumerate(others):
         carry = code.constant(0)
-        for place, digit in enumerate(found):
-            whole = code.add(code.multiply(digit, factor), carry)
-            found[place], carry = code.remainder(whole, _BASE), code.divided(whole, _BASE)
-        found.append(carry)
-    return found
+        for place, digit in enumerate(digits, low):
+            whole = code.add(code.add(code.multiply(digit, factor), product[place]), carry)
+            product[place], carry = code.remainder(whole, _BASE), code.divided(whole, _BASE)
+        product[low + len(digits)] = carry
+    return product
 
 
 def _common(code: Code, left: Scalar, right: Scalar) -> tuple[int, int, int, int | None]:

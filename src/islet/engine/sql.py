@@ -14,37 +14,17 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import ParseError, TokenError
 
-from islet.engine.tables import PATIENTS, STREAMS, TABLES, Column, Context, Named, Quantity, Table
+from islet.engine.tables import PATIENTS, STREAMS, TABLES, Column, Named, Quantity, Table
 from islet.engine.written_out import written_out
 from islet.errors import RuleRefused
-from islet.model.time import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from islet.model.time import DAY_US, MINUTE_US
 
-Aggregate = Literal["sum", "avg", "min", "max", "count", "stddev_samp", "var_samp", "first", "last", "slope", "lag"]
-
-_AGGREGATES: Final[dict[type[exp.Expression], Aggregate]] = {
-    exp.Sum: "sum",
-    exp.Avg: "avg",
-    exp.Min: "min",
-    exp.Max: "max",
-    exp.Count: "count",
-    exp.StddevSamp: "stddev_samp",
-    exp.Stddev: "stddev_samp",
-    exp.Variance: "var_samp",
-    exp.FirstValue: "first",
-    exp.LastValue: "last",
-    exp.RegrSlope: "slope",
-    exp.Lag: "lag",
-}
-_IN_ORDER: Final = ("first", "last", "lag")
-_OF_EVENTS: Final = ("sum", "avg", "min", "max", "count")
-_UNITS: Final = {"SECOND": SECOND_US, "MINUTE": MINUTE_US, "HOUR": HOUR_US, "DAY": DAY_US}
-_LONGEST_US: Final = DAY_US
 _LONGEST_SILENCE_US: Final = 31 * DAY_US
 _DEEPEST: Final = 60
 """Levels of a statement: one further AND is one, and each costs some frames of Python's thousand."""
@@ -54,16 +34,11 @@ _FORMS: Final = (
     "SELECT columns FROM a table (or a subquery, or a name of WITH, with windows over it), "
     "JOIN patients USING (patient) where it is needed, WHERE predicate"
 )
-_WINDOW: Final = (
-    "OVER (PARTITION BY patient ORDER BY ts RANGE BETWEEN INTERVAL 'n' MINUTE PRECEDING AND CURRENT ROW)"
-    " with n a whole number of SECOND, MINUTE, HOUR or DAY, at most 24 hours"
-)
 _NAMES: Final = {
     "WITH": " but for a few names, each used after FROM, without RECURSIVE and without names for columns",
     "WINDOW": " but for whole windows, as WINDOW name AS (PARTITION BY …) and then OVER name",
 }
 _NO_OTHER_JOIN: Final = "expected JOIN patients USING (patient), once, and no other join"
-_LAG: Final = "LAG(glucose_mg_dl) OVER (PARTITION BY patient ORDER BY ts)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +70,6 @@ class Defined:
 
     node: exp.Expression
     scope: Scope
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """An aggregate of a column over the trailing window [t - window_us, t]; `over` None: of the rows."""
-
-    aggregate: Aggregate
-    over: Column | None
-    window_us: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,29 +139,12 @@ def stream_of(node: exp.Expression, scope: Scope) -> str:
     raise refused(f"the condition looks at none of {', '.join(s.name for s in STREAMS)}; it has to look at one", node)
 
 
-def read_window(node: exp.Window, scope: Scope) -> Window:
-    """The aggregate and the window that a window expression stands for. Raises RuleRefused."""
-    aggregate = _AGGREGATES.get(type(node.this))
-    if aggregate is None:
-        raise refused(f"expected one of {', '.join(_AGGREGATE_NAMES)} {_WINDOW}", node)
-    over = _over(aggregate, node.this, scope)
-    partition = node.args.get("partition_by") or []
-    order = node.args["order"].expressions if node.args.get("order") else []
-    by_patient = len(partition) == 1 and _names(partition[0], "patient", scope)
-    by_time = len(order) == 1 and _names(order[0].this, "ts", scope) and not order[0].args.get("desc")
-    if not (by_patient and by_time) or (aggregate == "lag") != (node.args.get("spec") is None):
-        raise refused(f"expected {_LAG if aggregate == 'lag' else _WINDOW}", node)
-    return Window(aggregate, over, 0 if aggregate == "lag" else _range_us(node))
-
-
-_AGGREGATE_NAMES: Final = (
-    "SUM", "AVG", "MIN", "MAX", "COUNT", "STDDEV_SAMP", "VAR_SAMP", "FIRST_VALUE", "LAST_VALUE", "REGR_SLOPE", "LAG"
-)  # fmt: skip
-
-
-def named(node: exp.Expression, name: str, scope: Scope) -> bool:
+def named(node: exp.Expression | None, name: str, scope: Scope) -> bool:
     """Whether the expression is that column, be it through subqueries."""
-    return _names(node, name, scope)
+    if node is None:
+        return False
+    node, scope = defined(node, scope)
+    return isinstance(node, exp.Column) and scope.find(node) == Named(name)
 
 
 def defined(node: exp.Expression, scope: Scope) -> tuple[exp.Expression, Scope]:
@@ -345,50 +294,6 @@ def _columns(node: exp.Expression, scope: Scope, seen: set[int]) -> Iterator[Col
         elif id(found) not in seen:
             seen.add(id(found))
             yield from _columns(found.node, found.scope, seen)
-
-
-def _over(aggregate: Aggregate, call: exp.Expression, scope: Scope) -> Column | None:
-    """The column inside an aggregate, None for COUNT(*)."""
-    if isinstance(call.this, exp.Star) or (aggregate == "count" and isinstance(call.this, exp.Literal)):
-        if aggregate == "count" and not scope.table.sparse:
-            return None
-        raise refused(f"{call.sql()}: rows of this table may be about something else; count a column", call)
-    node, inner = defined(call.this, scope)
-    over = inner.find(node) if isinstance(node, exp.Column) else None
-    offset = call.args.get("offset")
-    if (offset is not None and offset.name != "1") or call.args.get("default"):
-        raise refused(f"expected {_LAG}", call)
-    if isinstance(over, Context) and aggregate in _OF_EVENTS:
-        return over
-    if isinstance(over, Quantity) and not over.stream.words:
-        if aggregate in _IN_ORDER and scope.table.sparse:
-            raise refused(f"{call.sql()}: rows without a value are in order too; read FROM readings for it", call)
-        if aggregate != "slope" or _names(call.expression, "time_min", scope):
-            return over
-        raise refused(f"expected REGR_SLOPE({node.sql()}, time_min)", call)
-    if over == Named("time_min") and not scope.table.sparse and aggregate in ("min", "lag"):
-        return over
-    raise refused(f"{call.sql()}: expected glucose_mg_dl, or another number of the table, inside; got {call.this.sql()!r}", call)  # fmt: skip
-
-
-def _names(node: exp.Expression | None, name: str, scope: Scope) -> bool:
-    if node is None:
-        return False
-    node, scope = defined(node, scope)
-    return isinstance(node, exp.Column) and scope.find(node) == Named(name)
-
-
-def _range_us(window: exp.Window) -> int:
-    spec = window.args["spec"]
-    start, end = spec.args.get("start"), spec.args.get("end") or "CURRENT ROW"
-    words = [str(word).upper() for word in (spec.args.get("kind"), spec.args.get("start_side"), end)]
-    trailing = words == ["RANGE", "PRECEDING", "CURRENT ROW"] and isinstance(start, exp.Interval)
-    unit = _UNITS.get(str(start.args.get("unit")).upper().removesuffix("S")) if trailing else None
-    if unit is None or not re.fullmatch(r"[1-9][0-9]{0,4}", start.name) or int(start.name) * unit > _LONGEST_US:
-        raise refused(f"expected {_WINDOW}", window)
-    if spec.args.get("exclude"):
-        raise refused(f"EXCLUDE {spec.args['exclude']}: a window holds all of its values; expected {_WINDOW}", window)
-    return int(start.name) * unit
 
 
 def _silence_us(predicate: exp.Expression) -> int:

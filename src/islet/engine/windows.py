@@ -15,6 +15,7 @@ from islet.engine.program import (
     AGGREGATES,
     BYTES,
     COUNT,
+    COUNT_FROM,
     FIRST,
     FORECAST,
     LAST,
@@ -45,7 +46,8 @@ class Windows(NamedTuple):
     of each of its aggregates, a spare one where nobody asks. `sums` (w, 2): where there are sums and counts only, the cells
     (of `Work`) in which those of column 0 stand, else without rows. Indices have no sign, so that it need not be looked at
     whether they count from the end. `longest_us`: how far back values matter. `ahead` (n, columns): what a model foretells
-    at each of the entries to be evaluated; without rows, the damped slope foretells."""
+    at each of the entries to be evaluated; without rows, the damped slope foretells. `bounds` (w, 4): of a window of a
+    COUNT_FROM, which is a window by itself, its bound (`islet.engine.program.Features`)."""
 
     table: NDArray[np.int64]
     asking: NDArray[np.int64]
@@ -58,6 +60,7 @@ class Windows(NamedTuple):
     sums: NDArray[np.uint64]
     longest_us: int
     ahead: NDArray[np.int32]
+    bounds: NDArray[np.int64]
 
 
 class Planned(NamedTuple):
@@ -72,7 +75,7 @@ def windows_of(features: Features, registers: int, *, foretold: bool) -> Windows
     that one walk does all. `foretold`: a model fills in forecasts, not the damped slope."""
     table, asking = list[tuple[int, int, int, int]](), list[int]()
     for k, (source, aggregate, window_us, _) in enumerate(features.table.tolist()):
-        alone = aggregate in (PREVIOUS, PREVIOUS_AGE)
+        alone = aggregate in (PREVIOUS, PREVIOUS_AGE, COUNT_FROM)
         if table and table[-1][:2] == (source, window_us) and not alone:
             table[-1] = (*table[-1][:3], k + 1)
             asking[-1] |= int(features.asking[k])
@@ -95,9 +98,9 @@ def windows_of(features: Features, registers: int, *, foretold: bool) -> Windows
     weighed = rows[:, 2] <= max(np.flatnonzero(weighing), default=-1)
     undamped = np.array([undamped_s(window_us) for window_us in rows[:, 1].tolist()], np.int64)
     longest_us = max(features.window_us, LOOKS_BACK_US if slope else 0)
-    return Windows(
-        rows, np.array(asking, np.int64), wanted, weighed, undamped, plain, seconds, places, sums, longest_us, nothing
-    )
+    bounds = features.bounds[rows[:, 2]]
+    asked = np.array(asking, np.int64)
+    return Windows(rows, asked, wanted, weighed, undamped, plain, seconds, places, sums, longest_us, nothing, bounds)
 
 
 class Work(NamedTuple):
