@@ -32,13 +32,13 @@ async def test_who_is_assigned_sees_nothing_until_the_patient_says_yes(family: S
     assert await answers(family) == {403}
     assert "The patient has not consented yet." in (await anna.get("/patients/p-1")).text
     assert "Ada Example" not in (await anna.get("/")).text + (await anna.get("/api/patients")).text
-    assert "Somebody asks to follow you (anna)." in (await ada.get("/")).text
+    assert "Somebody asks to follow you (anna)." in (await ada.get("/patients/p-1")).text
     assert "asks to follow you" in (await ada.get("/consents")).text
     said = await ada.post("/consents", data=WORD | {"act": "give"}, headers=SAME)
     assert said.headers["location"] == "/consents?said=kept"
     assert await answers(family) == {200}
-    assert "Ada Example" in (await anna.get("/")).text
-    assert "Somebody asks" not in (await ada.get("/")).text
+    assert "Ada Example" in (await anna.get("/patients/p-1")).text
+    assert "Somebody asks" not in (await ada.get("/patients/p-1")).text
     (line,) = family.registry.audit()[-1:]
     assert (line.by, line.action, line.kind, line.id) == ("ada", "added", "consent", "anna p-1")
 

@@ -60,6 +60,25 @@ async def test_an_address_that_nothing_has_is_a_page_in_a_browser_and_a_line_for
     assert (answer.status_code, answer.text) == (404, "Not Found")
 
 
+@pytest.mark.parametrize("role", [Role.PATIENT, Role.CARE_PARTNER])
+async def test_who_sees_one_patient_at_home_is_led_to_their_page(site: Site, role: Role) -> None:
+    site.add_user("one", role, "p-1")
+    client = site.client("one")
+    answer = await client.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/patients/p-1")
+    assert "All patients" not in (await client.get("/patients/p-1")).text
+
+
+async def test_a_patient_who_is_not_there_any_more_is_not_led_in_a_circle(site: Site) -> None:
+    site.add_user("gone", Role.PATIENT, "p-9")
+    assert (await site.client("gone").get("/")).status_code == 200
+
+
+async def test_a_clinician_of_one_patient_has_a_list(site: Site) -> None:
+    assert (await site.client("nurse").get("/")).status_code == 200
+    assert "All patients" in (await site.client("nurse").get("/patients/p-1")).text
+
+
 async def test_lists_hold_only_the_patients_one_may_see(site: Site) -> None:
     for patient in ("p-1", "p-2"):
         site.add_readings(patient, [100, 110])

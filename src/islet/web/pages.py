@@ -2,11 +2,11 @@
 
 from datetime import UTC
 from typing import Final
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from islet.access.decide import Action
@@ -51,7 +51,9 @@ def routes(context: WebContext) -> list[Route]:
 
 
 def patients(context: WebContext, request: Request, viewer: Viewer) -> Response:
-    """The live list, by urgency; of everybody, or of who is sought."""
+    """The live list, by urgency; of everybody, or of who is sought. A list of one is that one's page."""
+    if viewer.only and context.registry.patient(viewer.only) is not None:
+        return RedirectResponse(f"/patients/{quote(viewer.only)}", 303)
     sought = sought_in(request)
     snapshot = list_snapshot(context.store, context.registry, context.log, viewer.audience, context.now(), sought)
     may = any(viewer.may(Action.ACKNOWLEDGE, one.id) for one in snapshot.patients)
@@ -88,6 +90,7 @@ def patient(context: WebContext, request: Request, viewer: Viewer) -> Response:
     }
     values = {
         "patient": one,
+        "asking": asking(context, viewer),
         "chart_hours": CHART_HOURS,
         "may_enter": viewer.may(Action.ENTER_EVENTS, one.id),
         "may_import": context.uploads is not None,

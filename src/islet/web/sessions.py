@@ -13,7 +13,7 @@ from islet.access.keys import is_valid, key_id
 from islet.access.passwords import new_token, nobodys_hash, token_hash, verify_password
 from islet.access.second_factor import taken
 from islet.errors import AccessDenied, IsletError
-from islet.model.people import Principal, User
+from islet.model.people import Principal, Role, User
 from islet.store.principals import read_key
 from islet.store.second_factors import put_second_factor, read_second_factor
 from islet.store.turned_away import API_KEY, LOG_IN
@@ -64,6 +64,12 @@ class Viewer:
     def name(self) -> str:
         """Who did it, for the audit trail and for people."""
         return f"{self.user.name} ({self.by})" if self.by else self.user.name
+
+    @property
+    def only(self) -> str:
+        """The one patient whom somebody at home sees: themselves, or whom they care for; "" for all others."""
+        audience = self.audience if self.user.role in (Role.PATIENT, Role.CARE_PARTNER) else None
+        return next(iter(audience)) if audience is not None and len(audience) == 1 else ""
 
     @property
     def audience(self) -> Audience:
