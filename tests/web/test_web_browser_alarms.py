@@ -64,6 +64,15 @@ def test_who_has_seen_an_alert_that_goes_on_can_say_so_again(ward: Site, open_pa
     assert sum(ward.log.end(Topic.ALERTS)) == sum(before) + 1
 
 
+def test_at_home_the_page_of_the_one_patient_counts_what_nobody_has_seen(ward: Site, open_page: Open) -> None:
+    alarm(ward)
+    page = open_page("/", "anna", width=390)
+    live(page)
+    expect(page.locator("#unseen")).to_have_text("1")
+    page.get_by_role("button", name="Acknowledge").first.click()
+    expect(page.locator("#unseen")).to_be_hidden()
+
+
 def ended(ward: Site, rule: str, patient: str, severity: Severity, minutes: int) -> None:
     ward.open_alert(rule, patient, severity, minutes=minutes)
     onset_us = ward.now_us - minutes * MINUTE_US

@@ -86,6 +86,7 @@ def patient(context: WebContext, request: Request, viewer: Viewer) -> Response:
         "snapshot": snapshot,
         "patient": {"id": one.id, "label": one.label, "low_mg_dl": one.low_mg_dl, "high_mg_dl": one.high_mg_dl},
         "time_zone": known_zone(one.time_zone),
+        "only": one.id == viewer.only,
         "may_acknowledge": viewer.may(Action.ACKNOWLEDGE, one.id),
     }
     values = {

@@ -4,7 +4,7 @@ import { data, dayTimeText, element, now, svg, text, timeText, unit } from "./pa
 import { Points, zone } from "./glucose.js";
 import { ageNode, changeText, latest, readingText, trendNode, valueNode } from "./reading.js";
 import { askTroubles } from "./told.js";
-import { AlertBook, announce } from "./alert_book.js";
+import { AlertBook, announce, countUnseen } from "./alert_book.js";
 import { alertItem } from "./alert_item.js";
 import { follow, load } from "./live.js";
 import { Forecast } from "./forecast.js";
@@ -79,6 +79,7 @@ function renderTable() {
 }
 
 function renderAlerts() {
+  if (data.only) countUnseen(book);
   const list = document.getElementById("alerts");
   if (list.contains(document.activeElement) && document.activeElement.disabled === false) return;
   const held = list.contains(document.activeElement) ? document.activeElement : null;
