@@ -245,6 +245,36 @@ def test_a_wait_that_the_channel_asks_for_holds_all_its_messages(tmp_path: Path,
     assert box.deliver_due(NOW + 60 * SECOND_US) == 3
 
 
+def test_a_wait_holds_also_what_comes_meanwhile_through_a_restart(tmp_path: Path, log: MemoryLog) -> None:
+    channel = ListChannel(script=[RetryAfter(60, "list: too many")])
+    box = outbox(tmp_path, channel)
+    append(log, change("opened"))
+    box.take_in(log, NOW)
+    box.deliver_due(NOW)
+    box.close()
+    box = outbox(tmp_path, channel)
+    append(log, change("opened", patient="p-2"))
+    box.take_in(log, NOW + SECOND_US)
+    assert box.deliver_due(NOW + SECOND_US) == 0
+    assert len(channel.tried) == 1
+    assert box.deliver_due(NOW + 60 * SECOND_US) == 2
+    append(log, change("opened", patient="p-3"))
+    box.take_in(log, NOW + 61 * SECOND_US)
+    assert box.deliver_due(NOW + 61 * SECOND_US) == 1
+
+
+def test_a_new_alarm_does_not_wait_for_hours_because_an_earlier_one_has_to(tmp_path: Path, log: MemoryLog) -> None:
+    channel = ListChannel(script=[RetryAfter(86_400, "list: maintenance")])
+    box = outbox(tmp_path, channel)
+    append(log, change("opened"))
+    box.take_in(log, NOW)
+    box.deliver_due(NOW)
+    append(log, change("opened", patient="p-2"))
+    box.take_in(log, NOW + SECOND_US)
+    assert box.next_due_us() == NOW + 5 * MINUTE_US
+    assert box.deliver_due(NOW + 5 * MINUTE_US) == 1
+
+
 def test_an_absurd_wait_ends_when_the_message_is_given_up(tmp_path: Path, log: MemoryLog) -> None:
     channel = ListChannel(script=[RetryAfter(1e300, "list: never"), RetryAfter(1e300, "list: never")])
     box = outbox(tmp_path, channel)

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from typing import Final, NamedTuple
 
+from islet.model.time import MINUTE_US
 from islet.notify.base import ANNOUNCEMENTS, Kind
 from islet.notify.recipients import Lane
 from islet.notify.schedule import Sent
@@ -93,6 +94,9 @@ _NEXT_ID: Final = (
     "(SELECT max(coalesce((SELECT max(id) FROM outbox), 0),"
     f" coalesce((SELECT value FROM outbox_memory WHERE name = '{_LAST_ID}'), 0)) + 1)"
 )  # never one that an erased message had: that one may be at a channel, and what becomes of it is noted by its id
+_HELD: Final = "held "
+"""A lane whose channel asked for a wait, and until when what is added waits."""
+_LONGEST_HELD_US: Final = 5 * MINUTE_US
 _LOOK_AGAIN: Final = (
     "UPDATE outbox_alert SET next_us = 0 WHERE alert IN (SELECT alert FROM outbox WHERE {where})"  # see Pager
 )
@@ -156,6 +160,7 @@ class Queue:
             " WHERE state = 'pending' AND due_us > ?1",
             (now_us,),
         )
+        self._tables.write(f"DELETE FROM outbox_memory WHERE name GLOB '{_HELD}*' AND value > ?", (now_us,))
 
     def add(self, draft: Draft, token: str = "") -> int:
         """Queue a message after those that this recipient has of the alert, or record why it will not be sent.
@@ -164,9 +169,10 @@ class Queue:
         """
         self._tables.write(
             "INSERT INTO outbox (id, alert, channel, recipient, sequence, opens, urgency, title, text, taken_us, state,"
-            f" reason, kind, run, answers, token) SELECT {_NEXT_ID}, ?1, ?2, ?3,"
+            f" reason, kind, run, answers, token, due_us) SELECT {_NEXT_ID}, ?1, ?2, ?3,"
             " (SELECT coalesce(max(sequence) + 1, 0) FROM outbox WHERE alert = ?1 AND channel = ?2 AND recipient = ?3),"
-            " ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14",
+            " ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14,"
+            f" coalesce((SELECT value FROM outbox_memory WHERE name = '{_HELD}' || ?2 || ' ' || ?3), 0)",
             (
                 *(draft.alert, *draft.lane, int(draft.kind in ANNOUNCEMENTS), draft.urgency, draft.title, draft.text),
                 *(draft.taken_us, "not_sent" if draft.not_sent else "pending", draft.not_sent),
@@ -256,7 +262,9 @@ class Queue:
         )
 
     def hold(self, lane: Lane, reason: str, now_us: int, until_us: int) -> None:
-        """Nothing goes to this recipient before that instant."""
+        """Nothing that waits goes to this recipient before that instant; what is added meanwhile waits too, but not for
+        long: a new alarm is tried."""
+        self._tables.remember(f"{_HELD}{lane.channel} {lane.recipient}", min(until_us, now_us + _LONGEST_HELD_US))
         self._tables.write(
             "UPDATE outbox SET due_us = max(due_us, ?), since_us = coalesce(since_us, ?), reason = ?"
             " WHERE channel = ? AND recipient = ? AND state = 'pending'",
