@@ -8,11 +8,12 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-HANG, CLOSE = "hang", "close"
+HANG, CLOSE, DRIP = "hang", "close", "drip"
 
 
 class FakeSmtp:
-    """Takes mails; the script says what is answered to RCPT, one item a mail: a code with words, HANG or CLOSE."""
+    """Takes mails; the script says what is answered to RCPT, one item a mail: a code with words, HANG, CLOSE, or DRIP:
+    a line each 50 ms of an answer without an end."""
 
     def __init__(self, port: int, context: ssl.SSLContext | None) -> None:
         self.port, self.context = port, context
@@ -61,7 +62,12 @@ class _Handler(socketserver.StreamRequestHandler):
         answer = self.fake.script.popleft() if self.fake.script else "250 fine"
         if answer == HANG:
             self.fake.let_go.wait(30)
-        return answer not in (HANG, CLOSE) and self._say(answer)
+        try:
+            while answer == DRIP and not self.fake.let_go.wait(0.05):
+                self._say("250-more")
+        except OSError:  # the other side has had enough
+            return False
+        return answer not in (HANG, CLOSE, DRIP) and self._say(answer)
 
     def _on_data(self, line: str) -> bool:
         self._say("354 go on")

@@ -5,10 +5,12 @@ from time import monotonic
 import pytest
 
 from islet.notify.base import Message, RetryAfter
+from islet.notify.email import EmailNotifier
 from islet.notify.guard import GuardedClient, NoAnswer
 from islet.notify.ntfy import NtfyNotifier
 from islet.notify.telegram import TelegramNotifier
 from tests.notify.fake_http import Answer, Handler, fake_http, raw
+from tests.notify.fake_smtp import DRIP, fake_smtp
 from tests.notify.scenario import NOW
 
 MESSAGE = Message(id="k", alert="a", title="Low", text="Low: alert.")
@@ -48,6 +50,17 @@ def test_an_answer_in_small_pieces_holds_nobody_longer_than_the_time_allowed(ans
         telegram.close()
         assert monotonic() - began_s < 4
     client.close()
+
+
+def test_a_mail_server_that_answers_in_small_pieces_holds_nobody() -> None:
+    with fake_smtp() as fake:
+        fake.script.append(DRIP)
+        email = EmailNotifier(
+            "a@b", "anna", sender="islet@b", host="127.0.0.1", port=fake.port, security="none", timeout_s=0.3
+        )
+        began_s = monotonic()
+        assert isinstance(email.send(MESSAGE, NOW), RetryAfter)
+        assert monotonic() - began_s < 2
 
 
 @pytest.mark.parametrize("answer", [drips(NO_BODY, b""), drips(NO_BODY, b"x")], ids=["hangs", "drips"])

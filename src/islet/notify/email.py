@@ -1,18 +1,22 @@
 """Messages by e-mail (SMTP, RFC 5321): slow and often unread, so a last resort and a record."""
 
 import smtplib
+import socket
 import ssl
 from contextlib import suppress
 from email.message import EmailMessage
 from email.policy import SMTP
 from hashlib import sha256
-from typing import Final, Literal
+from threading import Timer
+from typing import Any, Final, Literal
 
 from islet.errors import SettingError
 from islet.model.time import from_us
 from islet.notify.base import Delivered, Failed, Message, Outcome, RetryAfter
 
 TIMEOUT_S: Final = 15.0
+_WHOLE: Final = 2.0
+"""Times that, all together: a server that says a letter each few seconds holds nobody's thread."""
 Security = Literal["tls", "starttls", "none"]
 
 
@@ -75,9 +79,9 @@ class EmailNotifier:
     def _connected(self) -> smtplib.SMTP:
         context = self._context or ssl.create_default_context()
         if self._security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout_s, context=context)
+            server: smtplib.SMTP = _TimedTls(self._host, self._port, timeout=self._timeout_s, context=context)
         else:
-            server = smtplib.SMTP(self._host, self._port, timeout=self._timeout_s)
+            server = _Timed(self._host, self._port, timeout=self._timeout_s)
         try:
             if self._security == "starttls":
                 server.starttls(context=context)  # raises where the server has none: never in the clear instead
@@ -87,6 +91,32 @@ class EmailNotifier:
             server.close()
             raise
         return server
+
+
+class _Timed(smtplib.SMTP):
+    """A connection that is shut when its time is over, whatever comes in small pieces."""
+
+    _timer: Timer | None = None
+
+    def connect(self, *args: Any, **options: Any) -> tuple[int, bytes]:
+        self._timer = Timer(self.timeout * _WHOLE, self._shut)
+        self._timer.daemon = True
+        self._timer.start()
+        return super().connect(*args, **options)
+
+    def _shut(self) -> None:
+        with suppress(OSError):
+            if self.sock is not None:
+                self.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        super().close()
+
+
+class _TimedTls(_Timed, smtplib.SMTP_SSL):
+    """The same, encrypted from the first byte."""
 
 
 def _refused(code: int) -> Outcome:
