@@ -246,6 +246,11 @@ class StoreContract:
         store.apply([glucose([reading("anna", 2 + 1440)], offset=1)])
         assert store.alerts(active_only=True) == []
 
+    def test_alerts_until_an_instant_are_those_that_began_then_or_before(self, store: Store) -> None:
+        store.apply([changes(*(low("opened", onset, onset) for onset in (2, 5, 3)))])
+        found = store.alerts(["anna"], until_us=3 * MINUTE_US)
+        assert [one.onset_us for one in found] == [3 * MINUTE_US, 2 * MINUTE_US]
+
     def test_alerts_come_newest_first_up_to_the_limit(self, store: Store) -> None:
         store.apply([changes(*(low("opened", onset, onset) for onset in (2, 5, 3)))])
         assert [one.onset_us // MINUTE_US for one in store.alerts(limit=2)] == [5, 3]

@@ -124,7 +124,7 @@ def open_page(browser: Browser, ward: Site) -> Iterator[Open]:
         yield open_one
         for context in contexts:
             context.close()
-    assert complaints == []
+    assert not complaints, complaints
 
 
 def live(page: Page) -> None:

@@ -73,6 +73,24 @@ def test_at_home_the_page_of_the_one_patient_counts_what_nobody_has_seen(ward: S
     expect(page.locator("#unseen")).to_be_hidden()
 
 
+def test_earlier_alerts_are_asked_for(ward: Site, open_page: Open) -> None:
+    for minutes in range(1, 130):
+        ended(ward, "low", "p-1", Severity.NOTICE, 60 * minutes)
+    page = open_page("/alerts", "nurse")
+    live(page)
+    items = page.locator("#recent li")
+    expect(items).to_have_count(99)  # of the last hundred one is active
+    page.get_by_role("button", name="Earlier alerts").click()
+    expect(items).to_have_count(129)
+    expect(page.get_by_role("button", name="Earlier alerts")).to_be_hidden()
+    page.goto("/patients/p-1")
+    live(page)
+    expect(page.locator("#alerts li")).to_have_count(6)  # of the hours shown
+    for _ in range(2):
+        page.get_by_role("button", name="Earlier alerts").click()
+    expect(page.locator("#alerts li")).to_have_count(130)
+
+
 def ended(ward: Site, rule: str, patient: str, severity: Severity, minutes: int) -> None:
     ward.open_alert(rule, patient, severity, minutes=minutes)
     onset_us = ward.now_us - minutes * MINUTE_US

@@ -60,6 +60,20 @@ async def test_an_address_that_nothing_has_is_a_page_in_a_browser_and_a_line_for
     assert (answer.status_code, answer.text) == (404, "Not Found")
 
 
+async def test_past_alerts_come_in_pages_of_those_one_may_see(site: Site) -> None:
+    for minutes in range(1, 121):
+        site.open_alert("low", "p-1", Severity.WARNING, minutes=minutes)
+        site.open_alert("low", "p-2", Severity.WARNING, minutes=minutes)
+    nurse = site.client("nurse")
+    first = (await nurse.get(f"/api/alerts/past?until={site.now_us}")).json()
+    assert ({one["patient"] for one in first["alerts"]}, first["more"], len(first["alerts"])) == ({"p-1"}, True, 100)
+    onsets = [one["onset_us"] for one in first["alerts"]]
+    second = (await nurse.get(f"/api/alerts/past?until={onsets[-1]}&patient=p-1")).json()
+    assert (second["more"], len(second["alerts"]), second["labels"]) == (False, 21, {"p-1": "Ada Example"})
+    assert (await nurse.get("/api/alerts/past?until=1&patient=p-2")).status_code == 403
+    assert (await nurse.get("/api/alerts/past?until=-1")).status_code == 400
+
+
 @pytest.mark.parametrize("role", [Role.PATIENT, Role.CARE_PARTNER])
 async def test_who_sees_one_patient_at_home_is_led_to_their_page(site: Site, role: Role) -> None:
     site.add_user("one", role, "p-1")

@@ -132,7 +132,14 @@ PAGES: Final = [
     *_portal(Action.VIEW_MASKED, "GET /research"),
 ]
 PROGRAMS: Final = [
-    *_portal(Open.LOGGED_IN, "GET /api/clock", "GET /api/patients", "GET /api/alerts", "GET /api/troubles"),
+    *_portal(
+        Open.LOGGED_IN,
+        "GET /api/clock",
+        "GET /api/patients",
+        "GET /api/alerts",
+        "GET /api/alerts/past",
+        "GET /api/troubles",
+    ),
     *_portal(Open.LOGGED_IN, "GET /live"),
     *_portal(Open.KEY, "POST /api/token"),
     *_portal(Action.VIEW_PATIENT, "GET /api/patients/{id}/on-board", "GET /api/patients/{id}/hba1c", about=True),

@@ -41,6 +41,7 @@ _UNSEEN: Final = (
 _RANKS: Final = " ".join(f"WHEN '{severity}' THEN {rank}" for rank, severity in enumerate(Severity))
 _SEVERITY: Final = f"CASE severity {_RANKS} END"
 _BY_URGENCY: Final = f"cleared_us IS NOT NULL, {_SEVERITY}, acknowledged_us IS NOT NULL, onset_us DESC, id"
+_NEWEST_US: Final = 2**63 - 1
 _BY_ONSET: Final = f"onset_us DESC, {_SEVERITY}, id"
 
 
@@ -102,20 +103,28 @@ def select_one(reader: apsw.Connection, id: str) -> Alert | None:
     return None if row is None else _alert(row)
 
 
-def select(
-    reader: apsw.Connection, patients: Sequence[str] | None, *, active_only: bool, newest_us: int, limit: int
-) -> list[Alert]:
-    """Alerts as `Store.alerts` has them; `newest_us` is the time of the newest data."""
+def select(reader: apsw.Connection, patients: Sequence[str] | None, until_us: int | None, limit: int) -> list[Alert]:
+    """Alerts as `Store.alerts` has them."""
+    query, whose = _of(patients)
+    until = (_NEWEST_US if until_us is None else until_us,)
+    query += f" AND onset_us <= ? ORDER BY {_BY_ONSET} LIMIT ?"
+    return [_alert(row) for row in reader.execute(query, (*whose, *until, limit))]
+
+
+def select_open(reader: apsw.Connection, patients: Sequence[str] | None, newest_us: int, limit: int) -> list[Alert]:
+    """Those that `Store.alerts` has as `active_only`; `newest_us` is the time of the newest data. Two questions, as each
+    has an index and their OR has none."""
+    query, whose = _of(patients)
+    query = f"SELECT * FROM ({query} AND {_OPEN} UNION ALL {query} AND {_UNSEEN}) ORDER BY {_BY_URGENCY} LIMIT ?"
+    return [_alert(row) for row in reader.execute(query, (*whose, *whose, newest_us - DAY_US, limit))]
+
+
+def _of(patients: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
+    """The question for what was not retracted of these patients, and its values."""
     query = f"SELECT {_COLUMNS} FROM alert WHERE NOT retracted"
-    whose: tuple[str, ...] = ()
-    if patients is not None:
-        query += " AND patient IN (SELECT value FROM json_each(?))"
-        whose = (json.dumps(list(patients)),)
-    order, values = _BY_ONSET, (*whose, limit)
-    if active_only:  # two questions, as each has an index and their OR has none
-        query = f"SELECT * FROM ({query} AND {_OPEN} UNION ALL {query} AND {_UNSEEN})"
-        order, values = _BY_URGENCY, (*whose, *whose, newest_us - DAY_US, limit)
-    return [_alert(row) for row in reader.execute(f"{query} ORDER BY {order} LIMIT ?", values)]
+    if patients is None:
+        return query, ()
+    return f"{query} AND patient IN (SELECT value FROM json_each(?))", (json.dumps(list(patients)),)
 
 
 def _alert(row: tuple[Any, ...]) -> Alert:

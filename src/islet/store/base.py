@@ -91,9 +91,15 @@ class Store(Protocol):
         For DEAD_LETTERS, time is when we received it."""
 
     def alerts(
-        self, patients: Sequence[str] | None = None, *, active_only: bool = False, limit: int = 500
+        self,
+        patients: Sequence[str] | None = None,
+        *,
+        active_only: bool = False,
+        until_us: int | None = None,
+        limit: int = 500,
     ) -> list[Alert]:
-        """Alerts that are not retracted, newest onset first, of one onset the most severe first.
+        """Alerts that are not retracted, newest onset first, of one onset the most severe first. `until_us`: those that
+        began at that instant or before.
 
         `active_only` gives those that are active, and those that are cleared but not yet acknowledged if they are
         urgent or warnings of the last 24 h of data: active ones first, then by severity, then those that nobody has

@@ -120,11 +120,17 @@ class SqliteStore:
             return documents.select(reader, topic, patient, from_us, to_us, limit)
 
     def alerts(
-        self, patients: Sequence[str] | None = None, *, active_only: bool = False, limit: int = 500
+        self,
+        patients: Sequence[str] | None = None,
+        *,
+        active_only: bool = False,
+        until_us: int | None = None,
+        limit: int = 500,
     ) -> list[Alert]:
         with self._readers.one() as reader:
-            newest_us = readings.newest_time_us(reader) if active_only else 0
-            return alerts.select(reader, patients, active_only=active_only, newest_us=newest_us, limit=limit)
+            if active_only:
+                return alerts.select_open(reader, patients, readings.newest_time_us(reader), limit)
+            return alerts.select(reader, patients, until_us, limit)
 
     def alert(self, id: str) -> Alert | None:
         with self._readers.one() as reader:

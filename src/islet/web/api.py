@@ -18,8 +18,9 @@ from islet.model.topics import Topic
 from islet.web.answers import api, async_api, json_response
 from islet.web.context import WebContext, committed
 from islet.web.pages import sought_in, visible_patient
+from islet.web.queries import instant_of
 from islet.web.sessions import Viewer
-from islet.web.snapshot import EVERYBODY, alerts_snapshot, list_snapshot, patient_snapshot
+from islet.web.snapshot import EVERYBODY, alerts_snapshot, list_snapshot, past_alerts, patient_snapshot
 
 _LONGEST_H: Final = 14 * 24
 
@@ -35,6 +36,7 @@ def routes(context: WebContext) -> list[Route]:
         api(context, "/api/patients", patients),
         api(context, "/api/patients/{id}/series", series),
         api(context, "/api/alerts", alerts),
+        api(context, "/api/alerts/past", past),
         async_api(context, "/api/alerts/{id}/acknowledge", acknowledge, ("POST",)),
         Route("/schema/event.json", event_schema, methods=["GET"]),
     ]
@@ -70,6 +72,18 @@ def alerts(context: WebContext, request: Request, viewer: Viewer) -> Response:
     if viewer.user.role is Role.APPLICATION:
         snapshot = msgspec.structs.replace(snapshot, labels={})
     return json_response(snapshot)
+
+
+def past(context: WebContext, request: Request, viewer: Viewer) -> Response:
+    """Alerts that began at the instant `until` (µs) or before, of the `patient` or of all, newest first."""
+    patient = request.query_params.get("patient")
+    if patient is not None:
+        viewer.require(Action.VIEW_PATIENT, patient)
+    until_us = instant_of(request.query_params.get("until", ""))
+    found = past_alerts(context.store, context.registry, viewer.audience, context.now(), until_us, patient)
+    if viewer.user.role is Role.APPLICATION:
+        found = msgspec.structs.replace(found, labels={})
+    return json_response(found)
 
 
 async def acknowledge(context: WebContext, request: Request, viewer: Viewer) -> Response:

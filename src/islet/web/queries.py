@@ -32,6 +32,13 @@ def one_of(allowed: tuple[Choice, ...], given: str) -> Choice:
     raise BadInput(f"expected one of {', '.join(allowed)}; got {given[:_SHOWN]!r}", reason="query")
 
 
+def instant_of(text: str) -> int:
+    """An instant in µs. Raises BadInput."""
+    if not (text.isascii() and text.isdigit() and len(text) < 18):
+        raise BadInput(f"expected an instant in microseconds since 1970; got {text[:_SHOWN]!r}", reason="query")
+    return int(text)
+
+
 def number_of(text: str, *, least: int, most: int) -> int:
     """A whole number in these bounds. Raises BadInput."""
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1

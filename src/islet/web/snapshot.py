@@ -100,6 +100,15 @@ class AlertsSnapshot(Struct, frozen=True, kw_only=True):
     labels: dict[str, str]
 
 
+class PastAlerts(Struct, frozen=True, kw_only=True):
+    """`more`: there are earlier ones. `labels` names their patients."""
+
+    now_us: int
+    alerts: list[Alert]
+    more: bool
+    labels: dict[str, str]
+
+
 def list_snapshot(
     store: Store, registry: Registry, log: Log, audience: Audience, now_us: int, sought: Sought = EVERYBODY
 ) -> ListSnapshot:
@@ -153,9 +162,23 @@ def alerts_snapshot(store: Store, registry: Registry, log: Log, audience: Audien
     ids = None if audience is None else sorted(audience)
     active = store.alerts(ids, active_only=True)
     recent = store.alerts(ids, limit=RECENT_ALERTS)
-    named = (registry.patient(one) for one in {alert.patient for alert in (*active, *recent)})
-    labels = {patient.id: patient.label for patient in named if patient is not None}
+    labels = _labels(registry, (*active, *recent))
     return AlertsSnapshot(now_us=now_us, positions=positions, active=active, recent=recent, labels=labels)
+
+
+def past_alerts(
+    store: Store, registry: Registry, audience: Audience, now_us: int, until_us: int, patient: str | None = None
+) -> PastAlerts:
+    """The latest RECENT_ALERTS that began at an instant or before, of one patient or of all that the audience sees."""
+    ids = [patient] if patient is not None else None if audience is None else sorted(audience)
+    found = store.alerts(ids, until_us=until_us, limit=RECENT_ALERTS + 1)
+    shown = found[:RECENT_ALERTS]
+    return PastAlerts(now_us=now_us, alerts=shown, more=len(found) > len(shown), labels=_labels(registry, shown))
+
+
+def _labels(registry: Registry, alerts: Iterable[Alert]) -> dict[str, str]:
+    named = (registry.patient(one) for one in {alert.patient for alert in alerts})
+    return {patient.id: patient.label for patient in named if patient is not None}
 
 
 def stored_positions(store: Store, log: Log) -> str:

@@ -4,6 +4,7 @@ import { data, element, text } from "./page.js";
 import { AlertBook, announce, countUnseen, isActive } from "./alert_book.js";
 import { acknowledgeButton, alertItem } from "./alert_item.js";
 import { follow, load } from "./live.js";
+import { PastAlerts } from "./past_alerts.js";
 import { askTroubles } from "./told.js";
 
 const RECENT = 100;
@@ -17,6 +18,8 @@ const timeZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 let { labels } = data.snapshot;
 let book = bookOf(data.snapshot);
 let soon = null;
+const reached = data.snapshot.recent.at(-1)?.onset_us ?? data.snapshot.now_us;
+const older = new PastAlerts(document.getElementById("earlier"), { until: () => reached, changed: render });
 
 function bookOf(snapshot) {
   return new AlertBook([...snapshot.recent, ...snapshot.active]);
@@ -27,9 +30,10 @@ function render() {
   const unseen = open.filter((alert) => !isActive(alert));
   const shown = new Set(open.map((alert) => alert.id));
   const past = book.all().filter((alert) => !shown.has(alert.id));
+  const before = older.alerts.filter((alert) => !book.alerts.has(alert.id));
   fill(active, open.filter(isActive).map((alert) => [alert]), "alert.none_active");
   fill(ended, byRule(unseen));
-  fill(recent, past.slice(0, RECENT).map((alert) => [alert]), "alert.none_recent");
+  fill(recent, [...(older.asked ? past : past.slice(0, RECENT)), ...before].map((alert) => [alert]), "alert.none_recent");
   ended.closest("section").hidden = unseen.length === 0;
   fillEverything(unseen);
   countUnseen(book);
@@ -53,7 +57,7 @@ function fill(list, groups, none) {
   const held = list.contains(document.activeElement) ? document.activeElement : null;
   const focused = held?.closest("li")?.dataset.id;
   const items = groups.map(([alert, ...earlier]) =>
-    alertItem(alert, { label: labels[alert.patient], timeZone, linked: true, earlier }),
+    alertItem(alert, { label: labels[alert.patient] ?? older.labels[alert.patient], timeZone, linked: true, earlier }),
   );
   list.replaceChildren(...(items.length || !none ? items : [element("li", { class: "none quiet" }, text(none))]));
   const again = focused ? items.find((item) => item.dataset.id === focused) : null;

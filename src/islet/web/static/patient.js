@@ -8,6 +8,7 @@ import { AlertBook, announce, countUnseen } from "./alert_book.js";
 import { alertItem } from "./alert_item.js";
 import { follow, load } from "./live.js";
 import { Forecast } from "./forecast.js";
+import { PastAlerts } from "./past_alerts.js";
 import { Labs } from "./labs.js";
 import { OnBoard } from "./on_board.js";
 import { careAmount } from "./chart_lanes.js";
@@ -35,6 +36,11 @@ const labs = new Labs(patient.id, () => {
   document.getElementById("labs").hidden = items.length === 0;
 });
 let book = new AlertBook(snapshot.alerts);
+const older = new PastAlerts(document.getElementById("earlier"), {
+  patient: patient.id,
+  until: () => Math.round(now()),
+  changed: () => renderAlerts(),
+});
 let care = sorted(snapshot.care);
 let hours = Number(sessionStorage.getItem(STORED_HOURS)) || 6;
 let chart = null;
@@ -83,7 +89,9 @@ function renderAlerts() {
   const list = document.getElementById("alerts");
   if (list.contains(document.activeElement) && document.activeElement.disabled === false) return;
   const held = list.contains(document.activeElement) ? document.activeElement : null;
-  const shown = book.all().filter((alert) => alert.cleared_us === null || alert.onset_us >= from());
+  const before = older.alerts.filter((alert) => !book.alerts.has(alert.id));
+  const since = older.asked ? 0 : from();
+  const shown = [...book.all().filter((alert) => alert.cleared_us === null || alert.onset_us >= since), ...before];
   const items = shown.map((alert) => alertItem(alert, { label: patient.label, timeZone, linked: false }));
   list.replaceChildren(...(items.length ? items : [element("li", { class: "none quiet" }, text("alert.none_recent"))]));
   const again = held && items.find((item) => item.dataset.id === held.closest("li")?.dataset.id);
