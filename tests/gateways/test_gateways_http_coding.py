@@ -37,6 +37,7 @@ async def test_a_compressed_reading_is_a_reading(
         ("gzip", gzip.compress(bytes(MAX_PAYLOAD + 1)), 413),
         ("gzip", gzip.compress(bytes(100_000_000)), 413),
     ],
+    ids=["unknown", "twice", "not coded", "cut short", "more behind", "too large", "a bomb"],
 )
 async def test_what_is_not_coded_as_it_says_is_refused_and_not_kept(
     door: Door, http: httpx.AsyncClient, coding: str, content: bytes, status: int
