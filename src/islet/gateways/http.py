@@ -197,6 +197,7 @@ def _registration_paths(registration: RegistrationEndpoints) -> list[_Path]:
     return [
         ("PUT", "/{scope}/registrations/{id}/register", registration.register),
         ("GET", "/{scope}/registrations/{id}/operations/{operation}", registration.operation),
+        ("POST", "/{scope}/registrations/{id}", registration.state),
     ]
 
 
