@@ -57,14 +57,65 @@ def test_what_is_shown() -> None:
     assert parse_query("SELECT * FROM devices").shown(PUMP) == PUMP
     query = parse_query("SELECT deviceId AS id, tags.ward, tags.absent FROM devices")
     assert query.shown(PUMP) == {"id": "pump-1", "tags.ward": 4}
-    assert parse_query("select count() as n from devices.modules").count == "n"
+    assert parse_query("select count() as n from devices.modules").rows([PUMP, PUMP]) == [{"n": 2}]
     assert parse_query("select count() as n from devices.modules").modules
+    assert parse_query("select top 3 * from devices").top == 3
+    assert parse_query("select top, tags.top from devices").columns == (
+        ("top", "top", ""),
+        ("tags.top", "tags.top", ""),
+    )
+
+
+BEDS: list[JsonObject] = [
+    {"tags": {"ward": 4, "beds": 2, "open": True}},
+    {"tags": {"ward": 5, "beds": 3.5, "open": 1}},
+    {"tags": {"ward": 4.0, "beds": "four"}},
+    {"tags": {"beds": 1}},
+    {"tags": {"ward": True}},
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        (
+            "SELECT tags.ward AS ward, COUNT() AS n FROM devices GROUP BY tags.ward",
+            [{"ward": 4, "n": 2}, {"ward": 5, "n": 1}, {"n": 1}, {"ward": True, "n": 1}],
+        ),
+        (
+            "SELECT AVG(tags.beds) AS a, SUM(tags.beds), MIN(tags.beds), max(tags.beds) AS most FROM devices",
+            [{"a": 6.5 / 3, "sum": 6.5, "min": 1, "most": 3.5}],
+        ),
+        ("SELECT AVG(tags.absent), COUNT() FROM devices", [{"count": 5}]),
+        (
+            "SELECT tags.ward FROM devices GROUP BY tags.ward",
+            [{"tags.ward": 4}, {"tags.ward": 5}, {}, {"tags.ward": True}],
+        ),
+    ],
+)
+def test_devices_are_counted_and_measured_whole_or_by_a_value(query: str, rows: list[JsonObject]) -> None:
+    assert parse_query(query).aggregates
+    assert parse_query(query).rows(BEDS) == rows
+
+
+def test_of_nobody_the_count_is_zero_and_there_are_no_groups() -> None:
+    assert parse_query("SELECT COUNT() AS n, MAX(a) FROM devices").rows([]) == [{"n": 0}]
+    assert parse_query("SELECT a, COUNT() AS n FROM devices GROUP BY a").rows([]) == []
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "",
+        "SELECT * FROM devices GROUP BY a",
+        "SELECT a, COUNT() FROM devices",
+        "SELECT a, COUNT() FROM devices GROUP BY b",
+        "SELECT COUNT() FROM devices GROUP BY a WHERE a = 1",
+        "SELECT MEDIAN(a) FROM devices",
+        "SELECT AVG() FROM devices",
+        "SELECT TOP 0 * FROM devices",
+        "SELECT TOP -1 * FROM devices",
+        "SELECT TOP 1.5 * FROM devices",
         "SELECT",
         "SELECT * FROM jobs",
         "SELECT * FROM devices WHERE",
@@ -89,7 +140,11 @@ def test_what_is_no_query_is_refused(text: str) -> None:
 words = st.sampled_from(
     [
         "SELECT",
+        "TOP",
         "*",
+        "COUNT",
+        "GROUP",
+        "BY",
         "FROM",
         "devices",
         "WHERE",
@@ -113,4 +168,6 @@ words = st.sampled_from(
 @given(st.one_of(st.text(max_size=60), st.lists(words, max_size=25).map(" ".join)))
 def test_any_text_is_a_query_or_refused(text: str) -> None:
     with suppress(BadInput):
-        assert parse_query(text).matches(PUMP) in (True, False)
+        query = parse_query(text)
+        assert query.matches(PUMP) in (True, False)
+        assert isinstance(query.rows([PUMP]) if query.aggregates else query.shown(PUMP), dict | list)

@@ -312,6 +312,12 @@ async def test_devices_are_queried_by_tag_page_by_page(door: Door, http: httpx.A
     rest = await ask(query, **{"x-ms-max-item-count": "2", "x-ms-continuation": page.headers["x-ms-continuation"]})
     assert rest.json() == [{"deviceId": "cgm-4"}] and "x-ms-continuation" not in rest.headers
     assert (await ask("SELECT COUNT() AS n FROM devices WHERE tags.ward = 1")).json() == [{"n": 2}]
+    assert [one["deviceId"] for one in (await ask("SELECT TOP 2 * FROM devices")).json()] == ["cgm-0", "cgm-1"]
+    query = "SELECT tags.ward AS ward, COUNT() AS n FROM devices GROUP BY tags.ward"
+    page = await ask(query, **{"x-ms-max-item-count": "1"})
+    assert (page.json(), page.headers["x-ms-item-type"]) == ([{"ward": 0, "n": 3}], "Raw")
+    rest = await ask(query, **{"x-ms-continuation": page.headers["x-ms-continuation"]})
+    assert rest.json() == [{"ward": 1, "n": 2}] and "x-ms-continuation" not in rest.headers
     modules = (await ask("SELECT * FROM devices.modules")).json()
     assert [(one["deviceId"], one["moduleId"]) for one in modules] == [("cgm-1", "m1")]
     for wrong in ("", "DROP TABLE devices", "SELECT * FROM devices WHERE tags.ward ="):

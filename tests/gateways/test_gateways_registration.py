@@ -51,11 +51,17 @@ async def test_a_device_registers_over_https_asks_how_it_went_and_sends(door: Do
     body = {"registrationId": "cgm-1", "payload": {"a": 1}}
     before = await http.get(f"/{REGISTRATION}/operations/4.cgm-1", headers=own)
     assert before.status_code == 404
+    assert (await http.post(f"/{REGISTRATION}", json=body, headers=own)).status_code == 404
     taken = await http.put(f"/{REGISTRATION}/register", json=body, headers=own)
     assert (taken.status_code, taken.headers["retry-after"]) == (202, "1")
     assert taken.json()["status"] == "assigning"
     told = await http.get(f"/{REGISTRATION}/operations/{taken.json()['operationId']}", headers=own)
     check_assigned(door, told.json())
+    state = await http.post(f"/{REGISTRATION}", json=body, headers=own)
+    assert state.json() | {"lastUpdatedDateTimeUtc": ""} == told.json()["registrationState"] | {
+        "lastUpdatedDateTimeUtc": ""
+    }
+    assert (await http.post(f"/{REGISTRATION}", headers={"Authorization": token(new_key())})).status_code == 401
     assert (await http.get(f"/{REGISTRATION}/operations/4.cgm-2", headers=own)).status_code == 404
     sent = await http.post("/devices/cgm-one/messages/events", content=reading(), headers=as_device(door, "cgm-one"))
     assert sent.status_code == 204

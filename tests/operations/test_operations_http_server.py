@@ -99,3 +99,9 @@ async def test_who_sends_slowly_and_much_is_answered(port: int) -> None:
     async with asyncio.timeout(PATIENCE_S):
         assert (await reader.read()).endswith(b"1000000")
     writer.close()
+
+
+def test_a_connection_is_kept_for_who_posts_once_a_minute() -> None:
+    listener = HttpListener(Starlette(), "127.0.0.1", 0)
+    assert listener._server.config.timeout_keep_alive > 60
+    listener._socket.close()

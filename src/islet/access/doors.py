@@ -183,7 +183,7 @@ HUB: Final = [
     *_hub(Action.WRITE_REGISTRY, "POST /jobs/create", "DELETE /jobs/{id}"),
     *_hub(Action.WRITE_REGISTRY, "POST /claims"),
     *_portal(Open.LINK, "POST /claims/redeem", "PUT /{scope}/registrations/{id}/register"),
-    *_portal(Open.LINK, "GET /{scope}/registrations/{id}/operations/{operation}"),
+    *_portal(Open.LINK, "GET /{scope}/registrations/{id}/operations/{operation}", "POST /{scope}/registrations/{id}"),
     *_hub(Action.COMMAND_DEVICES, "POST /messages/{box}", "GET /messages/{box}/feedback"),
     *_hub(Action.COMMAND_DEVICES, "DELETE /messages/{box}/feedback/{lock_token}"),
     *_hub(Action.COMMAND_DEVICES, "POST /messages/{box}/feedback/{lock_token}/abandon"),

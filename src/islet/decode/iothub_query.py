@@ -1,6 +1,7 @@
 """The part of IoT Hub's query language that SDKs and their users need for lists of devices.
 
-    SELECT * | COUNT() AS n | deviceId, tags.ward AS ward   FROM devices | devices.modules | devices.jobs
+    SELECT [TOP 9] * | deviceId, tags.ward AS ward | tags.ward, COUNT() AS n, AVG(tags.beds) AS beds (SUM, MIN, MAX)
+    FROM devices | devices.modules | devices.jobs   [GROUP BY tags.ward, behind WHERE]
     [WHERE tags.ward = 4 AND NOT (properties.reported.battery < 20 OR is_defined(tags.lost)) AND deviceId IN ['a', 'b']]
 
 Comparisons with what is not there, or between different types, are false. Source: MicrosoftDocs azure-docs,
@@ -9,11 +10,12 @@ iot-hub-devguide-query-language.md.
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
 
+from islet.decode.iothub_aggregates import ABSENT, AGGREGATES, Column, at, grouped
 from islet.decode.iothub_twins import Json, JsonObject
 from islet.errors import BadInput
 
@@ -39,14 +41,15 @@ _TESTS: Final[Mapping[str, Callable[[str, str], bool]]] = {
 _CONSTANTS: Final[Mapping[str, Json]] = {"true": True, "false": False, "null": None}
 _MOST_TEXT: Final = 4096
 _MOST_DEPTH: Final = 50
-_ABSENT: Final = object()
+_MOST_TOP: Final = 1_000_000
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """What is asked. `columns` are (path, name); none means everything; `count` is the name of the number asked for."""
+    """What is asked: no columns mean everything; `top`: at most so many rows (0: all)."""
 
-    columns: tuple[tuple[str, str], ...] = ()
-    count: str = ""
+    columns: tuple[Column, ...] = ()
+    group: str = ""
+    top: int = 0
     modules: bool = False
     jobs: bool = False
     matches: Condition = lambda document: True
@@ -55,8 +58,17 @@ class Query(Struct, frozen=True, kw_only=True):
         """What is asked for of one document."""
         if not self.columns:
             return document
-        found = ((name, _at(document, path)) for path, name in self.columns)
-        return {name: value for name, value in found if value is not _ABSENT}  # type: ignore[misc]
+        found = ((one.name, at(document, one.path)) for one in self.columns)
+        return {name: value for name, value in found if value is not ABSENT}  # type: ignore[misc]
+
+    @property
+    def aggregates(self) -> bool:
+        """Whether its rows are of groups, not of single documents."""
+        return bool(self.group) or any(one.aggregate for one in self.columns)
+
+    def rows(self, documents: Sequence[JsonObject]) -> list[JsonObject]:
+        """Those of an aggregate query, of the documents that match."""
+        return grouped(self.columns, self.group, documents)
 
 
 def parse_query(text: str) -> Query:
@@ -71,15 +83,6 @@ def parse_query(text: str) -> Query:
     return _Parser(text).query()
 
 
-def _at(document: JsonObject, path: str) -> object:
-    found: object = document
-    for name in path.split("."):
-        if not isinstance(found, dict) or name not in found:
-            return _ABSENT
-        found = found[name]
-    return found
-
-
 class _Parser:
     def __init__(self, text: str) -> None:
         self._tokens = list(_tokens(text))
@@ -88,7 +91,7 @@ class _Parser:
 
     def query(self) -> Query:
         self._expect("select")
-        columns, count = self._columns()
+        top, columns = self._top(), self._columns()
         self._expect("from")
         source = self._take().lower()
         if source not in ("devices", "devices.modules", "devices.jobs"):
@@ -97,34 +100,65 @@ class _Parser:
         if self._is("where"):
             self._take()
             matches = self._either()
+        group = self._group(columns)
         if self._next < len(self._tokens):
             raise _unexpected("the end of the query", self._take())
         return Query(
             columns=columns,
-            count=count,
+            group=group,
+            top=top,
             modules=source == "devices.modules",
             jobs=source == "devices.jobs",
             matches=matches,
         )
 
-    def _columns(self) -> tuple[tuple[tuple[str, str], ...], str]:
+    def _top(self) -> int:
+        if not self._is("top") or self._next + 1 >= len(self._tokens) or self._tokens[self._next + 1][0] != "number":
+            return 0
+        self._take()
+        number = self._take()
+        if not number.isdigit() or not 0 < int(number) <= _MOST_TOP:
+            raise _unexpected(f"a number from 1 to {_MOST_TOP}", number)
+        return int(number)
+
+    def _columns(self) -> tuple[Column, ...]:
         if self._is("*"):
             self._take()
-            return (), ""
-        if self._is("count"):
-            self._take()
-            for sign in "()":
-                self._expect(sign)
-            return (), self._name("count")
+            return ()
         columns = [self._column()]
         while self._is(","):
             self._take()
             columns.append(self._column())
-        return tuple(columns), ""
+        return tuple(columns)
 
-    def _column(self) -> tuple[str, str]:
+    def _column(self) -> Column:
         path = self._word()
-        return path, self._name(path)
+        if not self._is("("):
+            return Column(path, self._name(path))
+        aggregate, path = path.lower(), ""
+        if aggregate not in AGGREGATES:
+            raise _unexpected("COUNT, AVG, SUM, MIN or MAX", aggregate)
+        self._expect("(")
+        if aggregate != "count":
+            path = self._word()
+        self._expect(")")
+        return Column(path, self._name(aggregate), aggregate)
+
+    def _group(self, columns: Sequence[Column]) -> str:
+        """The path behind GROUP BY, "" where it does not say it; beside aggregates only that may be shown."""
+        group = ""
+        if self._is("group"):
+            self._take()
+            self._expect("by")
+            group = self._word()
+            if not columns:
+                raise _unexpected("columns before GROUP BY", "*")
+        elif not any(one.aggregate for one in columns):
+            return ""
+        for one in columns:
+            if not one.aggregate and one.path != group:
+                raise _unexpected("only what is grouped by beside COUNT, AVG, SUM, MIN and MAX", one.path)
+        return group
 
     def _name(self, usual: str) -> str:
         if not self._is("as"):
@@ -170,18 +204,18 @@ class _Parser:
         sign = self._take().lower()
         if sign in ("in", "nin"):
             values, wanted = self._list(), sign == "in"
-            return lambda document: (found := _at(document, path)) is not _ABSENT and (found in values) is wanted
+            return lambda document: (found := at(document, path)) is not ABSENT and (found in values) is wanted
         if sign not in _COMPARISONS:
             raise _unexpected("a comparison", sign)
         compare, value = _COMPARISONS[sign], self._value()
-        return lambda document: _compared(compare, _at(document, path), value)
+        return lambda document: _compared(compare, at(document, path), value)
 
     def _function(self, name: str) -> Condition:
         self._expect("(")
         path = self._word()
         if name == "is_defined":
             self._expect(")")
-            return lambda document: _at(document, path) is not _ABSENT
+            return lambda document: at(document, path) is not ABSENT
         if name not in _TESTS:
             raise _unexpected("a function that is known here", name)
         self._expect(",")
@@ -189,7 +223,7 @@ class _Parser:
         self._expect(")")
         if not isinstance(value, str):
             raise _unexpected("a text", str(value))
-        return lambda document: isinstance(found := _at(document, path), str) and test(found, value)
+        return lambda document: isinstance(found := at(document, path), str) and test(found, value)
 
     def _list(self) -> list[Json]:
         self._expect("[")

@@ -82,12 +82,12 @@ def _make_room(
         return 0
     begin = int(one.context) * UNIT
     size: Int = np.int64(pool[begin + 1])
-    if HEADER + EVENT * (count + 1) <= UNITS[size] * UNIT:
+    if count < MOST_EVENTS and HEADER + EVENT * (count + 1) <= UNITS[size] * UNIT:
         return count
     gone = 0
     while gone < count and long_at(pool, begin + HEADER + EVENT * gone) < old_us:
         gone += 1
-    if gone == 0 and count == MOST_EVENTS:
+    if gone == 0 and count >= MOST_EVENTS:
         tally[OVERFLOW] += 1
         gone = 1
     stay = EVENT * (count - gone)

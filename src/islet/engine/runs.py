@@ -43,9 +43,10 @@ def new_entries() -> Entries:
 
 @inlined
 def capacity(one: Series) -> Int:
-    """How many entries the run has room for."""
+    """How many entries the run has room for, at most MOST_READINGS: the largest blocks would hold more, the places that a
+    run is unpacked to do not."""
     words: Int = UNITS[one.size] * UNIT - RUN_HEADER
-    return words >> 1 if one.flags & WIDE else words
+    return min(words >> 1 if one.flags & WIDE else words, MOST_READINGS)
 
 
 @inlined

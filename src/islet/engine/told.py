@@ -32,7 +32,9 @@ def recall(one: Series, pool: NDArray[np.uint32], known: NDArray[np.int64]) -> I
     if not one.episodes:
         return 0
     begin = int(one.episodes) * UNIT
-    count = np.int64(pool[begin])
+    count: Int = np.int64(pool[begin])
+    if count > MOST_EPISODES:
+        count = MOST_EPISODES
     for k in range(count):
         packed = long_at(pool, begin + HEADER + EPISODE * k)
         known[k, RULE] = (packed >> 1) & 63
@@ -89,7 +91,7 @@ def add(one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], rule: In
     begin: Int = int(one.episodes) * UNIT
     count: Int = np.int64(pool[begin])
     size: Int = np.int64(pool[begin + 1])
-    if HEADER + EPISODE * (count + 1) > UNITS[size] * UNIT:
+    if count >= MOST_EPISODES or HEADER + EPISODE * (count + 1) > UNITS[size] * UNIT:
         count = _forget(pool, begin, count, old_us)
     if HEADER + EPISODE * (count + 1) > UNITS[size] * UNIT:
         larger = size_for(HEADER + EPISODE * (count + 1))
@@ -110,7 +112,7 @@ def add(one: Series, pool: NDArray[np.uint32], heap: NDArray[np.int64], rule: In
 def _forget(pool: NDArray[np.uint32], begin: Int, count: Int, old_us: Int) -> Int:
     """Close the ranks over those that ended before `old_us` (of too many, the first one); how many stay."""
     stay: Int = 0
-    for k in range(count == MOST_EPISODES, count):
+    for k in range(int(count >= MOST_EPISODES), count):
         at = begin + HEADER + EPISODE * k
         if long_at(pool, at + 2) < old_us:
             continue

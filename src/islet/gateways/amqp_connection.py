@@ -12,7 +12,7 @@ from islet.decode.iothub_amqp import Endpoint, Place, parse_address
 from islet.errors import AccessDenied, IsletError, NotFound, ProtocolError
 from islet.gateways.amqp_credentials import CREDENTIAL_WITHIN_S, Credentials
 from islet.gateways.amqp_device import DeviceEnd
-from islet.gateways.amqp_engine import IDLE_S, Engine
+from islet.gateways.amqp_engine import Engine
 from islet.gateways.amqp_faults import AmqpFaults
 from islet.gateways.amqp_greeting import Greeting
 from islet.gateways.amqp_links import Incoming, Outgoing, Server, drop, end_link
@@ -51,6 +51,7 @@ class AmqpConnection(asyncio.Protocol):
         self._limits: list[asyncio.TimerHandle] = []
         self._timers: list[asyncio.TimerHandle] = []
         self._expiry: asyncio.TimerHandle | None = None
+        self._ticking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -137,10 +138,14 @@ class AmqpConnection(asyncio.Protocol):
         """Empty frames in time, and an end where none came."""
         if self._is_closed:
             return
-        self._engine.tick(self._loop.time())
+        within_s = self._engine.tick(self._loop.time())
         self.flush()
-        self._timers.append(self._loop.call_later(IDLE_S / 8, self._tick))
-        self._timers = self._timers[-2:]
+        self._tick_within(within_s)
+
+    def _tick_within(self, seconds: float) -> None:
+        if self._ticking is not None:
+            self._ticking.cancel()
+        self._ticking = self._loop.call_later(seconds, self._tick)
 
     # --- events ---
 
@@ -183,6 +188,7 @@ class AmqpConnection(asyncio.Protocol):
             return
         self._is_open = True
         self._engine.open("islet")
+        self._tick_within(0.0)  # now it is known how long the peer waits for a frame
 
     def _expect_open(self) -> None:
         if not self._is_open:
@@ -371,8 +377,9 @@ class AmqpConnection(asyncio.Protocol):
         if self._is_closed:
             return
         self._is_closed = True
-        for timer in [*self._limits, *self._timers, *([self._expiry] if self._expiry else [])]:
-            timer.cancel()
+        for timer in (*self._limits, *self._timers, self._expiry, self._ticking):
+            if timer is not None:
+                timer.cancel()
         self._let_go()
         if self.choked:
             self._transport.abort()

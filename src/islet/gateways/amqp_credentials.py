@@ -69,7 +69,10 @@ class Credentials:
             if found is None or admission.expires_us > found[1]:
                 found = device, admission.expires_us
         if found is None:
-            device, admission = self._authenticator.admit_device(identity, "", self._peer())
+            peer = self._peer()
+            if peer is None:
+                raise AccessDenied("no token that is good for this device now was put")
+            device, admission = self._authenticator.admit_device(identity, "", peer)
             found = device, admission.expires_us
         return found
 

@@ -193,6 +193,8 @@ class DeviceEnd:
             self._give(out, letter)
         if letters and self._more:
             self.command_waits()
+        elif not letters:
+            out.nothing_more()
 
     def _give(self, out: Outgoing, letter: Letter) -> None:
         exchange, to, lock_token = self._exchange, self.address, letter.lock_token

@@ -49,7 +49,8 @@ class EventsOut(Outgoing):
         self._offset = hub.offset_now(self._partition.number, self._position)
         self._credit = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
-        self.on_credit = self._credit.set
+        self._at_end = False
+        self.on_credit = self._credited
 
     @property
     def partition(self) -> Partition:
@@ -70,6 +71,11 @@ class EventsOut(Outgoing):
         if self._reading is not None:
             self._reading.cancel()
 
+    def _credited(self) -> None:
+        self._credit.set()
+        if self._at_end:
+            self.nothing_more()
+
     async def _read(self) -> None:
         hub, number = self._hub, self._partition.number
         try:
@@ -81,7 +87,9 @@ class EventsOut(Outgoing):
                     await self._credit.wait()
                 version = hub.version
                 piece = await asyncio.to_thread(hub.read, number, self._offset, min(self.room, _MOST_ROWS))
+                self._at_end = piece is None
                 if piece is None:
+                    self.nothing_more()
                     await hub.grown(version)
                 else:
                     self._offset = piece.next_offset

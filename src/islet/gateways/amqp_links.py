@@ -130,12 +130,15 @@ class Incoming:
 
 
 class Outgoing:
-    """A link on which the peer receives, as much as it has given credit for; the rest waits here."""
+    """A link on which the peer receives, as much as it has given credit for; the rest waits here.
+
+    Whoever sets `on_credit`, because there may be more elsewhere, calls `nothing_more` when there is not.
+    """
 
     def __init__(self, link: Sender, line: Line) -> None:
         self.link, self.line = link, line
         self.closed = False
-        self.on_credit: Callable[[], None] = lambda: None
+        self.on_credit: Callable[[], None] = self.nothing_more
         self._waiting: deque[tuple[bytes, Told | None]] = deque()
         self._waiting_bytes = 0
         self._told: dict[str, Told] = {}
@@ -178,6 +181,12 @@ class Outgoing:
             self.line.wake()
         if not self._waiting:
             self.on_credit()
+
+    def nothing_more(self) -> None:
+        """A peer that wants what is there now, and will wait for nothing (AMQP 1.0, 2.6.7), is told that this was all."""
+        if not self.closed and self.link.drain_mode and self.link.credit > 0 and not self._waiting:
+            self.link.drained()
+            self.line.wake()
 
     def moved(self, delivery: Delivery) -> None:
         """The peer has said how a message ended."""

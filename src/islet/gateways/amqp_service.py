@@ -153,13 +153,17 @@ class NoticesOut(Outgoing):
     def __init__(self, link: Sender, line: Line, notices: Notices) -> None:
         super().__init__(link, line)
         self._notices = notices
+        self.on_credit = lambda: None
         self._ending = UnderWay()
         self._looking = asyncio.create_task(self._look(), name="amqp-notices")
 
     async def _look(self) -> None:
         while not self.closed:
-            taken = await self._notices.take() if self.room else None
+            room = self.room
+            taken = await self._notices.take() if room else None
             if taken is None:
+                if room:
+                    self.nothing_more()
                 await asyncio.sleep(_NOTICES_EVERY_S)
             else:
                 self._give(*taken)

@@ -62,7 +62,7 @@ def routes(
     twins and methods, without `files` no export and import, without a `registrar` nobody registers themselves.
     """
     identities = RegistryEndpoints(authenticator, registry, now, is_connected, exchange)
-    bulk = BulkEndpoint(authenticator, identities)
+    bulk = BulkEndpoint(authenticator, identities, exchange)
     claims = ClaimEndpoints(authenticator, registry)
     found: list[_Path] = [
         ("POST", "/devices/{id}/messages/events", DeviceEndpoints(intake, authenticator, exchange).post_events),
@@ -197,6 +197,7 @@ def _registration_paths(registration: RegistrationEndpoints) -> list[_Path]:
     return [
         ("PUT", "/{scope}/registrations/{id}/register", registration.register),
         ("GET", "/{scope}/registrations/{id}/operations/{operation}", registration.operation),
+        ("POST", "/{scope}/registrations/{id}", registration.state),
     ]
 
 

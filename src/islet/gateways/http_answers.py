@@ -34,6 +34,10 @@ class TooLarge(IsletError):
     """A body is larger than a message may be."""
 
 
+class UnknownCoding(IsletError):
+    """A body is compressed in a way that is not read here."""
+
+
 class Crowded(IsletError):
     """More waits for the log than is held in memory; the caller may try again soon."""
 
@@ -55,6 +59,7 @@ _STATUS_AND_CODE: dict[type[IsletError], tuple[int, str]] = {
     EtagDiffers: (412, "PreconditionFailed"),
     LockLost: (412, "DeviceMessageLockLost"),
     TooLarge: (413, "MessageTooLarge"),
+    UnknownCoding: (415, "UnsupportedMediaType"),
     Crowded: (429, "ThrottlingException"),
     NotCommitted: (503, "ServiceUnavailable"),
     NoAnswer: (504, "GatewayTimeout"),

@@ -1,5 +1,6 @@
 """What a request brings: a credential, numbers, and a body up to the size that a message may have."""
 
+import zlib
 from typing import Final
 
 from starlette.requests import Request
@@ -9,11 +10,12 @@ from islet.decode.mqtt import MAX_PAYLOAD
 from islet.errors import BadInput
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.client_certificates import peer_of
-from islet.gateways.http_answers import TooLarge
+from islet.gateways.http_answers import TooLarge, UnknownCoding
 from islet.model.people import Device
 
 MOST_NUMBER: Final = 1 << 62
 _DIGITS: Final = len(str(MOST_NUMBER))
+_GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32
 
 
 def number_in(text: str, name: str, most: int = MOST_NUMBER) -> int:
@@ -32,10 +34,27 @@ def admitted(authenticator: Authenticator, request: Request) -> tuple[Identity, 
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body, sent in chunks or with its length. Raises TooLarge as soon as it is over 256 KiB."""
+    """The whole body, sent in chunks or with its length, without its content coding (RFC 9110 8.4). Raises TooLarge as
+    soon as it is over 256 KiB, coded or not, UnknownCoding, and BadInput for what is not coded as it says."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > MAX_PAYLOAD:
             raise TooLarge(f"body: expected at most {MAX_PAYLOAD} bytes")
-    return bytes(body)
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    return bytes(body) if coding == "identity" else _decoded(bytes(body), coding)
+
+
+def _decoded(body: bytes, coding: str) -> bytes:
+    if coding not in ("gzip", "x-gzip", "deflate"):
+        raise UnknownCoding("content-encoding: expected gzip, deflate or identity")
+    decoder = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        decoded = decoder.decompress(body, MAX_PAYLOAD + 1)
+    except zlib.error:
+        raise BadInput(f"body: expected {coding}, as content-encoding says", reason="coding") from None
+    if len(decoded) > MAX_PAYLOAD:
+        raise TooLarge(f"body: expected at most {MAX_PAYLOAD} bytes")
+    if not decoder.eof or decoder.unused_data:
+        raise BadInput(f"body: expected all of one {coding} stream, and nothing behind it", reason="coding")
+    return decoded

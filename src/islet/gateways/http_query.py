@@ -22,6 +22,7 @@ from islet.store.base import Registry
 from islet.store.devices_base import MOST_DEVICES, Address, Devices
 
 _MOST_ITEMS: Final = 1000
+_MOST_DIGITS: Final = 10
 
 
 class _Asked(Struct):
@@ -53,12 +54,12 @@ class QueryEndpoint:
         found = await self._exchange.write(lambda: [one for one in documents() if query.matches(one)])
         for one in found if query.jobs else ():
             del one["devices"]
-        if query.count:
-            return JSONResponse([{query.count: len(found)}], headers={"x-ms-item-type": "Raw"})
-        rest = [one for one in found if _place(one) > after]
+        if query.aggregates:
+            return _page_of_groups(query.rows(found)[: query.top or None], most, after)
+        rest = [one for one in found[: query.top or None] if _place(one) > after]
         headers = {"x-ms-item-type": "Raw" if query.columns else "DeviceJob" if query.jobs else "Twin"}
         if len(rest) > most:
-            headers["x-ms-continuation"] = base64.b64encode(_place(rest[most - 1]).encode()).decode()
+            headers["x-ms-continuation"] = _continuation(_place(rest[most - 1]))
         return JSONResponse([query.shown(one) for one in rest[:most]], headers=headers)
 
 
@@ -93,6 +94,19 @@ def job_documents(store: Devices) -> list[JsonObject]:
 def _place(document: JsonObject) -> str:
     """Sorts as the documents do."""
     return f"{document['deviceId']}\0{document.get('moduleId', '')}\0{document.get('jobId', '')}"
+
+
+def _page_of_groups(rows: list[JsonObject], most: int, after: str) -> Response:
+    """Behind as many as earlier pages had."""
+    begin = int(after) if after.isascii() and after.isdigit() and len(after) < _MOST_DIGITS else 0
+    headers = {"x-ms-item-type": "Raw"}
+    if len(rows) > begin + most:
+        headers["x-ms-continuation"] = _continuation(str(begin + most))
+    return JSONResponse(rows[begin : begin + most], headers=headers)
+
+
+def _continuation(place: str) -> str:
+    return base64.b64encode(place.encode()).decode()
 
 
 def _parse(body: bytes) -> Query:

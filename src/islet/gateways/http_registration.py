@@ -8,7 +8,7 @@ from islet.errors import BadInput, ProtocolError
 from islet.gateways.client_certificates import peer_of
 from islet.gateways.enrollments import Grant
 from islet.gateways.http_body import read_body
-from islet.gateways.registering import POLL_S, Registrar, assigning
+from islet.gateways.registering import POLL_S, Registrar, assigning, operation_id
 
 
 class RegistrationEndpoints:
@@ -29,6 +29,13 @@ class RegistrationEndpoints:
         registrant, grant = self._admitted(request)
         device = await self._registrar.found(registrant.id, grant, request.path_params["operation"])
         return JSONResponse(self._registrar.assigned(registrant.id, device))
+
+    async def state(self, request: Request) -> Response:
+        """200 with what became of the device's registration; 404 where it has not registered."""
+        registrant, grant = self._admitted(request)
+        await read_body(request)
+        device = await self._registrar.found(registrant.id, grant, operation_id(registrant.id))
+        return JSONResponse(self._registrar.assigned(registrant.id, device)["registrationState"])
 
     def _admitted(self, request: Request) -> tuple[Registrant, Grant]:
         """Raises BadInput and AccessDenied."""

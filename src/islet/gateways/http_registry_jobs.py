@@ -1,12 +1,13 @@
 """Exports and imports of the registry over HTTPS, in IoT Hub's paths and JSON (`/jobs/create`); files in place of blobs.
 
 A file is a device a line, as JSON. An export holds id, etag, status, credentials and patient; twins are not in it. An
-import does to each line what its `importMode` says, and writes what went wrong to `importErrors.log`.
+import does to each line what its `importMode` says, with tags and desired properties where a line has them, and writes what went wrong to `importErrors.log`.
 """
 
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, Literal
 
 import msgspec
@@ -75,7 +76,8 @@ class RegistryJobEndpoints:
         if job.type == "import":
             self._files.path(job.input_blob_container_uri, job.input_blob_name)
         self._files.keep(job)  # without an await between: who asks for the next one finds this one
-        work = self._export if job.type == "export" else self._import
+        twins = self._bulk.may_change_twins(request, "jobs/create")
+        work = self._export if job.type == "export" else partial(self._import, twins=twins)
         self._running = job, asyncio.create_task(self._run(job, work, by))
         return _answer(job)
 
@@ -133,13 +135,13 @@ class RegistryJobEndpoints:
         await asyncio.to_thread(self._files.write, path, b"".join(line + b"\n" for line in lines))
         return len(lines)
 
-    async def _import(self, job: RegistryJob, by: str) -> int:
+    async def _import(self, job: RegistryJob, by: str, *, twins: bool) -> int:
         path = self._files.path(job.input_blob_container_uri, job.input_blob_name)
         lines = (await asyncio.to_thread(self._files.read, path)).splitlines()
         errors: list[bytes] = []
         done = 0
         for number, line in enumerate(lines, start=1):
-            problem = await self._imported(line, by) if line.strip() else None
+            problem = await self._imported(line, by, twins=twins) if line.strip() else None
             done += problem is None and bool(line.strip())
             if problem is not None:
                 errors.append(msgspec.json.encode({"line": number} | problem) + b"\n")
@@ -149,13 +151,13 @@ class RegistryJobEndpoints:
         await asyncio.to_thread(self._files.write, path, b"".join(errors))
         return done
 
-    async def _imported(self, line: bytes, by: str) -> dict[str, object] | None:
+    async def _imported(self, line: bytes, by: str, *, twins: bool) -> dict[str, object] | None:
         """What was wrong with a line; None where it was done."""
         try:
             item = msgspec.json.decode(line, type=Item)
         except UNREADABLE as error:
             return {"errorCode": 400004, "errorStatus": f"expected a device as JSON: {error}"}
-        problem = await self._bulk.change(item, by)
+        problem = await self._bulk.change(item, by, twins=twins)
         return None if problem is None else {"id": item.id, "errorCode": problem[0], "errorStatus": problem[1]}
 
     async def _all(self) -> list[RegistryJob]:

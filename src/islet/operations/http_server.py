@@ -23,6 +23,9 @@ _MOST_HEAD_BYTES = 1 << 16
 """Of a request line and its headers, and of what may stand behind a body; SDKs send some hundred bytes."""
 
 _HEAD_WITHIN_S = 20.0
+_BETWEEN_S = 65
+"""How long a connection is kept for the next request: what posts once a minute need not shake hands each time, and
+never writes into a connection that is just being closed, after which many clients lose a POST."""
 _SILENCE_S = 60.0
 """How long the rest of a body may be waited for while nothing comes."""
 
@@ -147,6 +150,7 @@ class HttpListener:
             ws=_WebSocket,
             ws_max_size=_MOST_SOCKET_BYTES,
             timeout_graceful_shutdown=_DRAIN_S,
+            timeout_keep_alive=_BETWEEN_S,
             ssl_context_factory=None if tls is None else lambda *_: tls,
         )
         self._server = _Server(config)
