@@ -231,3 +231,49 @@ def test_a_page_that_asks_for_something_is_not_printed(address: str, missing: Mi
             pdf.pdf_of(f'<p>x</p><img src="{address}">')
     except SettingError:
         missing("WeasyPrint")
+
+
+@pytest.mark.parametrize(
+    ("in_range", "shown", "verdict"),
+    [
+        (698, "69.8\xa0%", "not yet"),
+        (7003, "70.03\xa0%", "yes"),
+        (706, "71\xa0%", "yes"),
+        (700, "70\xa0%", "not yet"),
+    ],
+)
+def test_a_share_beside_its_goal_tells_on_which_side_it_is(in_range: int, shown: str, verdict: str) -> None:
+    of = 10_000 if in_range > 1000 else 1000
+    values = [120.0] * in_range + [200.0] * (of - in_range)
+    html = seven_day_html(seven_day(made(values, every_min=7 * 1440 / of), STANDARD, last=SUNDAY), ENGLISH)
+    row = html.split('id="doctor"')[1].split('<th scope="row">70–180 mg/dL</th>')[1].split("</tr>")[0]
+    assert (f"<strong>{shown}</strong>" in row, verdict in row) == (True, True)
+    assert f"<strong>{shown}</strong> of the time" in html
+
+
+def test_a_very_low_reading_is_not_told_as_none() -> None:
+    html = seven_day_html(seven_day(made([120.0] * 2015 + [50.0]), STANDARD, last=SUNDAY), ENGLISH)
+    assert html.count("&lt;0.1\xa0%") >= 3
+
+
+@pytest.mark.parametrize(("value", "top"), [(290.0, "300"), (340.0, "350"), (390.0, "400")])
+def test_what_is_usual_is_drawn_where_it_is_not_at_the_edge(value: float, top: str) -> None:
+    html = seven_day_html(seven_day(made([value] * 2016), STANDARD, last=SUNDAY), ENGLISH)
+    profile = html.split("Percentile profile of the day <")[1].split("</svg>")[0]
+    assert f">{top}<" in profile
+
+
+def test_a_long_name_stays_on_the_paper(missing: Missing) -> None:
+    """And beside the heading: nothing of it lies left of its half."""
+    try:
+        from weasyprint import HTML
+    except (ImportError, OSError):
+        missing("WeasyPrint")
+    for name in ("欧阳上官司马诸葛东方皇甫尉迟公孙" * 6, "Hohenlohe-Schillingsfürst " * 6, "x" * 120):
+        recorded = replace(made([120.0] * 2016), label=name)
+        document = HTML(string=seven_day_html(seven_day(recorded, STANDARD, last=SUNDAY), ENGLISH)).render()
+        page = document.pages[0]._page_box  # where each line of text lies
+        drawn = [
+            box for box in page.descendants() if getattr(box, "text", "") and name.startswith(box.text.strip()[:4])
+        ]
+        assert drawn and min(box.position_x for box in drawn) > page.width * 0.4
