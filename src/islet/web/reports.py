@@ -13,7 +13,7 @@ from islet.access.decide import Action
 from islet.entered import hba1c
 from islet.errors import BadInput, SettingError
 from islet.gathered import gathered, last_day
-from islet.model.people import Patient, Role
+from islet.model.people import Patient
 from islet.model.translated import mark as _
 from islet.model.units import GLUCOSE_UNITS
 from islet.reports.forms import FORMS, KINDS, MEDIA_TYPES, Form, Wish, file_name, written
@@ -107,8 +107,7 @@ def _report(context: WebContext, request: Request, viewer: Viewer, patient: Pati
     language = asked.get("language") or language_of(request, viewer.user)
     unit = one_of(GLUCOSE_UNITS, asked.get("unit") or viewer.user.unit)
     voice = Voice(language=language, translations=words(one_of(tuple(LANGUAGES), language)).translations, unit=unit)
-    named = viewer.user.role is not Role.APPLICATION
-    recorded = gathered(context.store, patient, kind, wish.days, wish.last, named=named)
+    recorded = gathered(context.store, patient, kind, wish.days, wish.last, named=viewer.sees_labels)
     found = search(wishes_of(context.registry, patient.id))
     content = written(recorded, wish, form, voice, found=found)
     context.registry.note(f"read report {kind}", "patient", patient.id, by=viewer.name, at_us=context.now())

@@ -13,7 +13,7 @@ from islet.access.keys import is_valid, key_id
 from islet.access.passwords import new_token, nobodys_hash, token_hash, verify_password
 from islet.access.second_factor import taken
 from islet.errors import AccessDenied, IsletError
-from islet.model.people import Principal, User
+from islet.model.people import Principal, Role, User
 from islet.store.principals import read_key
 from islet.store.second_factors import put_second_factor, read_second_factor
 from islet.store.turned_away import API_KEY, LOG_IN
@@ -64,6 +64,11 @@ class Viewer:
     def name(self) -> str:
         """Who did it, for the audit trail and for people."""
         return f"{self.user.name} ({self.by})" if self.by else self.user.name
+
+    @property
+    def sees_labels(self) -> bool:
+        """Whether what staff call patients is for them. Applications have ids alone: labels never leave the portal."""
+        return self.user.role is not Role.APPLICATION
 
     @property
     def audience(self) -> Audience:
