@@ -13,12 +13,13 @@ import pytest
 
 from islet.errors import SettingError
 from islet.metrics.ranges import PREGNANCY, STANDARD
-from islet.model.events import Meal, Medication
+from islet.model.events import Hba1c, Meal, Medication
 from islet.reports import pdf
 from islet.reports.charts.marks import COLOURS
 from islet.reports.document import Found
 from islet.reports.forms import FORMS, KINDS, Wish, file_name, written
-from islet.reports.html import CONTENT_SECURITY_POLICY, seven_day_html
+from islet.reports.html import CONTENT_SECURITY_POLICY, programme_html, seven_day_html
+from islet.reports.programme import programme
 from islet.reports.seven_day import seven_day
 from islet.reports.tables import as_csv, as_json
 from islet.reports.voice import Voice
@@ -277,3 +278,33 @@ def test_a_long_name_stays_on_the_paper(missing: Missing) -> None:
             box for box in page.descendants() if getattr(box, "text", "") and name.startswith(box.text.strip()[:4])
         ]
         assert drawn and min(box.position_x for box in drawn) > page.width * 0.4
+
+
+def test_hba1c_stands_in_both_of_the_laboratories_units() -> None:
+    person = made([120.0] * 2016, events=[Hba1c(time=MONDAY + timedelta(days=3), value=54, unit="mmol/mol")])
+    for kind in KINDS:
+        html = written(person, Wish(kind=kind, last=SUNDAY), "html", ENGLISH).decode()
+        assert "7.1\xa0%" in html and "54\xa0mmol/mol" in html, kind
+
+
+def test_no_page_has_its_last_line_alone(missing: Missing) -> None:
+    try:
+        from weasyprint import HTML
+    except (ImportError, OSError):
+        missing("WeasyPrint")
+    one = Found(
+        kind="risk",
+        name="n",
+        severity="mild",
+        title="T",
+        text="w " * 10,
+        evidence=(MONDAY,),
+        confidence="sure",
+        source="s",
+        clinician=False,
+    )
+    for count in (9, 10, 11):
+        report = programme(made([120.0] * 2016), STANDARD, last=SUNDAY, found=[one] * count)
+        last = HTML(string=programme_html(report, ENGLISH)).render().pages[-1]._page_box
+        said = [box.text for box in last.descendants() if getattr(box, "text", "").strip()]
+        assert any(text.startswith("Rests on") for text in said), count

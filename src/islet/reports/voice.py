@@ -9,7 +9,7 @@ from babel.dates import format_date, format_skeleton
 from babel.support import NullTranslations
 
 from islet.model.translated import mark as _
-from islet.model.units import glucose_in
+from islet.model.units import glucose_in, hba1c_mmol_mol
 
 NO_VALUE: Final = "–"
 _SPACE: Final = "\u00a0"
@@ -64,6 +64,10 @@ class Voice:
     def percent(self, value: float | None, decimals: int = 0) -> str:
         """Another percentage."""
         return NO_VALUE if value is None else f"{value:.{decimals}f}{_SPACE}%"
+
+    def mmol_mol(self, percent: float) -> str:
+        """HbA1c in the laboratories' other unit (IFCC), with it."""
+        return f"{hba1c_mmol_mol(percent):.0f}{_SPACE}mmol/mol"
 
     def signed(self, value: float | None, decimals: int = 0) -> str:
         """A difference, with its sign."""
