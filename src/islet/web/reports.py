@@ -23,13 +23,14 @@ from islet.reports.texts import TARGETS as TARGET_NAMES
 from islet.reports.voice import Voice
 from islet.searched import search
 from islet.store.person_days import wishes_of
-from islet.web.answers import api, page, render
+from islet.web.answers import page, render, slow_api, slow_page
 from islet.web.context import WebContext, committed
 from islet.web.forms import fields_of, posted
 from islet.web.languages import LANGUAGES, language_of, words
 from islet.web.pages import visible_patient
 from islet.web.queries import day_of, one_of
 from islet.web.sessions import Viewer
+from islet.web.turns import Turns
 
 _LONGEST_FIELD: Final = 40
 
@@ -44,11 +45,11 @@ _SAID: Final = {
 KIND_NAMES: Final = {"seven-day": _("Seven-day report"), "programme": _("Three-month programme")}
 
 
-def routes(context: WebContext) -> list[BaseRoute]:
+def routes(context: WebContext, turns: Turns) -> list[BaseRoute]:
     return [
         page(context, "/patients/{id}/reports", choose),
-        page(context, "/patients/{id}/reports/{kind}.{form}", show),
-        api(context, "/api/patients/{id}/reports/{kind}", numbers),
+        slow_page(context, "/patients/{id}/reports/{kind}.{form}", show, turns),
+        slow_api(context, "/api/patients/{id}/reports/{kind}", numbers, turns),
         posted(context, "/patients/{id}/hba1c", _entered, shown_at="/patients/{id}/reports"),
     ]
 

@@ -249,10 +249,10 @@ def own_viewer(viewer: Viewer) -> None:
 def still(context: WebContext, viewer: Viewer, audience: Audience, action: Action) -> bool:
     """Whether the credential holds and its owner sees what they saw; a stream ends otherwise."""
     try:
-        again = _again(context, viewer.credential)
+        now = again(context, viewer)
     except NotLoggedIn:
         return False
-    return again.principal == viewer.principal and again.audience_for(action) == audience
+    return now.principal == viewer.principal and now.audience_for(action) == audience
 
 
 def _viewer(context: WebContext, token: str) -> Viewer:
@@ -265,10 +265,11 @@ def _viewer(context: WebContext, token: str) -> Viewer:
     return _of_key(context, id)
 
 
-def _again(context: WebContext, credential: str) -> Viewer:
-    if credential.startswith(_KEY):
-        return _of_key(context, credential.removeprefix(_KEY))
-    return _of_session(context, credential)
+def again(context: WebContext, viewer: Viewer) -> Viewer:
+    """The viewer by the same credential, with what they may do by now. Raises NotLoggedIn."""
+    if viewer.credential.startswith(_KEY):
+        return _of_key(context, viewer.credential.removeprefix(_KEY))
+    return _of_session(context, viewer.credential)
 
 
 def _of_session(context: WebContext, hash: str) -> Viewer:
