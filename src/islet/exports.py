@@ -14,8 +14,10 @@ from islet.model.batch import METHOD_CODES, RANGE_CODES, UNIT_CODES
 from islet.model.codec import encode_event
 from islet.model.events import Reading
 from islet.model.people import Patient
+from islet.model.permissions import PATIENT_GROUP
 from islet.model.time import from_us, iso
 from islet.model.topics import TOPIC_OF_TYPE, Topic
+from islet.reports.tables import safe
 from islet.store.base import Registry, Store
 from islet.store.device_changes import own_devices
 
@@ -28,7 +30,8 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 class About(msgspec.Struct, frozen=True, kw_only=True):
-    """`about.json`: the patient, their devices, the users whom they are assigned to, and their alerts, oldest first."""
+    """`about.json`: the patient, their devices, the users whom they are assigned to (also as one of a group), and their
+    alerts, oldest first."""
 
     version: int = 1
     made_at: str
@@ -67,7 +70,8 @@ def _entry(name: str, now_us: int) -> ZipInfo:
 
 def _about(store: Store, registry: Registry, patient: Patient, now_us: int) -> About:
     devices = own_devices(registry, patient.id)
-    users = sorted(user.name for user in registry.users() if patient.id in user.patients)
+    assigned = {patient.id, *(f"{PATIENT_GROUP}{tag}" for tag in patient.tags)}
+    users = sorted(user.name for user in registry.users() if not assigned.isdisjoint(user.patients))
     alerts = store.alerts([patient.id], limit=_ALL)[::-1]
     return About(made_at=iso(now_us), patient=patient, devices=devices, followed_by=users, alerts=alerts)
 
@@ -101,7 +105,7 @@ def _write_table(readings: dict[str, list[object]], file: IO[bytes]) -> None:
     table = csv.writer(text)
     table.writerow(["time", "value", "unit", "range", "method", "device"])
     for device, time_us, value, unit, range_, method in _rows(readings):
-        table.writerow([iso(time_us), value, UNIT_CODES[unit], _RANGES[range_], METHOD_CODES[method], device])
+        table.writerow([iso(time_us), value, UNIT_CODES[unit], _RANGES[range_], METHOD_CODES[method], safe(device)])
     text.flush()
     text.detach()
 

@@ -203,6 +203,12 @@ def test_a_patient_has_an_id_that_can_stand_in_an_address(shell: Shell, id: str)
     assert "patient id: expected" in shell.refused("patients", "add", "--", id)
 
 
+@pytest.mark.parametrize("label", ["Bed 4\nBcc: x@y", "\u202eevil", "x" * 201])
+def test_a_label_reads_as_it_is_written(shell: Shell, label: str) -> None:
+    assert "label: expected" in shell.refused("patients", "add", "p-1", "--label", label)
+    shell.ok("patients", "add", "p-1", "--label", "名" * 200)
+
+
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "", "Europe", "/etc/passwd", "../x"])
 def test_a_patient_lives_in_a_time_zone_that_exists(shell: Shell, zone: str) -> None:
     assert "time zone: expected" in shell.refused("patients", "add", "p-1", "--time-zone", zone)

@@ -165,6 +165,14 @@ def test_what_is_imported_again_is_the_same(tmp_path_factory: pytest.TempPathFac
         ('{"type":"dream","time":"2026-02-03T00:00:00Z","device":"a"}', "line 2: event"),
         ('{"type":"reading"', "line 2: "),
         ("[" * 100_000, "line 2: "),
+        (
+            '{"type":"reading","time":"2026-02-03T00:00:00Z","value":100,"unit":"mg/dL","device":"%s"}' % ("D" * 129),
+            "line 2: expected a device",
+        ),
+        (
+            '{"type":"reading","time":"2026-02-03T00:00:00Z","value":100,"unit":"mg/dL","device":"a\\u202eb"}',
+            "line 2: expected a device",
+        ),
     ],
 )
 def test_a_line_that_is_no_event_is_named(line: str, problem: str) -> None:

@@ -76,3 +76,24 @@ def test_readings_hours_apart_tell_no_episodes_and_do_not_say_that_there_were_no
 def test_a_day_without_readings_has_no_number_of_lows_and_one_without_lows_has_none() -> None:
     days = seven_day(made([120.0] * 288), STANDARD, last=SUNDAY).days
     assert [day.low_episodes for day in days] == [0, *[None] * 6]
+
+
+def test_less_than_a_day_of_readings_tells_no_minutes_of_a_day_in_the_picture() -> None:
+    picture = page([120.0] * 10).split("Time in ranges</h2>")[1].split("</figure>")[0]
+    assert "100\xa0%" in picture and "24 h" not in picture
+    assert "24 h" in page([120.0] * 288).split("Time in ranges</h2>")[1].split("</figure>")[0]
+
+
+def test_a_day_is_the_best_only_among_others_and_only_where_it_was_in_range() -> None:
+    assert "Too few days have enough readings to compare them." in page([120.0] * 288)
+    assert "Your best day was" not in page([120.0] * 288)
+    high = page([300.0] * 288 * 7)
+    assert "No day stands out." in high and "Your best day was" not in high
+    assert "Your best day was" in page([300.0] * 288 * 6 + [120.0] * 288)
+
+
+def test_no_line_is_drawn_between_fingersticks() -> None:
+    report = seven_day(made([120.0, 180.0] * 7, every_min=240.0), STANDARD, last=SUNDAY)
+    assert [len(run) for run in report.days[0].runs] == [1] * 6
+    close = seven_day(made([120.0, 180.0] * 7, every_min=15.0), STANDARD, last=SUNDAY)
+    assert [len(run) for run in close.days[0].runs] == [14]

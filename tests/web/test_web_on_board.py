@@ -77,3 +77,8 @@ async def test_nothing_written_down_is_nothing_on_board(site: Site) -> None:
     found = await asked(site)
     assert found["time_us"] is None and len(found["at_us"]) == 24 * HOUR_US // (5 * MINUTE_US) + 1
     assert found["doses"] == found["meals"] == 0
+
+
+@pytest.mark.parametrize("hours", ["0", "337", "nan", "-1", "9" * 5000, "١٢"])
+async def test_hours_that_cannot_be_are_refused_however_long(site: Site, hours: str) -> None:
+    assert "expected a whole number from 1 to 336" in (await asked(site, query=f"?hours={hours}", status=400))["error"]

@@ -1,13 +1,19 @@
 """Pages and JSON: who sees what, and what they are told when they may not."""
 
+import io
+import json
+import zipfile
+
 import pytest
 
 from islet.model.alerts import AlertChange, Severity
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.codec import encode_change
 from islet.model.people import Patient, Role
+from islet.model.permissions import Permission, Verb
 from islet.model.time import HOUR_US, MINUTE_US
 from islet.model.topics import Topic
+from islet.store.grants import grant
 from tests.web.portal import Site
 
 PAGES = ("/", "/patients/p-1", "/alerts", "/cohorts", "/operations")
@@ -117,6 +123,30 @@ async def test_an_application_gets_no_labels(site: Site) -> None:
     client = site.client("mirror")
     assert {row["label"] for row in (await client.get("/api/patients")).json()["patients"]} == {""}
     assert (await client.get("/api/alerts")).json()["labels"] == {}
+
+
+async def test_pages_and_files_show_an_application_no_labels(site: Site) -> None:
+    site.add_user("mirror", Role.APPLICATION, "*")
+    site.open_alert("low", "p-1", Severity.WARNING)
+    site.registry.put_patient(Patient(id="p-1", label="Ada Example", tags=("icu",)))
+    client = site.client("mirror")
+    of_patient = [f"/patients/p-1{page}" for page in ("", "/rules", "/policy", "/patterns", "/files", "/reports")]
+    for path in ("/", "/?search=ada", "/alerts", *of_patient, "/patients/p-1/reports/seven-day.html"):
+        answer = await client.get(path)
+        assert (answer.status_code, "p-1" in answer.text, "Ada" in answer.text) == (200, True, False), path
+    archive = zipfile.ZipFile(io.BytesIO((await client.get("/patients/p-1/export.zip")).content))
+    assert json.loads(archive.read("about.json"))["patient"]["label"] == ""
+
+
+async def test_who_looks_after_the_installation_reads_there_the_names_of_their_own_patients_alone(site: Site) -> None:
+    site.add_user("operator", Role.CLINICIAN, "p-2")
+    leave = Permission(id="", issued_to="user/operator", action=Verb.VIEW, filter=("operations",))
+    grant(site.registry, leave, by="admin", at_us=site.now_us)
+    for patient in ("p-1", "p-2"):
+        site.open_alert("low", patient, Severity.WARNING)
+    page = (await site.client("operator").get("/operations")).text
+    assert ("Ada Example" in page, "Ben Example" in page) == (False, True)
+    assert "Ada Example" in (await site.client("admin").get("/operations")).text
 
 
 async def test_the_list_begins_with_the_most_urgent(site: Site) -> None:

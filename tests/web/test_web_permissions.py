@@ -187,6 +187,31 @@ async def test_neither_a_key_nor_a_token_made_with_it_is_the_person_themselves(
         assert begun.status_code == 403
 
 
+async def test_a_token_of_a_person_changes_neither_who_is_told_nor_what_they_read_nor_what_others_may(
+    site: Site,
+) -> None:
+    site.add_user("anna", Role.CARE_PARTNER, "p-1", consents=False)
+    client, now_us = site.client(), site.now_us
+    for name, scope in (("nurse", None), ("nurse", ("view_patient",)), ("admin", None)):
+        _, key = make_key(site.registry, name, now_us + DAY_US, scope, "watch", by=name, at_us=now_us)
+        headers = {"authorization": f"Bearer {key}"}
+        assert (await client.get("/patients/p-1", headers=headers)).status_code == 200
+        added = {"act": "add", "channel": "email", "address": "evil@example.org"}
+        assert (await client.post("/account", headers=headers, data=added)).status_code == 403
+        pushed = {"subscription": {"endpoint": "https://push/1", "keys": {"auth": "x"}}}
+        assert (await client.post("/account/push", headers=headers, json=pushed)).status_code == 403
+        await client.post("/settings", headers=headers, data={"unit": "mmol/L", "language": "zh-CN"})
+        signed = {"name": "anna", "patient": "p-1", "signed_by": "x", "signed_on": "2026-03-01"}
+        given = {"act": "consent_given", **signed}
+        staff = {"act": "staff", "name": "ward", "members": "user/nurse"}
+        for path, data in (("/permissions", GRANT), ("/permissions", given), ("/groups", staff)):
+            assert (await client.post(path, headers=headers, data=data)).status_code == 403
+        user = site.registry.user(name)
+        assert user is not None and (user.unit, user.language) == ("mg/dL", "en")
+    assert {line.kind for line in acts(site)} == {"api_key"}
+    assert site.book.everybody() == []
+
+
 async def test_a_key_does_what_its_scope_says_until_its_end(site: Site) -> None:
     site.add_user("mirror", Role.APPLICATION, "*")
     scope = ("consume_log",)

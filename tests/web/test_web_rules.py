@@ -3,7 +3,7 @@
 import pytest
 
 from islet.engine.rules import Rule, load_rules
-from islet.model.people import Role
+from islet.model.people import Patient, Role
 from islet.web.rule_cards import in_unit
 from tests.web.portal import Site
 
@@ -23,6 +23,17 @@ async def test_each_role_sees_its_own_rules(site: Site, role: Role, statuses: di
     site.add_user("someone", role, "p-1")
     client = site.client("someone")
     assert {path: (await client.get(path)).status_code for path in statuses} == statuses
+
+
+async def test_a_clinician_reads_the_rules_of_the_groups_of_their_own_patients_alone(site: Site) -> None:
+    for patient, tag in (("p-1", "ward-1"), ("p-2", "ward-2")):
+        site.registry.put_patient(Patient(id=patient, tags=(tag,)))
+    nurse, admin = site.client("nurse"), site.client("admin")
+    for client, statuses in ((nurse, (200, 404, 404)), (admin, (200, 200, 404))):
+        page = (await client.get("/rules")).text
+        assert ("ward-1" in page, "ward-2" in page) == (True, statuses[1] == 200)
+        paths = [f"/rules/groups/{tag}" for tag in ("ward-1", "ward-2", "ward-9")]
+        assert tuple([(await client.get(path)).status_code for path in paths]) == statuses
 
 
 async def test_a_clinician_sets_a_limit_of_their_patient_in_their_unit(site: Site) -> None:

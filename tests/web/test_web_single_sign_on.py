@@ -5,7 +5,7 @@ import base64
 import hmac
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import cache
@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from islet.clock import wall_us
-from islet.errors import AccessDenied
+from islet.errors import AccessDenied, BadInput
 from islet.store.subjects import link_subject, subject_user
 from islet.web.app import application
 from islet.web.oidc import Begun, Provider, Registration
@@ -168,8 +168,15 @@ def forged(claims: dict[str, Any], algorithm: str) -> str:
     return f"{content.decode()}.{urlsafe(hmac.digest(public, content, 'sha256')) if algorithm != 'none' else ''}"
 
 
-async def told(change: dict[str, Any], *, algorithm: str = "RS256", stranger: bool = False) -> str:
-    """What comes of an ID token with these claims, from a provider of our own making."""
+async def told(
+    change: dict[str, Any],
+    *,
+    algorithm: str = "RS256",
+    stranger: bool = False,
+    instead: Mapping[str, bytes] | None = None,
+) -> str:
+    """What comes of an ID token with these claims, from a provider of our own making; `instead`: by path, what it says in
+    the place of its answer."""
     from joserfc import jwt
 
     key, now_s = keys()[0], wall_us() // 1_000_000
@@ -181,6 +188,8 @@ async def told(change: dict[str, Any], *, algorithm: str = "RS256", stranger: bo
         token = forged(given, algorithm)
 
     def answer(request: httpx.Request) -> httpx.Response:
+        if instead and request.url.path in instead:
+            return httpx.Response(200, content=instead[request.url.path])
         if request.url.path == "/token":
             sent = parse_qs(request.content.decode())
             assert sent["code_verifier"] == [BEGUN.verifier]
@@ -263,3 +272,20 @@ async def test_a_provider_that_is_not_there_is_told_and_the_password_still_lets_
     async with browser(site, "http://127.0.0.1:9") as client:
         assert (await client.get("/login/provider")).status_code == 503
         assert (await client.get("/login")).status_code == 200
+
+
+DEEP = b'{"x":' + b"[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("path", "content"), [("/token", DEEP), ("/keys", b"<html>"), ("/keys", DEEP), ("/keys", b"\xff")]
+)
+async def test_a_provider_that_says_something_else_is_told_and_no_fault_of_ours(path: str, content: bytes) -> None:
+    with pytest.raises(BadInput, match="not OpenID Connect"):
+        await told({}, instead={path: content})
+
+
+async def test_a_cookie_that_nobody_here_has_made_is_no_log_in(site: Site) -> None:
+    async with browser(site, "http://127.0.0.1:9") as client:
+        client.cookies.set("islet_provider", base64.urlsafe_b64encode(DEEP[:3000]).decode())
+        assert (await client.get("/login/provider/back?state=s&code=c")).status_code == 403

@@ -13,6 +13,11 @@ from islet.model.time_zones import named_zone
 _PATIENT_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")  # stands in addresses, topics and file names as it is
 
 
+DOTS: Final = (".", "..")
+"""No names: in an address they are the folder itself and the one above it, so that a page would be another's."""
+_LONGEST_LABEL: Final = 200
+
+
 class Role(StrEnum):
     """What a person (or an application) is to Islet. `docs/reference/access.md` has the matrix."""
 
@@ -49,9 +54,12 @@ class Patient(Struct, frozen=True, kw_only=True):
 
 
 def check_patient(patient: Patient) -> None:
-    """Raises BadInput for an id that could not stand in an address, or a time zone that does not exist."""
+    """Raises BadInput for an id that could not stand in an address, a label that would not be read as it is (with line
+    breaks, or with signs that nobody sees and that turn what follows around), or a time zone that does not exist."""
     if not _PATIENT_ID.fullmatch(patient.id):
         raise BadInput("patient id: expected 1 to 64 of A-Z a-z 0-9 _ -", reason="patient_id")
+    if len(patient.label) > _LONGEST_LABEL or not patient.label.isprintable():
+        raise BadInput(f"label: expected at most {_LONGEST_LABEL} printable characters", reason="label")
     named_zone(patient.time_zone)
 
 

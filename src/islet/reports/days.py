@@ -13,12 +13,13 @@ from islet.metrics.summary import mean_mg_dl
 from islet.model.events import AnyEvent, Exercise, Insulin, Meal, Medication, Note
 from islet.reports.document import Act, Day, Episode, Left, Period, Point
 from islet.reports.episodes import local
-from islet.reports.measures import active_percent, days_between, kept, told
+from islet.reports.measures import SLOWEST_STEP_MIN, active_percent, days_between, kept, told
 from islet.reports.on_board import on_board_of
 from islet.reports.recorded import Recorded, day_us
 
 _LONGEST_GAP_STEPS: Final = 3
-"""A line is drawn over at most two readings that are missing."""
+"""A line is drawn over at most two readings that are missing. Between fingersticks there is none: what happened there
+nobody knows."""
 _LEAST_GAP_MIN: Final = 20
 _LONGEST_TEXT: Final = 200
 _BANDS: Final = ("very_low", "low", "in_range", "high", "very_high")
@@ -71,7 +72,7 @@ def _runs(people: People, begin_us: int, step_min: int) -> tuple[tuple[Point, ..
     forward = np.maximum.accumulate(clock_us) == clock_us if len(clock_us) else np.zeros(0, np.bool_)
     clock_us, values = clock_us[forward], values[forward]
     minutes = np.round((clock_us - begin_us) / MINUTE_US, 1)
-    longest = max(_LEAST_GAP_MIN, _LONGEST_GAP_STEPS * step_min)
+    longest = max(_LEAST_GAP_MIN, _LONGEST_GAP_STEPS * min(step_min, SLOWEST_STEP_MIN))
     breaks = np.flatnonzero(np.diff(minutes) > longest) + 1
     return tuple(
         tuple(Point(minute, value) for minute, value in zip(at.tolist(), level.tolist(), strict=True))

@@ -29,6 +29,7 @@ CONTENT_SECURITY_POLICY: Final = "; ".join(
 )
 """For a page that is served: its own style sheet, and nothing else."""
 
+WHOLE_DAY_H: Final = 24.0
 _SHOWN_EPISODES: Final = 40
 _SHOWN_LOWS: Final = 4
 _SHOWN_ADVICE: Final = 2
@@ -41,7 +42,7 @@ def seven_day_html(report: SevenDay, voice: Voice) -> str:
     scale, most = days_scale(report.days, low, high), most_on_board(report.days)
     lows = [one for one in report.episodes if one.kind.endswith("low")]
     values = {
-        "bands": bands_picture(report.bands, voice),
+        "bands": _bands(report, voice),
         "week": days_picture(report.days, voice),
         "profile": profile_picture(report.profile, low, high, voice, "profile-zones"),
         "doctors_profile": profile_picture(report.profile, low, high, voice, "doctors-profile-zones"),
@@ -57,6 +58,7 @@ def seven_day_html(report: SevenDay, voice: Voice) -> str:
         "more_episodes": max(0, len(report.episodes) - _SHOWN_EPISODES),
         "shown_advice": _SHOWN_ADVICE,
         "best": texts.best_day(report),
+        "compared": len(texts.full_days(report)),
     }
     return _page("seven_day.html", report, voice, values)
 
@@ -65,10 +67,15 @@ def programme_html(report: Programme, voice: Voice) -> str:
     """The page of three months."""
     values = {
         "trend": trend_picture(report, voice),
-        "bands": bands_picture(report.bands, voice),
+        "bands": _bands(report, voice),
         "changes": [(report.phases[place], report.phases[place - 1] if place else None) for place in range(3)],
     }
     return _page("programme.html", report, voice, values)
+
+
+def _bands(report: Report, voice: Voice) -> str:
+    """Readings that make less than a day say nothing of how long a day."""
+    return bands_picture(report.bands, voice, a_day=report.sufficiency.hours >= WHOLE_DAY_H)
 
 
 def _page(template: str, report: Report, voice: Voice, values: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import msgspec
 from islet.reports.document import Goal, Programme, SevenDay, Window
 
 _HEAD: Final = ("part", "when", "name", "value", "unit")
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # so do Chinese ones
 
 Cell = str | float | int | None
 Row = tuple[str, str, str, Cell, str]
@@ -28,7 +28,7 @@ def as_csv(report: SevenDay | Programme) -> str:
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(_HEAD)
     for part, when, name, value, unit in _rows(report):
-        writer.writerow((part, when, _safe(name), _plain(value), _safe(unit)))
+        writer.writerow((part, when, safe(name), _plain(value), safe(unit)))
     return out.getvalue()
 
 
@@ -106,9 +106,9 @@ def _window(part: str, window: Window) -> Iterator[Row]:
 def _plain(value: Cell) -> str:
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else _safe(str(value))
+    return f"{value:.6g}" if isinstance(value, float) else safe(str(value))
 
 
-def _safe(words: str) -> str:
+def safe(words: str) -> str:
     """What a person wrote never becomes a formula of a spreadsheet."""
     return f"'{words}" if words.startswith(_FORMULA) else words

@@ -4,7 +4,7 @@ from typing import Final
 
 from islet.model.translated import mark as _
 from islet.reports.document import Band, Goal, SevenDay
-from islet.reports.voice import Voice
+from islet.reports.voice import Voice, share_decimals
 
 BANDS: Final = {
     "very_low": _("Very low"),
@@ -57,6 +57,9 @@ SEVERITY: Final = {
 }
 
 
+_LEAST_PRAISED_PERCENT: Final = 1.0
+
+
 def told_range(band: Band, voice: Voice) -> str:
     """The range of a band with its unit: below 54, 54–69, 70–180, 181–250, above 250 mg/dL; in mmol/L likewise."""
     step = 1.0 if voice.unit == "mg/dL" else 0.1
@@ -92,12 +95,30 @@ def goal_bound(goal: Goal, voice: Voice) -> str:
     return voice.text(sentence).format(percent=f"{goal.bound_percent:g}").replace(" %", "\N{NO-BREAK SPACE}%")
 
 
+def goal_share(goal: Goal, voice: Voice) -> str:
+    """The share with as many decimals (at most two) as tell on which side of its bound it is: 69.8 % is not 70 %."""
+    percent, bound = goal.percent, goal.bound_percent
+    if percent is None or percent == bound or round(percent, share_decimals(percent)) != bound:
+        return voice.share(percent)
+    return voice.percent(percent, 2 if round(percent, 1) == bound else 1)
+
+
+def in_range_share(report: SevenDay, voice: Voice) -> str:
+    """The share in range, as it stands beside its goal."""
+    goal = next((goal for goal in report.goals if goal.name == "in_range"), None)
+    return voice.share(report.bands[2].percent) if goal is None else goal_share(goal, voice)
+
+
+def full_days(report: SevenDay) -> list[tuple[float, int]]:
+    """Of the days with 70 % of their readings the share in range, and the place with a minus before it."""
+    return [(day.bands[2], -place) for place, day in enumerate(report.days) if day.bands and day.active_percent >= 70.0]
+
+
 def best_day(report: SevenDay) -> "tuple[int, float] | None":
-    """The day with the greatest share in range, among those with 70 % of their readings: its place, and the share."""
-    known = [
-        (day.bands[2], -place) for place, day in enumerate(report.days) if day.bands and day.active_percent >= 70.0
-    ]
-    if not known:
+    """The full day with the greatest share in range: its place, and the share. None where there is no other to compare it
+    with, or where it was hardly ever in range."""
+    known = full_days(report)
+    if len(known) < 2:
         return None
     share, place = max(known)
-    return -place, share
+    return (-place, share) if share >= _LEAST_PRAISED_PERCENT else None

@@ -9,13 +9,19 @@ from babel.dates import format_date, format_skeleton
 from babel.support import NullTranslations
 
 from islet.model.translated import mark as _
-from islet.model.units import glucose_in
+from islet.model.units import glucose_in, hba1c_mmol_mol
 
 NO_VALUE: Final = "–"
 _SPACE: Final = "\u00a0"
 """Keeps a number and its unit on one line."""
 _FEW_PERCENT: Final = 9.95
 """Below this a share has a decimal: the goals of lows are 1 % and 4 %."""
+_LEAST_PERCENT: Final = 0.05
+
+
+def share_decimals(percent: float) -> int:
+    """How many decimals a share has."""
+    return 1 if abs(percent) < _FEW_PERCENT else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,16 +51,23 @@ class Voice:
         return NO_VALUE if mg_dl is None else f"{self.glucose(mg_dl)}{_SPACE}{self.unit}"
 
     def share(self, percent: float | None) -> str:
-        r"""A share of readings: with a decimal below 10 %.
+        r"""A share of readings: with a decimal below 10 %. What is there at all is not told as nothing.
 
-        >>> Voice(language="en", translations=NullTranslations(), unit="mg/dL").share(3.96)
-        '4.0\xa0%'
+        >>> voice = Voice(language="en", translations=NullTranslations(), unit="mg/dL")
+        >>> voice.share(3.96), voice.share(0.03), voice.share(0.0)
+        ('4.0\xa0%', '<0.1\xa0%', '0.0\xa0%')
         """
-        return NO_VALUE if percent is None else f"{percent:.{1 if abs(percent) < _FEW_PERCENT else 0}f}{_SPACE}%"
+        if percent is not None and 0.0 < percent < _LEAST_PERCENT:
+            return f"<0.1{_SPACE}%"
+        return NO_VALUE if percent is None else f"{percent:.{share_decimals(percent)}f}{_SPACE}%"
 
     def percent(self, value: float | None, decimals: int = 0) -> str:
         """Another percentage."""
         return NO_VALUE if value is None else f"{value:.{decimals}f}{_SPACE}%"
+
+    def mmol_mol(self, percent: float) -> str:
+        """HbA1c in the laboratories' other unit (IFCC), with it."""
+        return f"{hba1c_mmol_mol(percent):.0f}{_SPACE}mmol/mol"
 
     def signed(self, value: float | None, decimals: int = 0) -> str:
         """A difference, with its sign."""

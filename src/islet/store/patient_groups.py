@@ -12,7 +12,7 @@ import msgspec
 from msgspec import structs
 
 from islet.errors import BadInput, NotFound
-from islet.model.people import Patient, Role, User
+from islet.model.people import DOTS, Patient, Role, User
 from islet.model.permissions import PATIENT_GROUP, Permission
 from islet.store.base import EntryKind, Registry
 from islet.store.users import change_known
@@ -43,8 +43,8 @@ def group_name(name: str) -> str:
 
 def check_name(name: str) -> None:
     """Raises BadInput for what cannot be a group's name."""
-    if not _NAME.fullmatch(name):
-        raise BadInput("group: expected 1 to 64 of A-Z a-z 0-9 _ . -", reason="group")
+    if not _NAME.fullmatch(name) or name in DOTS:
+        raise BadInput("group: expected 1 to 64 of A-Z a-z 0-9 _ . -, and not . or ..", reason="group")
 
 
 def check_group(registry: Registry, name: str) -> str:

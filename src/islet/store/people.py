@@ -12,7 +12,7 @@ from msgspec import structs
 from islet.access.decide import EVERYBODY
 from islet.access.passwords import hash_password, new_token, token_hash
 from islet.errors import AccessDenied, BadInput, NotFound
-from islet.model.people import Role, User
+from islet.model.people import DOTS, Role, User
 from islet.model.time import DAY_US
 from islet.store.administrators import LAST_ADMINISTRATOR, administrators, is_able
 from islet.store.base import Registry
@@ -177,9 +177,11 @@ def _change(
 
 
 def _new_user(name: str, role: Role | None) -> User:
-    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable() or any(sign in " /," for sign in name):
+    signs = name.isprintable() and not any(sign in " /," for sign in name)
+    if not 0 < len(name) <= _LONGEST_NAME or not signs or name in DOTS:
         raise BadInput(
-            f"name: expected 1 to {_LONGEST_NAME} characters without spaces, slashes or commas", reason="name"
+            f"name: expected 1 to {_LONGEST_NAME} characters without spaces, slashes or commas, and not . or ..",
+            reason="name",
         )
     if role not in ROLES:
         raise BadInput(f"role: expected one of {', '.join(ROLES)} for somebody new", reason="role")

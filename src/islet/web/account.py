@@ -116,11 +116,12 @@ def entered_page(context: WebContext, wanted: str, token: str) -> Response:
 
 
 async def _change(context: WebContext, request: Request) -> Response:
-    """Keep the language (in a cookie too, for the next log-in) and the unit; unknown values change nothing."""
+    """Keep the language (in a cookie too, for the next log-in) and the unit; unknown values change nothing, and a key does
+    not change how its person reads glucose."""
     fields = await _fields(request, "language", "unit", "back")
     response = RedirectResponse(local_path(fields["back"]), 303)
     viewer = await run_in_threadpool(_viewer, context, request)
-    if viewer is not None:
+    if viewer is not None and not viewer.key:
         await run_in_threadpool(_keep, context, viewer, fields["language"], fields["unit"])
     if fields["language"] in LANGUAGES:
         response.set_cookie(

@@ -10,6 +10,7 @@ from islet.model.time import DAY_US, from_us
 from islet.notify.burden import Burden, burden
 from islet.notify.recipients import Lane
 from islet.web.context import WebAlarms, WebContext
+from islet.web.sessions import Viewer
 
 BURDEN_DAYS: Final = 14
 _ALERTS: Final = 10_000
@@ -62,8 +63,8 @@ class Shown:
     days: int
 
 
-def alarms_shown(context: WebContext, alarms: WebAlarms) -> Shown:
-    """What operators look at."""
+def alarms_shown(context: WebContext, alarms: WebAlarms, viewer: Viewer) -> Shown:
+    """What operators look at; of patients by name only those whom they may see."""
     outbox = alarms.outbox
     return Shown(
         counts=outbox.counts(),
@@ -80,7 +81,7 @@ def alarms_shown(context: WebContext, alarms: WebAlarms) -> Shown:
         ],
         unanswered=[(minute(one.from_us), one.patient, one.rule) for one in outbox.unanswered()],
         recipients=_recipients(alarms),
-        burdened=_burdened(context),
+        burdened=_burdened(context, viewer),
         days=BURDEN_DAYS,
     )
 
@@ -126,10 +127,11 @@ def _recipients(alarms: WebAlarms) -> list[Reached]:
     ]
 
 
-def _burdened(context: WebContext) -> list[Burdened]:
-    """The patients with the most alarms a day, of the newest alerts of all."""
+def _burdened(context: WebContext, viewer: Viewer) -> list[Burdened]:
+    """The patients with the most alarms a day, of the newest alerts of those whom the viewer may see."""
     by_patient: dict[str, list[Alert]] = {}
-    for alert in context.store.alerts(limit=_ALERTS):
+    audience = viewer.audience if viewer.sees_labels else frozenset[str]()
+    for alert in context.store.alerts(None if audience is None else sorted(audience), limit=_ALERTS):
         by_patient.setdefault(alert.patient, []).append(alert)
     most = sorted(by_patient, key=lambda patient: -len(by_patient[patient]))[: 3 * _MOST_BURDENED]
     people = (patient for id in most if (patient := context.registry.patient(id)) is not None)

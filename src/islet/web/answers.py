@@ -17,8 +17,9 @@ from islet.model.units import MG_DL_PER_MMOL_L
 from islet.web.bodies import TooLong
 from islet.web.context import WebContext
 from islet.web.languages import LANGUAGES, language_of, words
-from islet.web.sessions import NotLoggedIn, Viewer, viewer_of
+from islet.web.sessions import NotLoggedIn, Viewer, again, viewer_of
 from islet.web.texts import ROLES, for_scripts, reason
+from islet.web.turns import RETRY_S, TooBusy, Turns
 from islet.web.upload_body import TooLarge
 
 Answer = Callable[[WebContext, Request, Viewer], Response]
@@ -40,15 +41,38 @@ def page(context: WebContext, path: str, answer: Answer) -> Route:
         try:
             viewer = viewer_of(context, request)
             return answer(context, request, viewer)
-        except NotLoggedIn:
-            wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"/login?next={quote(wanted, safe='')}" if wanted != "/" else "/login", 303)
         except IsletError as error:
-            if viewer is not None:
-                note_refusal(context, request, viewer, error)
-            return error_page(context, request, viewer, error)
+            return _not_shown(context, request, viewer, error)
 
     return Route(path, endpoint, methods=["GET"])
+
+
+def slow_page(context: WebContext, path: str, answer: Answer, turns: Turns) -> Route:
+    """A page that takes long to make: when it is its turn, and for what its viewer may by then."""
+
+    async def endpoint(request: Request) -> Response:
+        viewer: Viewer | None = None
+        try:
+            viewer = await run_in_threadpool(viewer_of, context, request)
+            return await _in_turn(context, request, viewer, answer, turns)
+        except IsletError as error:
+            return await run_in_threadpool(_not_shown, context, request, viewer, error)
+
+    return Route(path, endpoint, methods=["GET"])
+
+
+async def _in_turn(context: WebContext, request: Request, viewer: Viewer, answer: Answer, turns: Turns) -> Response:
+    return await turns.run(viewer.user.name, lambda: answer(context, request, again(context, viewer)))
+
+
+def _not_shown(context: WebContext, request: Request, viewer: Viewer | None, error: IsletError) -> Response:
+    """The log-in, which leads back; or a page that says why."""
+    if isinstance(error, NotLoggedIn):
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/login?next={quote(wanted, safe='')}" if wanted != "/" else "/login", 303)
+    if viewer is not None:
+        note_refusal(context, request, viewer, error)
+    return error_page(context, request, viewer, error)
 
 
 def api(context: WebContext, path: str, answer: Answer) -> Route:
@@ -58,6 +82,15 @@ def api(context: WebContext, path: str, answer: Answer) -> Route:
         return await run_in_threadpool(answer, context, request, viewer)
 
     return async_api(context, path, in_thread, ("GET",))
+
+
+def slow_api(context: WebContext, path: str, answer: Answer, turns: Turns) -> Route:
+    """A GET endpoint that answers JSON which takes long to make, as `slow_page`."""
+
+    async def in_turn(context: WebContext, request: Request, viewer: Viewer) -> Response:
+        return await _in_turn(context, request, viewer, answer, turns)
+
+    return async_api(context, path, in_turn, ("GET",))
 
 
 def async_api(context: WebContext, path: str, answer: AsyncAnswer, methods: tuple[str, ...]) -> Route:
@@ -88,7 +121,7 @@ def note_refusal(context: WebContext, request: Request, viewer: Viewer, error: I
 
 
 def error_json(error: IsletError) -> Response:
-    headers = {"www-authenticate": "Bearer"} if isinstance(error, NotLoggedIn) else None
+    headers = {"www-authenticate": "Bearer"} if isinstance(error, NotLoggedIn) else _later(error)
     if isinstance(error, OffsetExpired):
         return json_response({"error": str(error), "begin": error.begin}, 410)
     status = _status(error)
@@ -120,7 +153,14 @@ def error_page(context: WebContext, request: Request, viewer: Viewer | None, err
     text = words(language).text
     told = reason(text, error.reason) if isinstance(error, AccessDenied) else ""
     status = _status(error)
-    return render(context, request, viewer, "error.html", {"status": status, "reason": told}, status=status)
+    answer = render(context, request, viewer, "error.html", {"status": status, "reason": told}, status=status)
+    answer.headers.update(_later(error))
+    return answer
+
+
+def _later(error: IsletError) -> dict[str, str]:
+    """When to try again, where that is known."""
+    return {"retry-after": str(RETRY_S)} if isinstance(error, TooBusy) else {}
 
 
 def render(
@@ -190,4 +230,6 @@ def _status(error: IsletError) -> int:
         return 410
     if isinstance(error, TooLarge | TooLong):
         return 413
+    if isinstance(error, TooBusy):
+        return 429
     return 400 if isinstance(error, BadInput) else 503

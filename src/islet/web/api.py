@@ -2,7 +2,6 @@
 
 from typing import Final
 
-import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
@@ -13,14 +12,13 @@ from islet.errors import BadInput, NotFound
 from islet.log.base import Append
 from islet.model.alerts import AlertChange, patient_in
 from islet.model.codec import change_documents, json_schema
-from islet.model.people import Role
 from islet.model.topics import Topic
 from islet.web.answers import api, async_api, json_response
 from islet.web.context import WebContext, committed
-from islet.web.pages import sought_in, visible_patient
+from islet.web.pages import shown_alerts, shown_list, shown_past, sought_in, visible_patient
 from islet.web.queries import instant_of
 from islet.web.sessions import Viewer
-from islet.web.snapshot import EVERYBODY, alerts_snapshot, list_snapshot, past_alerts, patient_snapshot
+from islet.web.snapshot import patient_snapshot
 
 _LONGEST_H: Final = 14 * 24
 
@@ -50,13 +48,7 @@ def clock(context: WebContext, request: Request, viewer: Viewer) -> Response:
 def patients(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """The list's snapshot, of everybody or of who is sought (`search`, `group`). An application gets everybody, by ids
     without labels: those never leave the portal."""
-    application = viewer.user.role is Role.APPLICATION
-    sought = EVERYBODY if application else sought_in(request)
-    snapshot = list_snapshot(context.store, context.registry, context.log, viewer.audience, context.now(), sought)
-    if application:
-        rows = [msgspec.structs.replace(row, label="") for row in snapshot.patients]
-        snapshot = msgspec.structs.replace(snapshot, patients=rows, groups=[])
-    return json_response(snapshot)
+    return json_response(shown_list(context, viewer, sought_in(request, viewer)))
 
 
 def series(context: WebContext, request: Request, viewer: Viewer) -> Response:
@@ -68,10 +60,7 @@ def series(context: WebContext, request: Request, viewer: Viewer) -> Response:
 
 def alerts(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """Active and recent alerts."""
-    snapshot = alerts_snapshot(context.store, context.registry, context.log, viewer.audience, context.now())
-    if viewer.user.role is Role.APPLICATION:
-        snapshot = msgspec.structs.replace(snapshot, labels={})
-    return json_response(snapshot)
+    return json_response(shown_alerts(context, viewer))
 
 
 def past(context: WebContext, request: Request, viewer: Viewer) -> Response:
@@ -80,10 +69,7 @@ def past(context: WebContext, request: Request, viewer: Viewer) -> Response:
     if patient is not None:
         viewer.require(Action.VIEW_PATIENT, patient)
     until_us = instant_of(request.query_params.get("until", ""))
-    found = past_alerts(context.store, context.registry, viewer.audience, context.now(), until_us, patient)
-    if viewer.user.role is Role.APPLICATION:
-        found = msgspec.structs.replace(found, labels={})
-    return json_response(found)
+    return json_response(shown_past(context, viewer, until_us, patient))
 
 
 async def acknowledge(context: WebContext, request: Request, viewer: Viewer) -> Response:

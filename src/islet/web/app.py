@@ -50,6 +50,7 @@ from islet.web.hashing import Hashing
 from islet.web.live import LiveHub
 from islet.web.security import SameOrigin, SecurityHeaders
 from islet.web.sessions import Door
+from islet.web.turns import Turns
 
 __all__ = ["Commits", "LiveHub", "WebContext", "application", "routes"]
 
@@ -58,7 +59,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
     """All pages, JSON endpoints and streams. At the end of the process call `context.live.close()` first: it ends the
     streams, which would otherwise hold up a graceful stop."""
     static = StaticFiles(directory=Path(__file__).parent / "static")
-    door = Door(attempts=Attempts(speed=context.speed), hashing=Hashing())
+    door, turns = Door(attempts=Attempts(speed=context.speed), hashing=Hashing()), Turns()
     return [
         *account.routes(context, door),
         *second_factor.routes(context, door),
@@ -69,7 +70,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
         *alarms.routes(context),
         *contacts.routes(context),
         *policies.routes(context),
-        *reports.routes(context),
+        *reports.routes(context, turns),
         *measures.routes(context),
         *import_pages.routes(context),
         *permissions.routes(context),
@@ -83,7 +84,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
         *on_board.routes(context),
         *labs.routes(context),
         *erasing.routes(context),
-        *exporting.routes(context),
+        *exporting.routes(context, turns),
         *device_jobs.routes(context),
         *device_registry.routes(context),
         *device_files.routes(context),

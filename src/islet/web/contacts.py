@@ -16,7 +16,6 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from islet.errors import BadInput, NotFound, SettingError
-from islet.model.people import Role
 from islet.model.time import MINUTE_US
 from islet.model.translated import mark as _
 from islet.notify.health import Health
@@ -29,7 +28,7 @@ from islet.web.context import WebContext
 from islet.web.forms import form
 from islet.web.languages import language_of, words
 from islet.web.pages import known_zone
-from islet.web.sessions import Viewer
+from islet.web.sessions import Viewer, own_viewer
 from islet.web.texts import CHANNELS
 
 SELF_SERVICE: Final = ("telegram", "email", "ntfy")
@@ -111,6 +110,7 @@ def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
 
 
 def _changed(context: WebContext, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> Response:
+    own_viewer(viewer)  # an address outlives the key that it came with, and what is removed wakes nobody any more
     return RedirectResponse(f"/account?said={quote(_change(context, viewer, fields))}", 303)
 
 
@@ -164,6 +164,7 @@ def _keep_new(context: WebContext, viewer: Viewer, channel: str, address: str, t
 
 async def subscribe(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """Keep this browser's subscription: {"subscription": {…}, "time_zone": "Europe/Vienna"}."""
+    own_viewer(viewer)
     expected = "push: expected a subscription as JSON"
     most = _LARGEST_SUBSCRIPTION
     given = await json_body(request, _Subscribed, expected=expected, reason="push", most_bytes=most)
@@ -171,7 +172,7 @@ async def subscribe(context: WebContext, request: Request, viewer: Viewer) -> Re
         subscription = json.dumps(json.loads(bytes(given.subscription)), sort_keys=True)
     except (ValueError, RecursionError):
         raise BadInput(expected, reason="push") from None
-    if viewer.user.role is Role.APPLICATION or "webpush" not in alarms_of(context).channels:
+    if "webpush" not in alarms_of(context).channels:
         raise BadInput("push: Web Push is not set up here", reason="push")
     said = await run_in_threadpool(_keep_new, context, viewer, "webpush", subscription, given.time_zone)
     return json_response({"said": said}, 200 if said == "kept" else 400)

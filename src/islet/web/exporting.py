@@ -7,14 +7,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from islet.exports import export_patient
-from islet.web.answers import page
+from islet.web.answers import slow_page
 from islet.web.context import WebContext
 from islet.web.pages import visible_patient
 from islet.web.sessions import Viewer
+from islet.web.turns import Turns
 
 
-def routes(context: WebContext) -> list[Route]:
-    return [page(context, "/patients/{id}/export.zip", download)]
+def routes(context: WebContext, turns: Turns) -> list[Route]:
+    return [slow_page(context, "/patients/{id}/export.zip", download, turns)]
 
 
 def download(context: WebContext, request: Request, viewer: Viewer) -> Response:

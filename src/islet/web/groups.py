@@ -18,7 +18,7 @@ from islet.store.principals import read_groups
 from islet.web.answers import page, render
 from islet.web.context import WebContext
 from islet.web.forms import form
-from islet.web.sessions import Viewer
+from islet.web.sessions import Viewer, own_viewer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +54,7 @@ def change(context: WebContext, request: Request, viewer: Viewer, fields: Mappin
     """Add or take out patients, rename or end a group, give it to somebody or take it from them; or who is in a group
     of those who look after patients."""
     viewer.require(Action.ADMINISTER)
+    own_viewer(viewer)
     act, name = fields.get("act", ""), fields.get("name", "").strip()
     registry, by, at_us = context.registry, viewer.name, context.now()
     listed = tuple(part for part in re.split(r"[\s,]+", fields.get("members", "")) if part)

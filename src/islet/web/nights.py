@@ -20,11 +20,15 @@ Result = TypeVar("Result", bound=Struct)
 
 
 def people_of(registry: Registry, viewer: Viewer) -> dict[str, Patient]:
-    """The patients whom the viewer may see, by id."""
+    """The patients whom the viewer may see, by id; to an application without labels."""
     audience = viewer.audience
     if audience is None:
-        return {patient.id: patient for patient in registry.patients()}
-    return {id: patient for id in sorted(audience) if (patient := registry.patient(id)) is not None}
+        found = {patient.id: patient for patient in registry.patients()}
+    else:
+        found = {id: patient for id in sorted(audience) if (patient := registry.patient(id)) is not None}
+    if viewer.sees_labels:
+        return found
+    return {id: msgspec.structs.replace(patient, label="") for id, patient in found.items()}
 
 
 def found(registry: Registry, job: str, kind: type[Result]) -> tuple[Result, date | None]:

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 from urllib.parse import urlencode
 
 import httpx
@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from islet.errors import AccessDenied, BadInput, SettingError
+from islet.model.foreign_json import UNREADABLE
 from islet.model.time import Now
 from islet.settings import Settings
 
@@ -24,7 +25,7 @@ ALGORITHMS: Final = ("RS256", "PS256", "ES256", "EdDSA")
 CLOCKS_APART_S: Final = 60
 _PATIENCE_S: Final = 10.0
 
-Told = TypeVar("Told", bound=Struct)
+Told = TypeVar("Told")
 
 
 class Registration(Struct, frozen=True, kw_only=True):
@@ -140,9 +141,10 @@ class Provider:
         """The subject of an ID token that is good (OpenID Connect Core, 3.1.3.7). Raises AccessDenied."""
         from joserfc import jwt
         from joserfc.errors import JoseError
-        from joserfc.jwk import KeySet
+        from joserfc.jwk import KeySet, KeySetSerialization
 
-        keys = (await self._client.get(endpoints.jwks_uri)).raise_for_status().json()
+        answer = (await self._client.get(endpoints.jwks_uri)).raise_for_status()
+        keys = cast(KeySetSerialization, _decoded(answer.content, dict[str, object]))  # it checks each key itself
         now_s = self._wall() // 1_000_000
         wanted = jwt.JWTClaimsRegistry(
             now=now_s,
@@ -157,7 +159,7 @@ class Provider:
         try:
             claims = jwt.decode(id_token, KeySet.import_key_set(keys), list(ALGORITHMS)).claims
             wanted.validate(claims)
-        except (JoseError, ValueError, KeyError, TypeError):
+        except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             raise AccessDenied("the provider's token is not good") from None
         many = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
         if claims.get("azp", None if many else self.known.client_id) != self.known.client_id:
@@ -178,5 +180,5 @@ class Provider:
 def _decoded(content: bytes, kind: type[Told]) -> Told:
     try:
         return msgspec.json.decode(content, type=kind)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise BadInput("the provider said something that is not OpenID Connect", reason="oidc") from None

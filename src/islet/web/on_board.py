@@ -8,7 +8,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from islet.errors import BadInput
 from islet.model.codec import events_in
 from islet.model.events import Insulin, Meal
 from islet.model.time import HOUR_US, MINUTE_US, to_us
@@ -20,6 +19,7 @@ from islet.store.base import Store
 from islet.web.answers import api, json_response
 from islet.web.context import WebContext
 from islet.web.pages import visible_patient
+from islet.web.queries import number_of
 from islet.web.sessions import Viewer
 
 NOT_A_DOSE: Final = "An estimate of models, never a dose: no dosing decision is to be made from it."
@@ -70,10 +70,8 @@ def routes(context: WebContext) -> list[Route]:
 def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """One patient's insulin and carbs on board over the last `hours` (24 by default), up to the present."""
     patient = visible_patient(context, viewer, request.path_params["id"])
-    hours = request.query_params.get("hours", "24")
-    if not hours.isdecimal() or not 1 <= int(hours) <= _LONGEST_H:
-        raise BadInput(f"expected hours from 1 to {_LONGEST_H}", reason="query")
-    return json_response(on_board_snapshot(context.store, patient.id, int(hours), context.now()))
+    hours = number_of(request.query_params.get("hours", "24"), least=1, most=_LONGEST_H)
+    return json_response(on_board_snapshot(context.store, patient.id, hours, context.now()))
 
 
 def on_board_snapshot(store: Store, patient: str, hours: int, now_us: int) -> OnBoardSnapshot:

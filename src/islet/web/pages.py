@@ -25,7 +25,17 @@ from islet.web.forecast_errors import MODELS, errors_shown
 from islet.web.languages import language_of
 from islet.web.rule_cards import own_cards
 from islet.web.sessions import Viewer
-from islet.web.snapshot import EVERYBODY, Sought, alerts_snapshot, list_snapshot, patient_snapshot
+from islet.web.snapshot import (
+    EVERYBODY,
+    AlertsSnapshot,
+    ListSnapshot,
+    PastAlerts,
+    Sought,
+    alerts_snapshot,
+    list_snapshot,
+    past_alerts,
+    patient_snapshot,
+)
 
 CHART_HOURS = (3, 6, 12, 24)
 _DEAD_LETTERS_SHOWN = 100
@@ -54,8 +64,8 @@ def patients(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """The live list, by urgency; of everybody, or of who is sought. A list of one is that one's page."""
     if viewer.only and context.registry.patient(viewer.only) is not None:
         return RedirectResponse(f"/patients/{quote(viewer.only)}", 303)
-    sought = sought_in(request)
-    snapshot = list_snapshot(context.store, context.registry, context.log, viewer.audience, context.now(), sought)
+    sought = sought_in(request, viewer)
+    snapshot = shown_list(context, viewer, sought)
     may = any(viewer.may(Action.ACKNOWLEDGE, one.id) for one in snapshot.patients)
     query = "" if sought == EVERYBODY else f"?{urlencode({'search': sought.text, 'group': sought.group})}"
     data: dict[str, object] = {"snapshot": snapshot, "may_acknowledge": may, "sought": query}
@@ -72,8 +82,31 @@ def patients(context: WebContext, request: Request, viewer: Viewer) -> Response:
     return render(context, request, viewer, "patients.html", values, data=data)
 
 
-def sought_in(request: Request) -> Sought:
-    """Whom the address of a list asks for."""
+def shown_list(context: WebContext, viewer: Viewer, sought: Sought) -> ListSnapshot:
+    """The list of who is sought, as far as it is the viewer's: to an application without labels and groups."""
+    snapshot = list_snapshot(context.store, context.registry, context.log, viewer.audience, context.now(), sought)
+    if viewer.sees_labels:
+        return snapshot
+    rows = [msgspec.structs.replace(row, label="") for row in snapshot.patients]
+    return msgspec.structs.replace(snapshot, patients=rows, groups=[])
+
+
+def shown_alerts(context: WebContext, viewer: Viewer) -> AlertsSnapshot:
+    """The alerts of the viewer's patients: to an application without labels."""
+    snapshot = alerts_snapshot(context.store, context.registry, context.log, viewer.audience, context.now())
+    return snapshot if viewer.sees_labels else msgspec.structs.replace(snapshot, labels={})
+
+
+def shown_past(context: WebContext, viewer: Viewer, until_us: int, patient: str | None) -> PastAlerts:
+    """The same for those that began at an instant or before, of one patient where one is named."""
+    found = past_alerts(context.store, context.registry, viewer.audience, context.now(), until_us, patient)
+    return found if viewer.sees_labels else msgspec.structs.replace(found, labels={})
+
+
+def sought_in(request: Request, viewer: Viewer) -> Sought:
+    """Whom the address of a list asks for. An application finds nobody by a label."""
+    if not viewer.sees_labels:
+        return EVERYBODY
     query = request.query_params
     return Sought(text=query.get("search", "").strip()[:_LONGEST_SEARCH], group=query.get("group", ""))
 
@@ -104,7 +137,7 @@ def patient(context: WebContext, request: Request, viewer: Viewer) -> Response:
 
 def alerts(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """What is active and what was, with who has seen it."""
-    snapshot = alerts_snapshot(context.store, context.registry, context.log, viewer.audience, context.now())
+    snapshot = shown_alerts(context, viewer)
     may = any(viewer.may(Action.ACKNOWLEDGE, one) for one in snapshot.labels)
     return render(context, request, viewer, "alerts.html", {}, data={"snapshot": snapshot, "may_acknowledge": may})
 
@@ -124,7 +157,7 @@ def operations(context: WebContext, request: Request, viewer: Viewer) -> Respons
         "conflicts": context.store.conflicts(),
         "forecasts": errors_shown(context, viewer.user.unit),
         "models": MODELS,
-        "alarms_shown": None if context.alarms is None else alarms_shown(context, context.alarms),
+        "alarms_shown": None if context.alarms is None else alarms_shown(context, context.alarms, viewer),
     }
     language = language_of(request, viewer.user)
     values["rule_titles"] = {} if context.rules is None else context.rules.current().titles(language)
@@ -132,7 +165,8 @@ def operations(context: WebContext, request: Request, viewer: Viewer) -> Respons
 
 
 def visible_patient(context: WebContext, viewer: Viewer, id: str) -> Patient:
-    """The patient, after the decision: one who may not see them does not learn whether they exist.
+    """The patient, after the decision: one who may not see them does not learn whether they exist. To an application
+    without a label.
 
     Raises AccessDenied or NotFound.
     """
@@ -140,7 +174,7 @@ def visible_patient(context: WebContext, viewer: Viewer, id: str) -> Patient:
     found = context.registry.patient(id)
     if found is None:
         raise NotFound("there is no such patient")
-    return found
+    return found if viewer.sees_labels else msgspec.structs.replace(found, label="")
 
 
 def known_zone(name: str) -> str:

@@ -26,7 +26,7 @@ from islet.web.consents import enter_paper
 from islet.web.context import WebContext
 from islet.web.forms import form
 from islet.web.languages import language_of, words
-from islet.web.sessions import Viewer, set_session_cookie
+from islet.web.sessions import Viewer, own_viewer, set_session_cookie
 from islet.web.texts import reason
 
 _ACTING_H: Final = 1.0
@@ -65,6 +65,7 @@ def show_permissions(context: WebContext, request: Request, viewer: Viewer) -> R
 def change_permissions(context: WebContext, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> Response:
     """Grant, refuse, or take away a permission; end a key; enter a consent that is on paper."""
     viewer.require(Action.ADMINISTER)
+    own_viewer(viewer)  # what is granted outlives the key that it came with
     act, by, now_us = fields.get("act", ""), viewer.name, context.now()
     if act == "revoke":
         revoke(context.registry, fields.get("id", ""), by=by, at_us=now_us)

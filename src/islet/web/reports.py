@@ -13,7 +13,7 @@ from islet.access.decide import Action
 from islet.entered import hba1c
 from islet.errors import BadInput, SettingError
 from islet.gathered import gathered, last_day
-from islet.model.people import Patient, Role
+from islet.model.people import Patient
 from islet.model.translated import mark as _
 from islet.model.units import GLUCOSE_UNITS
 from islet.reports.forms import FORMS, KINDS, MEDIA_TYPES, Form, Wish, file_name, written
@@ -23,13 +23,14 @@ from islet.reports.texts import TARGETS as TARGET_NAMES
 from islet.reports.voice import Voice
 from islet.searched import search
 from islet.store.person_days import wishes_of
-from islet.web.answers import api, page, render
+from islet.web.answers import page, render, slow_api, slow_page
 from islet.web.context import WebContext, committed
 from islet.web.forms import fields_of, posted
 from islet.web.languages import LANGUAGES, language_of, words
 from islet.web.pages import visible_patient
 from islet.web.queries import day_of, one_of
 from islet.web.sessions import Viewer
+from islet.web.turns import Turns
 
 _LONGEST_FIELD: Final = 40
 
@@ -44,11 +45,11 @@ _SAID: Final = {
 KIND_NAMES: Final = {"seven-day": _("Seven-day report"), "programme": _("Three-month programme")}
 
 
-def routes(context: WebContext) -> list[BaseRoute]:
+def routes(context: WebContext, turns: Turns) -> list[BaseRoute]:
     return [
         page(context, "/patients/{id}/reports", choose),
-        page(context, "/patients/{id}/reports/{kind}.{form}", show),
-        api(context, "/api/patients/{id}/reports/{kind}", numbers),
+        slow_page(context, "/patients/{id}/reports/{kind}.{form}", show, turns),
+        slow_api(context, "/api/patients/{id}/reports/{kind}", numbers, turns),
         posted(context, "/patients/{id}/hba1c", _entered, shown_at="/patients/{id}/reports"),
     ]
 
@@ -107,8 +108,7 @@ def _report(context: WebContext, request: Request, viewer: Viewer, patient: Pati
     language = asked.get("language") or language_of(request, viewer.user)
     unit = one_of(GLUCOSE_UNITS, asked.get("unit") or viewer.user.unit)
     voice = Voice(language=language, translations=words(one_of(tuple(LANGUAGES), language)).translations, unit=unit)
-    named = viewer.user.role is not Role.APPLICATION
-    recorded = gathered(context.store, patient, kind, wish.days, wish.last, named=named)
+    recorded = gathered(context.store, patient, kind, wish.days, wish.last, named=viewer.sees_labels)
     found = search(wishes_of(context.registry, patient.id))
     content = written(recorded, wish, form, voice, found=found)
     context.registry.note(f"read report {kind}", "patient", patient.id, by=viewer.name, at_us=context.now())

@@ -75,16 +75,21 @@ def _place(context: WebContext, request: Request, viewer: Viewer) -> Place:
     if "tag" not in request.path_params:
         return Place.everybody()
     tag = request.path_params["tag"]
-    if tag not in _groups(context):
-        raise NotFound("no patient has this tag")
+    if tag not in _groups(context, viewer):
+        raise NotFound("no patient whom you may see has this tag")
     return Place.group(tag)
 
 
-def _groups(context: WebContext) -> list[str]:
-    """The tags of patients, and those for which something is set."""
+def _groups(context: WebContext, viewer: Viewer) -> list[str]:
+    """The tags of the patients whom the viewer may see; for who sets rules of groups also those of nobody for which
+    something is set."""
     layer: Layer = "group"
-    tags = {tag for patient in context.registry.patients() for tag in patient.tags}
-    return sorted(tags | {one.of for one in _book(context).current().overrides if one.layer == layer})
+    audience = viewer.audience
+    patients = (one for one in context.registry.patients() if audience is None or one.id in audience)
+    tags = {tag for patient in patients for tag in patient.tags}
+    if viewer.may(Action.ADMINISTER):
+        tags |= {one.of for one in _book(context).current().overrides if one.layer == layer}
+    return sorted(tags)
 
 
 def _page(
@@ -101,7 +106,7 @@ def _page(
     values = {
         "sections": view.sections(found, entered, errors or {}),
         "broken": view.rules.broken if many and place.layer == "deployment" else (),
-        "groups": _groups(context) if many and place.layer != "patient" else [],
+        "groups": _groups(context, viewer) if many and place.layer != "patient" else [],
         "place": place,
         "may": view.may,
         "total": len(found),

@@ -72,6 +72,11 @@ class Viewer:
         return next(iter(audience)) if audience is not None and len(audience) == 1 else ""
 
     @property
+    def sees_labels(self) -> bool:
+        """Whether what staff call patients is for them. Applications have ids alone: labels never leave the portal."""
+        return self.user.role is not Role.APPLICATION
+
+    @property
     def audience(self) -> Audience:
         """The patients they may see; None means everybody."""
         return self.audience_for(Action.VIEW_PATIENT)
@@ -250,10 +255,10 @@ def own_viewer(viewer: Viewer) -> None:
 def still(context: WebContext, viewer: Viewer, audience: Audience, action: Action) -> bool:
     """Whether the credential holds and its owner sees what they saw; a stream ends otherwise."""
     try:
-        again = _again(context, viewer.credential)
+        now = again(context, viewer)
     except NotLoggedIn:
         return False
-    return again.principal == viewer.principal and again.audience_for(action) == audience
+    return now.principal == viewer.principal and now.audience_for(action) == audience
 
 
 def _viewer(context: WebContext, token: str) -> Viewer:
@@ -266,10 +271,11 @@ def _viewer(context: WebContext, token: str) -> Viewer:
     return _of_key(context, id)
 
 
-def _again(context: WebContext, credential: str) -> Viewer:
-    if credential.startswith(_KEY):
-        return _of_key(context, credential.removeprefix(_KEY))
-    return _of_session(context, credential)
+def again(context: WebContext, viewer: Viewer) -> Viewer:
+    """The viewer by the same credential, with what they may do by now. Raises NotLoggedIn."""
+    if viewer.credential.startswith(_KEY):
+        return _of_key(context, viewer.credential.removeprefix(_KEY))
+    return _of_session(context, viewer.credential)
 
 
 def _of_session(context: WebContext, hash: str) -> Viewer:

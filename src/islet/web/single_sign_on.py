@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from islet.errors import AccessDenied, IsletError
+from islet.model.foreign_json import UNREADABLE
 from islet.store.subjects import link_subject, subject_user
 from islet.store.turned_away import LOG_IN
 from islet.web.account import code_page, entered_page, local_path
@@ -115,7 +116,7 @@ async def _unreachable(context: WebContext, request: Request) -> Response:
 def _begun(cookie: str) -> Begun:
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(cookie), type=Begun)
-    except (msgspec.DecodeError, ValueError):
+    except (ValueError, *UNREADABLE):
         raise AccessDenied("this log-in was not begun here") from None
 
 

@@ -14,6 +14,8 @@ from islet.model.foreign_json import UNREADABLE
 
 _MOST_LINE: Final = 65_536
 """Characters; the longest event is a note of 2,000."""
+_LONGEST_DEVICE: Final = 128
+"""As of a device's id; what is longer, or has signs that nobody sees, is no device's name."""
 
 
 class _Device(msgspec.Struct, frozen=True):
@@ -46,9 +48,13 @@ def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
 def _found(line: bytes, number: int) -> Found:
     try:
         event = structs.replace(decode_event(line), patient=UNSET)  # they may have another id here
-        return Found(number, msgspec.json.decode(line, type=_Device).device, event)
+        device = msgspec.json.decode(line, type=_Device).device
     except BadInput as error:
         raise BadInput(f"line {number}: {error}", reason="value") from None
     except (msgspec.ValidationError, *UNREADABLE):
         expected = "an event as in docs/reference/event.schema.json, with its device"
         raise BadInput(f"line {number}: expected {expected}; got something else", reason="value") from None
+    if len(device) > _LONGEST_DEVICE or not device.isprintable():
+        expected = f"a device of at most {_LONGEST_DEVICE} printable characters"
+        raise BadInput(f"line {number}: expected {expected}; got something else", reason="value")
+    return Found(number, device, event)

@@ -16,12 +16,12 @@ _LEAST_SEGMENT: Final = 3.0
 _LABEL: Final = 34.0
 
 
-def bands_picture(bands: Sequence[Band], voice: Voice) -> str:
-    """The bar with each band's name, range, share and time a day; "No readings" where there are none."""
+def bands_picture(bands: Sequence[Band], voice: Voice, *, a_day: bool = True) -> str:
+    """The bar with each band's name, range, share and (`a_day`) time a day; "No readings" where there are none."""
     shares = {band.name: band.percent for band in bands if band.percent is not None}
     told = "; ".join(f"{voice.text(BANDS[band.name])} {voice.share(band.percent)}" for band in reversed(bands))
     title = f"{voice.text(_('Time in ranges'))}: {told if shares else voice.text(_('No readings'))}"
-    parts = _bar(bands, voice) if shares else _nothing(voice)
+    parts = _bar(bands, voice, a_day) if shares else _nothing(voice)
     return picture(_WIDTH, _HEIGHT, title, parts)
 
 
@@ -30,7 +30,7 @@ def _nothing(voice: Voice) -> Iterator[str]:
     yield text(_BAR_LEFT + _BAR_WIDTH + 22, (_TOP + _BOTTOM) / 2, voice.text(_("No readings")), size=13, fill=QUIET)
 
 
-def _bar(bands: Sequence[Band], voice: Voice) -> Iterator[str]:
+def _bar(bands: Sequence[Band], voice: Voice, a_day: bool) -> Iterator[str]:
     order = list(reversed(bands))
     sizes = _sizes([band.percent or 0.0 for band in order], _BOTTOM - _TOP)
     y, middles = _TOP, []
@@ -47,7 +47,8 @@ def _bar(bands: Sequence[Band], voice: Voice) -> Iterator[str]:
         yield text(right + 33, place - 2, voice.text(BANDS[band.name]), size=12, bold=True)
         yield text(_WIDTH - 4, place - 2, voice.share(band.percent), size=14, anchor="end", bold=True)
         yield text(right + 33, place + 11, told_range(band, voice), size=10, fill=QUIET)
-        yield text(_WIDTH - 4, place + 11, voice.span(band.minutes_a_day), size=10, anchor="end", fill=QUIET)
+        if a_day:
+            yield text(_WIDTH - 4, place + 11, voice.span(band.minutes_a_day), size=10, anchor="end", fill=QUIET)
     yield from _edges(order, sizes, voice)
 
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from islet.reports.charts.marks import COLOURS
 
-HIGHEST_MG_DL: Final = 350.0
-"""What lies above is drawn at the edge, as on the profiles that clinics know."""
+_TOPS_MG_DL: Final = (300.0, 350.0, 400.0)
+"""What lies above the last is drawn at the edge: sensors show no more than 400."""
 LOWEST_MG_DL: Final = 40.0
 DAY_MIN: Final = 1440.0
 
@@ -55,5 +55,5 @@ class Scale:
 
 
 def top_for(highest_mg_dl: float | None) -> float:
-    """The highest value of an axis: 300 mg/dL, or 350 where glucose goes higher."""
-    return HIGHEST_MG_DL if highest_mg_dl is not None and highest_mg_dl > 300.0 else 300.0
+    """The highest value of an axis: 300 mg/dL, or 350 or 400 where glucose goes higher."""
+    return next((top for top in _TOPS_MG_DL if highest_mg_dl is None or highest_mg_dl <= top), _TOPS_MG_DL[-1])
