@@ -54,7 +54,7 @@ def test_it_is_there_in_chinese_on_every_screen(ward: Site, open_page: Open, wid
     did(ward, Insulin(time=ago(60), dose_u=4, kind="bolus"))
     page = open_page("/patients/p-1", "nurse", width=width)
     expect(page.locator("#on-board")).to_contain_text("当前活性胰岛素（IOB）：3.1 U")
-    expect(page.locator("#on-board")).to_contain_text("这不是剂量")
+    expect(page.locator("#on-board")).to_contain_text("这不是用药剂量")
     assert fits(page)
 
 

@@ -57,8 +57,8 @@ async def test_a_clinician_sets_a_limit_of_their_patient_in_their_unit(site: Sit
         ("above 115 mg/dL, or its average above 105 mg/dL", "above 6.4 mmol/L, or its average above 5.8 mmol/L"),
         ("falls by 2 mg/dL or more a minute", "falls by 0.11 mmol/L or more a minute"),
         (
-            "血糖不高于 55 mg/dL（3.1 mmol/L）；回到 60 mg/dL 时结束。",
-            "血糖不高于 3.1 mmol/L；回到 3.3 mmol/L 时结束。",
+            "血糖等于或低于 55 mg/dL（3.1 mmol/L）；回到 60 mg/dL 时结束。",
+            "血糖等于或低于 3.1 mmol/L；回到 3.3 mmol/L 时结束。",
         ),
         ("ends 10 mmHg above it, after 15 minutes", "ends 10 mmHg above it, after 15 minutes"),
     ],

@@ -6,6 +6,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from islet.model.translated import mark as _
 from islet.model.units import MG_DL_PER_MMOL_L
 from islet.patterns.advice_texts import ADVICE, DISCUSS, NO_FOODS
 from islet.patterns.advice_texts import ONCE as ADVICE_ONCE
@@ -51,7 +52,7 @@ def told(finding: Finding, translate: Translate, unit: str = "mg/dL") -> Told:
 def advice_told(advice: Advice, translate: Translate, unit: str = "mg/dL") -> Told:
     """An advice in words; the caveat, where there is one, is to ask a clinician first."""
     fields = _fields(advice.figures, translate, unit)
-    foods = ", ".join(translate(food) for food in advice.foods) or translate(NO_FOODS)
+    foods = translate(_(", ")).join(translate(food) for food in advice.foods) or translate(NO_FOODS)
     fields |= {"subject": subject_told(advice.subject, translate), "foods": foods}
     sentence = _once(ADVICE_ONCE.get(advice.rule), ADVICE[advice.rule], fields)
     return Told(

@@ -24,7 +24,7 @@ labels = { zh-CN = "电量限值" }
 zh-CN = "电池电量低"
 
 [descriptions]
-zh-CN = "患者设备的电量低于限值；高出限值 10 % 时结束。"
+zh-CN = "患者设备的电量低于限值；高出限值 10 个百分点时结束。"
 */
 SELECT patient, device, ts, battery_percent
 FROM device_readings

@@ -25,7 +25,7 @@ labels = { zh-CN = "传感器最低使用率" }
 zh-CN = "传感器佩戴不足"
 
 [descriptions]
-zh-CN = "14 天内传感器有数据的时间低于限值。"
+zh-CN = "14 天内传感器有数据的时间占比低于限值。"
 */
 SELECT patients.patient AS patient, MAX(day_end_ts) AS ts
 FROM patients

@@ -11,10 +11,10 @@ sources = [
 ]
 
 [titles]
-zh-CN = "疑似压迫传感器"
+zh-CN = "疑似传感器受压"
 
 [descriptions]
-zh-CN = "夜间血糖降至 70 mg/dL 以下并在一小时内恢复，降升均达 25 mg/dL 及以上：可能压住了传感器。"
+zh-CN = "夜间血糖降至 70 mg/dL 以下并在一小时内恢复，下降和回升均达 25 mg/dL 或以上：可能躺卧时压住了传感器。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM (

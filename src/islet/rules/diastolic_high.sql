@@ -25,7 +25,7 @@ labels = { zh-CN = "舒张压上限" }
 zh-CN = "舒张压过高"
 
 [descriptions]
-zh-CN = "舒张压高于限值；低于限值 5 mmHg 时结束。"
+zh-CN = "舒张压高于限值；比限值低 5 mmHg 时结束。"
 */
 SELECT patient, device, ts, diastolic_mm_hg
 FROM vitals

@@ -20,7 +20,7 @@ min = 0.1
 max = 20
 unit = "U"
 label = "Insulin that counts as on board"
-labels = { zh-CN = "视为活性胰岛素的剂量" }
+labels = { zh-CN = "视为有活性胰岛素的最低量" }
 
 [parameters.falling_with_insulin_mg_dl]
 default = 120
@@ -31,10 +31,10 @@ label = "Limit with insulin on board"
 labels = { zh-CN = "有活性胰岛素时的限值" }
 
 [titles]
-zh-CN = "有胰岛素时下降"
+zh-CN = "有活性胰岛素时血糖下降"
 
 [descriptions]
-zh-CN = "餐时胰岛素仍在起作用时，血糖低于限值且每分钟下降 1 mg/dL 及以上。"
+zh-CN = "餐时或校正胰岛素仍在起作用时，血糖低于限值且每分钟下降 1 mg/dL 或以上。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM (

@@ -18,13 +18,13 @@ min = 120
 max = 400
 unit = "mg/dL"
 label = "High alarm limit"
-labels = { zh-CN = "高血糖报警限值" }
+labels = { zh-CN = "高血糖警报限值" }
 
 [titles]
 zh-CN = "高血糖"
 
 [descriptions]
-zh-CN = "血糖高于高血糖报警限值；低于限值 10 mg/dL 时结束。"
+zh-CN = "血糖高于高血糖警报限值；比限值低 10 mg/dL 时结束。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM readings

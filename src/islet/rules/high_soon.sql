@@ -15,10 +15,10 @@ sources = [
 ]
 
 [titles]
-zh-CN = "即将高血糖"
+zh-CN = "即将发生高血糖"
 
 [descriptions]
-zh-CN = "血糖仍不高于高血糖报警限值，但预测 30 分钟内高于该值的可能性不小于二分之一。此为预测，不得据此决定用药剂量。"
+zh-CN = "血糖尚未高于高血糖警报限值，但 30 分钟内高于该限值的可能性达到二分之一。此为预测，不得据此决定用药剂量。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM forecasts

@@ -11,7 +11,7 @@ sources = [
 ]
 
 [titles]
-zh-CN = "不可能的跳变"
+zh-CN = "读数异常跳变"
 
 [descriptions]
 zh-CN = "相隔不到 16 分钟的两个读数之差超过 30 mg/dL 且超过每分钟 8 mg/dL；下一个正常读数出现时结束。"

@@ -19,13 +19,13 @@ min = 60
 max = 120
 unit = "mg/dL"
 label = "Low alarm limit"
-labels = { zh-CN = "低血糖报警限值" }
+labels = { zh-CN = "低血糖警报限值" }
 
 [titles]
 zh-CN = "低血糖"
 
 [descriptions]
-zh-CN = "血糖低于低血糖报警限值；高出限值 5 mg/dL 时结束。"
+zh-CN = "血糖低于低血糖警报限值；高出限值 5 mg/dL 时结束。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM readings

@@ -22,10 +22,10 @@ label = "Limit after exercise"
 labels = { zh-CN = "运动后限值" }
 
 [titles]
-zh-CN = "运动后血糖偏低"
+zh-CN = "运动后接近低血糖"
 
 [descriptions]
-zh-CN = "运动半小时及以上后的六小时内，血糖低于限值；高出限值 10 mg/dL 时结束。"
+zh-CN = "运动半小时或以上之后的六小时内，血糖低于限值；高出限值 10 mg/dL 时结束。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM (

@@ -15,10 +15,10 @@ sources = [
 ]
 
 [titles]
-zh-CN = "即将低血糖"
+zh-CN = "即将发生低血糖"
 
 [descriptions]
-zh-CN = "血糖仍高于低血糖报警限值，但预测 20 分钟内低于该值的可能性不小于四分之一。此为预测，不得据此决定用药剂量。"
+zh-CN = "血糖尚未低于低血糖警报限值，但 20 分钟内低于该限值的可能性达到四分之一。此为预测，不得据此决定用药剂量。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM forecasts

@@ -18,13 +18,13 @@ min = 5
 max = 100
 unit = "g"
 label = "Carbohydrate of a meal that counts"
-labels = { zh-CN = "计为一餐的碳水化合物" }
+labels = { zh-CN = "计为一餐的最低碳水化合物量" }
 
 [titles]
-zh-CN = "进餐未打胰岛素"
+zh-CN = "进餐未用胰岛素"
 
 [descriptions]
-zh-CN = "15 至 90 分钟前进餐，两小时内未注射餐时胰岛素，且血糖每分钟上升 1 mg/dL 及以上。"
+zh-CN = "15 至 90 分钟前进餐，两小时内未用餐时或校正胰岛素，且血糖每分钟上升 1 mg/dL 或以上。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM (

@@ -17,7 +17,7 @@ sources = [
 zh-CN = "夜间低血糖"
 
 [descriptions]
-zh-CN = "当地时间 0 点至 6 点，血糖低于低血糖报警限值达 15 分钟；高出限值 5 mg/dL 时结束。"
+zh-CN = "当地时间 0 点至 6 点，血糖低于低血糖警报限值达 15 分钟；高出限值 5 mg/dL 时结束。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM (

@@ -14,7 +14,7 @@ sources = [
 zh-CN = "无数据（关注者）"
 
 [descriptions]
-zh-CN = "15 分钟没有收到读数；收到下一个读数时结束。供远程照护者使用。"
+zh-CN = "15 分钟没有收到读数；收到下一个读数时结束。适用于远程关注患者的人。"
 */
 SELECT patient, device, ts
 FROM last_readings

@@ -25,7 +25,7 @@ labels = { zh-CN = "脉搏上限" }
 zh-CN = "脉搏过快"
 
 [descriptions]
-zh-CN = "脉搏高于限值；低于限值 10 次/分时结束。"
+zh-CN = "脉搏高于限值；比限值低 10 次/分时结束。"
 */
 SELECT patient, device, ts, pulse_bpm
 FROM vitals

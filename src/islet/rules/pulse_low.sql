@@ -25,7 +25,7 @@ labels = { zh-CN = "脉搏下限" }
 zh-CN = "脉搏过慢"
 
 [descriptions]
-zh-CN = "脉搏不高于限值；高出限值 5 次/分时结束。"
+zh-CN = "脉搏等于或低于限值；高出限值 5 次/分时结束。"
 */
 SELECT patient, device, ts, pulse_bpm
 FROM vitals

@@ -14,10 +14,10 @@ sources = [
 ]
 
 [titles]
-zh-CN = "每分钟上升 3"
+zh-CN = "每分钟上升 3 mg/dL"
 
 [descriptions]
-zh-CN = "15 分钟内血糖以每分钟 3 mg/dL 及以上的速度上升（最小二乘）；低于每分钟 2.5 mg/dL 时结束。"
+zh-CN = "15 分钟内血糖以每分钟 3 mg/dL 或更快的速度上升（最小二乘）；低于每分钟 2.5 mg/dL 时结束。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM (

@@ -25,7 +25,7 @@ labels = { zh-CN = "视为无变化的范围" }
 zh-CN = "持续高血糖"
 
 [descriptions]
-zh-CN = "两小时内血糖持续高于目标范围上限 60 mg/dL 以上且几乎不变；降到上限以上 50 mg/dL 时结束。"
+zh-CN = "血糖连续两小时比目标范围上限高出 60 mg/dL 以上且几乎不变；降至高出上限 50 mg/dL 时结束。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM (

@@ -25,7 +25,7 @@ labels = { zh-CN = "收缩压上限" }
 zh-CN = "收缩压过高"
 
 [descriptions]
-zh-CN = "收缩压高于限值；低于限值 10 mmHg 时结束。"
+zh-CN = "收缩压高于限值；比限值低 10 mmHg 时结束。"
 */
 SELECT patient, device, ts, systolic_mm_hg
 FROM vitals

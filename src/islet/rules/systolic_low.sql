@@ -25,7 +25,7 @@ labels = { zh-CN = "收缩压下限" }
 zh-CN = "收缩压过低"
 
 [descriptions]
-zh-CN = "收缩压不高于限值；高出限值 10 mmHg 时结束。"
+zh-CN = "收缩压等于或低于限值；高出限值 10 mmHg 时结束。"
 */
 SELECT patient, device, ts, systolic_mm_hg
 FROM vitals

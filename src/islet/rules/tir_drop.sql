@@ -22,7 +22,7 @@ label = "Drop of time in range"
 labels = { zh-CN = "目标范围内时间下降幅度" }
 
 [titles]
-zh-CN = "目标范围时间下降"
+zh-CN = "目标范围内时间下降"
 
 [descriptions]
 zh-CN = "近 14 天目标范围内时间比之前 14 天下降的百分点达到限值。"

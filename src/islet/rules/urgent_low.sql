@@ -16,7 +16,7 @@ sources = [
 zh-CN = "紧急低血糖"
 
 [descriptions]
-zh-CN = "血糖不高于 55 mg/dL（3.1 mmol/L）；回到 60 mg/dL 时结束。"
+zh-CN = "血糖等于或低于 55 mg/dL（3.1 mmol/L）；回到 60 mg/dL 时结束。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM readings

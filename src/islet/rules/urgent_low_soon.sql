@@ -15,10 +15,10 @@ sources = [
 ]
 
 [titles]
-zh-CN = "即将紧急低血糖"
+zh-CN = "即将发生紧急低血糖"
 
 [descriptions]
-zh-CN = "预测 20 分钟内血糖不高于 55 mg/dL，或 30 分钟内低于 54 mg/dL 的可能性不小于十分之一；预测回到 60 mg/dL 及以上且该可能性减半时结束。此为预测，不得据此决定用药剂量。"
+zh-CN = "预测血糖在 20 分钟内降至 55 mg/dL 或以下，或 30 分钟内低于 54 mg/dL 的可能性达到十分之一；预测回到 60 mg/dL 或以上且该可能性减半时结束。此为预测，不得据此决定用药剂量。"
 */
 SELECT patient, device, ts, glucose_mg_dl
 FROM forecasts

@@ -164,7 +164,12 @@ def _reach(context: WebContext, text: Callable[[str], str], patient: Patient | N
         found.append(
             Reach(
                 row=row,
-                people=[f"{lane.recipient} ({text(CHANNELS.get(lane.channel, lane.channel))})" for lane in lanes],
+                people=[
+                    text(_("{who} ({channel})")).format(
+                        who=lane.recipient, channel=text(CHANNELS.get(lane.channel, lane.channel))
+                    )
+                    for lane in lanes
+                ],
             )
         )
     return found

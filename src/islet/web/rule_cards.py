@@ -138,7 +138,7 @@ class Cards:
             choices=self._choices(one, entered),
             choice_error=errors.get("enabled", ""),
             switch_off=self.text(_SWITCH_OFF[rule.switch_off]),
-            audience=", ".join(self.text(_AUDIENCE[who]) for who in rule.audience),
+            audience=self.text(_(", ")).join(self.text(_AUDIENCE[who]) for who in rule.audience),
             sources=rule.sources,
             editable=self._editable(rule) and bool(one.levels or self._choices(one, entered)),
             changed=one.here is not None or any(level.here is not None for level in one.levels),
