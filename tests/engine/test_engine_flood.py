@@ -1,12 +1,15 @@
 """A sender gone wild fills what is kept of its patient to the brim, and nothing beyond it."""
 
 import pyarrow as pa
+import pytest
 
 from islet.engine.context import MOST_EVENTS
 from islet.engine.pool import UNIT
 from islet.engine.series import MOST_READINGS
+from islet.engine.snapshot import dump, load
 from islet.engine.step import step
 from islet.engine.told import MOST_EPISODES
+from islet.errors import LogDamaged
 from islet.model.time import HOUR_US, SECOND_US
 from tests.engine.streams import EVERYTHING, SHIPPED, Engine, Point, batch
 
@@ -24,6 +27,15 @@ def test_a_run_holds_no_more_readings_than_it_can_be_unpacked_to() -> None:
     assert _kept(engine) == MOST_READINGS
     engine.read(Point(MOST_READINGS / 60 - 0.5, 40, "other"))
     assert _kept(engine) <= MOST_READINGS
+
+
+def test_a_snapshot_with_a_longer_run_is_refused() -> None:
+    """Versions before this one let runs grow further."""
+    engine = Engine(reference=EVERYTHING)
+    engine.read(Point(1, 100))
+    engine.state.memory.series["count"][0] = MOST_READINGS + 1
+    with pytest.raises(LogDamaged, match="remove it to replay"):
+        load(dump(engine.state), lateness_us=0)
 
 
 def test_a_run_in_pairs_of_words_holds_no_more_either() -> None:

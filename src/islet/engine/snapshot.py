@@ -16,7 +16,7 @@ from islet.engine.ids import Known
 from islet.engine.memory import Room
 from islet.engine.pool import BEGIN, END, FROM, GIVEN_BACK, LIMIT, UNIT, UPTO
 from islet.engine.reference import PatientReference, Reference
-from islet.engine.series import SERIES
+from islet.engine.series import MOST_READINGS, SERIES
 from islet.engine.state import Ended, EngineState, RuleName
 from islet.errors import LogDamaged
 
@@ -158,6 +158,8 @@ def load(pieces: Iterable[bytes], *, lateness_us: int, grace_us: int = 0) -> Eng
     series = state.series[: len(state.patients)]
     for name in _SERIES_COLUMNS:
         series[name] = columns[name]
+    if series["count"].max(initial=0) > MOST_READINGS:
+        raise LogDamaged(f"the engine's snapshot has a run of more than {MOST_READINGS} readings; remove it to replay")
     state.fill_pool(np.array(head.heap, np.int64), columns["pool"])
     return state
 

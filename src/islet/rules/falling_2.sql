@@ -1,6 +1,6 @@
 /*
 name = "falling_2"
-title = "Falling 2 a minute"
+title = "Falling 2 mg/dL a minute"
 description = "Over 15 minutes glucose falls by 2 mg/dL or more a minute (least squares); ends below 1.5 mg/dL a minute."
 severity = "notice"
 enabled = "nobody"

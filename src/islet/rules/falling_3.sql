@@ -1,6 +1,6 @@
 /*
 name = "falling_3"
-title = "Falling 3 a minute"
+title = "Falling 3 mg/dL a minute"
 description = "Over 15 minutes glucose falls by 3 mg/dL or more a minute (least squares); ends below 2.5 mg/dL a minute."
 severity = "notice"
 enabled = "nobody"

@@ -1,7 +1,7 @@
 /*
 name = "low_soon"
 title = "Low soon"
-description = "Glucose is still above the low alarm limit, and with a chance of one in four or more foretold to be below it within 20 minutes. A forecast: dosing decisions are not to be made from it."
+description = "Glucose is not yet below the low alarm limit, and with a chance of one in four or more foretold to be below it within 20 minutes. A forecast: dosing decisions are not to be made from it."
 severity = "notice"
 enabled = "all"
 audience = ["patient"]

@@ -1,6 +1,6 @@
 /*
 name = "rising_2"
-title = "Rising 2 a minute"
+title = "Rising 2 mg/dL a minute"
 description = "Over 15 minutes glucose rises by 2 mg/dL or more a minute (least squares); ends below 1.5 mg/dL a minute."
 severity = "notice"
 enabled = "nobody"

@@ -1,6 +1,6 @@
 /*
 name = "rising_3"
-title = "Rising 3 a minute"
+title = "Rising 3 mg/dL a minute"
 description = "Over 15 minutes glucose rises by 3 mg/dL or more a minute (least squares); ends below 2.5 mg/dL a minute."
 severity = "notice"
 enabled = "nobody"
