@@ -8,7 +8,7 @@ UV := $(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes
 # test run, and of each start of the platform, that is half.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-services setup lint types contracts docs bench fuzz crash lock assets clean
+.PHONY: demo test test-services test-bounds setup lint types contracts docs bench fuzz crash lock assets clean
 
 # The demo needs less than a developer does; a developer's environment serves the demo as well.
 demo: $(VENV)/.runtime src/islet/web/static/vendor/.built
@@ -20,6 +20,10 @@ test: setup
 # The same on a real Kafka and a real Spark (needs java 17 and mvn); ISLET_SCALE_READINGS=1000000 for the full measure.
 test-services: setup $(VENV)/.services
 	$(BIN)/python -m pytest -m slow
+
+# The engine with every index looked at: what a kernel writes beyond an array is found here, not in somebody's memory.
+test-bounds: setup
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=build/bounds $(BIN)/python -m pytest tests/engine
 
 CLIENTS := tests/gateways/node
 setup: $(VENV)/.dev src/islet/web/static/vendor/.built $(VENV)/.kernels $(CLIENTS)/node_modules/.installed
