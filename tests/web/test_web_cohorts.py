@@ -45,6 +45,19 @@ async def test_a_clinician_sees_and_counts_only_their_own_patients(site: Site) -
     assert "Ben Example" in admin
 
 
+async def test_the_middle_of_a_few_is_only_for_who_may_see_all_of_them(site: Site) -> None:
+    few = (cohort(1, "steady", 120.0, size=1), cohort(2, "high_all_day", 222.0, size=2))
+    members = {"p-1": Member(1, 2.0), "p-2": Member(2, 2.0), "p-3": Member(2, 3.0)}
+    keep(site, "cohorts", Cohorts(cohorts=few, members=members))
+    nurse, admin = await text(site, "nurse"), await text(site, "admin")
+    assert ("Steady" in nurse, "High all day" in nurse, "Cohorts of fewer than 5 people" in nurse) == (
+        True,
+        False,
+        True,
+    )
+    assert ("High all day" in admin, "Cohorts of fewer" in admin) == (True, False)
+
+
 async def test_odd_days_and_changes_are_those_of_ones_own_patients(site: Site) -> None:
     last_night(site, ["p-1", "p-2"], odd=["p-2"], changed=["p-2"])
     nurse, admin = await text(site, "nurse"), await text(site, "admin")

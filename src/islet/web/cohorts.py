@@ -30,7 +30,8 @@ from islet.web.sessions import Viewer
 
 SHOWN_PEOPLE: Final = 300
 """Of one cohort, and of the other lists; how many more there are is said."""
-
+FEWEST_PEOPLE: Final = 5
+"""Of a cohort that is shown to who does not see all of them: the middle of fewer tells of each."""
 
 NAMES: Final = {
     "low_night": _("Low at night"),
@@ -106,8 +107,10 @@ def cohorts(context: WebContext, request: Request, viewer: Viewer) -> Response:
     unit = viewer.user.unit
     names = _names(night.cohorts, spoken)
     odd = sorted(((one.distance_mg_dl, id) for id, one in members.items() if one.outlier), reverse=True)
+    drawn = [one for one in night.cohorts if _is_for(viewer, one, night, people)]
     values = {
-        "cards": [_card(one, names[one.id], members, people, unit) for one in night.cohorts],
+        "cards": [_card(one, names[one.id], members, people, unit) for one in drawn],
+        "kept_back": FEWEST_PEOPLE if len(drawn) < len(night.cohorts) else 0,
         "odd": [_odd(people[id], members[id], names, unit) for _, id in odd[:SHOWN_PEOPLE]],
         "odd_more": max(0, len(odd) - SHOWN_PEOPLE),
         "changed": _changed(context.registry, people, spoken, unit)[:SHOWN_PEOPLE],
@@ -118,6 +121,13 @@ def cohorts(context: WebContext, request: Request, viewer: Viewer) -> Response:
         "table": comparison(context.registry, people, spoken, unit, request.query_params.get("by", "")),
     }
     return render(context, request, viewer, "cohorts.html", values, data={})
+
+
+def _is_for(viewer: Viewer, cohort: Cohort, night: Cohorts, people: Mapping[str, Patient]) -> bool:
+    """Whether the middle of a cohort says nothing of one person who is none of the viewer's business."""
+    if viewer.audience is None or cohort.size >= FEWEST_PEOPLE:
+        return True
+    return all(id in people for id, member in night.members.items() if member.cohort == cohort.id)
 
 
 def _names(cohorts: Sequence[Cohort], spoken: Words) -> dict[int, str]:
