@@ -240,3 +240,15 @@ def test_readings_too_far_apart_for_episodes_are_not_counted_as_none(tmp_path: P
         "mean_mg_dl": None,
         "each": [],
     }
+
+
+def test_values_in_mmol_l_are_not_taken_for_mg_dl_where_no_unit_was_said(tmp_path: Path) -> None:
+    """A mean of 6 mg/dL, and all of it below 54, would be told without a word."""
+    file = tmp_path / "mmol.csv"
+    file.write_text("id,time,gl\na,2024-03-01 00:00,NA\na,2024-03-01 00:05,5.6\na,2024-03-01 00:10,11.2\n")
+    refused = run(file)
+    assert refused.exit_code == 1
+    assert "mmol.csv: line 3, column gl: expected mg/dL, 10 or more" in refused.output
+    assert "--unit mmol/L" in refused.output
+    (one,) = people(file, "--unit", "mmol/L")
+    assert one["metrics"]["mean_mg_dl"] == pytest.approx(8.4 * 18.0156)

@@ -67,6 +67,42 @@ def test_too_few_people_are_refused_in_a_sentence(tmp_path: Path) -> None:
     assert "at least 10 people, got 1" in ran.output
 
 
+@pytest.mark.parametrize("value", ["5.6", "-3", "inf", "1501", "x"])
+def test_a_table_in_another_unit_or_with_values_that_nobody_has_is_refused_with_its_row(
+    tmp_path: Path, value: str
+) -> None:
+    """A model that has learnt mmol/L as mg/dL would say nothing of it."""
+    file = tmp_path / "odd.csv"
+    file.write_text(f"id,time,gl\n1,2024-01-01 00:00,null\n1,2024-01-01 00:05,100\n1,2024-01-01 00:10,{value}\n")
+    ran = CliRunner().invoke(main, ["forecast", "evaluate", str(file)])
+    assert ran.exit_code == 1
+    assert (
+        "row 2 (from 0, without the header): expected an ISO 8601 time and a number from 10 to 1500 mg/dL" in ran.output
+    )
+
+
+def test_a_table_that_is_not_utf_8_a_model_that_is_none_and_a_folder_that_is_missing_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "sixteen.csv"
+    file.write_text("id,time,gl\n1,2024-01-01 00:00,100\n", encoding="utf-16")
+    assert "expected a CSV in UTF-8" in CliRunner().invoke(main, ["forecast", "evaluate", str(file)]).output
+    said = CliRunner().invoke(main, ["forecast", "card", "--model", str(file)]).output
+    assert "expected an .npz that `islet forecast train` wrote" in said
+    assert "allow_pickle" not in said
+    nowhere = str(tmp_path / "no" / "model.npz")
+    assert "there is no" in CliRunner().invoke(main, ["forecast", "train", str(file), "--out", nowhere]).output
+
+
+def test_a_risk_that_never_came_has_no_skill_in_the_card(table: Path) -> None:
+    """It was divided by almost nothing: -791154451.60."""
+    command = ["forecast", "evaluate", str(table)]
+    risks = json.loads(CliRunner().invoke(main, [*command, "--json"]).output)["risks"]
+    never = {name for name, one in risks.items() if one["rate"] in (0, 1)}
+    assert never
+    assert all((one["skill"] is None) == (name in never) for name, one in risks.items())
+    page = CliRunner().invoke(main, command).output
+    assert all(f"| {name} | {risks[name]['rate']:.2%} | {risks[name]['brier']:.4f} | – |" in page for name in never)
+
+
 def test_the_shipped_model_is_small_says_what_it_is_made_of_and_forecasts_at_once() -> None:
     model = shipped_model()
     page = as_markdown(model.card)

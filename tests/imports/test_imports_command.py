@@ -97,6 +97,32 @@ def test_an_import_is_in_the_audit_trail_also_where_it_ends_half_way(
     assert sorted(lines) == [("imported 1 events", "patient", "p-1"), ("imported 2 events", "patient", "p-1")]
 
 
+def test_what_was_imported_is_in_exports_and_trials_of_rules_though_no_platform_has_run(
+    data_dir: Path, table: Path, tmp_path: Path
+) -> None:
+    """The store is behind the log then; an export "of all that is kept" was empty."""
+    run(data_dir, "patients", "add", "p-2")
+    run(data_dir, "import", table, "--patient", "p-1")
+    assert "1 episode" in run(data_dir, "rules", "try", "urgent_low", "--patient", "p-1").output
+    run(data_dir, "import", table, "--patient", "p-2")
+    assert run(data_dir, "patients", "export", "p-2", tmp_path / "p-2.zip").exit_code == 0
+    with zipfile.ZipFile(tmp_path / "p-2.zip") as archive:
+        assert len(archive.read("events.jsonl").splitlines()) == 3
+
+
+def test_patterns_of_a_patient_are_of_what_was_imported_though_no_platform_has_run(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "day.csv"
+    rows = "".join(
+        f"2024-03-04 {minute // 60:02}:{minute % 60:02},{60 + minute // 10}\n" for minute in range(0, 1440, 5)
+    )
+    file.write_text("time,glucose (mg/dL)\n" + rows, encoding="utf-8")
+    run(data_dir, "import", file, "--patient", "p-1")
+    told = json.loads(run(data_dir, "patterns", "--patient", "p-1", "--json").output)
+    assert "time_below" in {one["pattern"] for one in told["findings"]}
+
+
 def test_a_longer_export_later_adds_only_what_is_new(data_dir: Path, table: Path) -> None:
     run(data_dir, "import", table, "--patient", "p-1")
     table.write_text(TABLE + "2024-03-04 07:15,121,,A\n", encoding="utf-8")

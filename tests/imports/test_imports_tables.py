@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import gzip
 import io
 from zoneinfo import ZoneInfo
 
@@ -18,7 +19,7 @@ from tests.imports.given import events, items, readings, skipped
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "gb18030"])
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 def test_a_chinese_table_is_read_in_any_usual_encoding_and_delimiter(encoding: str, delimiter: str) -> None:
     lines = [
         ["测量时间", "血糖值(mmol/L)", "备注"],
@@ -50,6 +51,33 @@ def test_low_and_high_in_any_spelling_are_the_limits_of_the_sensor() -> None:
         ("above", 400.0),
         ("below", 40.0),
     ]
+
+
+@pytest.mark.parametrize("heading", ["Patient ID", "subject", "患者编号"])
+def test_a_table_of_several_people_is_refused_for_they_would_become_one(heading: str) -> None:
+    """Else those of the same instants would be left out as doubles, and the others mixed."""
+    table = f"{heading},time,glucose (mg/dL)\n1,2024-03-04 07:05,112\n1,2024-03-04 07:10,113\n2,2024-03-04 07:05,250\n"
+    with pytest.raises(BadInput, match=f"line 4, column {heading}: expected one person; got 2") as refused:
+        readings(table)
+    assert refused.value.reason == "people"
+    assert len(readings(table.replace("\n2,", "\n1,").replace("07:05,250", "07:15,250"))) == 3
+
+
+def test_a_column_called_id_is_of_people_where_each_has_many_rows_and_may_number_rows() -> None:
+    def table(ids: list[int]) -> str:
+        rows = "".join(f"{id},2024-03-04 {row // 60:02}:{row % 60:02},112\n" for row, id in enumerate(ids))
+        return f"id,time,glucose (mg/dL)\n{rows}"
+
+    with pytest.raises(BadInput, match="line 12, column id: expected one person; got 3"):
+        readings(table([row // 10 for row in range(30)]))
+    assert len(readings(table(list(range(30))))) == 30
+    assert len(readings(table([*range(20), *range(10)]))) == 30
+
+
+def test_a_file_packed_by_gzip_is_refused_with_what_to_do() -> None:
+    with pytest.raises(BadInput, match="unpack it first") as refused:
+        readings(gzip.compress(b"time,glucose (mg/dL)\n2024-03-04 07:05,112\n"))
+    assert refused.value.reason == "packed"
 
 
 def test_a_wrong_cell_is_refused_with_line_and_column_and_without_its_content() -> None:

@@ -89,6 +89,20 @@ def test_the_hour_that_spring_leaves_out_is_of_a_clock_not_yet_changed() -> None
     assert [at.strftime("%H:%M") for at in instants(times, VIENNA)] == ["00:45", "01:15", "01:45"]
 
 
+@pytest.mark.parametrize("minutes", [5, 15, 60])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_clock_that_was_changed_hours_after_spring_gives_no_instant_twice(minutes: int, backwards: bool) -> None:
+    """As T1D-UOM's 2310, whose clock stepped from 05:50 to 06:55 a day later."""
+    real = [
+        datetime(2024, 3, 30, 23, tzinfo=UTC) + timedelta(minutes=minutes * step) for step in range(1440 // minutes)
+    ]
+    changed = datetime(2024, 3, 31, 6, tzinfo=UTC)
+    wall = [(at + timedelta(hours=1 if at < changed else 2)).replace(tzinfo=None) for at in real]
+    if backwards:
+        real, wall = real[::-1], wall[::-1]
+    assert instants(wall, VIENNA) == real
+
+
 @given_any(
     st.integers(0, 365 * 96).map(lambda quarter: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=15 * quarter)),
     st.integers(2, 200),

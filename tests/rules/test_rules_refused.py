@@ -57,6 +57,7 @@ _TIMELINE = (
         (_READINGS + "glucose_mg_dl <", 7, "something is missing"),
         (_READINGS + "glucose_mg_dl < NULL", 7, "never true"),
         (_READINGS + "glucose_mg_dl < low_alarm_mg_dl", 7, "unknown column 'low_alarm_mg_dl'"),
+        (_READINGS + "glucose_mg_dl < low_mg_dl", 7, "ts; to have those of patients, say JOIN patients USING (patient)"),
         (_READINGS + f"AVG(glucose_mg_dl) {_OVER} > 1", 7, "a window cannot stand in a condition"),
         ("SELECT patient FROM readings", 6, "needs a WHERE"),
         ("SELECT patient\nFROM patients WHERE glucose_mg_dl < 70", 7, "unknown table"),

@@ -7,9 +7,10 @@ import click
 
 from islet.clock import wall_us
 from islet.commands.acting import note
+from islet.commands.as_of_now import store_as_of_now
 from islet.errors import NotFound
 from islet.exports import export_patient
-from islet.opened import opened_registry, opened_store
+from islet.opened import opened_registry
 from islet.settings import Settings
 
 
@@ -20,7 +21,7 @@ from islet.settings import Settings
 def export(settings: Settings, id: str, file: Path) -> None:
     """Write all that is kept of a patient into a ZIP that only you can read: events (which `islet import` takes again),
     readings as a table, alerts. It is not encrypted."""
-    with opened_registry(settings) as registry, opened_store(settings) as store:
+    with opened_registry(settings) as registry, store_as_of_now(settings) as store:
         patient = registry.patient(id)
         if patient is None:
             raise NotFound(f"there is no patient {id!r}; `islet patients list` shows all")

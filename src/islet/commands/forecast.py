@@ -1,5 +1,6 @@
 """`islet forecast`: train a model on one's own recordings, see how it does on people it has not seen, read its card."""
 
+import csv
 import itertools
 import json
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from islet.opened import opened_registry
 from islet.settings import Settings
 
 _LEAST_READINGS: Final = 48
+_GLUCOSE: Final = Columns(least=10, most=1500)  # so that a table in mmol/L is refused
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DIARIES: Final = click.option(
     "--meals",
@@ -79,6 +81,8 @@ def train(
         raise BadInput(
             f"{len(tables)} tables, {len(sources)} --source: give one for each table, or none", reason="usage"
         )
+    if not out.parent.is_dir():  # before an hour of training
+        raise BadInput(f"--out: expected a folder that is there; there is no {out.parent}", reason="usage")
     meals = _meals(tables, diaries)
     people = divide(_recordings(tables), seed)
     with click.progressbar(length=1000, label="training", show_pos=False) as bar:
@@ -147,17 +151,24 @@ def _meals(tables: Sequence[Path], diaries: Sequence[Path]) -> dict[str, Rows]:
         )
     found: dict[str, Rows] = {}
     for table, diary in zip(tables, diaries, strict=False):
-        with diary.open(newline="", encoding="utf-8-sig") as lines:
-            read = read_table(lines, str(diary), Columns(glucose="carbs_g"))
+        read = _read(diary, Columns(glucose="carbs_g"))
         found |= {f"{table.stem}/{person}": rows for person, rows in read.items()}
     return found
+
+
+def _read(table: Path, columns: Columns) -> dict[str, Rows]:
+    """Raises BadInput, with the file, for what is no such table in UTF-8."""
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as lines:
+            return read_table(lines, str(table), columns)
+    except (UnicodeDecodeError, csv.Error):
+        raise BadInput(f"{table}: expected a CSV in UTF-8; save it as that", reason="encoding") from None
 
 
 def _recordings(tables: Sequence[Path]) -> list[Segment]:
     people: dict[str, Rows] = {}
     for table in tables:
-        with table.open(newline="", encoding="utf-8-sig") as lines:
-            read = read_table(lines, str(table), Columns())
+        read = _read(table, _GLUCOSE)
         people |= {f"{table.stem}/{person}": rows for person, rows in read.items()}
     found = recordings(people, gap_min=LONGEST_GAP_MIN, least=_LEAST_READINGS)
     if not found:

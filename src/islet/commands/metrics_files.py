@@ -20,6 +20,7 @@ from islet.errors import BadInput
 from islet.metrics.people import People, people_of, wall_clock_us
 
 _HEAD_BYTES: Final = 4_096
+_LEAST_MG_DL: Final = 10.0
 _NAMES: Final = ("id", "time", "gl")
 _NOTHING: Final = ["", "NA", "NaN", "nan", "null", "NULL"]
 _ZONED: Final = r"\d(Z|[+-]\d\d:?\d\d)$"
@@ -60,12 +61,23 @@ def _csv(content: bytes, zone: tzinfo, choices: Choices) -> People:
         if b"\x00" in content[:1000] or isinstance(error, pa.ArrowKeyError):
             raise BadInput("line 1: expected the columns id, time, gl", reason="format") from None
         raise BadInput(f"expected a CSV with the columns id, time, gl; {_plain(error)}", reason="format") from None
+    glucose = _glucose(table["gl"].combine_chunks())
+    if not choices.unit:
+        _check_is_mg_dl(glucose)
     return people_of(
         [str(id) for id in table["id"].to_pylist()],
         _clock_us(table["time"].combine_chunks(), zone, choices.date_order),
-        _glucose(table["gl"].combine_chunks()),
+        glucose,
         unit=choices.unit or "mg/dL",
     )
+
+
+def _check_is_mg_dl(glucose: NDArray[np.float64]) -> None:
+    """Raises BadInput where more than a tenth of the values are below what any body has in mg/dL, as an import does."""
+    low = np.flatnonzero(glucose < _LEAST_MG_DL)
+    if len(low) * 10 > np.count_nonzero(~np.isnan(glucose)):
+        expected = f"mg/dL, {_LEAST_MG_DL:g} or more, as no unit was said; say --unit mmol/L if it is that"
+        raise BadInput(f"line {low[0] + 2}, column gl: expected {expected}", reason="unit")
 
 
 def _glucose(column: Any) -> NDArray[np.float64]:

@@ -8,13 +8,14 @@ from typing import Any, Final
 import click
 import msgspec
 
+from islet.commands.as_of_now import store_as_of_now
 from islet.commands.patterns_files import days_in
 from islet.decode.imports.found import Choices
 from islet.errors import NotFound
 from islet.metrics.ranges import PRESETS
 from islet.model.time import DAY_US
 from islet.model.time_zones import named_zone
-from islet.opened import opened_registry, opened_store
+from islet.opened import opened_registry
 from islet.patterns.advise import advise
 from islet.patterns.find import find
 from islet.patterns.findings import Advice, Finding, PersonDays, Preferences
@@ -66,7 +67,7 @@ def _person(settings: Settings, given: dict[str, Any]) -> PersonDays:
         raise click.UsageError("say whose: either --patient ID or --file FILE")
     if given["files"]:
         return days_in(given["files"], Choices(zone=named_zone(given["zone"], "--zone"), unit=given["file_unit"]))
-    with opened_registry(settings) as registry, opened_store(settings) as store:
+    with opened_registry(settings) as registry, store_as_of_now(settings) as store:
         patient = registry.patient(given["patient"])
         if patient is None:
             raise NotFound(f"there is no patient {given['patient']!r} in this data directory")

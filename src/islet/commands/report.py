@@ -8,7 +8,8 @@ from typing import Any, Final
 import click
 
 from islet.clock import wall_us
-from islet.commands.report_people import of_file, store_as_of_now
+from islet.commands.as_of_now import store_as_of_now
+from islet.commands.report_people import of_file
 from islet.decode.imports.choices import choices_of
 from islet.decode.imports.found import DateOrder
 from islet.errors import NotFound

@@ -1,8 +1,5 @@
-"""Whom `islet report` is about: everybody in a file, or patients of the data directory."""
+"""Whom `islet report` is about, where it is somebody in a file."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import tzinfo
 from pathlib import Path
 
@@ -11,14 +8,9 @@ from islet.decode.imports.detect import Format, detected
 from islet.decode.imports.found import Choices
 from islet.decode.imports.parts import DAMAGED, damaged, parts
 from islet.decode.imports.preview import Preview, tallied
-from islet.errors import BadInput, IsletError
+from islet.errors import BadInput
 from islet.model.events import AnyEvent
-from islet.opened import opened_log, opened_store
-from islet.operations.locks import only_one
 from islet.reports.recorded import Recorded, recorded_of
-from islet.settings import Settings
-from islet.store.base import Store
-from islet.store.follow import Follower
 
 
 def of_file(file: Path, *, id: str, choices: Choices, zone: tzinfo | None, chosen: Format | None = None) -> Recorded:
@@ -41,20 +33,3 @@ def of_file(file: Path, *, id: str, choices: Choices, zone: tzinfo | None, chose
         raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
     except DAMAGED:
         raise damaged(file.name) from None
-
-
-@contextmanager
-def store_as_of_now(settings: Settings) -> Iterator[Store]:
-    """The store with all that the log holds: brought up to date here, unless a platform that runs does it."""
-    with opened_store(settings) as store, ExitStack() as held:
-        try:
-            held.enter_context(only_one(settings.data_dir, ["store"]))
-        except IsletError:  # a platform runs
-            yield store
-            return
-        with opened_log(replace(settings, roles=("report",))) as log:  # else a Kafka log takes us for the engine
-            follower = Follower(log, store)
-            while follower.run_once(0.0):
-                pass
-        held.close()
-        yield store

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from islet.clock import wall_us
+from islet.commands.as_of_now import store_as_of_now
 from islet.commands.picture import Scene, Stretch, drawn, svg
 from islet.engine.lookback import Past, past
 from islet.engine.parameters import references
@@ -22,7 +23,6 @@ from islet.model.batch import int64_column
 from islet.model.people import Patient
 from islet.model.time import DAY_US, MINUTE_US, from_us
 from islet.model.time_zones import zone_or_utc
-from islet.opened import opened_store
 from islet.settings import Settings
 
 _RUN_IN_US: Final = DAY_US
@@ -45,7 +45,7 @@ def tried(
     others = [other for other in now.plan.rules if other.name != rule.name]
     everything = plan([*others, rule], foreteller=now.plan.foreteller)
     stream = next(one for one in everything.streams.values() if rule in one.rules)
-    with opened_store(settings) as store:
+    with store_as_of_now(settings) as store:
         newest = store.latest([patient.id])
         to_us = newest[0].time_us + 1 if newest else wall_us()
         from_us = to_us - round(days * DAY_US)

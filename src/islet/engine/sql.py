@@ -60,7 +60,9 @@ class Scope:
         there = self.sources[node.table.lower()] if node.table else self.names.keys()
         found = self.names.get(node.name.lower())
         if found is None or node.name.lower() not in there:
-            raise refused(f"unknown column {node.sql()!r}; there are {', '.join(sorted(there))}", node)
+            to_join = "; to have those of patients, say JOIN patients USING (patient) in this FROM"
+            how = to_join if node.name.lower() in PATIENTS and not node.table else ""
+            raise refused(f"unknown column {node.sql()!r}; there are {', '.join(sorted(there))}{how}", node)
         return found
 
 

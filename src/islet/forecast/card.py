@@ -112,7 +112,13 @@ def _sources_table(sources: Mapping[str, Any]) -> str:
 
 def _risks_table(risks: Mapping[str, Any]) -> str:
     rows = [
-        (name, f"{one['rate']:.2%}", f"{one['brier']:.4f}", f"{one['skill']:.2f}", f"{one['calibration_error']:.4f}")
+        (
+            name,
+            f"{one['rate']:.2%}",
+            f"{one['brier']:.4f}",
+            "–" if one["skill"] is None else f"{one['skill']:.2f}",
+            f"{one['calibration_error']:.4f}",
+        )
         for name, one in risks.items()
     ]
     return _table(("risk", "came", "Brier", "skill", "calibration error"), rows)

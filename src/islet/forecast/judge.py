@@ -68,7 +68,8 @@ def errors_table(case: Judged) -> dict[str, dict[str, float]]:
 
 
 def risks_table(case: Judged) -> dict[str, dict[str, object]]:
-    """For each risk: how often it came, Brier score, its skill against the rate, expected calibration error, reliability."""
+    """For each risk: how often it came, Brier score, its skill against the rate (None where it came never
+    or always), expected calibration error, reliability."""
     did = happened(case.seen.target, case.seen.history[:, -1]).reshape(-1, len(RISKS), len(RISK_STEPS))
     out: dict[str, dict[str, object]] = {}
     for k, (side, line) in enumerate(RISKS):
@@ -80,7 +81,7 @@ def risks_table(case: Judged) -> dict[str, dict[str, object]]:
             out[f"{side} {line:.0f} within {5 * steps} min"] = {
                 "rate": rate,
                 "brier": brier,
-                "skill": 1 - brier / max(rate * (1 - rate), 1e-12),
+                "skill": 1 - brier / (rate * (1 - rate)) if 0 < rate < 1 else None,
                 "calibration_error": calibration_error(table),
                 "reliability": table,
             }

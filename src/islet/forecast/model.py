@@ -119,7 +119,7 @@ def from_bytes(data: bytes) -> Model:
             return _model({name: arrays[name] for name in arrays.files})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise BadInput(
-            f"forecast model: expected an .npz that `islet forecast train` wrote: {error}", reason="model"
+            "forecast model: expected an .npz that `islet forecast train` wrote; got something else", reason="model"
         ) from error
 
 

@@ -12,7 +12,7 @@ from islet.errors import BadInput
 from islet.forecast.grid import Segment, segments
 
 Rows = list[tuple[int, float]]
-_NO_VALUE: Final = ("", "NA", "NaN")
+_NO_VALUE: Final = ("", "NA", "NaN", "nan", "null", "NULL")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +22,9 @@ class Columns:
     person: str = "id"
     time: str = "time"
     glucose: str = "gl"
+    least: float = -math.inf
+    most: float = math.inf
+    """What a value may be; what is outside refuses the table."""
 
 
 def read_table(
@@ -50,11 +53,12 @@ def read_table(
             rows.append(row)
     try:
         minutes = _minutes([row[when] for row in rows])
-        values = [float(row[what]) for row in rows]
+        values = [_value(row[what], columns) for row in rows]
     except (ValueError, IndexError):
-        number = next(number for number, row in zip(numbers, rows, strict=True) if not _reads(row, when, what))
+        number = next(number for number, row in zip(numbers, rows, strict=True) if not _reads(row, when, what, columns))
         raise BadInput(
-            f"{source}, row {number} (from 0, without the header): expected an ISO 8601 time and a number in mg/dL",
+            f"{source}, row {number} (from 0, without the header): expected an ISO 8601 time and a number"
+            + (f" from {columns.least:g} to {columns.most:g} mg/dL" if columns.least > 0 else ""),
             reason="data",
         ) from None
     people: dict[str, Rows] = {}
@@ -70,10 +74,17 @@ def _minutes(times: list[str]) -> list[int]:
     return rounded
 
 
-def _reads(row: list[str], when: int, what: int) -> bool:
+def _value(text: str, columns: Columns) -> float:
+    value = float(text)
+    if not columns.least <= value <= columns.most:
+        raise ValueError("a value that cannot be")
+    return value
+
+
+def _reads(row: list[str], when: int, what: int, columns: Columns) -> bool:
     try:
         _minutes([row[when]])
-        float(row[what])
+        _value(row[what], columns)
     except (ValueError, IndexError):
         return False
     return True

@@ -63,6 +63,8 @@ _SAYS: Final[Mapping[str, str]] = {
     "encoding": _("The text of the file cannot be read: save it as UTF-8."),
     "json": _("The file ends too early or is damaged (JSON)."),
     "xml": _("The file ends too early or is damaged (XML)."),
+    "people": _("Several people stand in one table. Make a file of each, and import it where the person is."),
+    "packed": _("The file is packed (gzip). Unpack it first."),
     "archive": _("The archive is damaged, has a password, or holds too many files."),
     "too_large": _("The file is too large to be read at once. Export fewer months at a time."),
 }

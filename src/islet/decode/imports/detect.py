@@ -29,6 +29,7 @@ from islet.decode.imports.tables import Row
 from islet.errors import BadInput, SettingError
 
 _HEAD_ROWS: Final = 60
+_GZIP: Final = b"\x1f\x8b"
 
 
 class Format(NamedTuple):
@@ -84,6 +85,8 @@ def detected(stream: BinaryIO, *, mapped: bool = False) -> Format:
     head = stream.read(tables.HEAD_BYTES)
     if not head.strip():
         raise BadInput("line 1: expected an export; the file is empty", reason="empty")
+    if head.startswith(_GZIP):
+        raise BadInput("expected an export; the file is packed (gzip): unpack it first", reason="packed")
     found = _workbook(stream) if tables.is_workbook(head) else _text(stream, head)
     if found is None and mapped:
         return FORMATS["table"]

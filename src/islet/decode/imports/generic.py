@@ -98,6 +98,12 @@ HEADINGS: Final[Mapping[str, frozenset[str]]] = {
 }
 """What a column can be, to the headings that say so; in small letters, without the unit in brackets."""
 
+_PEOPLE: Final = _words(
+    "patient|patient id|patient_id|patientid|subject|subject id|subject_id|subjectid|participant|participant id|"
+    "participant_id|person|person id|患者|患者编号|患者id|病人|受试者|受试者编号|受试者id|姓名"
+)
+_IDS: Final = _words("id|编号")
+_ROWS_OF_PERSON: Final = 10  # for each id, on the average; fewer are of numbered rows, some of them twice
 _INSIDE: Final = ("records", "data", "entries")
 _FINGER: Final = {"finger", "fingerstick", "capillary", "meter", "smbg", "bg", "指血", "指尖血", "末梢血"}
 _WITHOUT: Final = re.compile(r"[(（\[].*?[)）\]]|m(g[/_]dl|mol[/_]l)", re.IGNORECASE)
@@ -157,6 +163,7 @@ def _read(table: Sequence[Row], choices: Choices) -> Iterator[Item]:
     place, places = header
     heads = [cells.text(cell) for cell in table[place].cells]
     body = table[place + 1 :]
+    _one_person(body, heads)
     order = date_order(((row.line, _time_text(row, places)) for row in body), choices.date_order)
     unit = cells.unit_in(heads[places["glucose"]]) if "glucose" in places else None
     found: list[Found] = []
@@ -188,8 +195,13 @@ def _header(table: Sequence[Row], mapping: Mapping[str, str]) -> tuple[int, Plac
     return None
 
 
+def _plain(heads: Sequence[str]) -> list[str]:
+    """Headings as they are compared: in small letters, without a unit."""
+    return [_WITHOUT.sub("", head[:_LONGEST_HEADING]).strip(" _:：").lower() for head in heads]
+
+
 def _places(heads: Sequence[str], mapping: Mapping[str, str]) -> Places:
-    plain = [_WITHOUT.sub("", head[:_LONGEST_HEADING]).strip(" _:：").lower() for head in heads]
+    plain = _plain(heads)
     places: dict[str, int] = {}
     for what, names in HEADINGS.items():
         said = mapping.get(what)
@@ -204,6 +216,24 @@ def _places(heads: Sequence[str], mapping: Mapping[str, str]) -> Places:
     if "date" in places and "clock" in places and "time" not in mapping:
         places.pop("time", None)  # the heading "time" beside a date is the clock
     return places
+
+
+def _one_person(body: Sequence[Row], heads: Sequence[str]) -> None:
+    """Raises BadInput, reason "people", for the rows of several people, all of which would become one patient's. A column
+    called id is taken for theirs where it has `_ROWS_OF_PERSON` rows for each, for it may also number rows."""
+    for place, head in enumerate(_plain(heads)):
+        if head not in _PEOPLE | _IDS:
+            continue
+        told = [(row.line, text) for row in body if (text := cells.text(row.cell(place)))]
+        people = {text for _, text in told}
+        if len(people) < 2 or (head in _IDS and len(told) < _ROWS_OF_PERSON * len(people)):
+            continue
+        line = next(line for line, text in told if text != told[0][1])
+        raise BadInput(
+            f"line {line}, column {heads[place]}: expected one person; got {len(people)} in one table: make a file of each "
+            "(`islet metrics` takes many people in a CSV of id,time,gl, in UTF-8)",
+            reason="people",
+        )
 
 
 def _time_text(row: Row, places: Places) -> str:

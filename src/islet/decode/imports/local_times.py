@@ -153,21 +153,31 @@ def instants(times: Sequence[datetime], zone: tzinfo) -> list[datetime]:
     """The instants (n,) of one device's local times in the order of its file, which may run backwards.
 
     Of the hour that happens twice in autumn, times belong to its first pass until they step back. A time in the hour
-    that spring leaves out is one of a clock that was not yet changed: it is read with the offset before the change.
+    that spring leaves out is one of a clock that was not yet changed: it is read with the offset before the change, and
+    so are those after it until times step back, or forward by more than the hour (in T1D-UOM a day later): else two
+    readings get one instant.
     """
     backwards = len(times) > 1 and times[0] > times[-1]
     told: list[datetime] = []
     before: datetime | None = None
     second_pass = False
+    unchanged: timedelta | None = None
+    skipped = timedelta(0)
     for local in reversed(times) if backwards else times:
         early, late = local.replace(tzinfo=zone, fold=0).utcoffset(), local.replace(tzinfo=zone, fold=1).utcoffset()
         if early is None or late is None:
             raise BadInput("time zone: expected one with an offset", reason="time_zone")
-        if early <= late:  # nothing special, or the hour that spring leaves out
+        step = timedelta(-1) if before is None else local - before
+        if early < late:  # the hour that spring leaves out
+            unchanged, skipped = early, late - early
+        elif unchanged is not None and not timedelta(0) <= step <= skipped:
+            unchanged = None
+        if early <= late:
             second_pass = False
-        elif before is not None and timedelta(0) < before - local < timedelta(hours=2):
+        elif timedelta(hours=-2) < step < timedelta(0):
             second_pass = True
-        told.append((local - (late if second_pass else early)).replace(tzinfo=UTC))
+        offset = unchanged if unchanged is not None else late if second_pass else early
+        told.append((local - offset).replace(tzinfo=UTC))
         before = local
     return told[::-1] if backwards else told
 

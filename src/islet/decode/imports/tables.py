@@ -14,7 +14,7 @@ from islet.decode.sheets import sheet_rows
 from islet.errors import BadInput
 
 _WORKBOOK_SIGNS: Final = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
-_DELIMITERS: Final = (",", ";", "\t")
+_DELIMITERS: Final = (",", ";", "\t", "|")
 HEAD_BYTES: Final = 65_536
 _FEW: Final = 200
 
