@@ -87,6 +87,7 @@ _TIMELINE = (
         (_windowed(f"REGR_SLOPE(glucose_mg_dl, ts) {_OVER}"), 9, "REGR_SLOPE(glucose_mg_dl, time_min)"),
         (_windowed(f"SUM(CASE WHEN glucose_mg_dl > 180 THEN glucose_mg_dl ELSE 0 END) {_OVER}"), 9, "THEN number ELSE 0"),
         (_windowed(f"COUNT(CASE WHEN glucose_mg_dl > 180 THEN 1 ELSE 0 END) {_OVER}"), 9, "THEN 1 END for COUNT"),
+        (_windowed(f"SUM(CASE WHEN glucose_mg_dl > 180 THEN 1e999999999 ELSE 0 END) {_OVER}"), 9, "a number up to"),
         (_windowed(f"MAX(CASE WHEN glucose_mg_dl > 180 THEN 1 ELSE 0 END) {_OVER}"), 9, "for SUM and AVG"),
         (_windowed(f"COUNT_IF(glucose_mg_dl > 180 OR glucose_mg_dl < 70) {_OVER}"), 9, "or two of these and AND"),
         (_windowed(f"COUNT_IF(glucose_mg_dl > 180 AND glucose_mg_dl > 200) {_OVER}"), 9, "one lower and one upper limit"),

@@ -24,7 +24,6 @@ _ALLOWED: Final = (
     "patients, such as glucose_mg_dl > high_mg_dl"
 )
 _LARGEST: Final = 2**62
-_LARGEST_PARAMETER: Final = 2**31
 _MIRRORED: Final[dict[type[exp.Expression], type[exp.Expression]]] = {
     exp.GT: exp.LT, exp.GTE: exp.LTE, exp.LT: exp.GT, exp.LTE: exp.GTE, exp.EQ: exp.EQ
 }  # fmt: skip
@@ -47,9 +46,9 @@ def write_count(window: Window, code: Code, scalar_of: ScalarOf) -> Scalar:
     assert counted is not None
     part = _part(counted.condition, counted.scope, code, scalar_of)
     count = _within(part, window.window_us, code)
-    if window.aggregate == "count":
+    if window.aggregate == "count" or counted.each is None:
         return Scalar(count)
-    each = scalars.constant(code, counted.each)
+    each = scalar_of(counted.each, counted.scope)
     if window.aggregate == "sum":
         return scalars.multiplied(code, Scalar(count), each)
     every = code.input(Gathered(VALUE, COUNT, window.window_us), 1, MOST_VALUES)
@@ -148,7 +147,7 @@ class _Limit:
             raise refused(f"{self.condition.sql()!r}: {_ALLOWED}", self.condition)
         name, times, plus = line
         scale = self.stream.scale
-        if max(abs(times), abs(plus), value.per) * scale * _LARGEST_PARAMETER > _LARGEST:
+        if (max(map(abs, self.code.bounds[value.number])) + abs(plus)) * scale + value.per > _LARGEST:
             raise TooLarge
         rounded = value.per if above else value.per - 1
         return Bound(name, times * scale, plus * scale + rounded, value.per)

@@ -7,7 +7,6 @@ Anything else is refused with its line and what is allowed.
 
 import re
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Final, Literal, TypeGuard
 
 from sqlglot import exp
@@ -61,11 +60,12 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """CASE WHEN condition THEN `each` (above 0) ELSE 0 END; for COUNT without ELSE, for COUNT_IF the condition alone."""
+    """CASE WHEN condition THEN `each` (above 0) ELSE 0 END; for COUNT without ELSE, for COUNT_IF the condition alone
+    (None)."""
 
     condition: exp.Expression
     scope: Scope
-    each: Fraction
+    each: exp.Expression | None = None
 
 
 def read_window(node: exp.Window, scope: Scope) -> Window:
@@ -94,7 +94,7 @@ _AGGREGATE_NAMES: Final = (
 def _counted(aggregate: Aggregate, call: exp.Expression, scope: Scope) -> Counted | None:
     """What is counted, where a CASE or an IF stands inside the aggregate."""
     if isinstance(call, exp.CountIf):
-        return Counted(call.this, scope, Fraction(1))
+        return Counted(call.this, scope)
     node, inner = defined(call.this, scope) if call.this is not None else (call, scope)
     if not isinstance(node, exp.Case | exp.If):
         return None
@@ -108,7 +108,7 @@ def _counted(aggregate: Aggregate, call: exp.Expression, scope: Scope) -> Counte
         raise refused(f"{call.sql()!r}: {_COUNTING}", node)
     if aggregate == "avg" and scope.table.sparse:
         raise refused(f"{call.sql()}: rows of this table may be about something else; use SUM and COUNT", call)
-    return Counted(branches[0].this, inner, Fraction(then.name))
+    return Counted(branches[0].this, inner, then)
 
 
 def _is_number(node: object) -> TypeGuard[exp.Literal]:
