@@ -1,6 +1,8 @@
 """The other side takes its time, does not end or answers rubbish: nobody is held up, no memory filled."""
 
-from time import monotonic
+from socket import socket
+from threading import active_count
+from time import monotonic, sleep
 
 import pytest
 
@@ -61,6 +63,18 @@ def test_a_mail_server_that_answers_in_small_pieces_holds_nobody() -> None:
         began_s = monotonic()
         assert isinstance(email.send(MESSAGE, NOW), RetryAfter)
         assert monotonic() - began_s < 2
+
+
+def test_a_mail_server_that_is_away_leaves_nothing_running() -> None:
+    with socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        email = EmailNotifier("a@b", "anna", sender="islet@b", host="127.0.0.1", port=taken.getsockname()[1])
+        before = active_count()
+        assert isinstance(email.send(MESSAGE, NOW), RetryAfter)
+        deadline_s = monotonic() + 10
+        while active_count() > before and monotonic() < deadline_s:
+            sleep(0.01)
+        assert active_count() == before
 
 
 @pytest.mark.parametrize("answer", [drips(NO_BODY, b""), drips(NO_BODY, b"x")], ids=["hangs", "drips"])

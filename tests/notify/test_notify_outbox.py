@@ -1,5 +1,6 @@
 """The outbox: who is told what, when, and what is left visible when it does not work."""
 
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -8,13 +9,14 @@ import pytest
 from msgspec import structs
 
 from islet.log.base import Append, Commit
+from islet.log.connection import open_database
 from islet.log.memory import MemoryLog
 from islet.model.alerts import Severity
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.time import HOUR_US, MINUTE_US, SECOND_US
 from islet.model.topics import Topic
 from islet.notify.base import Failed, Kind, RetryAfter
-from tests.notify.scenario import NOW, HangingChannel, ListChannel, append, change, old, outbox
+from tests.notify.scenario import KEY, NOW, HangingChannel, ListChannel, append, change, old, outbox
 
 
 @pytest.fixture
@@ -273,6 +275,9 @@ def test_a_new_alarm_does_not_wait_for_hours_because_an_earlier_one_has_to(tmp_p
     box.take_in(log, NOW + SECOND_US)
     assert box.next_due_us() == NOW + 5 * MINUTE_US
     assert box.deliver_due(NOW + 5 * MINUTE_US) == 1
+    box.forget(NOW + HOUR_US)
+    with closing(open_database(tmp_path / "store.db", KEY)) as database:
+        assert database.execute("SELECT count(*) FROM outbox_memory WHERE name GLOB 'held *'").get == 0
 
 
 def test_an_absurd_wait_ends_when_the_message_is_given_up(tmp_path: Path, log: MemoryLog) -> None:

@@ -102,7 +102,11 @@ class _Timed(smtplib.SMTP):
         self._timer = Timer(self.timeout * _WHOLE, self._shut)
         self._timer.daemon = True
         self._timer.start()
-        return super().connect(*args, **options)
+        try:
+            return super().connect(*args, **options)
+        except BaseException:  # it is not closed where there was no connection
+            self._timer.cancel()
+            raise
 
     def _shut(self) -> None:
         with suppress(OSError):

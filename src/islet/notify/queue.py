@@ -339,6 +339,9 @@ class Queue:
     def forget(self, taken_before_us: int) -> int:
         """Remove finished messages that were taken in before that instant; how many."""
         with self.transaction():
+            self._tables.write(
+                f"DELETE FROM outbox_memory WHERE name GLOB '{_HELD}*' AND value < ?", (taken_before_us,)
+            )
             return self._tables.write(
                 "DELETE FROM outbox WHERE state <> 'pending' AND taken_us < ?"
                 " AND NOT EXISTS (SELECT 1 FROM outbox_alert AS a WHERE a.alert = outbox.alert AND a.ended = '')",
