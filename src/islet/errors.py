@@ -93,3 +93,8 @@ class RuleRefused(IsletError):
 
 class RuleTooCostly(RuleRefused):
     """A rule over the whole history that takes too long, too much memory, or gives too much, whomever it is asked about."""
+
+
+def system_words(error: Exception | None) -> str:
+    """What the operating system says of it ("No space left on device"), for a log; "" for what is no error of its."""
+    return (error.strerror or "") if isinstance(error, OSError) else ""

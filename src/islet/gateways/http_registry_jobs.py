@@ -1,7 +1,8 @@
 """Exports and imports of the registry over HTTPS, in IoT Hub's paths and JSON (`/jobs/create`); files in place of blobs.
 
 A file is a device a line, as JSON. An export holds id, etag, status, credentials and patient; twins are not in it. An
-import does to each line what its `importMode` says, with tags and desired properties where a line has them, and writes what went wrong to `importErrors.log`.
+import does to each line what its `importMode` says, with tags and desired properties where a line has them, and writes
+what went wrong to `importErrors.log`.
 """
 
 import asyncio

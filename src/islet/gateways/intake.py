@@ -15,6 +15,7 @@ import structlog
 
 from islet.decode.device_messages import kept_messages
 from islet.decode.telemetry import Arrival, Decoded, decode_arrivals
+from islet.errors import system_words
 from islet.log.base import Append, Commit
 from islet.log.group_commit import Done
 from islet.model.topics import Topic
@@ -178,8 +179,7 @@ class Intake:
             self.dead.update(decoded.dead)
         else:
             self.failed += count
-            reason = (isinstance(error, OSError) and error.strerror) or ""
-            _log.error("commit_failed", arrivals=count, error=type(error).__name__, reason=reason)
+            _log.error("commit_failed", arrivals=count, error=type(error).__name__, reason=system_words(error))
         self.outstanding -= count
         self._bytes -= sum(map(_BYTES, pending))
         for _, _, told, given in pending:

@@ -9,6 +9,7 @@ import structlog
 
 from islet.decode.device_messages import MODULE, twin_change
 from islet.decode.iothub_twins import JsonObject, ServiceTwin, Twin
+from islet.errors import system_words
 from islet.gateways.intake import Writer
 from islet.log.base import Append, Commit
 from islet.log.group_commit import Done
@@ -99,8 +100,7 @@ class TwinChanges:
                 self._told += len(rows)
             else:
                 self._failed += len(rows)
-                reason = (isinstance(error, OSError) and error.strerror) or ""
-                _log.error("commit_failed", changes=len(rows), error=type(error).__name__, reason=reason)
+                _log.error("commit_failed", changes=len(rows), error=type(error).__name__, reason=system_words(error))
 
         return Commit(received_at_us=now_us, appends=[append]), done
 
