@@ -49,9 +49,9 @@ class Night:
         while self._follower.run_once(0.0):
             pass
 
-    def let_read(self) -> None:
+    def let_read(self, device: str = "phone", patient: str = "p-1") -> None:
         allowed = Permission(
-            id="", issued_to="device/phone", principal_for="p-1", action=Verb.VIEW, filter=("patient",)
+            id="", issued_to=f"device/{device}", principal_for=patient, action=Verb.VIEW, filter=("patient",)
         )
         grant(self.door.registry, allowed, by="test", at_us=NOW_US)
 
@@ -203,6 +203,9 @@ async def test_an_app_reads_its_own_patient_where_it_was_granted_to(night: Night
     since = {"find[date][$gte]": str(AT_MS - 300_000), "find[type]": "sgv", "count": "100"}
     assert [one["sgv"] for one in await night.get("/entries", **since)] == [100, 101]
     assert (await night.http.get("/entries", headers=sha1(others))).status_code == 401
+    night.let_read("other", "p-2")
+    answer = await night.http.get("/entries", headers=sha1(others))
+    assert [one["sgv"] for one in answer.json()] == [287]
     assert (await night.http.get("/entries", params={"count": "x"})).status_code == 400
 
 
