@@ -10,11 +10,12 @@ import warnings
 
 from benchmarks.fuzz.doors import DOORS
 from benchmarks.fuzz.files import FILES
+from benchmarks.fuzz.nightscout import NIGHTSCOUT
 from benchmarks.fuzz.protocols import PROTOCOLS
 from benchmarks.fuzz.run import fuzz, keep
 from islet.operations import logs
 
-TARGETS = [*PROTOCOLS, *DOORS, *FILES]
+TARGETS = [*PROTOCOLS, *NIGHTSCOUT, *DOORS, *FILES]
 
 
 def main() -> int:

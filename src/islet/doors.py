@@ -27,6 +27,7 @@ from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
 from islet.gateways.http import upload_routes
+from islet.gateways.http_nightscout import NightscoutEndpoints
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
 from islet.gateways.registering import Registrar
@@ -122,7 +123,8 @@ class Doors:
             intake, authenticator, registry, self.now, is_connected, exchange, jobs, files, configurations, registrar
         )
         uploads = upload_routes(authenticator, self.device_files, self.now)
-        return [*paths, *uploads, *websocket_routes(tunnelled)]
+        apps = NightscoutEndpoints(intake, authenticator, registry, self.store, self.now, exchange.presence).routes()
+        return [*paths, *uploads, *apps, *websocket_routes(tunnelled)]
 
     def _open_exchange(self, stack: contextlib.AsyncExitStack, authenticator: Authenticator) -> Exchange:
         changes = self._twin_changes(authenticator)

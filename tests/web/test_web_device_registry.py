@@ -1,5 +1,6 @@
 """The pages of the registry: who may, what they show and change, and that a key is shown once."""
 
+import hashlib
 import re
 from typing import Any
 
@@ -14,6 +15,7 @@ from islet.model.people import Device, Role
 from islet.model.permissions import Permission, Verb
 from islet.model.time import HOUR_US
 from islet.model.topics import Topic
+from islet.store.app_secrets import app_of, device_of_app
 from islet.store.devices_base import Address, Command
 from islet.store.grants import grant, make_key
 from tests.web.portal import NOW_US, Site
@@ -164,6 +166,27 @@ async def test_a_new_key_is_shown_once_and_the_other_one_stays(site: Site, which
     assert shown.key not in f"{line.before}{line.after}"
 
 
+async def test_an_apps_address_is_shown_once_and_lets_in_until_it_is_ended(site: Site) -> None:
+    add(site)
+    made = await post(site, path="/app", act="make")
+    assert (made.status_code, made.headers["cache-control"]) == (200, "no-store")
+    ((secret, place),) = re.findall(r"<code>https?://([\w-]{43})@([^<]+)</code>", made.text)
+    assert place.endswith("/api/v1/")
+    assert device_of_app(site.registry, secret) == known(site)
+    page = (await site.client("admin").get("/registry/pump-1")).text
+    assert secret not in page and "One is let in now" in page
+    again = await post(site, path="/app", act="make")  # the page loaded again
+    assert again.status_code == 400 and device_of_app(site.registry, secret) is not None
+    (app,) = re.findall(r'name="app" value="(\w{64})"', page)
+    newer = await post(site, path="/app", act="make", app=app)
+    assert newer.status_code == 200 and device_of_app(site.registry, secret) is None
+    app = app_of(site.registry, known(site))
+    assert (await post(site, path="/app", act="end", app=app)).status_code == 303
+    assert app_of(site.registry, known(site)) == ""
+    said = " ".join(f"{line.action} {line.id} {line.before} {line.after}" for line in site.registry.audit())
+    assert secret not in said and hashlib.sha1(secret.encode()).hexdigest() not in said
+
+
 async def test_what_was_read_of_another_version_or_another_device_of_that_id_changes_nothing(site: Site) -> None:
     add(site)
     site.registry.delete_device("pump-1")
@@ -187,9 +210,10 @@ async def test_a_key_of_an_application_and_who_acts_for_somebody_renew_no_device
         site.registry.create_session(token_hash(token), user, NOW_US + HOUR_US, key=of_key, by=by)
         headers = SAME | {"authorization": f"Bearer {token}"}
         data = {"etag": "e1", "key": "primary"}
-        answer = await site.client().post("/registry/pump-1/keys", headers=headers, data=data)
-        assert answer.status_code == 403
-    assert known(site) == before
+        for path in ("keys", "app"):
+            answer = await site.client().post(f"/registry/pump-1/{path}", headers=headers, data=data)
+            assert answer.status_code == 403
+    assert known(site) == before and app_of(site.registry, before) == ""
 
 
 async def test_what_cannot_be_is_refused_and_said(site: Site) -> None:
@@ -211,12 +235,12 @@ async def test_what_cannot_be_is_refused_and_said(site: Site) -> None:
 
 async def test_another_sites_page_changes_nothing(site: Site) -> None:
     before = add(site)
-    for path, fields in (("", {"act": "disable"}), ("/keys", {"key": "primary"})):
+    for path, fields in (("", {"act": "disable"}), ("/keys", {"key": "primary"}), ("/app", {"act": "make"})):
         answer = await site.client("admin").post(
             f"/registry/pump-1{path}", headers={"sec-fetch-site": "cross-site"}, data={"etag": "e1", **fields}
         )
         assert answer.status_code == 403
-    assert known(site) == before
+    assert known(site) == before and app_of(site.registry, before) == ""
 
 
 async def test_the_pages_speak_chinese(site: Site) -> None:

@@ -106,6 +106,7 @@ PAGES: Final = [
     *_portal(Action.COMMAND_DEVICES, "POST /device-jobs/commands"),
     *_portal(Action.READ_REGISTRY, "GET /registry", "GET /registry/{id}"),
     *_portal(Action.WRITE_REGISTRY, "POST /registry/{id}", "POST /registry/{id}/keys"),
+    *_portal(Action.WRITE_REGISTRY, "POST /registry/{id}/app"),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/reports", "GET /patients/{id}/reports/{kind}.{form}", about=True),
     *_portal(Action.ENTER_EVENTS, "POST /patients/{id}/hba1c", about=True),
     *_portal(Action.ENTER_EVENTS, "GET /patients/{id}/import", "POST /patients/{id}/import", about=True),
@@ -201,6 +202,9 @@ DEVICES: Final = [
     *_device("http", "POST /devices/{id}/files", "GET /devices/{id}/files/{name:path}"),
     *_device("http", "POST /devices/{id}/files/notifications", "POST /devices/{id}/files/notifications/{correlation}"),
     *_portal(Open.LINK, "PUT /device-files/{name:path}"),
+    *_portal(
+        Open.LINK, "GET /api/v1/{kind}", "GET /api/v1/{kind}/{which}", "POST /api/v1/{kind}", "PUT /api/v1/{kind}"
+    ),
     *_device("http", "POST /devices/{id}/messages/{box}/{lock_token}/abandon"),
     *_device("websocket", "MQTT /$iothub/websocket", "AMQPWSB10 /$iothub/websocket"),
     *_device(

@@ -250,6 +250,7 @@ def add_patient(registry: Registry, id: str, label: str | None, time_zone: str |
         "disable": "islet.commands.device_registry:disable_device",
         "enable": "islet.commands.device_registry:enable_device",
         "job": "islet.commands.device_jobs:job",
+        "nightscout": "islet.commands.device_apps:nightscout_address",
         "renew-key": "islet.commands.device_registry:renew_key",
         "show": "islet.commands.device_registry:show_device",
         "unassign": "islet.commands.device_registry:unassign_device",

@@ -160,6 +160,11 @@ class Authenticator:
         principal = self._principals.of_device(device, self.wall_now())
         return not device.patient or decide(principal, Action.SEND_EVENTS, device.patient).allowed
 
+    def may_view(self, device: Device) -> bool:
+        """Whether the device was granted to read what is kept of the patient that it belongs to now."""
+        principal = self._principals.of_device(device, self.wall_now())
+        return bool(device.patient) and decide(principal, Action.VIEW_PATIENT, device.patient).allowed
+
     def _check_sends(self, principal: Principal, device: Device | None) -> None:
         """Raises AccessDenied unless the device, or the service that acts for it, may send."""
         patient = EVERYBODY if device is None else device.patient or EVERYBODY

@@ -1,6 +1,5 @@
 """The front door for HTTPS: IoT Hub's paths, and telemetry of devices."""
 
-import asyncio
 import base64
 from collections.abc import Callable, Sequence
 
@@ -15,7 +14,7 @@ from islet.errors import BadInput
 from islet.gateways.authenticate import Authenticator, TurnAway
 from islet.gateways.blobs import BlobEndpoint
 from islet.gateways.exchange import Exchange
-from islet.gateways.http_answers import Crowded, Handler, NotCommitted, endpoint
+from islet.gateways.http_answers import Crowded, Handler, endpoint
 from islet.gateways.http_body import admitted, read_body
 from islet.gateways.http_bulk import BulkEndpoint
 from islet.gateways.http_claims import ClaimEndpoints
@@ -24,6 +23,7 @@ from islet.gateways.http_configurations import Applied, ConfigurationEndpoints
 from islet.gateways.http_digital_twins import DigitalTwinEndpoints
 from islet.gateways.http_enrollments import EnrollmentEndpoints
 from islet.gateways.http_files import FileEndpoints
+from islet.gateways.http_intake import committed
 from islet.gateways.http_jobs import JobEndpoints, Runner
 from islet.gateways.http_modules import ModuleEndpoints
 from islet.gateways.http_properties import read_properties
@@ -32,7 +32,7 @@ from islet.gateways.http_registration import RegistrationEndpoints
 from islet.gateways.http_registry import RegistryEndpoints
 from islet.gateways.http_registry_jobs import RegistryJobEndpoints
 from islet.gateways.http_twins import TwinEndpoints
-from islet.gateways.intake import Intake, properties_bytes
+from islet.gateways.intake import Intake
 from islet.gateways.registering import Registrar
 from islet.gateways.registry_files import RegistryFiles
 from islet.model.foreign_json import parse
@@ -243,24 +243,8 @@ class DeviceEndpoints:
             Arrival(device.id, device.patient, payload, stamped(properties, identity.module))
             for payload, properties in messages
         ]
-        await self._committed(arrivals)
+        await committed(self._intake, arrivals)
         return Response(status_code=204)
-
-    async def _committed(self, arrivals: Sequence[Arrival]) -> None:
-        """Wait until all are durable. Raises NotCommitted when they are not."""
-        if arrivals:
-            finished: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._intake.offer_all(arrivals, _finish, finished, properties_bytes(arrivals))
-            await finished
-
-
-def _finish(finished: "asyncio.Future[None]", error: Exception | None) -> None:
-    if finished.done():  # the caller has gone
-        return
-    if error is not None:
-        finished.set_exception(NotCommitted("the log could not commit; send it again"))
-    else:
-        finished.set_result(None)
 
 
 def _items(content: bytes) -> list[_Item]:

@@ -66,6 +66,15 @@ _STATUS_AND_CODE: dict[type[IsletError], tuple[int, str]] = {
 }
 
 
+REFUSALS = tuple(_STATUS_AND_CODE)
+"""What an endpoint refuses with."""
+
+
+def status_of(error: IsletError) -> int:
+    """The status of one of REFUSALS."""
+    return next(status for kind, (status, _) in _STATUS_AND_CODE.items() if isinstance(error, kind))
+
+
 def endpoint(handler: Handler, now: Now, turned_away: TurnAway) -> Handler:
     """The handler behind what all endpoints share: a mandatory api-version, and errors as IoT Hub writes them.
 
@@ -77,7 +86,7 @@ def endpoint(handler: Handler, now: Now, turned_away: TurnAway) -> Handler:
             if not is_api_version(request.query_params.get("api-version", "")):
                 raise BadInput("api-version: expected a date in the query, such as 2021-04-12", reason="api_version")
             return await handler(request)
-        except tuple(_STATUS_AND_CODE) as error:
+        except REFUSALS as error:
             if isinstance(error, AccessDenied):
                 turned_away(REQUEST, request.path_params.get("id", ""), request.client.host if request.client else "")
             return _error(error, now())

@@ -33,28 +33,28 @@ def admitted(authenticator: Authenticator, request: Request) -> tuple[Identity, 
     return authenticator.admit_request(request.path_params["id"], token, peer)
 
 
-async def read_body(request: Request) -> bytes:
+async def read_body(request: Request, most: int = MAX_PAYLOAD) -> bytes:
     """The whole body, sent in chunks or with its length, without its content coding (RFC 9110 8.4). Raises TooLarge as
-    soon as it is over 256 KiB, coded or not, UnknownCoding, and BadInput for what is not coded as it says."""
+    soon as it is over so many bytes (256 KiB), coded or not, UnknownCoding, and BadInput for what is not coded as it says."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_PAYLOAD:
-            raise TooLarge(f"body: expected at most {MAX_PAYLOAD} bytes")
+        if len(body) > most:
+            raise TooLarge(f"body: expected at most {most} bytes")
     coding = request.headers.get("content-encoding", "identity").strip().lower()
-    return bytes(body) if coding == "identity" else _decoded(bytes(body), coding)
+    return bytes(body) if coding == "identity" else _decoded(bytes(body), coding, most)
 
 
-def _decoded(body: bytes, coding: str) -> bytes:
+def _decoded(body: bytes, coding: str, most: int) -> bytes:
     if coding not in ("gzip", "x-gzip", "deflate"):
         raise UnknownCoding("content-encoding: expected gzip, deflate or identity")
     decoder = zlib.decompressobj(_GZIP_OR_ZLIB)
     try:
-        decoded = decoder.decompress(body, MAX_PAYLOAD + 1)
+        decoded = decoder.decompress(body, most + 1)
     except zlib.error:
         raise BadInput(f"body: expected {coding}, as content-encoding says", reason="coding") from None
-    if len(decoded) > MAX_PAYLOAD:
-        raise TooLarge(f"body: expected at most {MAX_PAYLOAD} bytes")
+    if len(decoded) > most:
+        raise TooLarge(f"body: expected at most {most} bytes")
     if not decoder.eof or decoder.unused_data:
         raise BadInput(f"body: expected all of one {coding} stream, and nothing behind it", reason="coding")
     return decoded

@@ -150,6 +150,8 @@ class EntryKind(StrEnum):
     """A patient's word on whether a user may follow them (`islet.model.permissions.Consent`); id is "anna p-1"."""
     API_KEY = "api_key"
     """A key of an application or a service (`islet.access.keys`): its hash, whose it is, what for, until when."""
+    APP = "app"
+    """What lets an app in as a device by Nightscout's API (`islet.store.app_secrets`); id is the secret's hash."""
     SUBJECT = "subject"
     """Which user an account at an OpenID provider is linked to (`islet.store.subjects`)."""
     HUB_POLICY = "hub_policy"

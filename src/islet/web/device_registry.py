@@ -14,6 +14,7 @@ from islet.errors import BadInput, NotFound
 from islet.model.people import Device
 from islet.model.translated import mark as _
 from islet.store import device_changes
+from islet.store.app_secrets import app_address, app_of, end_app_secret, new_app_secret
 from islet.store.devices_base import EtagDiffers
 from islet.store.hub_policies import Which
 from islet.web.alarm_figures import minute
@@ -45,6 +46,7 @@ def routes(context: WebContext) -> list[BaseRoute]:
         page(context, _ONE, show),
         form(context, _ONE, change, longest=_LONGEST_FIELD, shown_at=_ONE),
         form(context, f"{_ONE}/keys", renew, longest=_LONGEST_FIELD, shown_at=_ONE),
+        form(context, f"{_ONE}/app", let_app_in, longest=_LONGEST_FIELD, shown_at=_ONE),
     ]
 
 
@@ -101,6 +103,23 @@ def renew(context: WebContext, request: Request, viewer: Viewer, fields: Mapping
     return _shown(context, request, viewer, device, made=written)
 
 
+def let_app_in(context: WebContext, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> Response:
+    """Make the address by which an app for Nightscout sends as this device, and show it this once; or end it."""
+    viewer.require(Action.WRITE_REGISTRY)
+    own_viewer(viewer)
+    device, registry = _device(context, request), context.registry
+    if fields.get("app", "") != app_of(
+        context.registry, device
+    ):  # also where the page with the address is loaded again
+        return _refused(context, request, viewer, EtagDiffers("another app is let in now"))
+    if fields.get("act") == "end":
+        end_app_secret(registry, device.id, by=viewer.name, now_us=context.now())
+        return RedirectResponse(_ONE.format(id=quote(device.id, safe="")), 303)
+    secret = new_app_secret(registry, device.id, by=viewer.name, now_us=context.now())
+    portal = context.public_url or f"{request.url.scheme}://{request.url.netloc}"
+    return _shown(context, request, viewer, device, address=app_address(secret, portal))
+
+
 def _change(context: WebContext, viewer: Viewer, id: str, fields: Mapping[str, str]) -> None:
     """Raises EtagDiffers, NotFound and BadInput."""
     act, registry, done = fields.get("act", ""), context.registry, _done(context, viewer, fields)
@@ -134,10 +153,11 @@ def _shown(
     device: Device,
     *,
     made: str = "",
+    address: str = "",
     refused: str = "",
     status: int = 200,
 ) -> Response:
-    """`made`: the connection string with a new key."""
+    """`made`: the connection string with a new key. `address`: what an app is given."""
     devices, text = _devices(context), words(language_of(request, viewer.user)).text
     commands = viewer.may(Action.COMMAND_DEVICES)  # as at the hub, who may see twins and mailboxes
     may_write = viewer.may(Action.WRITE_REGISTRY)
@@ -151,6 +171,8 @@ def _shown(
         "may_renew": may_write and not viewer.by and not viewer.key,
         "longest_reason": device_changes.LONGEST_REASON,
         "made": made,
+        "address": address,
+        "app": app_of(context.registry, device),
         "refused": refused,
     }
     answer = render(context, request, viewer, "device.html", values, data={}, status=status)

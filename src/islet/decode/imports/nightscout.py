@@ -37,10 +37,11 @@ def read(stream: BinaryIO, choices: Choices) -> Iterator[Item]:
         if "eventType" in record:
             yield from _treatment(record, place)
         else:
-            yield _entry(record, place)
+            yield entry(record, place)
 
 
-def _entry(record: Record, place: int) -> Item:
+def entry(record: Record, place: int) -> Found | Skipped:
+    """A record of entries.json. Raises BadInput."""
     sensor = amount(record, place, "sgv")
     finger = amount(record, place, "mbg")
     device = device_name("nightscout", word(record, "device"), "meter" if sensor is None else "")
@@ -62,7 +63,7 @@ def _unit(record: Record) -> str:
 
 def _treatment(record: Record, place: int) -> Iterator[Item]:
     at = instant(record, place, "created_at", "timestamp", "mills", "date")
-    events = list(_events(record, place, at))
+    events = list(treatment_events(record, place, at))
     for event in events:
         device = device_name("nightscout", word(record, "enteredBy"), "meter" if isinstance(event, Reading) else "")
         yield Found(place, device, event)
@@ -70,7 +71,8 @@ def _treatment(record: Record, place: int) -> Iterator[Item]:
         yield Skipped(place, "a treatment without a value")
 
 
-def _events(record: Record, place: int, at: datetime) -> Iterator[AnyEvent]:
+def treatment_events(record: Record, place: int, at: datetime) -> Iterator[AnyEvent]:
+    """What is of use in a record of treatments.json. Raises BadInput."""
     kind, notes = word(record, "eventType"), word(record, "notes")
     glucose, units = amount(record, place, "glucose"), word(record, "units")
     if glucose and units and word(record, "glucoseType").lower() == "finger":

@@ -1,0 +1,88 @@
+"""What apps send to Nightscout's first API, as events.
+
+Sources: cgm-remote-monitor (lib/api), the uploaders of xDrip and Loop. Times are instants; glucose is in mg/dL unless a
+document names its unit.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, Literal, get_args
+
+import msgspec
+
+from islet.decode.imports.found import Found
+from islet.decode.imports.nightscout import entry, treatment_events
+from islet.decode.imports.records import Record, amount, instant, word
+from islet.errors import BadInput
+from islet.model.events import AnyEvent, DeviceStatus, Note
+from islet.model.foreign_json import parse
+
+Kind = Literal["entries", "treatments", "devicestatus"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+ID_DIGITS: Final = 24
+
+_CALIBRATION: Final = "cal"
+_NOT_CALIBRATED: Final = 5.0  # Dexcom's code where a value would be
+_BY_THEMSELVES: Final = frozenset({"", "<none>", "Temp Basal", "Temporary Target", "OpenAPS Offline"})
+"""Treatments that are nothing a person did: a closed loop writes them every few minutes."""
+
+
+def documents_in(body: bytes) -> list[dict[str, object]]:
+    """The documents of a request: one, or an array of them. Raises BadInput."""
+    if body.lstrip()[:1] == b"{":
+        return [parse(body, dict[str, object], "body")]
+    return parse(body, list[dict[str, object]], "body")
+
+
+def events_of(kind: Kind, record: Record, received: datetime) -> list[AnyEvent]:
+    """The events in a document, none where it says nothing that Islet keeps. `received` is the time of what has none.
+    Raises BadInput where a field cannot be read."""
+    if kind == "entries":
+        return _entry_events(record)
+    if kind == "treatments":
+        return _treatment_events(record, received)
+    return _status_events(record, received)
+
+
+def with_id(record: Record) -> dict[str, object]:
+    """The document as it is answered: with an id, the sender's or one made of what it says."""
+    made = hashlib.sha256(msgspec.json.encode(record, order="deterministic")).hexdigest()[:ID_DIGITS]
+    return {"_id": made, **record}
+
+
+def _entry_events(record: Record) -> list[AnyEvent]:
+    """A reading, or what the sensor says instead of one; nothing of a calibration's slope."""
+    if word(record, "type") == _CALIBRATION:
+        return []
+    found = entry(record, 1)
+    if isinstance(found, Found):
+        return [found.event]
+    code = amount(record, 1, "sgv")
+    if code is None:
+        raise BadInput("entry: expected sgv or mbg; got neither", reason="schema")
+    at = instant(record, 1, "date", "dateString")
+    return [DeviceStatus(time=at, status="calibration_needed" if code == _NOT_CALIBRATED else "signal_lost")]
+
+
+def _treatment_events(record: Record, received: datetime) -> list[AnyEvent]:
+    """What was given, eaten, done or written down; another kind (a sensor was changed) is a note."""
+    at = _when(record, received, "created_at", "timestamp", "mills", "date")
+    events = list(treatment_events(record, 1, at))
+    kind = word(record, "eventType")
+    return events if events or kind in _BY_THEMSELVES else [Note(time=at, text=kind[:200])]
+
+
+def _status_events(record: Record, received: datetime) -> list[AnyEvent]:
+    """How full the phone's battery is, where it is said."""
+    uploader = record.get("uploader")
+    inside, name = (uploader, "battery") if isinstance(uploader, Mapping) else (record, "uploaderBattery")
+    percent = None if isinstance(inside.get(name), bool) else amount(inside, 1, name)
+    if percent is None or not 0 <= percent <= 100:  # -1 where it is not known
+        return []
+    return [DeviceStatus(time=_when(record, received, "created_at", "mills"), battery_percent=percent)]
+
+
+def _when(record: Record, received: datetime, *names: str) -> datetime:
+    there = [name for name in names if record.get(name)]
+    return instant(record, 1, *there) if there else received
