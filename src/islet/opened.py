@@ -43,6 +43,11 @@ def _log_of(settings: Settings) -> Log:
     return log
 
 
+def check_kafka(settings: Settings) -> None:
+    """Raises what keeps the log on Kafka from being opened; makes nothing there."""
+    plug("check", "kafka")(settings)
+
+
 @contextlib.contextmanager
 def opened_store(settings: Settings) -> Iterator[Store]:
     """The store of a data directory, made if it is not there."""
