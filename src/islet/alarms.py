@@ -45,7 +45,8 @@ class Heart:
 
     def __init__(self, path: Path, wall: Now) -> None:
         self._path, self._wall, self._beaten_us = path, wall, 0
-        self._from_us = wall()
+        self.from_us = wall()
+        """Since when it is listened for."""
 
     def beat(self) -> None:
         """The engine has worked. Cheap; a full disk does not stop the engine (but stops the heart)."""
@@ -56,16 +57,16 @@ class Heart:
                 self._path.touch()
 
     def last_us(self) -> int | None:
-        """When it last beat, or when we began to listen; None where no engine ever ran."""
+        """When it last beat; None where no engine ever ran."""
         now_us = self._wall()
-        self._from_us = min(self._from_us, now_us)  # the clock was put back
+        self.from_us = min(self.from_us, now_us)  # the clock was put back
         try:
             beaten_us = self._path.stat().st_mtime_ns // 1000
             if beaten_us > now_us + _BEAT_EVERY_US:  # by the old clock; from now on it grows older again
                 os.utime(self._path, ns=(now_us * 1000, now_us * 1000))
         except OSError:
             return None
-        return max(self._from_us, min(beaten_us, now_us))
+        return min(beaten_us, now_us)
 
 
 class Alarms:
@@ -174,7 +175,8 @@ class Alarms:
     def _watch(self, wall_us: int) -> None:
         heartbeat_us = self.heart.last_us()
         if heartbeat_us is not None:
-            self.outbox.watch(heartbeat_us, round(self._settings.engine_silent_min * MINUTE_US), wall_us)
+            silent_us = round(self._settings.engine_silent_min * MINUTE_US)
+            self.outbox.watch(heartbeat_us, silent_us, wall_us, from_us=self.heart.from_us)
 
     def _ask_the_engine(self) -> None:
         """How far it is, before the outbox's transaction: nobody can write into the store meanwhile, and a log on other
