@@ -261,8 +261,9 @@ def test_the_job_begins_anew_when_the_rules_have_changed_and_ends_when_its_query
         raise RuntimeError("no broker")
 
     def start(_spark: object, _job: object, rules: engine.Frozen, *_more: object) -> Query:
-        begun.append((rules, Query(lambda: None, change if not begun else fail)))
-        return begun[-1][1]
+        query = Query(lambda: None, fail) if begun else Query(change, lambda: None, lambda: query.says("8:00"))
+        begun.append((rules, query))
+        return query
 
     monkeypatch.setattr(engine, "start", start)
     topics = {topic: str(topic) for topic in Topic}
@@ -270,6 +271,7 @@ def test_the_job_begins_anew_when_the_rules_have_changed_and_ends_when_its_query
     with pytest.raises(RuntimeError, match="no broker"):
         engine.keep(None, job, lambda: in_force[0], MemoryLog(partitions=4), lambda: 0, lambda: None)
     assert [rules for rules, _ in begun] == [of_then, of_now]
+    assert begun[0][1].lastProgress is not None, "the micro-batch that was begun is not thrown away"
     assert all(query.stopped for _, query in begun)
 
 

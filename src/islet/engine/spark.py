@@ -265,13 +265,14 @@ def keep(
 def _changed(
     job: Job, query: StreamingQuery, rules: Callable[[], Frozen], version: str, beat: Callable[[], None]
 ) -> bool:
-    """Wait until there are other rules: true; or until the query has ended."""
+    """Wait until there are other rules: true; or until the query has ended. It has got on by then: a micro-batch that is
+    stopped begins again, and where somebody changes something all the time, one that reads a backlog would never end."""
     seen = None
     while not query.awaitTermination(_LOOK_S):
         if (progress := query.lastProgress) is not None and progress.timestamp != seen:  # idle, it says so every 10 s
             seen = progress.timestamp
             beat()
-        if job.every and rules().version != version:
+        if job.every and seen is not None and rules().version != version:
             return True
     return False
 
