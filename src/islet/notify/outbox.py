@@ -370,6 +370,8 @@ def _installation(lane: Lane) -> Contact:
 
 
 def _read(log: Log, partition: int, offset: int) -> Slice | None:
+    if offset > log.end(Topic.ALERTS)[partition]:  # of another log: this one was begun anew, or restored from a copy
+        offset = 0
     try:
         return log.read(Topic.ALERTS, partition, offset, _SLICE_ROWS)
     except OffsetExpired as expired:  # what retention has removed is too old to page anybody
