@@ -1,5 +1,6 @@
 """Alarms of one installation: the outbox, its channels, the people it tells, and the answers that come back."""
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from islet.access.decide import Action, decide
 from islet.channels import Channels
 from islet.contacts.book import ContactBook
 from islet.engine.rulebook import RuleBook, Rules
-from islet.known import known_us
+from islet.known import Reached, known_us, reached
 from islet.log.base import Append, Log
 from islet.log.group_commit import GroupCommit
 from islet.model.alerts import AlertChange
@@ -44,7 +45,8 @@ class Heart:
 
     def __init__(self, path: Path, wall: Now) -> None:
         self._path, self._wall, self._beaten_us = path, wall, 0
-        self._from_us = wall()
+        self.from_us = wall()
+        """Since when it is listened for."""
 
     def beat(self) -> None:
         """The engine has worked. Cheap; a full disk does not stop the engine (but stops the heart)."""
@@ -55,16 +57,16 @@ class Heart:
                 self._path.touch()
 
     def last_us(self) -> int | None:
-        """When it last beat, or when we began to listen; None where no engine ever ran."""
+        """When it last beat; None where no engine ever ran."""
         now_us = self._wall()
-        self._from_us = min(self._from_us, now_us)  # the clock was put back
+        self.from_us = min(self.from_us, now_us)  # the clock was put back
         try:
             beaten_us = self._path.stat().st_mtime_ns // 1000
             if beaten_us > now_us + _BEAT_EVERY_US:  # by the old clock; from now on it grows older again
                 os.utime(self._path, ns=(now_us * 1000, now_us * 1000))
         except OSError:
             return None
-        return max(self._from_us, min(beaten_us, now_us))
+        return min(beaten_us, now_us)
 
 
 class Alarms:
@@ -98,6 +100,7 @@ class Alarms:
         self.heart = Heart(settings.data_dir / "engine.tick", wall)
         self._people = self.book.version()
         self._seen, self._ends = 0, tuple[int, ...]()
+        self._reached: Reached | None = reached(log) if settings.engine == "embedded" else None
         self._watched_us = self._tidied_us = wall()
         bot = self.channels.bot
         self.updates = None if bot is None else TelegramUpdates(bot, self._press)
@@ -129,10 +132,13 @@ class Alarms:
             self._seen = self._log.wait(self._seen, _IDLE_S)
         self._adopt()
         if self._ends != (ends := self._log.end(Topic.ALERTS)):
+            self._ask_the_engine()
             self.outbox.take_in(self._log, self._now())
             if not self.outbox.behind:  # else, also where the next part fails, there is more
                 self._ends = ends
         else:
+            if (self.outbox.next_page_us() or math.inf) <= self._now():
+                self._ask_the_engine()
             self.outbox.schedule(self._now())
         wall_us = self._wall()
         self.outbox.deliver_due(wall_us)
@@ -169,20 +175,20 @@ class Alarms:
     def _watch(self, wall_us: int) -> None:
         heartbeat_us = self.heart.last_us()
         if heartbeat_us is not None:
-            self.outbox.watch(heartbeat_us, round(self._settings.engine_silent_min * MINUTE_US), wall_us)
+            silent_us = round(self._settings.engine_silent_min * MINUTE_US)
+            self.outbox.watch(heartbeat_us, silent_us, wall_us, from_us=self.heart.from_us)
+
+    def _ask_the_engine(self) -> None:
+        """How far it is, before the outbox's transaction: nobody can write into the store meanwhile, and a log on other
+        machines may not answer for long."""
+        if self._settings.engine == "embedded":
+            self._reached = reached(self._log)
 
     def _known_us(self, patient: str, rule: str) -> int | None:
         if self._store is None:
             return None
-        return known_us(
-            patient,
-            rule,
-            rules=self._in_force,
-            store=self._store,
-            log=self._log,
-            now_us=self._now(),
-            embedded=self._settings.engine == "embedded",
-        )
+        rules, now_us = self._in_force, self._now()
+        return known_us(patient, rule, rules=rules, store=self._store, engine=self._reached, now_us=now_us)
 
     # answers
 

@@ -156,15 +156,23 @@ def agent(arguments: tuple[str, ...]) -> None:
 @click.pass_obj
 def check(settings: Settings) -> None:
     """Say what is wrong with this installation, and how to mend it."""
-    from islet.opened import opened_log, opened_registry
+    from islet.opened import check_kafka, opened_log, opened_registry
     from islet.operations.check import findings
     from islet.provision import failing_parts
 
     def opens() -> None:
-        with opened_log(settings), opened_registry(settings):
-            pass
+        with opened_registry(settings):
+            if settings.log != "kafka":  # which is asked for itself
+                with opened_log(settings):
+                    pass
 
-    found = findings(settings, os.environ, opens=opens, failing=partial(failing_parts, settings))
+    found = findings(
+        settings,
+        os.environ,
+        opens=opens,
+        kafka=partial(check_kafka, settings),
+        failing=partial(failing_parts, settings),
+    )
     for finding in found:
         click.echo(f"{'ok  ' if finding.ok else 'MEND'}  {finding.what}: {finding.says}")
     sys.exit(0 if all(finding.ok for finding in found) else 1)

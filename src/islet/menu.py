@@ -11,6 +11,9 @@ PLUGS: Final[dict[str, dict[str, str]]] = {
         "memory": "islet.log.memory:MemoryLog",
         "kafka": "islet.log.kafka:from_settings",
     },
+    "check": {
+        "kafka": "islet.log.kafka_topics:check",
+    },
     "store": {
         "sqlite": "islet.store.sqlite:SqliteStore",
     },

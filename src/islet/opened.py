@@ -4,11 +4,12 @@ import contextlib
 import os
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from islet.access.passwords import hash_password
 from islet.clock import wall_us
 from islet.erasure.patients import Holders
+from islet.errors import AlreadyExists
 from islet.log.base import Log
 from islet.log.keys import data_key
 from islet.menu import plug
@@ -40,6 +41,11 @@ def _log_of(settings: Settings) -> Log:
         path = settings.data_dir / "log.db"
         log = plug("log", settings.log)(path, data_key(settings, os.environ), partitions=settings.partitions)
     return log
+
+
+def check_kafka(settings: Settings) -> None:
+    """Raises what keeps the log on Kafka from being opened; makes nothing there."""
+    plug("check", "kafka")(settings)
 
 
 @contextlib.contextmanager
@@ -106,9 +112,20 @@ def opened_holders(settings: Settings) -> Iterator[Holders]:
 
 
 def first_administrator(registry: Registry) -> str | None:
-    """Make the first administrator if there is nobody yet; the password, to be shown once."""
+    """Make the first administrator if there is nobody yet; the password, to be shown once. Of several processes that
+    start at once one makes it, and the others show none."""
     if registry.users():
         return None
     password = "-".join(secrets.token_hex(3) for _ in range(3))
-    registry.put_user(User(name="admin", role=Role.ADMINISTRATOR, password_hash=hash_password(password)))
+    administrator = User(name="admin", role=Role.ADMINISTRATOR, password_hash=hash_password(password))
+
+    def first(users: Mapping[str, User]) -> User:
+        if users:
+            raise AlreadyExists("somebody is there by now")
+        return administrator
+
+    try:
+        registry.change_user(administrator.name, first, action="", by="islet", at_us=wall_us())
+    except AlreadyExists:
+        return None
     return password

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -226,6 +227,11 @@ class Query:
 
     def __init__(self, *happens: Callable[[], object]) -> None:
         self.stopped, self._happens = False, list(happens)
+        self.lastProgress: SimpleNamespace | None = None
+
+    def says(self, timestamp: str) -> None:
+        """It has done something, or seen that there is nothing to be done."""
+        self.lastProgress = SimpleNamespace(timestamp=timestamp)
 
     def stop(self) -> None:
         self.stopped = True
@@ -255,16 +261,37 @@ def test_the_job_begins_anew_when_the_rules_have_changed_and_ends_when_its_query
         raise RuntimeError("no broker")
 
     def start(_spark: object, _job: object, rules: engine.Frozen, *_more: object) -> Query:
-        begun.append((rules, Query(lambda: None, change if not begun else fail)))
-        return begun[-1][1]
+        query = Query(lambda: None, fail) if begun else Query(change, lambda: None, lambda: query.says("8:00"))
+        begun.append((rules, query))
+        return query
 
     monkeypatch.setattr(engine, "start", start)
     topics = {topic: str(topic) for topic in Topic}
     job = engine.Job(kafka={}, topics=topics, checkpoint="c", partitions=4)
     with pytest.raises(RuntimeError, match="no broker"):
-        engine.keep(None, job, lambda: in_force[0], MemoryLog(partitions=4), lambda: 0)
+        engine.keep(None, job, lambda: in_force[0], MemoryLog(partitions=4), lambda: 0, lambda: None)
     assert [rules for rules, _ in begun] == [of_then, of_now]
+    assert begun[0][1].lastProgress is not None, "the micro-batch that was begun is not thrown away"
     assert all(query.stopped for _, query in begun)
+
+
+def test_the_heart_beats_as_often_as_the_job_gets_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nobody would be told that alarms do not work, or everybody as long as another engine's heart is there."""
+    from islet.engine import spark as engine
+
+    beats = list[int]()
+
+    def fail() -> None:
+        raise RuntimeError("no broker")
+
+    query = Query(lambda: None, lambda: query.says("8:00"), lambda: None, lambda: query.says("8:10"), fail)
+    monkeypatch.setattr(engine, "start", lambda *_: query)
+    planned = plan(load_rules())
+    rules = engine.Frozen.of(planned, references(planned, NO_LAYERS, []), Settings())
+    job = engine.Job(kafka={}, topics={topic: str(topic) for topic in Topic}, checkpoint="c", partitions=4)
+    with pytest.raises(RuntimeError, match="no broker"):
+        engine.keep(None, job, lambda: rules, MemoryLog(partitions=4), lambda: 0, lambda: beats.append(1))
+    assert len(beats) == 2
 
 
 def test_a_lake_where_nobody_can_write_is_refused_before_anything_runs() -> None:

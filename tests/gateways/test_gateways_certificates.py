@@ -3,13 +3,23 @@
 import asyncio
 import ssl
 import stat
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from islet.gateways.certificates import client_ssl_context, ensure_certificates, server_ssl_context
+from islet.gateways.certificates import (
+    _make_authority,
+    client_ssl_context,
+    ensure_certificates,
+    server_ssl_context,
+)
 from islet.model.time import DAY_US
 
 NOW_US = 1_795_248_180_000_000
@@ -52,6 +62,24 @@ def test_they_are_kept_until_fewer_than_thirty_days_are_left(tmp_path: Path) -> 
     ensure_certificates(tmp_path, "hub.example", end_us - 30 * DAY_US + 1)
     assert paths.certificate.read_bytes() != first and paths.authority.read_bytes() == authority
     assert expiry(paths.certificate) * 1_000_000 > end_us
+
+
+def test_processes_that_start_at_once_have_one_authority_and_a_key_that_fits_its_certificate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, both = list[int](), threading.Barrier(2)
+
+    def make(now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+        made.append(1)
+        with suppress(threading.BrokenBarrierError):  # the other does not come while we are here
+            both.wait(0.3)
+        return _make_authority(now)
+
+    monkeypatch.setattr("islet.gateways.certificates._make_authority", make)
+    with ThreadPoolExecutor(2) as starting:
+        found = list(starting.map(lambda _: ensure_certificates(tmp_path, "hub.example", NOW_US), range(2)))
+    assert len(made) == 1
+    server_ssl_context(found[0])
 
 
 def test_a_new_name_gives_a_new_certificate_of_the_same_authority(tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ import os
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from islet.errors import SettingError
-from islet.log.base import Append, Commit, CursorMove, Log
+from islet.log.base import Append, Commit, CursorMove, Log, Slice
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.topics import Topic
 from islet.settings import load
@@ -87,6 +88,38 @@ def test_the_marks_of_transactions_are_passed_over_by_whoever_reads(kafka_logs: 
     assert fresh.newest_received_us() == 1
 
 
+def test_the_newest_entry_before_the_mark_of_a_transaction_is_found_at_the_first_look(
+    kafka_logs: KafkaLogs, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each look at a mark alone takes half a second, for each partition and at each start."""
+    log = kafka_logs(prefix, 1)
+    log.commit([Commit(received_at_us=1, appends=[append(reading("anna", 1))], states={"said": b""})])
+    looks, read = list[int](), log.read
+
+    def look(topic: Topic, partition: int, offset: int) -> Slice | None:
+        looks.append(offset)
+        return read(topic, partition, offset)
+
+    monkeypatch.setattr(log, "read", look)
+    assert (log.newest_received_us(), len(looks)) == (1, 1)
+
+
+def test_a_reader_that_has_reached_the_end_leaves_no_connection_open(
+    kafka: Kafka, kafka_logs: KafkaLogs, prefix: str
+) -> None:
+    """Each goes on asking the broker, for a hundredth of a core, also where nobody will read it any more."""
+    from islet.log.kafka_access import KafkaAccess
+    from islet.log.kafka_reader import History
+
+    kafka_logs(prefix, 1).commit([commit(1, append(*(reading("anna", minute) for minute in range(4))))])
+    history = History(KafkaAccess(bootstrap=kafka.bootstrap, prefix=prefix))
+    assert history.read(GLUCOSE, 0, 0, 4, 2) is not None
+    assert len(history._idle) == 1, "the reader goes on with it"
+    assert history.read(GLUCOSE, 0, 2, 4, 2) is not None
+    assert len(history._idle) == 0
+    history.close()
+
+
 def entries_with_gaps(log: Log) -> list[tuple[object, ...]]:
     found, offset = list[tuple[object, ...]](), 0
     while (one := log.read(GLUCOSE, 0, offset)) is not None:
@@ -150,6 +183,67 @@ def test_kafka_without_a_broker_is_refused_with_the_name_of_the_setting() -> Non
 
     with pytest.raises(SettingError, match="kafka_bootstrap"):
         KafkaAccess.of(load(None, {"ISLET_LOG": "kafka"}), writer="engine")
+
+
+def test_a_log_goes_on_when_its_broker_was_killed_and_started_again(kafka: Kafka, tmp_path: Path) -> None:
+    """Partitions have another leader then, of which a client that is only asked for offsets does not hear by itself."""
+    from islet.log.kafka import KafkaLog
+    from islet.log.kafka_access import KafkaAccess
+
+    own = Kafka(tmp_path)
+    log = KafkaLog(KafkaAccess(bootstrap=own.bootstrap), partitions=1)
+    try:
+        log.commit([commit(1, append(reading("anna", 1)))])
+        assert log.begin(GLUCOSE) == (0,)
+        own.stop(kill=True)
+        own.start()
+        assert log.begin(GLUCOSE) == (0,)
+        log.commit([commit(2, append(reading("anna", 2)))])
+        assert patients_of(log) == ["anna", "anna"]
+    finally:
+        log.close()
+        own.stop(kill=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"protocol": "SSL"}, "does not let us in .*SSL handshake failed.* kafka_protocol"),
+        (
+            {"protocol": "SASL_PLAINTEXT", "user": "a", "password": "b"},
+            "does not let us in .*SASL PLAIN.* kafka_mechanism",
+        ),
+        ({"protocol": "SASL_PLAINTEXT"}, "username and sasl.password must be set; look at the settings"),
+        ({"bootstrap": "127.0.0.1:1"}, "Kafka at 127.0.0.1:1 does not let us in .*refused.* kafka_bootstrap"),
+    ],
+)
+def test_a_broker_that_lets_nobody_in_is_told_with_why_and_with_the_settings_to_look_at(
+    kafka: Kafka, prefix: str, change: dict[str, str], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from islet.log.kafka import KafkaLog
+    from islet.log.kafka_access import KafkaAccess
+
+    monkeypatch.setattr("islet.log.kafka_topics.ANSWER_S", 2.0)
+    given = {"bootstrap": kafka.bootstrap, "prefix": prefix, **change}
+    with pytest.raises((OSError, SettingError), match=says):
+        KafkaLog(KafkaAccess(**given))  # type: ignore[arg-type]
+
+
+def test_to_check_a_log_makes_nothing_and_finds_another_number_of_partitions(
+    kafka: Kafka, kafka_logs: KafkaLogs, prefix: str
+) -> None:
+    from confluent_kafka.admin import AdminClient
+
+    from islet.log.kafka_topics import check
+
+    names = {"ISLET_LOG": "kafka", "ISLET_KAFKA_BOOTSTRAP": kafka.bootstrap, "ISLET_KAFKA_PREFIX": prefix}
+    settings = load(None, names | {"ISLET_PARTITIONS": "8"})
+    check(settings)
+    there = AdminClient({"bootstrap.servers": kafka.bootstrap}).list_topics(timeout=10.0).topics
+    assert [name for name in there if name.startswith(prefix)] == []
+    kafka_logs(prefix, 4)
+    with pytest.raises(SettingError, match="has 4"):
+        check(settings)
 
 
 def test_another_number_of_partitions_is_refused(kafka_logs: KafkaLogs, prefix: str) -> None:

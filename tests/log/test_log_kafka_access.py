@@ -6,9 +6,14 @@ from confluent_kafka import KafkaError, KafkaException
 from islet.log.kafka_access import patiently
 
 
-@pytest.mark.parametrize("code", ["UNKNOWN_LEADER_EPOCH", "FENCED_LEADER_EPOCH", "NOT_LEADER_FOR_PARTITION"])
-def test_a_leader_that_changes_is_asked_again(code: str) -> None:
+@pytest.mark.parametrize("code", ["UNKNOWN_LEADER_EPOCH", "FENCED_LEADER_EPOCH", "NOT_LEADER_FOR_PARTITION", "_NOENT"])
+def test_a_leader_that_changes_is_looked_for_and_asked_again(code: str) -> None:
     answers = iter([KafkaException(KafkaError(getattr(KafkaError, code))), 7])
+    looked = list[str]()
+
+    def look() -> None:
+        looked.append("who leads")
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 
     def ask() -> int:
         answer = next(answers)
@@ -16,7 +21,8 @@ def test_a_leader_that_changes_is_asked_again(code: str) -> None:
             raise answer
         return int(answer)
 
-    assert patiently(ask) == 7
+    assert patiently(ask, look) == 7
+    assert looked == ["who leads"]
 
 
 def test_a_refusal_is_told_at_once() -> None:
@@ -27,5 +33,5 @@ def test_a_refusal_is_told_at_once() -> None:
         raise KafkaException(KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
 
     with pytest.raises(KafkaException):
-        patiently(ask)
+        patiently(ask, lambda: None)
     assert asked == [1]

@@ -58,6 +58,19 @@ def test_an_alert_that_the_log_holds_twice_is_sent_once(tmp_path: Path, log: Mem
     assert channel.kinds() == ["opened"]
 
 
+def test_alerts_of_a_log_that_was_begun_anew_are_sent(tmp_path: Path, log: MemoryLog) -> None:
+    """Else nobody would be told until there are as many as there were in the other."""
+    channel = ListChannel()
+    box, anew = outbox(tmp_path, channel), MemoryLog(partitions=log.partitions)
+    append(log, *(change("opened", onset_us=NOW - minute * MINUTE_US) for minute in range(3)))
+    box.take_in(log, NOW)
+    append(anew, change("opened", onset_us=NOW + MINUTE_US))
+    for _ in range(2):
+        box.take_in(anew, NOW + MINUTE_US)
+    box.deliver_due(NOW + MINUTE_US)
+    assert len([one for one in channel.kinds() if one == "opened"]) == 4
+
+
 def test_a_long_backlog_is_taken_in_by_parts_and_what_is_due_goes_out_in_between(
     tmp_path: Path, log: MemoryLog
 ) -> None:

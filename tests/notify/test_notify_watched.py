@@ -119,6 +119,14 @@ def test_an_engine_that_stops_pages_the_operators_each_hour_and_when_it_is_back(
     assert home.messages[0].urgent
 
 
+def test_who_begins_to_listen_during_a_silence_does_not_say_that_it_is_over(tmp_path: Path) -> None:
+    box, after_us = Home(tmp_path, (ADMIN,)).box, 5 * 60_000_000
+    assert box.watch(minute(0), after_us, minute(6)) == 1
+    assert box.watch(minute(0), after_us, minute(7), from_us=minute(7)) == 0
+    assert box.watch(minute(8), after_us, minute(8), from_us=minute(7)) == 1
+    assert box.watch(minute(8), after_us, minute(30), from_us=minute(29)) == 0, "it may be starting, too"
+
+
 def test_an_engine_that_stops_where_there_is_no_operator_is_visible(tmp_path: Path) -> None:
     home = Home(tmp_path, (PAUL,))
     home.box.watch(minute(0), 1, minute(1))

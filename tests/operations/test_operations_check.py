@@ -27,9 +27,10 @@ def findings(
     environment: Mapping[str, str],
     *,
     opens: Callable[[], None],
+    kafka: Callable[[], None] = well,
     failing: Callable[[], Sequence[str]] = list,
 ) -> list[Finding]:
-    return all_findings(settings, environment, opens=opens, failing=failing)
+    return all_findings(settings, environment, opens=opens, kafka=kafka, failing=failing)
 
 
 def named(found: list[Finding], what: str) -> Finding:
@@ -77,7 +78,20 @@ def test_nothing_is_opened_where_nothing_was_made_yet(tmp_path: Path) -> None:
     def never() -> None:
         raise AssertionError
 
-    assert named(findings(quiet(tmp_path / "new"), {}, opens=never), "data key").ok
+    new = quiet(tmp_path / "new")
+    for log in ("sqlite", "kafka"):
+        assert named(findings(replace(new, log=log), {}, opens=never), "data key").ok
+
+
+def test_a_kafka_that_lets_nobody_in_is_a_finding_of_its_own(tmp_path: Path) -> None:
+    def refused() -> None:
+        raise OSError(5, "Kafka at k:9092 does not let us in")
+
+    settings = replace(quiet(tmp_path), log="kafka", kafka_bootstrap="k:9092")
+    finding = named(findings(settings, {}, opens=well, kafka=refused), "kafka")
+    assert (finding.ok, finding.says) == (False, "Kafka at k:9092 does not let us in")
+    assert named(findings(settings, {}, opens=well), "kafka").ok
+    assert "kafka" not in [one.what for one in findings(quiet(tmp_path), {}, opens=well)]
 
 
 def test_a_variable_that_is_no_setting_is_found(tmp_path: Path) -> None:

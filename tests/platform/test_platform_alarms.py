@@ -286,6 +286,27 @@ def test_an_engine_that_stopped_before_the_clock_was_put_back_is_missed(tmp_path
     assert heart.last_us() == before_us - 24 * HOUR_US
 
 
+def test_a_log_that_is_long_in_saying_how_far_the_engine_is_holds_up_nobody_who_writes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One on Kafka may not answer for half a minute, and all processes of the node write into the same file."""
+    asked, cursor = list[Topic](), desk.log.cursor
+
+    def slow(consumer: str, topic: Topic) -> tuple[int, ...]:
+        desk.registry.put_patient(Patient(id="p-2"))  # raises while the outbox is in a transaction
+        asked.append(topic)
+        return cursor(consumer, topic)
+
+    monkeypatch.setattr(desk.log, "cursor", slow)
+    desk.reads(wall_us())
+    desk.commit.commit(cursors=[CursorMove(consumer="engine", topic=Topic.GLUCOSE_READINGS, partition=0, offset=1)])
+    desk.opens(ago_us=2 * HOUR_US)
+    desk.alarms.tell()
+    desk.ahead_us += 61 * SECOND_US
+    assert len(desk.told(1)) == 1
+    assert Topic.GLUCOSE_READINGS in asked
+
+
 def test_where_no_engine_ever_ran_nobody_misses_it(desk: Desk) -> None:
     desk.opens()
     assert len(desk.told(1)) == 1

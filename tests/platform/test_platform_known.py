@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from islet.engine.rulebook import RuleBook
-from islet.known import known_us
+from islet.known import known_us, reached
 from islet.log.base import Append, Commit, CursorMove
 from islet.log.memory import MemoryLog
 from islet.model.batch import METHOD_CODES, DocumentRow, ReadingRow, documents_batch, readings_batch
@@ -46,7 +46,8 @@ class Desk:
         self.log.commit([Commit(received_at_us=NOW_US, cursors=[move])])
 
     def known_us(self, rule: str, *, embedded: bool = True) -> int | None:
-        return known_us("p-1", rule, rules=self.rules, store=self.store, log=self.log, now_us=NOW_US, embedded=embedded)
+        engine = reached(self.log) if embedded else None
+        return known_us("p-1", rule, rules=self.rules, store=self.store, engine=engine, now_us=NOW_US)
 
 
 @pytest.fixture

@@ -3,7 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
+from islet.access.passwords import verify_password
 from islet.app import opened_platform
+from islet.opened import first_administrator, opened_registry
 from islet.settings import Settings
 
 
@@ -18,3 +22,14 @@ def test_where_spark_evaluates_the_role_engine_looks_after_late_history_clocks_a
         with opened_platform(settings) as platform:
             assert [worker.name for worker in platform.workers] == expected
             platform.commit.close()
+
+
+def test_of_processes_that_start_at_once_one_shows_a_password_and_it_lets_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened_registry(Settings(data_dir=tmp_path)) as registry:
+        monkeypatch.setattr(registry, "users", list)  # each looks before the other has made anybody
+        shown = [first_administrator(registry), first_administrator(registry)]
+        admin = registry.user("admin")
+    assert shown[0] is not None and shown[1] is None
+    assert admin is not None and verify_password(admin.password_hash, shown[0])

@@ -131,3 +131,23 @@ def test_a_rebuild_of_an_empty_log_forgets_nothing(tmp_path: Path) -> None:
         log.expire(100 * HOUR_US)
         rebuild(store, log)
         assert store.counts() == counts
+
+
+def test_a_log_that_was_begun_anew_is_read_from_its_begin(tmp_path: Path) -> None:
+    """Else the store would pass over what comes, in silence, until there is as much of it as there was before."""
+    before, anew = MemoryLog(partitions=2), MemoryLog(partitions=2)
+    _fill(before, range(30), random.Random(1))
+    with closing(SqliteStore(tmp_path / "store.db", KEY)) as store:
+        _follow(before, store)
+        known = store.counts()["readings"]
+        _fill(anew, range(100, 105), random.Random(2))
+        _follow(anew, store)
+        fresh = _patients_in(anew)
+        assert store.applied(Topic.GLUCOSE_READINGS, 2) == anew.end(Topic.GLUCOSE_READINGS)
+        assert store.counts()["readings"] > known
+        assert all(store.latest([patient])[0].time_us >= 96 * MINUTE_US for patient in fresh)
+
+
+def _patients_in(log: Log) -> set[str]:
+    slices = (log.read(Topic.GLUCOSE_READINGS, partition, 0) for partition in range(log.partitions))
+    return {str(name) for one in slices if one is not None for name in one.batch.column("patient").to_pylist()}

@@ -1,11 +1,12 @@
 """`islet jobs`: what is done once a night, and doing it now."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 
 import click
 
 from islet.clock import clock
+from islet.commands.as_of_now import store_as_of_now
 from islet.engine.rulebook import RuleBook
 from islet.jobs.schedule import Schedule
 from islet.jobs.shipped import shipped
@@ -16,12 +17,15 @@ from islet.opened import opened_log, opened_registry, opened_store
 from islet.operations import logs
 from islet.operations.locks import only_one
 from islet.settings import Settings
+from islet.store.base import Store
 
 
 @contextmanager
-def opened_schedule(settings: Settings) -> Iterator[Schedule]:
-    """The jobs of a data directory; a platform may run on it meanwhile."""
-    with opened_log(settings) as log, opened_store(settings) as store, opened_registry(settings) as registry:
+def opened_schedule(
+    settings: Settings, opened: Callable[[Settings], AbstractContextManager[Store]] = opened_store
+) -> Iterator[Schedule]:
+    """The jobs of a data directory, over its store as it is `opened`; a platform may run on it meanwhile."""
+    with opened_log(settings) as log, opened(settings) as store, opened_registry(settings) as registry:
         now = clock(settings.speed, log.newest_received_us())
         with closing(GroupCommit(log, now, within_s=0.0)) as commit:
             yield shipped(
@@ -54,9 +58,9 @@ def list_jobs(settings: Settings) -> None:
 @click.argument("name")
 @click.pass_obj
 def run_job(settings: Settings, name: str) -> None:
-    """Do it now, whenever it is due. Refused while another job runs."""
+    """Do it now, over all that the log holds, whenever it is due. Refused while another job runs."""
     logs.configure("error", "text")
-    with opened_schedule(settings) as schedule:
+    with opened_schedule(settings, store_as_of_now) as schedule:
         run = schedule.run(name)
     click.echo(said(run))
     if run.outcome == "failed":

@@ -59,6 +59,7 @@ def run(settings: Settings, checkpoint: str, lake: str, shards: int, every: str,
     _require("pyspark")
     from pyspark.sql import SparkSession
 
+    from islet.alarms import Heart
     from islet.clock import wall_us
     from islet.engine.rulebook import RuleBook
     from islet.engine.spark import SESSION, Frozen, Job, keep
@@ -88,7 +89,8 @@ def run(settings: Settings, checkpoint: str, lake: str, shards: int, every: str,
             now = book.current()
             return Frozen.of(now.plan, now.references, settings)
 
-        keep(builder.getOrCreate(), job, rules, log, wall_us)
+        heart = Heart(settings.data_dir / "engine.tick", wall_us)
+        keep(builder.getOrCreate(), job, rules, log, wall_us, heart.beat)
 
 
 def submission(master: str, more: list[str]) -> list[str]:

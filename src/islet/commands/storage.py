@@ -3,6 +3,7 @@
 import click
 
 from islet.clock import wall_us
+from islet.commands.as_of_now import store_as_of_now
 from islet.gateways.certificates import ensure_certificates
 from islet.opened import opened_log, opened_store
 from islet.operations.locks import only_one
@@ -42,8 +43,8 @@ def rebuild(settings: Settings) -> None:
 @store.command()
 @click.pass_obj
 def counts(settings: Settings) -> None:
-    """How much of each kind there is."""
-    with opened_store(settings) as derived:
+    """How much of each kind there is, with all that the log holds."""
+    with store_as_of_now(settings) as derived:
         for what, count in sorted(derived.counts().items()):
             click.echo(f"{what}\t{count}")
 

@@ -245,25 +245,34 @@ def _covers(done: _Done, this: _Done) -> bool:
     return done.batch > this.batch or (done.batch == this.batch and done.rules == this.rules)
 
 
-def keep(spark: SparkSession, job: Job, rules: Callable[[], Frozen], log: Log, now: Now) -> None:
+def keep(
+    spark: SparkSession, job: Job, rules: Callable[[], Frozen], log: Log, now: Now, beat: Callable[[], None]
+) -> None:
     """Run the job until its query ends; it begins anew, from where it was, when the rules have changed.
 
-    Raises what a query that failed has raised.
+    `beat` is called while it works, with a micro-batch or with none to be done. Raises what a query that failed has raised.
     """
     while True:
         frozen = rules()
         query = start(spark, job, frozen, log, now)
         try:
-            if not _changed(job, query, rules, frozen.version):
+            if not _changed(job, query, rules, frozen.version, beat):
                 return
         finally:
             query.stop()
 
 
-def _changed(job: Job, query: StreamingQuery, rules: Callable[[], Frozen], version: str) -> bool:
-    """Wait until there are other rules: true; or until the query has ended."""
+def _changed(
+    job: Job, query: StreamingQuery, rules: Callable[[], Frozen], version: str, beat: Callable[[], None]
+) -> bool:
+    """Wait until there are other rules: true; or until the query has ended. It has got on by then: a micro-batch that is
+    stopped begins again, and where somebody changes something all the time, one that reads a backlog would never end."""
+    seen = None
     while not query.awaitTermination(_LOOK_S):
-        if job.every and rules().version != version:
+        if (progress := query.lastProgress) is not None and progress.timestamp != seen:  # idle, it says so every 10 s
+            seen = progress.timestamp
+            beat()
+        if job.every and seen is not None and rules().version != version:
             return True
     return False
 

@@ -3,9 +3,12 @@
 Devices and browsers are given `authority` to trust. Both keys stay in the data directory, readable by the owner only.
 """
 
+import fcntl
 import ipaddress
 import os
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -41,16 +44,20 @@ def ensure_certificates(data_dir: Path, hub_name: str, now_us: int) -> Certifica
     """The installation's certificates, made or renewed where needed; `now_us` is the wall's clock.
 
     The server's is made anew when fewer than 30 days are left, or when it is not for `hub_name`; the authority's when
-    the server's would outlive it, and then has to be trusted again.
+    the server's would outlive it, and then has to be trusted again. Of processes that start at once one makes them.
     """
     directory = data_dir / "certificates"
     directory.mkdir(parents=True, exist_ok=True)
-    now = from_us(now_us)
     paths = CertificatePaths(
         authority=directory / "authority.pem", certificate=directory / "server.pem", key=directory / "server.key"
     )
-    authority_key_path = directory / "authority.key"
-    names = _names(hub_name)
+    with _alone(directory):
+        return _ensured(paths, directory / "authority.key", _names(hub_name), from_us(now_us))
+
+
+def _ensured(
+    paths: CertificatePaths, authority_key_path: Path, names: list[x509.GeneralName], now: datetime
+) -> CertificatePaths:
     if not (authority_key_path.exists() and _lasts(paths.authority, now + SERVER_LASTS)):
         authority, authority_key = _make_authority(now)
         _write(authority_key_path, _key_pem(authority_key), secret=True)
@@ -62,6 +69,17 @@ def ensure_certificates(data_dir: Path, hub_name: str, now_us: int) -> Certifica
     _write(paths.key, _key_pem(server_key), secret=True)
     _write(paths.certificate, server.public_bytes(Encoding.PEM) + authority.public_bytes(Encoding.PEM))
     return paths
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Wait until no other process is in here; the system lets go when one ends, however."""
+    handle = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def server_ssl_context(paths: CertificatePaths) -> ssl.SSLContext:

@@ -14,16 +14,15 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from confluent_kafka import IsolationLevel, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import OffsetSpec
 
 from islet.errors import OffsetExpired
 from islet.log.base import Commit, Companion, CursorMove, Slice
 from islet.log.kafka_access import ANSWER_S, KafkaAccess, patiently, plain_errors
 from islet.log.kafka_reader import Follower, History, Place
 from islet.log.kafka_records import Record, records_of
-from islet.log.kafka_states import TOPIC as STATES_TOPIC
 from islet.log.kafka_states import States
-from islet.log.kafka_topics import make_topics
+from islet.log.kafka_topics import STATES, opened
 from islet.log.kafka_writer import Ends, Writer
 from islet.log.partitioning import joined, pieces
 from islet.log.tail import MOST_BYTES, Tail
@@ -50,9 +49,7 @@ class KafkaLog:
         topics have another number of partitions, OSError when the broker does not answer.
         """
         self._access = access
-        self._admin = AdminClient(access.client({}))
-        with plain_errors():
-            self._partitions = make_topics(self._admin, access, partitions, STATES_TOPIC)
+        self._admin, self._partitions = opened(access, partitions)
         self._topics = {access.topic(topic): topic for topic in Topic}
         self._writer, self._states, self._history = Writer(access), States(access, self._states_end), History(access)
         self._tail = Tail(tail_bytes // self._partitions)
@@ -91,7 +88,7 @@ class KafkaLog:
                 if topic is not None:
                     self._ends[topic, partition] = max(end, self._ends.get((topic, partition), 0))
             self._grown.notify_all()
-        state_end = ends.get((self._access.topic(STATES_TOPIC), 0))
+        state_end = ends.get((self._access.topic(STATES), 0))
         if state_end is not None:
             self._states.reach(state_end)
 
@@ -146,12 +143,15 @@ class KafkaLog:
 
     def _states_end(self) -> int:
         """Where the topic of the states ends now; asked here, because a consumer's answer waits behind its fetches."""
-        (end,) = self._listed([TopicPartition(self._access.topic(STATES_TOPIC), 0)], OffsetSpec.latest()).values()
+        (end,) = self._listed([TopicPartition(self._access.topic(STATES), 0)], OffsetSpec.latest()).values()
         return end
 
     def _listed(self, asked: Sequence[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
         with plain_errors():
-            return patiently(lambda: {at: told.result().offset for at, told in self._ask(asked, which).items()})
+            return patiently(
+                lambda: {at: told.result().offset for at, told in self._ask(asked, which).items()},
+                lambda: self._admin.list_topics(timeout=ANSWER_S),
+            )
 
     def _ask(self, asked: Sequence[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, Any]:
         answers: dict[TopicPartition, Any] = self._admin.list_offsets(
@@ -266,8 +266,9 @@ class KafkaLog:
         return newest
 
     def _newest_in(self, topic: Topic, partition: int, begin: int, end: int) -> int:
-        """Of the last entry; goes back a little further each time that there are only marks of transactions."""
-        back = 1
+        """Of the last entry; goes back a little further each time that there are only marks of transactions, which the
+        broker takes half a second to say. One mark is usual."""
+        back = 2
         while end > begin:
             piece = self.read(topic, partition, max(begin, end - back))
             if piece is not None:

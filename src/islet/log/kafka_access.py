@@ -2,7 +2,7 @@
 
 import errno
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 from typing import Any, Self, TypeVar
@@ -25,6 +25,7 @@ _PASSING = (
     "FENCED_LEADER_EPOCH",
     "UNKNOWN_TOPIC_OR_PART",
     "_TRANSPORT",
+    "_NOENT",  # no leader found
 )
 
 Answer = TypeVar("Answer")
@@ -97,7 +98,7 @@ class KafkaAccess:
             "client.id": f"islet-{self.writer}",
             "log.connection.close": False,
             "log_level": 2,  # what goes wrong in passing is told to `error_cb`, not written to the console
-            "error_cb": _report,
+            "error_cb": report,
         }
         if self.protocol.startswith("SASL"):
             common |= {"sasl.mechanism": self.mechanism, "sasl.username": self.user, "sasl.password": self.password}
@@ -128,9 +129,9 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _report(error: Any) -> None:
-    """What librdkafka says in passing; it goes on trying by itself."""
-    _log.warning("kafka_client", error=error.name())
+def report(error: Any) -> None:
+    """What librdkafka says in passing, with the broker and why; it goes on trying by itself."""
+    _log.warning("kafka_client", error=error.name(), says=error.str())
 
 
 @contextmanager
@@ -142,8 +143,9 @@ def plain_errors() -> Iterator[None]:
         raise refused(error.args[0]) from error
 
 
-def patiently(ask: Callable[[], Answer]) -> Answer:
-    """The answer to a question that brokers cannot answer while a partition changes its leader."""
+def patiently(ask: Callable[[], Answer], look: Callable[[], object]) -> Answer:
+    """The answer to a question that brokers cannot answer while a partition changes its leader. `look` has the client look
+    who leads now: by itself it believes for a quarter of an hour what it knows, and would be refused as long."""
     until = monotonic() + ANSWER_S
     while True:
         try:
@@ -151,7 +153,9 @@ def patiently(ask: Callable[[], Answer]) -> Answer:
         except KafkaException as error:
             if error.args[0].name() not in _PASSING or monotonic() > until:
                 raise
-            sleep(_AGAIN_S)
+        sleep(_AGAIN_S)
+        with suppress(KafkaException):
+            look()
 
 
 def refused(error: Any) -> OSError:

@@ -52,7 +52,9 @@ class History:
             if not messages:
                 return None
             kept = next(_without_gaps(messages))
-            moved(messages[-1].offset() + 1 if len(kept) == len(messages) else None)
+            after = messages[-1].offset() + 1
+            goes_on = len(kept) == len(messages) and after < end  # what comes later, the follower brings
+            moved(after if goes_on else None)
         return slice_of(topic, partition, kept)
 
     @contextmanager

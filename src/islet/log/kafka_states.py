@@ -12,9 +12,9 @@ from islet.errors import LogDamaged
 from islet.log.base import Commit, CursorMove
 from islet.log.kafka_access import ANSWER_S, KafkaAccess, plain_errors, refused
 from islet.log.kafka_records import Record
+from islet.log.kafka_topics import STATES
 from islet.model.topics import Topic
 
-TOPIC: Final = "islet_state"
 _CHUNK_BYTES: Final = 512 * 1024
 """Brokers take records of 1 MB by default, so a large state goes in pieces."""
 _AT_ONCE: Final = 500
@@ -34,7 +34,7 @@ class States:
     def __init__(self, access: KafkaAccess, end: Callable[[], int]) -> None:
         """`end` tells where the topic ends now."""
         self._end = end
-        self._topic = access.topic(TOPIC)
+        self._topic = access.topic(STATES)
         self._latest: dict[bytes, bytes] = {}
         self._reached = 0
         self._lock = threading.Lock()

@@ -281,14 +281,14 @@ class Outbox:
             return False
         return is_test_due(*self._healths.first_seen_us(contact.lane, now_us), contact.time_zone, now_us)
 
-    def watch(self, heartbeat_us: int, silent_after_us: int, now_us: int) -> int:
+    def watch(self, heartbeat_us: int, silent_after_us: int, now_us: int, *, from_us: int = 0) -> int:
         """Page the operators if the engine's last tick is older than `silent_after_us`, each hour until it is back,
-        and once then; how many messages were queued."""
+        and once then; how many messages were queued. `from_us`: since when it is listened for."""
         with self._tables.transaction():
             before = Watch(
                 silent_since_us=self._tables.remembered(_SILENT_SINCE), said_us=self._tables.remembered(_SILENCE_SAID)
             )
-            after, said = watched(before, heartbeat_us, silent_after_us, now_us)
+            after, said = watched(before, heartbeat_us, silent_after_us, now_us, from_us=from_us)
             if not said:
                 return 0
             self._tables.remember(_SILENT_SINCE, after.silent_since_us)
@@ -370,6 +370,8 @@ def _installation(lane: Lane) -> Contact:
 
 
 def _read(log: Log, partition: int, offset: int) -> Slice | None:
+    if offset > log.end(Topic.ALERTS)[partition]:  # of another log: this one was begun anew, or restored from a copy
+        offset = 0
     try:
         return log.read(Topic.ALERTS, partition, offset, _SLICE_ROWS)
     except OffsetExpired as expired:  # what retention has removed is too old to page anybody

@@ -16,19 +16,22 @@ class Watch(Struct, frozen=True, kw_only=True):
     said_us: int | None = None
 
 
-def watched(watch: Watch, heartbeat_us: int, silent_after_us: int, now_us: int) -> tuple[Watch, Change]:
-    """The watch after a look, and what is to be said. `heartbeat_us`: the engine's last tick.
+def watched(
+    watch: Watch, heartbeat_us: int, silent_after_us: int, now_us: int, *, from_us: int = 0
+) -> tuple[Watch, Change]:
+    """The watch after a look, and what is to be said. `heartbeat_us`: the engine's last tick; `from_us`: since when it is
+    listened for.
 
     Silent means that the tick is older than `silent_after_us`; it is said at once and each hour, and once when it is
-    over.
+    over. A tick that is old when we begin to listen is waited for as long, but ends no silence that is known.
 
     >>> watched(Watch(), 0, 300, 301)[1], watched(Watch(), 0, 300, 300)[1]
     ('silent', '')
     """
-    silent = now_us - heartbeat_us > silent_after_us
     if watch.silent_since_us is None:
+        silent = now_us - max(heartbeat_us, from_us) > silent_after_us
         return (Watch(silent_since_us=heartbeat_us, said_us=now_us), "silent") if silent else (watch, "")
-    if not silent:
+    if now_us - heartbeat_us <= silent_after_us:
         return Watch(), "back"
     if watch.said_us is not None and abs(now_us - watch.said_us) >= HOUR_US:  # also when the clock was put back
         return Watch(silent_since_us=watch.silent_since_us, said_us=now_us), "still silent"

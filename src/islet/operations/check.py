@@ -33,16 +33,18 @@ def findings(
     environment: Mapping[str, str],
     *,
     opens: Callable[[], None],
+    kafka: Callable[[], None],
     failing: Callable[[], Sequence[str]],
 ) -> list[Finding]:
     """All findings, in the order in which they would hurt. `opens` opens the log and the store with the data key, and
-    raises what is wrong with that; `failing` asks a platform that runs which of its parts do not work. Where nothing is
-    yet, nothing is made."""
+    raises what is wrong with that; `kafka` does so for a log that is there; `failing` asks a platform that runs which of
+    its parts do not work. Where nothing is yet, nothing is made."""
     return [
         *(Finding(False, "environment", sentence) for sentence in passed_over(environment)),
         _data_dir(settings.data_dir),
         _space(settings.data_dir),
         _key(settings, opens),
+        *_kafka(settings, kafka),
         *_platform(settings, failing),
         *_private_files(settings.data_dir),
         *_ports(settings),
@@ -72,13 +74,24 @@ def _space(path: Path) -> Finding:
 
 
 def _key(settings: Settings, opens: Callable[[], None]) -> Finding:
-    if settings.log == "sqlite" and not any((settings.data_dir / name).exists() for name in _MADE_AT_FIRST):
+    if not any((settings.data_dir / name).exists() for name in _MADE_AT_FIRST):
         return Finding(True, "data key", "nothing is here yet; the first `islet serve` makes key, log and store")
     try:
         opens()
     except (IsletError, OSError) as error:
         return Finding(False, "data key", str(error))
     return Finding(True, "data key", "opens the log and the store")
+
+
+def _kafka(settings: Settings, asked: Callable[[], None]) -> Iterator[Finding]:
+    if settings.log != "kafka":
+        return
+    try:
+        asked()
+    except (IsletError, OSError) as error:
+        yield Finding(False, "kafka", (error.strerror if isinstance(error, OSError) else "") or str(error))
+        return
+    yield Finding(True, "kafka", f"{settings.kafka_bootstrap} answers")
 
 
 def _platform(settings: Settings, failing: Callable[[], Sequence[str]]) -> Iterator[Finding]:
