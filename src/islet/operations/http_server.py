@@ -146,6 +146,7 @@ class _WebSocket(WebSocketsSansIOProtocol):
 
 class HttpListener:
     """Serves an application on one port. `start` returns once requests are answered; `stop` drains for five seconds.
+    A WebSocket is cut off then: what goes through it has to have ended.
 
     The application finds the `ssl.SSLObject` of its connection in `scope["ssl_object"]`.
     """
@@ -179,6 +180,11 @@ class HttpListener:
             await asyncio.sleep(0.01)
         if self._serving.done():
             self._serving.result()
+
+    def close(self) -> None:
+        """Accept nobody more; who is there is served as before."""
+        for server in self._server.servers:
+            server.close()
 
     async def stop(self) -> None:
         """Accept nothing more, answer what is under way."""
