@@ -5,7 +5,7 @@ import contextlib
 import random
 import secrets
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 
 from starlette.applications import Starlette
@@ -78,6 +78,7 @@ class Doors:
     """What is answered over HTTP, at the last of its ports; known once they are open."""
     _trusted: tuple[Trusted, ...] = field(default=(), init=False)
     _uploads: Uploads | None = field(default=None, init=False)
+    _link_stops: list[Callable[[], Coroutine[None, None, None]]] = field(default_factory=list, init=False)
     _command_waits: Callable[[Address], object] = field(default=_nobody_waits, init=False)
 
     async def open(self, stack: contextlib.AsyncExitStack, routes: list[BaseRoute]) -> None:
@@ -135,6 +136,7 @@ class Doors:
     async def _open_mqtt(self, stack: contextlib.AsyncExitStack, tls: ssl.SSLContext, mqtt: MqttServer) -> None:
         settings = self.settings
         stack.push_async_callback(mqtt.stop)
+        self._link_stops.append(mqtt.stop)
         if settings.mqtt_tls_port:
             await mqtt.listen(settings.host, settings.mqtt_tls_port, tls)
         if settings.mqtt_plain_port:
@@ -174,6 +176,7 @@ class Doors:
             fault_injection=faults,
         )
         stack.push_async_callback(amqp.stop)
+        self._link_stops.append(amqp.stop)
         await amqp.listen(settings.host, settings.amqp_tls_port, tls)
         self.metrics.watch(CountsCollector("amqp", "Connections, and refusals.", amqp.counts, grows=False))
         connection: Callable[[], asyncio.Protocol] = amqp.connection
@@ -190,6 +193,7 @@ class Doors:
             (settings.https_port, https_tls),
             (settings.http_plain_port, None),
         )
+        listeners = []
         for port, tls in ports:
             if port:
                 app = Starlette(routes=routes)
@@ -200,6 +204,11 @@ class Doors:
                 listener = HttpListener(app, settings.host, port, tls)
                 await listener.start()
                 stack.push_async_callback(listener.stop)
+                listeners.append(listener)
+        for stop in self._link_stops:  # devices hear through a WebSocket, too, that the server stops, before it is cut
+            stack.push_async_callback(stop)
+        for listener in listeners:
+            stack.callback(listener.close)
         if live is not None:
             stack.callback(live.close)  # ends before the listeners, or open streams would keep them waiting
 

@@ -105,3 +105,10 @@ def test_a_connection_is_kept_for_who_posts_once_a_minute() -> None:
     listener = HttpListener(Starlette(), "127.0.0.1", 0)
     assert listener._server.config.timeout_keep_alive > 60
     listener._socket.close()
+
+
+def test_nobody_is_pinged_through_a_websocket() -> None:
+    """The SDK for Java takes a ping for the end of its connection, over MQTT and over AMQP."""
+    listener = HttpListener(Starlette(), "127.0.0.1", 0)
+    assert listener._server.config.ws_ping_interval is None
+    listener._socket.close()

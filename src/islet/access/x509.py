@@ -34,6 +34,30 @@ class PeerCertificate(Struct, frozen=True, kw_only=True):
     """The thumbprint of the certificate that its chain ends with; its own for one that is trusted by thumbprint."""
 
 
+class Facts(Struct, frozen=True, kw_only=True):
+    """What stands in a certificate: names as RFC 4514 writes them, the serial number in hexadecimal digits."""
+
+    subject: str
+    issuer: str
+    serial: str
+    version: int
+    begins_us: int
+    expires_us: int
+
+
+def facts(der: bytes) -> Facts:
+    """Of a certificate that `parse_certificate` or `read_authority` has read."""
+    certificate = x509.load_der_x509_certificate(der)
+    return Facts(
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        serial=f"{certificate.serial_number:X}",
+        version=certificate.version.value + 1,
+        begins_us=to_us(certificate.not_valid_before_utc),
+        expires_us=to_us(certificate.not_valid_after_utc),
+    )
+
+
 def thumbprints(der: bytes) -> frozenset[str]:
     """SHA-1 and SHA-256 of a certificate, in capital hexadecimal digits: devices are registered with either."""
     certificate = x509.load_der_x509_certificate(der)

@@ -138,8 +138,14 @@ def _unquoted(text: str) -> str:
 
 
 def format_properties(properties: Mapping[str, str]) -> str:
-    """A property bag; `parse_properties` gives the same back."""
-    return "&".join(f"{quote(name, safe='$.')}={quote(value, safe='')}" for name, value in properties.items())
+    """A property bag as IoT Hub writes it; `parse_properties` gives the same back.
+
+    The SDK for Java finds a command's properties by the first `%24`, and what comes before is lost to it.
+
+    >>> format_properties({"$.mid": "a b", "sport": "run"})
+    '%24.mid=a%20b&sport=run'
+    """
+    return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in properties.items())
 
 
 def request_id(topic: str) -> str:

@@ -220,8 +220,9 @@ class DeviceEnd:
         return Place.METHODS in self._out
 
     def invoke(self, name: str, payload: bytes) -> "asyncio.Future[tuple[int, bytes]]":
-        rid, call = self._calls.begin()
-        message = data_message(payload, correlation_id=rid, properties={"IoThub-methodname": name})
+        id, call = self._calls.begin()
+        # of AMQP's type uuid, as IoT Hub's: the SDK for Java takes no other text
+        message = data_message(payload, correlation_id=id, properties={"IoThub-methodname": name})
         self._out[Place.METHODS].send(message)
         return call
 

@@ -27,6 +27,9 @@ MOST_HALF_BYTES: Final = 16 * 1024 * 1024
 FORCED: Final = "amqp:link:detach-forced"
 """The condition after which the SDK for Node comes again by itself; it knows none that would fit better."""
 
+TOO_LARGE: Final = "amqp:link:message-size-exceeded"
+"""What SDKs know as a message that is too large, and do not send again."""
+
 Told = Callable[[int | None], None]
 """Told once how a message that was sent ended: a state of `Delivery`, None when the link has gone before."""
 
@@ -89,7 +92,7 @@ class Incoming:
             self.link.flow(1)
             return
         if delivery.pending > self.most_bytes:
-            self.refuse("amqp:link:message-size-exceeded", f"expected at most {self.most_bytes} bytes")
+            self.refuse(TOO_LARGE, f"expected at most {self.most_bytes} bytes")
             drop(delivery)
             return
         if delivery.partial and self.link.session.incoming_bytes > MOST_HALF_BYTES:
@@ -103,7 +106,8 @@ class Incoming:
         try:
             self.take_bytes(data or b"", delivery)
         except BadInput as error:
-            self.end(delivery, Delivery.REJECTED, Condition("amqp:decode-error", str(error)))
+            name = TOO_LARGE if error.reason == "size" else "amqp:decode-error"
+            self.end(delivery, Delivery.REJECTED, Condition(name, str(error)))
 
     def end(self, delivery: Delivery, state: int, condition: Condition | None = None) -> None:
         """Tell the peer how a message ended; it may send another one."""

@@ -14,7 +14,7 @@ from islet.decode.iothub_amqp import Endpoint, Place, parse_receiver
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound
 from islet.gateways.amqp_credentials import Credentials
 from islet.gateways.amqp_events import Elsewhere, EventsOut, RuntimeIn
-from islet.gateways.amqp_links import Incoming, Line, Outgoing, end_link
+from islet.gateways.amqp_links import TOO_LARGE, Incoming, Line, Outgoing, end_link
 from islet.gateways.amqp_messages import FILE_TYPE, body_bytes, data_message, feedback_json, file_json, read_command
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.event_hub import EventHub
@@ -31,6 +31,7 @@ _MOST_TOKEN_BYTES: Final = 16 * 1024
 """Anybody may send it, who has shown nothing yet."""
 
 _CONDITIONS: Final[tuple[tuple[type[IsletError], str], ...]] = (
+    (AccessDenied, "amqp:unauthorized-access"),
     (MailboxFull, "amqp:resource-limit-exceeded"),
     (NotFound, "amqp:not-found"),
     (BadInput, "amqp:invalid-field"),
@@ -92,10 +93,16 @@ class CommandsIn(Incoming):
                 raise BadInput(f"body: expected at most {MOST_COMMAND_BYTES} bytes", reason="size")
             await self._acts.send(self._by(), Address(device.id, device.generation_id), command)
         except (IsletError, OSError) as error:
-            name = next((name for kind, name in _CONDITIONS if isinstance(error, kind)), "amqp:internal-error")
-            self.end(delivery, Delivery.REJECTED, Condition(name, str(error)))
+            self.end(delivery, Delivery.REJECTED, Condition(_condition(error), str(error)))
         else:
             self.end(delivery, Delivery.ACCEPTED)
+
+
+def _condition(error: Exception) -> str:
+    """By which SDKs know what was wrong with a command."""
+    if isinstance(error, BadInput) and error.reason == "size":
+        return TOO_LARGE
+    return next((name for kind, name in _CONDITIONS if isinstance(error, kind)), "amqp:internal-error")
 
 
 class Notices(Protocol):

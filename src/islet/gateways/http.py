@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from msgspec import Struct, field
 from starlette.requests import Request
@@ -100,10 +101,14 @@ def upload_routes(authenticator: Authenticator, files: DeviceFiles, now: Now) ->
 
 
 _Path = tuple[str, str, Handler]
+_CALLS: Final = ("/methods", "/commands/{name}")
 
 
 def _answered(found: Sequence[_Path], now: Now, turned_away: TurnAway) -> list[Route]:
-    answers = [(path, endpoint(handler, now, turned_away), [method]) for method, path, handler in found]
+    answers = [
+        (path, endpoint(handler, now, turned_away, numbered=path.endswith(_CALLS)), [method])
+        for method, path, handler in found
+    ]
     # some SDKs write the last slash, some do not
     return [Route(path + end, answer, methods=methods) for end in ("", "/") for path, answer, methods in answers]
 
@@ -205,6 +210,7 @@ def _twin_paths(path: str, twins: TwinEndpoints) -> list[_Path]:
     return [
         ("GET", path, twins.get),
         ("PATCH", path, twins.patch),
+        ("POST", path, twins.post),
         ("PUT", path, twins.put),
         ("POST", f"{path}/methods", twins.invoke),
     ]

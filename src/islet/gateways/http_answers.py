@@ -1,7 +1,9 @@
 """Answers in IoT Hub's form: errors with a code word, and a device as JSON."""
 
+import json
 import secrets
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import structlog
 from starlette.requests import Request
@@ -30,6 +32,10 @@ class ConfigurationNotFound(NotFound):
     """No configuration has this id."""
 
 
+class ModuleNotFound(NotFound):
+    """No module of the device has this id."""
+
+
 class TooLarge(IsletError):
     """A body is larger than a message may be."""
 
@@ -53,6 +59,7 @@ _STATUS_AND_CODE: dict[type[IsletError], tuple[int, str]] = {
     MailboxFull: (403, "DeviceMaximumQueueDepthExceeded"),
     NotOnline: (404, "DeviceNotOnline"),
     ConfigurationNotFound: (404, "ConfigurationNotFound"),
+    ModuleNotFound: (404, "ModuleNotFound"),
     NotFound: (404, "DeviceNotFound"),
     AlreadyExists: (409, "DeviceAlreadyExists"),
     PreconditionFailed: (412, "PreconditionFailed"),
@@ -63,6 +70,15 @@ _STATUS_AND_CODE: dict[type[IsletError], tuple[int, str]] = {
     Crowded: (429, "ThrottlingException"),
     NotCommitted: (503, "ServiceUnavailable"),
     NoAnswer: (504, "GatewayTimeout"),
+}
+_NUMBERS: Final = {
+    "ArgumentInvalid": 400004,
+    "IotHubUnauthorizedAccess": 401002,
+    "DeviceNotFound": 404001,
+    "ModuleNotFound": 404010,
+    "DeviceNotOnline": 404103,
+    "MessageTooLarge": 413001,
+    "GatewayTimeout": 504101,
 }
 
 
@@ -75,8 +91,9 @@ def status_of(error: IsletError) -> int:
     return next(status for kind, (status, _) in _STATUS_AND_CODE.items() if isinstance(error, kind))
 
 
-def endpoint(handler: Handler, now: Now, turned_away: TurnAway) -> Handler:
-    """The handler behind what all endpoints share: a mandatory api-version, and errors as IoT Hub writes them.
+def endpoint(handler: Handler, now: Now, turned_away: TurnAway, *, numbered: bool = False) -> Handler:
+    """The handler behind what all endpoints share: a mandatory api-version, and errors as IoT Hub writes them,
+    `numbered` as it does where a device's method is called.
 
     Service SDKs repeat a call that is answered with 5xx, so the caller's faults are always 4xx and ours 503.
     """
@@ -89,22 +106,23 @@ def endpoint(handler: Handler, now: Now, turned_away: TurnAway) -> Handler:
         except REFUSALS as error:
             if isinstance(error, AccessDenied):
                 turned_away(REQUEST, request.path_params.get("id", ""), request.client.host if request.client else "")
-            return _error(error, now())
+            return _error(error, now(), numbered)
         except RecursionError:
-            return _error(BadInput("body: expected less deeply nested JSON", reason="json"), now())
+            return _error(BadInput("body: expected less deeply nested JSON", reason="json"), now(), numbered)
         except OSError as error:  # the disk
             _log.error("request_failed", error=type(error).__name__, reason=str(error))
-            return _error(NotCommitted("it could not be kept; try again later"), now())
+            return _error(NotCommitted("it could not be kept; try again later"), now(), numbered)
 
     return answer
 
 
-def _error(error: IsletError, now_us: int) -> Response:
+def _error(error: IsletError, now_us: int, numbered: bool) -> Response:
     status, code = next(found for kind, found in _STATUS_AND_CODE.items() if isinstance(error, kind))
-    body = {
-        "Message": f"ErrorCode:{code};{error}",
-        "ExceptionMessage": f"Tracking ID:{secrets.token_hex(16)}-TimeStamp:{iso(now_us)}",
-    }
+    tracking, at = secrets.token_hex(16), iso(now_us)
+    body = {"Message": f"ErrorCode:{code};{error}", "ExceptionMessage": f"Tracking ID:{tracking}-TimeStamp:{at}"}
+    if numbered and code in _NUMBERS:  # the SDK for Java tells by the number alone who is offline and who is not there
+        told = {"errorCode": _NUMBERS[code], "trackingId": tracking, "message": str(error), "timestampUtc": at}
+        body = {"Message": json.dumps(told), "ExceptionMessage": ""}
     headers = {"iothub-errorcode": code}
     if status == 429:
         headers["Retry-After"] = "1"

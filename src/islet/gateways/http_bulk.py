@@ -1,7 +1,7 @@
 """Up to a hundred changes of the registry in one call, and of tags and desired properties with them."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
@@ -15,9 +15,17 @@ from islet.gateways.authenticate import Authenticator
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import PreconditionFailed
 from islet.gateways.http_body import read_body
-from islet.gateways.http_registry import Authentication, Capabilities, DeviceBody, RegistryEndpoints, check, check_id
+from islet.gateways.http_registry import (
+    STATUSES,
+    Authentication,
+    Capabilities,
+    DeviceBody,
+    RegistryEndpoints,
+    check,
+    check_id,
+)
 from islet.gateways.service_acts import ServiceActs
-from islet.model.foreign_json import parse
+from islet.model.foreign_json import one_of, parse
 from islet.store.devices_base import Address, EtagDiffers
 
 _MOST: Final = 100
@@ -29,7 +37,7 @@ _CODES: Final[Mapping[type[IsletError], int]] = {
     BadInput: 400004,
     AccessDenied: 401002,
 }
-_Mode = Literal[
+_MODES: Final = (
     "create",
     "update",
     "updateIfMatchETag",
@@ -39,7 +47,7 @@ _Mode = Literal[
     "deleteIfMatchETag",
     "updateTwin",
     "updateTwinIfMatchETag",
-]
+)
 
 
 class Item(Struct, rename="camel"):
@@ -47,9 +55,9 @@ class Item(Struct, rename="camel"):
 
     id: str
     module_id: str | None = None
-    import_mode: _Mode = "createOrUpdate"
+    import_mode: str = "createOrUpdate"
     etag: str = msgspec.field(name="eTag", default="")
-    status: Literal["enabled", "disabled"] = "enabled"
+    status: str = "enabled"
     status_reason: str | None = None
     authentication: Authentication | None = None
     capabilities: Capabilities | None = None
@@ -59,6 +67,9 @@ class Item(Struct, rename="camel"):
     twin_etag: str | None = msgspec.field(name="twinETag", default=None)
     tags: JsonObject | None = None
     properties: JsonObject | None = None
+
+    def __post_init__(self) -> None:
+        self.import_mode, self.status = one_of(_MODES, self.import_mode), one_of(STATUSES, self.status)
 
     @property
     def twin(self) -> ServiceTwin:
@@ -90,7 +101,7 @@ class BulkEndpoint:
         self._authenticator = authenticator
         self._registry = registry
         self._acts = None if exchange is None else ServiceActs(exchange, authenticator.trail)
-        self._changes: Mapping[_Mode, Callable[[Item, str], Awaitable[object]]] = {
+        self._changes: Mapping[str, Callable[[Item, str], Awaitable[object]]] = {
             "create": lambda item, by: registry.put_device(item.body, None, by=by),
             "update": lambda item, by: registry.put_device(item.body, "*", by=by),
             "updateIfMatchETag": lambda item, by: registry.put_device(item.body, item.etag, by=by),

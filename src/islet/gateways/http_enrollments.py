@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from islet.access.decide import Action
 from islet.access.sas import is_key, new_key
-from islet.access.x509 import parse_certificate, read_authority, thumbprints
+from islet.access.x509 import facts, parse_certificate, read_authority, thumbprints
 from islet.decode.iothub import DEVICE_ID
 from islet.decode.iothub_dps import REGISTRATION_ID
 from islet.decode.iothub_twins import Json, JsonObject, Properties, parse_service_twin, patched, patched_tags
@@ -26,10 +26,12 @@ from islet.gateways.http_answers import PreconditionFailed
 from islet.gateways.http_body import read_body
 from islet.gateways.http_registry import check
 from islet.model.foreign_json import parse
-from islet.model.time import Now
+from islet.model.time import Now, iso
 from islet.store.base import EntryKind, Registry
 
 _PATHS: Final = {EntryKind.ENROLLMENT: "/enrollments", EntryKind.ENROLLMENT_GROUP: "/enrollmentGroups"}
+
+_ITEM_TYPES: Final = {EntryKind.ENROLLMENT: "Enrollment", EntryKind.ENROLLMENT_GROUP: "EnrollmentGroup"}
 
 
 class _Keys(Struct, rename="camel"):
@@ -106,7 +108,8 @@ class EnrollmentEndpoints:
         """200 with all of the kind; what the query says is not looked at."""
         self._check(request, Action.READ_REGISTRY)
         found = await asyncio.to_thread(read_enrollments, self._registry, self._kind)
-        return JSONResponse([_json(self._kind, id, one) for id, one in found.items()])
+        shown = [_json(self._kind, id, one) for id, one in found.items()]
+        return JSONResponse(shown, headers={"x-ms-item-type": _ITEM_TYPES[self._kind]})  # the SDK for Java wants it
 
     def _about(self, request: Request, action: Action) -> str:
         self._check(request, action)
@@ -212,10 +215,25 @@ def _attestation_json(kind: EntryKind, enrollment: Enrollment, *, keys: bool) ->
         return {"type": "symmetricKey", "symmetricKey": shown}
     infos: JsonObject = {}
     for name, certificate in zip(("primary", "secondary"), enrollment.certificates, strict=False):
-        sha1, sha256 = sorted(thumbprints(base64.b64decode(certificate)), key=len)
-        infos[name] = {"info": {"sha1Thumbprint": sha1, "sha256Thumbprint": sha256}}
+        infos[name] = {"info": _info(base64.b64decode(certificate))}
     kinds = "signingCertificates" if kind is EntryKind.ENROLLMENT_GROUP else "clientCertificates"
     return {"type": "x509", "x509": {kinds: infos}}
+
+
+def _info(der: bytes) -> JsonObject:
+    """What the service tells of a certificate; the SDK for Java reads no enrollment without."""
+    told = facts(der)
+    sha1, sha256 = sorted(thumbprints(der), key=len)
+    return {
+        "subjectName": told.subject,
+        "sha1Thumbprint": sha1,
+        "sha256Thumbprint": sha256,
+        "issuerName": told.issuer,
+        "notBeforeUtc": iso(told.begins_us),
+        "notAfterUtc": iso(told.expires_us),
+        "serialNumber": told.serial,
+        "version": told.version,
+    }
 
 
 def _matching(enrollment: Enrollment, if_match: str) -> Enrollment:

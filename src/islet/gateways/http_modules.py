@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse, Response
 
 from islet.access.decide import Action
 from islet.access.sas import new_key
-from islet.errors import AlreadyExists, BadInput, NotFound
+from islet.errors import AlreadyExists, BadInput
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.exchange import Exchange
-from islet.gateways.http_answers import NEVER, PreconditionFailed
+from islet.gateways.http_answers import NEVER, ModuleNotFound, PreconditionFailed
 from islet.gateways.http_body import read_body
 from islet.gateways.http_registry import Authentication, Keys, check, check_id, chosen_key
 from islet.model.foreign_json import parse
@@ -105,7 +105,7 @@ class ModuleEndpoints:
     def _found(self, device: str, id: str) -> Module:
         module = self._modules.module(device, id)
         if module is None:
-            raise NotFound(f"Module with ID '{id}' is not registered.")
+            raise ModuleNotFound(f"Module with ID '{id}' is not registered.")
         return module
 
     def _answer(self, module: Module, status: int = 200) -> Response:

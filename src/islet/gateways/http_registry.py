@@ -5,7 +5,7 @@ Paths, conditions and status codes are IoT Hub's. Ours is one field: `patient`, 
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, structs
@@ -21,7 +21,7 @@ from islet.gateways.authenticate import Authenticator, new_device
 from islet.gateways.exchange import Exchange
 from islet.gateways.http_answers import PreconditionFailed, device_answer, device_json
 from islet.gateways.http_body import number_in, read_body
-from islet.model.foreign_json import parse
+from islet.model.foreign_json import one_of, parse
 from islet.model.people import AuthenticationKind, Device
 from islet.model.time import Now
 from islet.store.base import Registry
@@ -29,6 +29,7 @@ from islet.store.device_changes import new_etag
 from islet.store.devices_base import Activity, EtagDiffers
 
 MOST_LISTED = 1000
+STATUSES: Final = ("enabled", "disabled")
 _SCOPE: Final = "ms-azure-iot-edge://"
 
 _Kept = tuple[dict[str, int], dict[tuple[str, str], Activity]]
@@ -64,13 +65,16 @@ class DeviceBody(Struct, rename="camel"):
     """A device as services send it."""
 
     device_id: str
-    status: Literal["enabled", "disabled"] = "enabled"
+    status: str = "enabled"
     status_reason: str | None = None
     authentication: Authentication | None = None
     capabilities: Capabilities | None = None
     device_scope: str | None = None
     parent_scopes: tuple[str, ...] | None = None
     patient: str | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        self.status = one_of(STATUSES, self.status)
 
 
 class RegistryEndpoints:

@@ -4,6 +4,7 @@ import asyncio
 
 import msgspec
 from msgspec import Struct, field
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -16,10 +17,10 @@ from islet.decode.iothub_twins import (
     parse_service_twin,
     service_twin,
 )
-from islet.errors import BadInput, NotFound
+from islet.errors import BadInput
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.exchange import Exchange, client_id
-from islet.gateways.http_answers import NEVER, TooLarge, seen_text, thumbprints_json
+from islet.gateways.http_answers import NEVER, ModuleNotFound, TooLarge, seen_text, thumbprints_json
 from islet.gateways.http_body import read_body
 from islet.gateways.method_calls import MOST_METHOD_BYTES
 from islet.gateways.service_acts import ServiceActs
@@ -55,6 +56,12 @@ class TwinEndpoints:
         """200 with the twin, merged; 412 when If-Match names another version."""
         return await self._change(request, whole=False)
 
+    async def post(self, request: Request) -> Response:
+        """A patch of the SDK for Java, whose HTTP library has no such method; 405 without its header."""
+        if request.headers.get("x-http-method-override", "").upper() != "PATCH":
+            raise HTTPException(405)
+        return await self.patch(request)
+
     async def put(self, request: Request) -> Response:
         """200 with the twin; tags and desired properties that were sent take the place of the present ones."""
         return await self._change(request, whole=True)
@@ -88,7 +95,7 @@ class TwinEndpoints:
             return device, Address(device.id, device.generation_id), by
         module = await asyncio.to_thread(self._exchange.devices.module, id, module_id)
         if module is None:
-            raise NotFound(f"Module with ID '{module_id}' is not registered.")
+            raise ModuleNotFound(f"Module with ID '{module_id}' is not registered.")
         return device, Address(id, module.generation_id, module_id), by
 
     async def _answer(self, device: Device, of: Address, twin: Twin) -> Response:

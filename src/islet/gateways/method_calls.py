@@ -1,6 +1,7 @@
 """Calls of a device's methods that it has yet to answer."""
 
 import asyncio
+import uuid
 from typing import Final
 
 from islet.gateways.presence import NoAnswer
@@ -9,20 +10,22 @@ MOST_METHOD_BYTES: Final = 128 * 1024
 
 
 class MethodCalls:
-    """Those of one connection, by the number that each is sent with. Belongs to the loop's thread."""
+    """Those of one connection, by the id that each is sent with. Belongs to the loop's thread."""
 
     def __init__(self) -> None:
         self._calls: dict[str, asyncio.Future[tuple[int, bytes]]] = {}
-        self._called = 0
 
-    def begin(self) -> tuple[str, "asyncio.Future[tuple[int, bytes]]"]:
-        """The number of a new call, and its answer: a status and a payload."""
+    def begin(self) -> tuple[uuid.UUID, "asyncio.Future[tuple[int, bytes]]"]:
+        """The id of a new call, and its answer: a status and a payload.
+
+        No other call ever had it: a device that was cut off answers what it was asked before on its next connection.
+        """
         call: asyncio.Future[tuple[int, bytes]] = asyncio.get_running_loop().create_future()
-        self._called += 1
-        rid = f"{self._called:x}"
+        id = uuid.uuid4()
+        rid = str(id)
         self._calls[rid] = call
         call.add_done_callback(lambda _: self._calls.pop(rid, None))
-        return rid, call
+        return id, call
 
     def answer(self, rid: str, status: int, payload: bytes) -> None:
         """The device has answered; nobody is told where that is too late."""

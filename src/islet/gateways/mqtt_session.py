@@ -154,12 +154,12 @@ class Session:
 
     def _deliver(self, letter: Letter) -> None:
         command = letter.command
-        properties = {
-            **command.properties,
+        own = {
             "$.to": f"/devices/{self._address.device}/messages/deviceBound",
             "$.exp": iso(letter.expires_us),
             "iothub-ack": command.ack,
         }
+        properties = {**own, **command.properties, **own}  # first, and as we say
         topic = command_topic(self._address.device, properties)
         if not self._filters.get(self._identity.commands):  # QoS 0: it is told once, and that is all
             self._outlet.send(Publish(topic, command.body))
@@ -246,8 +246,8 @@ class Session:
         self._outlet.close("the device has connected again")
 
     def invoke(self, name: str, payload: bytes) -> "asyncio.Future[tuple[int, bytes]]":
-        rid, call = self._calls.begin()
-        self._outlet.send(Publish(method_topic(name, rid), payload))
+        id, call = self._calls.begin()
+        self._outlet.send(Publish(method_topic(name, str(id)), payload))
         return call
 
     def _take_method_answer(self, topic: str, payload: bytes) -> None:

@@ -8,6 +8,9 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 PATH: Final = "/$iothub/websocket"
+PAHO_PATH: Final = "/mqtt"
+"""Where Eclipse Paho goes by itself, and with it the SDK for Java that registers devices."""
+
 MQTT: Final = "mqtt"
 AMQP: Final = "AMQPWSB10"
 _MOST_WAITING_BYTES: Final = 256 * 1024
@@ -26,7 +29,7 @@ def websocket_routes(protocols: Mapping[str, Callable[[], asyncio.Protocol]]) ->
         await socket.accept(name)
         await _Tunnel(protocols[name](), socket).run()
 
-    return [WebSocketRoute(path, serve) for path in (PATH, f"{PATH}/")]
+    return [WebSocketRoute(path, serve) for path in (PATH, f"{PATH}/", PAHO_PATH)]
 
 
 class _Tunnel(asyncio.Transport):

@@ -1,5 +1,6 @@
 """JSON that somebody else has written: a record of it, or a refusal."""
 
+from collections.abc import Collection
 from typing import Final, TypeVar
 
 import msgspec
@@ -20,3 +21,16 @@ def parse(content: bytes, kind: type[T], name: str) -> T:
         raise BadInput(f"{name}: {error}", reason="schema") from None
     except UNREADABLE:
         raise BadInput(f"{name}: expected JSON in UTF-8", reason="json") from None
+
+
+def one_of(words: Collection[str], said: str) -> str:
+    """The word that was said, in whatever case: SDKs differ in it. For a record's `__post_init__`: raises ValueError,
+    from which msgspec makes its own error.
+
+    >>> one_of(("enabled", "disabled"), "Enabled")
+    'enabled'
+    """
+    for word in words:
+        if word.lower() == said.lower():
+            return word
+    raise ValueError(f"expected one of {', '.join(words)}")

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from typing import cast
+from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.applications import Starlette
@@ -80,6 +81,7 @@ class _Http(HttpToolsProtocol):
         self._expect(_HEAD_WITHIN_S)
 
     def on_headers_complete(self) -> None:
+        self.url = _origin_form(self.url)
         super().on_headers_complete()
         self._unread = 0
         self._expect(_SILENCE_S)
@@ -123,6 +125,19 @@ class _Http(HttpToolsProtocol):
             self.transport.abort()
 
 
+def _origin_form(target: bytes) -> bytes:
+    """A request's target without scheme and host, which a server has to take (RFC 9112, 3.2.2): the SDK for Java opens
+    its WebSockets so.
+
+    >>> _origin_form(b"https://hub.example/$iothub/websocket?a=1")
+    b'/$iothub/websocket?a=1'
+    """
+    if not target.startswith((b"http://", b"https://")):
+        return target
+    parts = urlsplit(target)
+    return (parts.path or b"/") + (b"?" + parts.query if parts.query else b"")
+
+
 class _WebSocket(WebSocketsSansIOProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
@@ -131,6 +146,7 @@ class _WebSocket(WebSocketsSansIOProtocol):
 
 class HttpListener:
     """Serves an application on one port. `start` returns once requests are answered; `stop` drains for five seconds.
+    A WebSocket is cut off then: what goes through it has to have ended.
 
     The application finds the `ssl.SSLObject` of its connection in `scope["ssl_object"]`.
     """
@@ -149,6 +165,7 @@ class HttpListener:
             http=_Http,
             ws=_WebSocket,
             ws_max_size=_MOST_SOCKET_BYTES,
+            ws_ping_interval=None,  # MQTT and AMQP look after their peers; the SDK for Java takes no ping over MQTT
             timeout_graceful_shutdown=_DRAIN_S,
             timeout_keep_alive=_BETWEEN_S,
             ssl_context_factory=None if tls is None else lambda *_: tls,
@@ -163,6 +180,11 @@ class HttpListener:
             await asyncio.sleep(0.01)
         if self._serving.done():
             self._serving.result()
+
+    def close(self) -> None:
+        """Accept nobody more; who is there is served as before."""
+        for server in self._server.servers:
+            server.close()
 
     async def stop(self) -> None:
         """Accept nothing more, answer what is under way."""
