@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from random import Random
 
 from benchmarks.fuzz.target import Target
-from islet.decode.nightscout import KINDS, documents_in, with_id
+from islet.decode.nightscout import KINDS, documents_in
 from islet.decode.nightscout_answers import query_of
 from islet.decode.telemetry import Arrival, decode_arrivals
 from islet.errors import BadInput
-from islet.gateways.http_nightscout import payloads_of
+from islet.gateways.http_nightscout import understood
 from islet.model.time import DAY_US, to_us
 
 _RECEIVED = datetime(2026, 11, 21, 8, 3, tzinfo=UTC)
@@ -22,8 +22,9 @@ def _documents(data: bytes, rng: Random) -> None:
     except BadInput:
         return
     for document in documents:
-        json.dumps(with_id(document), allow_nan=False).encode()
-        for payload in payloads_of(rng.choice(KINDS), document, _RECEIVED):
+        payloads, answer = understood(rng.choice(KINDS), "phone", document, _RECEIVED)
+        json.dumps(answer, allow_nan=False).encode()
+        for payload in payloads:
             found = decode_arrivals([Arrival("phone", "p-1", payload)], _NOW_US, DAY_US)
             assert found.accepted + sum(found.dead.values()) == 1
 

@@ -20,7 +20,7 @@ from islet.model.foreign_json import parse
 
 Kind = Literal["entries", "treatments", "devicestatus"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-ID_DIGITS: Final = 24
+_ID_DIGITS: Final = 24
 
 _CALIBRATION: Final = "cal"
 _NOT_CALIBRATED: Final = 5.0  # Dexcom's code where a value would be
@@ -45,10 +45,15 @@ def events_of(kind: Kind, record: Record, received: datetime) -> list[AnyEvent]:
     return _status_events(record, received)
 
 
-def with_id(record: Record) -> dict[str, object]:
-    """The document as it is answered: with an id, the sender's or one made of what it says."""
-    made = hashlib.sha256(msgspec.json.encode(record, order="deterministic")).hexdigest()[:ID_DIGITS]
-    return {"_id": made, **record}
+def with_id(record: Record, id: str = "") -> dict[str, object]:
+    """The document as it is answered: with the sender's id, or the one that it is told with later, or, where that is "",
+    one made of what it says."""
+    return {"_id": id or made_id(msgspec.json.encode(record, order="deterministic")), **record}
+
+
+def made_id(said: bytes) -> str:
+    """An id as Nightscout's database makes them: 24 hexadecimal digits, always the same for the same bytes."""
+    return hashlib.sha256(said).hexdigest()[:_ID_DIGITS]
 
 
 def _entry_events(record: Record) -> list[AnyEvent]:
@@ -74,9 +79,12 @@ def _treatment_events(record: Record, received: datetime) -> list[AnyEvent]:
 
 
 def _status_events(record: Record, received: datetime) -> list[AnyEvent]:
-    """How full the phone's battery is, where it is said."""
+    """How full the phone's battery is, where it is said. xDrip tells those of the bridge and the transmitter as well: as one
+    with the phone's they would be a battery that is low and full in turn."""
     uploader = record.get("uploader")
     inside, name = (uploader, "battery") if isinstance(uploader, Mapping) else (record, "uploaderBattery")
+    if word(inside, "type").upper() not in ("", "PHONE"):
+        return []
     percent = None if isinstance(inside.get(name), bool) else amount(inside, 1, name)
     if percent is None or not 0 <= percent <= 100:  # -1 where it is not known
         return []
