@@ -36,6 +36,7 @@ from islet.store.turned_away import REQUEST
 _MOST_BYTES: Final = 4 << 20
 _MOST_DOCUMENTS: Final = 20_000
 """Juggluco begins with up to 10,440 in a request, of 350 bytes, and cannot send fewer."""
+_DELETED: Final = ("treatments", "treatments.json", "treatments/{which}")
 _PARTS: Final = 3
 """Events that one treatment may have been."""
 _VERSION: Final = "14.2.6"
@@ -67,13 +68,16 @@ class NightscoutEndpoints:
             Route("/api/v1/{kind}", self._answered(self._ask), methods=["GET"]),
             Route("/api/v1/{kind}/{which}", self._answered(self._ask), methods=["GET"]),
             Route("/api/v1/{kind}", self._answered(self._send), methods=["POST", "PUT"]),
-            Route("/api/v1/{kind}", self._answered(self._delete), methods=["DELETE"]),
-            Route("/api/v1/{kind}/{which}", self._answered(self._delete), methods=["DELETE"]),
+            *(Route(f"/api/v1/{path}", self._answered(self._delete), methods=["DELETE"]) for path in _DELETED),
         ]
 
     async def _send(self, request: Request) -> Response:
         """200 with the documents once all of them are in the log: as events, or, what cannot be read, as dead letters."""
-        kind, device = await self._sender(request)
+        device = await self._app(request)
+        kind = next((one for one in KINDS if one == _name(request, "kind")), None)
+        if kind is None:
+            raise NotFound(f"expected one of {', '.join(KINDS)}; nothing else is kept here")
+        self._check_sends(device)
         if self._intake.crowded:
             raise Crowded("expected fewer documents at a time; try again in a second")
         body = await read_body(request, _MOST_BYTES)
@@ -83,20 +87,14 @@ class NightscoutEndpoints:
         return answer
 
     async def _delete(self, request: Request) -> Response:
-        """200, and that nothing was deleted: what is in the log stays. An app that is refused here asks for ever, and sends
-        nothing behind it (xDrip, Juggluco, Loop)."""
-        await self._sender(request)
+        """200, and that no treatment was deleted: what is in the log stays. An app that is refused here asks for ever, and
+        sends little or nothing behind it (xDrip, Juggluco, Loop)."""
+        self._check_sends(await self._app(request))
         return JSONResponse({"n": 0, "ok": 1})
 
-    async def _sender(self, request: Request) -> tuple[Kind, Device]:
-        """What a request that writes is about, and the device of its app. Raises AccessDenied and NotFound."""
-        device = await self._app(request)
-        kind = next((one for one in KINDS if one == _name(request, "kind")), None)
-        if kind is None:
-            raise NotFound(f"expected one of {', '.join(KINDS)}; nothing else is kept here")
+    def _check_sends(self, device: Device) -> None:
         if not self._authenticator.may_send(device):
             raise AccessDenied("the device may not send for this patient")
-        return kind, device
 
     async def _ask(self, request: Request) -> Response:
         kind, which = _name(request, "kind"), _name(request, "which")
