@@ -131,6 +131,10 @@ def test_an_entry_that_cannot_be_read_is_refused(document: dict[str, object]) ->
             {"eventType": "BG Check", "glucose": "110", "glucoseType": "Manual", "units": "mg/dl", "mills": AT_MS},
             [Reading(time=AT, value=110, unit="mg/dL", method="capillary")],
         ),
+        (  # Trio on a phone in German
+            {"eventType": "BG Check", "glucose": "6,1", "glucoseType": "Manual", "units": "mmol", "mills": AT_MS},
+            [Reading(time=AT, value=6.1, unit="mmol/L", method="capillary")],
+        ),
         (
             {"eventType": "BG Check", "glucose": 110, "glucoseType": "Sensor", "units": "mg/dl", "mills": AT_MS},
             [Note(time=AT, text="BG Check")],

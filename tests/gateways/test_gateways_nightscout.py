@@ -266,8 +266,10 @@ async def test_status_is_everybodys_and_says_nothing_of_anybody(night: Night) ->
     async with httpx.AsyncClient(transport=night.http._transport, base_url=night.http.base_url) as stranger:
         said = (await stranger.get("/status.json")).json()
         assert (said["status"], said["settings"]["units"], said["authorized"]) == ("ok", "mg/dl", None)
+        assert (await stranger.get("/status.json", params={"token": "guess"})).status_code == 401
         nobody = (await stranger.get("/verifyauth")).json()["message"]
         assert (nobody["message"], nobody["canRead"], nobody["canWrite"]) == ("UNAUTHORIZED", False, False)
+    assert (await night.get("/status"))["status"] == "ok"
     app = (await night.get("/verifyauth"))["message"]
     assert (app["message"], app["canRead"], app["canWrite"]) == ("OK", False, True)
     night.let_read()

@@ -6,6 +6,7 @@ Source: cgm-remote-monitor (lib/server/entries.js, treatments.js). Sensor values
 write numbers as texts; their glucose, when it is there, has its own unit.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import BinaryIO, Final, Literal
@@ -27,6 +28,7 @@ _LONGEST_MIN: Final = 1440.0
 _OF_BLOOD: Final = ("finger", "meter")  # xDrip4iOS writes "Finger: 6,1 mmol"
 _LONG_ACTING: Final = "Long-Acting"  # Juggluco's note of a dose
 _LEAST_U: Final = 0.05
+_MMOL_COMMA: Final = re.compile(r"[0-9]{1,2},[0-9]")
 
 
 class _Injection(Struct, frozen=True):
@@ -89,7 +91,7 @@ def _treatment(record: Record, place: int) -> Iterator[Item]:
 def treatment_events(record: Record, place: int, at: datetime) -> Iterator[AnyEvent]:
     """What is of use in a record of treatments.json. Raises BadInput."""
     kind, notes = word(record, "eventType"), word(record, "notes")
-    glucose, units = amount(record, place, "glucose"), word(record, "units")
+    glucose, units = _glucose(record, place), word(record, "units")
     if glucose and units and _is_of_blood(record, kind):
         yield Reading(time=at, value=glucose, unit=_unit(record), method="capillary")
     dose_u = amount(record, place, "insulin")
@@ -104,6 +106,12 @@ def treatment_events(record: Record, place: int, at: datetime) -> Iterator[AnyEv
         yield Exercise(time=at, duration_min=min(lasts_min, _LONGEST_MIN), kind=notes[:200])
     elif notes and not carbs_g:
         yield Note(time=at, text=notes[:2000])
+
+
+def _glucose(record: Record, place: int) -> float | None:
+    """A treatment's glucose; Trio and iAPS write it as the phone's language does."""
+    text = word(record, "glucose")
+    return amount({"glucose": text.replace(",", ".")} if _MMOL_COMMA.fullmatch(text) else record, place, "glucose")
 
 
 def _is_of_blood(record: Record, kind: str) -> bool:
