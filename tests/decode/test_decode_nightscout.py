@@ -233,10 +233,10 @@ def test_what_people_did_is_treatments_and_only_what_acts_at_once_is_insulin() -
         Hba1c(time=AT, value=7.1, unit="%"),
     ]
     found = treatments_of([(f"device-{n}", event) for n, event in enumerate(events)])
-    assert [(one["eventType"], one.get("insulin"), one.get("carbs"), one["notes"]) for one in found] == [
+    assert [(one["eventType"], one.get("insulin"), one.get("carbs"), one.get("notes")) for one in found] == [
         ("Carb Correction", None, 40, "rice"),
-        ("Bolus", 4, None, ""),
-        ("Correction Bolus", 1, None, ""),
+        ("Bolus", 4, None, None),
+        ("Correction Bolus", 1, None, None),
         ("Note", None, None, "basal 20 U glargine"),
         ("Note", None, None, "unknown 6 U"),
         ("Exercise", None, None, "run"),
@@ -255,12 +255,12 @@ def test_what_was_one_treatment_is_told_as_one() -> None:
     def told(*events: AnyEvent) -> list[tuple[object, ...]]:
         found = treatments_of([("phone", event) for event in events])
         assert len({one["_id"] for one in found}) == len(found)
-        return [(one["eventType"], one.get("insulin"), one.get("carbs"), one["notes"]) for one in found]
+        return [(one["eventType"], one.get("insulin"), one.get("carbs"), one.get("notes")) for one in found]
 
     assert told(later, dose, rice) == [("Bolus", 4, None, "Novorapid"), ("Meal Bolus", 4, 40, "rice")]
     assert told(dose, Note(time=AT, text="tired")) == [("Bolus", 4, None, "tired")]
     assert told(dose, long) == [("Bolus", 4, None, "basal 20 U Lantus")]
-    assert told(dose, dose) == [("Bolus", 4, None, ""), ("Bolus", 4, None, "")]
+    assert told(dose, dose) == [("Bolus", 4, None, None), ("Bolus", 4, None, None)]
     assert told(rice, Note(time=AT, text="tired")) == [
         ("Carb Correction", None, 40, "rice"),
         ("Note", None, None, "tired"),

@@ -133,7 +133,8 @@ def treatments_of(events: Sequence[tuple[str, AnyEvent]]) -> list[Document]:
     for device, time_us, told in found:
         id = treatment_id(device, time_us, seen[device, time_us])
         seen[device, time_us] += 1
-        documents.append({**_timed(id, time_us, device), "enteredBy": device, **told})
+        said = {name: value for name, value in told.items() if value != ""}  # to xDrip no notes and empty ones differ
+        documents.append({**_timed(id, time_us, device), "enteredBy": device, **said})
     return documents
 
 
