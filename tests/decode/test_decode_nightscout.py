@@ -74,6 +74,10 @@ def test_an_entry_that_cannot_be_read_is_refused(document: dict[str, object]) ->
             {"eventType": "Correction Bolus", "created_at": "2026-11-21T08:00:00Z", "insulin": 1.2},
             [Insulin(time=AT, dose_u=1.2, kind="correction", name="Correction Bolus")],
         ),
+        (  # xDrip4iOS
+            {"eventType": "Bolus", "insulin": 4, "eventTime": "2026-11-21T08:00:00.000Z", "enteredBy": "xDrip4iOS"},
+            [Insulin(time=AT, dose_u=4, kind="bolus", name="Bolus")],
+        ),
         (  # Juggluco
             {"eventType": "<none>", "notes": "Long-Acting", "insulin": 20, "insulinType": "evening", "mills": AT_MS},
             [Insulin(time=AT, dose_u=20, kind="basal", name="evening"), Note(time=AT, text="Long-Acting")],

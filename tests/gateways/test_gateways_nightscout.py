@@ -262,6 +262,20 @@ async def test_what_an_app_reads_is_known_by_the_id_that_it_was_answered(night: 
     assert [one["_id"] for one in await night.get("/treatments", count="1")] == [sent[1]["_id"]]
 
 
+async def test_a_treatment_is_answered_with_its_time_and_sent_again_is_one(night: Night) -> None:
+    bolus = {"eventType": "Bolus", "insulin": 4, "eventTime": "2026-11-21T07:00:00.000Z", "enteredBy": "xDrip4iOS"}
+    for _ in range(2):
+        [answer] = (await night.http.post("/treatments", json=[bolus])).json()
+        assert answer["created_at"] == "2026-11-21T07:00:00.000Z"
+    [undated] = (await night.http.post("/treatments", json={"carbs": 15})).json()
+    assert undated["created_at"] == "2026-11-21T08:03:00.950Z"
+    night.let_read()
+    night.follow()
+    meal, dose = await night.get("/treatments")
+    assert (meal["created_at"], meal["carbs"]) == (undated["created_at"], 15)
+    assert (dose["created_at"], dose["_id"], dose["insulin"]) == (answer["created_at"], answer["_id"], 4)
+
+
 async def test_status_is_everybodys_and_says_nothing_of_anybody(night: Night) -> None:
     async with httpx.AsyncClient(transport=night.http._transport, base_url=night.http.base_url) as stranger:
         said = (await stranger.get("/status.json")).json()

@@ -6,7 +6,7 @@ document names its unit.
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -51,6 +51,18 @@ def with_id(record: Record, id: str = "") -> dict[str, object]:
     return {"_id": id or made_id(msgspec.json.encode(record, order="deterministic")), **record}
 
 
+def dated(record: Record, at: datetime) -> Record:
+    """The document of a treatment with the time that it was taken with, where it says none or `eventTime`: xDrip4iOS sends a
+    treatment again until it reads in an answer when it was."""
+    has_its_own = record.get("created_at") and not record.get("eventTime")
+    return record if has_its_own else {**record, "created_at": utc_text(at)}
+
+
+def utc_text(at: datetime) -> str:
+    """A time as Nightscout writes it: UTC, in milliseconds, with a Z."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def made_id(said: bytes) -> str:
     """An id as Nightscout's database makes them: 24 hexadecimal digits, always the same for the same bytes."""
     return hashlib.sha256(said).hexdigest()[:_ID_DIGITS]
@@ -72,7 +84,7 @@ def _entry_events(record: Record) -> list[AnyEvent]:
 
 def _treatment_events(record: Record, received: datetime) -> list[AnyEvent]:
     """What was given, eaten, done or written down; another kind (a sensor was changed) is a note."""
-    at = _when(record, received, "created_at", "timestamp", "mills", "date")
+    at = _when(record, received, "eventTime", "created_at", "timestamp", "mills", "date")
     events = list(treatment_events(record, 1, at))
     kind = word(record, "eventType")
     return events if events or kind in _BY_THEMSELVES else [Note(time=at, text=kind[:200])]

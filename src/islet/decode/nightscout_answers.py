@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from islet.decode.nightscout import made_id
+from islet.decode.nightscout import made_id, utc_text
 from islet.errors import BadInput
 from islet.model.events import AnyEvent, Exercise, Insulin, Meal, Medication, Note
 from islet.model.series import Series
@@ -191,7 +191,7 @@ _TOLD: Final[Mapping[type, Callable[..., Document | None]]] = {
 
 def _timed(id: str, time_us: int, device: str) -> Document:
     """What every document has."""
-    text = from_us(time_us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    text = utc_text(from_us(time_us))
     return {
         "_id": id,
         "device": device,

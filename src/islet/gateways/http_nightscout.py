@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from islet.decode.nightscout import KINDS, Kind, documents_in, events_of, with_id
+from islet.decode.nightscout import KINDS, Kind, dated, documents_in, events_of, with_id
 from islet.decode.nightscout_answers import MOST, Document, Query, entries_of, query_of, treatment_id, treatments_of
 from islet.decode.telemetry import Arrival
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound
@@ -198,8 +198,11 @@ def understood(kind: Kind, device: str, document: Document, received: datetime) 
         events = events_of(kind, document, received)
     except BadInput:
         return [msgspec.json.encode(document)], with_id(document)
-    id = treatment_id(device, to_us(events[0].time)) if kind == "treatments" and events else ""
-    return [encode_event(event) for event in events], with_id(document, id)
+    answer = with_id(document)
+    if kind == "treatments" and events:
+        at = events[0].time
+        answer = with_id(dated(document, at), treatment_id(device, to_us(at)))
+    return [encode_event(event) for event in events], answer
 
 
 def _name(request: Request, part: str) -> str:
