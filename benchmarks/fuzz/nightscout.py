@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from random import Random
 
 from benchmarks.fuzz.target import Target
-from islet.decode.nightscout import KINDS, documents_in, with_id
+from islet.decode.nightscout import KINDS, documents_in
 from islet.decode.nightscout_answers import query_of
 from islet.decode.telemetry import Arrival, decode_arrivals
 from islet.errors import BadInput
-from islet.gateways.http_nightscout import payloads_of
+from islet.gateways.http_nightscout import understood
 from islet.model.time import DAY_US, to_us
 
 _RECEIVED = datetime(2026, 11, 21, 8, 3, tzinfo=UTC)
@@ -22,8 +22,9 @@ def _documents(data: bytes, rng: Random) -> None:
     except BadInput:
         return
     for document in documents:
-        json.dumps(with_id(document), allow_nan=False).encode()
-        for payload in payloads_of(rng.choice(KINDS), document, _RECEIVED):
+        payloads, answer = understood(rng.choice(KINDS), "phone", document, _RECEIVED)
+        json.dumps(answer, allow_nan=False).encode()
+        for payload in payloads:
             found = decode_arrivals([Arrival("phone", "p-1", payload)], _NOW_US, DAY_US)
             assert found.accepted + sum(found.dead.values()) == 1
 
@@ -47,6 +48,8 @@ NIGHTSCOUT = [
             b'{"type":"mbg","mbg":98,"date":1795248000000,"units":"mmol"}',
             b'{"eventType":"Meal Bolus","created_at":"2026-11-21T08:00:00Z","carbs":40,"insulin":"4.5","notes":"rice"}',
             b'{"eventType":"BG Check","glucose":6.1,"glucoseType":"Finger","units":"mmol","mills":1795248000000}',
+            b'{"eventType":"<none>","insulin":24,"insulinInjections":"[{\\"insulin\\":\\"Lantus\\",\\"units\\":24}]","mills":1795248000000}',
+            b'{"insulin":20,"insulinType":"30/70","notes":"Long-Acting","mills":1795248000000}',
             b'{"eventType":"Exercise","duration":30,"created_at":"2026-11-21T08:00:00Z"}',
             b'{"device":"phone","uploader":{"battery":71},"created_at":"2026-11-21T08:00:00Z"}',
             b'{"uploaderBattery":40}',
@@ -60,7 +63,8 @@ NIGHTSCOUT = [
             b"count=10",
             b"find[date][$gte]=1795248000000",
             b"find[created_at][$lt]=2026-11-21T08:00:00Z",
-            b"find[type]=sgv",
+            b"find[type][$ne]=cal",
+            b"find[date][$gt]=1795248000000.5",
         ],
         (b"[$gt]", b"[$ne]", b"9" * 30, b"-1", b"0001-01-01", b"9999-12-31T23:59:59-23:59", b"[]", b" "),
     ),

@@ -74,6 +74,34 @@ def test_an_entry_that_cannot_be_read_is_refused(document: dict[str, object]) ->
             {"eventType": "Correction Bolus", "created_at": "2026-11-21T08:00:00Z", "insulin": 1.2},
             [Insulin(time=AT, dose_u=1.2, kind="correction", name="Correction Bolus")],
         ),
+        (  # xDrip4iOS
+            {"eventType": "Bolus", "insulin": 4, "eventTime": "2026-11-21T08:00:00.000Z", "enteredBy": "xDrip4iOS"},
+            [Insulin(time=AT, dose_u=4, kind="bolus", name="Bolus")],
+        ),
+        (  # Juggluco
+            {"eventType": "<none>", "notes": "Long-Acting", "insulin": 20, "insulinType": "evening", "mills": AT_MS},
+            [Insulin(time=AT, dose_u=20, kind="basal", name="evening"), Note(time=AT, text="Long-Acting")],
+        ),
+        (  # xDrip, where several insulins are set up
+            {
+                "eventType": "<none>",
+                "insulin": 24,
+                "insulinInjections": '[{"insulin":"Lantus","units":20.0},{"insulin":"Novorapid","units":4.0}]',
+                "mills": AT_MS,
+            },
+            [
+                Insulin(time=AT, dose_u=20, kind="basal", name="Lantus"),
+                Insulin(time=AT, dose_u=4, kind="bolus", name="<none>"),
+            ],
+        ),
+        (
+            {"eventType": "<none>", "insulin": 4, "insulinInjections": "[]", "mills": AT_MS},
+            [Insulin(time=AT, dose_u=4, kind="bolus", name="<none>")],
+        ),
+        (  # Loop
+            {"eventType": "Correction Bolus", "insulin": 2, "insulinType": "Humalog", "mills": AT_MS},
+            [Insulin(time=AT, dose_u=2, kind="correction", name="Correction Bolus")],
+        ),
         ({"eventType": "<none>", "carbs": 15, "mills": AT_MS}, [Meal(time=AT, carbs_g=15)]),
         ({"carbs": 15}, [Meal(time=RECEIVED, carbs_g=15)]),
         (
@@ -93,6 +121,28 @@ def test_an_entry_that_cannot_be_read_is_refused(document: dict[str, object]) ->
             },
             [Reading(time=AT, value=6.1, unit="mmol/L", method="capillary")],
         ),
+        (  # xDrip4iOS
+            {
+                "eventType": "BG Check",
+                "glucose": 110,
+                "glucoseType": "Finger: 6,1 mmol",
+                "units": "mg/dl",
+                "mills": AT_MS,
+            },
+            [Reading(time=AT, value=110, unit="mg/dL", method="capillary")],
+        ),
+        (  # Trio, iAPS
+            {"eventType": "BG Check", "glucose": "110", "glucoseType": "Manual", "units": "mg/dl", "mills": AT_MS},
+            [Reading(time=AT, value=110, unit="mg/dL", method="capillary")],
+        ),
+        (  # Trio on a phone in German
+            {"eventType": "BG Check", "glucose": "6,1", "glucoseType": "Manual", "units": "mmol", "mills": AT_MS},
+            [Reading(time=AT, value=6.1, unit="mmol/L", method="capillary")],
+        ),
+        (
+            {"eventType": "BG Check", "glucose": 110, "glucoseType": "Sensor", "units": "mg/dl", "mills": AT_MS},
+            [Note(time=AT, text="BG Check")],
+        ),
     ],
 )
 def test_treatments_are_what_people_did(document: dict[str, object], expected: list[object]) -> None:
@@ -104,6 +154,8 @@ def test_treatments_are_what_people_did(document: dict[str, object], expected: l
     [
         ({"device": "phone", "uploader": {"battery": 71, "type": "PHONE"}}, 71),
         ({"uploaderBattery": 40}, 40),
+        ({"uploader": {"battery": 12, "type": "BRIDGE"}}, None),
+        ({"uploader": {"battery": "50 days (voltage: 285/275)", "type": "DEXCOM_TRANSMITTER"}}, None),
         ({"uploaderBattery": False}, None),
         ({"uploader": {"battery": -1}}, None),
         ({"pump": {"reservoir": 120}, "loop": {"iob": {"iob": 1.1}}}, None),
@@ -166,6 +218,8 @@ def test_readings_are_entries_the_newest_first_with_their_arrows() -> None:
     oldest = found[-1]
     assert (oldest["date"], oldest["dateString"], oldest["type"]) == (AT_MS, "2026-11-21T08:00:00.000Z", "sgv")
     assert len({one["_id"] for one in found}) == len(found) and all(len(str(one["_id"])) == 24 for one in found)
+    newest = entries_of(series((0, 1000, 0), (5, 1024, 0), (10, 1100, 0)), "phone", "sgv", 2)
+    assert [(one["sgv"], one["delta"]) for one in newest] == [(110, 8), (102, 2)]
     [finger] = entries_of(series((0, 985, 0)), "meter", "mbg")
     assert (finger["mbg"], finger["type"], "direction" in finger) == (98, "mbg", False)
 
@@ -182,18 +236,40 @@ def test_what_people_did_is_treatments_and_only_what_acts_at_once_is_insulin() -
         Note(time=AT, text="tired"),
         Hba1c(time=AT, value=7.1, unit="%"),
     ]
-    found = treatments_of([("phone", event) for event in events])
-    assert [(one["eventType"], one.get("insulin"), one.get("carbs"), one["notes"]) for one in found] == [
+    found = treatments_of([(f"device-{n}", event) for n, event in enumerate(events)])
+    assert [(one["eventType"], one.get("insulin"), one.get("carbs"), one.get("notes")) for one in found] == [
         ("Carb Correction", None, 40, "rice"),
-        ("Bolus", 4, None, ""),
-        ("Correction Bolus", 1, None, ""),
+        ("Bolus", 4, None, None),
+        ("Correction Bolus", 1, None, None),
         ("Note", None, None, "basal 20 U glargine"),
         ("Note", None, None, "unknown 6 U"),
         ("Exercise", None, None, "run"),
         ("Note", None, None, "metformin 500 mg"),
         ("Note", None, None, "tired"),
     ]
-    assert {(one["created_at"], one["enteredBy"]) for one in found} == {("2026-11-21T08:00:00.000Z", "phone")}
+    assert {one["created_at"] for one in found} == {"2026-11-21T08:00:00.000Z"}
+    assert [one["enteredBy"] for one in found[:2]] == ["device-0", "device-1"]
+
+
+def test_what_was_one_treatment_is_told_as_one() -> None:
+    rice, dose = Meal(time=AT, carbs_g=40, text="rice"), Insulin(time=AT, dose_u=4, kind="bolus", name="<none>")
+    later = Insulin(time=RECEIVED, dose_u=4, kind="bolus", name="Novorapid")
+    long = Insulin(time=AT, dose_u=20, kind="basal", name="Lantus")
+
+    def told(*events: AnyEvent) -> list[tuple[object, ...]]:
+        found = treatments_of([("phone", event) for event in events])
+        assert len({one["_id"] for one in found}) == len(found)
+        return [(one["eventType"], one.get("insulin"), one.get("carbs"), one.get("notes")) for one in found]
+
+    assert told(later, dose, rice) == [("Bolus", 4, None, "Novorapid"), ("Meal Bolus", 4, 40, "rice")]
+    assert told(dose, Note(time=AT, text="tired")) == [("Bolus", 4, None, "tired")]
+    assert told(dose, long) == [("Bolus", 4, None, "basal 20 U Lantus")]
+    assert told(dose, dose) == [("Bolus", 4, None, None), ("Bolus", 4, None, None)]
+    assert told(rice, Note(time=AT, text="tired")) == [
+        ("Carb Correction", None, 40, "rice"),
+        ("Note", None, None, "tired"),
+    ]
+    assert len(treatments_of([("phone", dose), ("pen", rice)])) == 2
 
 
 def test_a_query_says_from_when_until_when_how_many_and_which() -> None:
@@ -211,6 +287,10 @@ def test_a_query_says_from_when_until_when_how_many_and_which() -> None:
     )
     assert (asked.from_us, asked.to_us, asked.count) == (AT_US, AT_US + 60 * MINUTE_US, 288)
     assert dict(asked.equal) == {"type": "sgv"}
+    assert query_of([("find[date][$gte]", f"{AT_MS}.5")], NOW_US).from_us == AT_US + 500
+    others = query_of([("find[type][$ne]", "cal"), ("find[type][$ne]", "mbg"), ("count", "3")], NOW_US)
+    assert ([one for one in ("sgv", "mbg", "cal") if others.takes(one)], others.most) == (["sgv"], 3)
+    assert query_of([("find[device]", "x")], NOW_US).most == MOST
     assert query_of([("find[created_at][$gt]", "2026-11-21T08:00:00.000Z")], NOW_US).from_us == AT_US + 1
     assert query_of([("count", "99999999")], NOW_US).count == MOST == query_of([("count", "0")], NOW_US).count
     assert query_of([("find[date][$gte]", "0")], NOW_US).from_us == NOW_US + DAY_US - 366 * DAY_US

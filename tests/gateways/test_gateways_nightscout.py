@@ -114,10 +114,12 @@ async def test_what_cannot_be_read_is_a_dead_letter_and_stops_nothing(night: Nig
     [
         ("POST", "/entries", b"{", 400),
         ("POST", "/entries", b"[1]", 400),
-        ("POST", "/entries", b" " * ((1 << 20) + 1), 413),
+        ("POST", "/entries", b" " * ((4 << 20) + 1), 413),
+        ("POST", "/entries", b"[" + b"{}," * 20_000 + b"{}]", 413),
         ("POST", "/profile", b"{}", 404),
         ("POST", "/food", b"{}", 404),
-        ("DELETE", "/treatments/" + "a" * 24, b"", 405),
+        ("DELETE", "/entries/" + "a" * 24, b"", 405),
+        ("PATCH", "/entries", b"{}", 405),
         ("GET", "/alexa", b"", 404),
         ("GET", "/entries?count=x", b"", 401),
     ],
@@ -145,6 +147,29 @@ async def test_an_app_shows_its_secret_in_any_of_the_ways_that_apps_have(night: 
     night.http.headers.pop("api-secret")
     answer = await night.http.get("/experiments/test", headers=headers, params=query)
     assert answer.status_code == 200
+
+
+async def test_a_months_readings_of_juggluco_are_taken_at_once(night: Night) -> None:
+    texts = {
+        "dateString": "2026-11-21T09:00:00.000+0100",
+        "direction": "FortyFiveDown",
+        "device": "X" * 16,
+        "delta": -1.993,
+    }
+    others = {"noise": 1, "filtered": 112_000, "unfiltered": 112_000, "rssi": 100, "padding": "x" * 100}
+    entries = [{**SGV, **texts, **others, "date": AT_MS - 60_000 * n} for n in range(10_440)]
+    answer = await night.http.post("/entries", json=entries)
+    assert (answer.status_code, len(answer.json())) == (200, len(entries))
+    assert len(night.door.rows(Topic.GLUCOSE_READINGS)) == len(entries)
+
+
+async def test_a_deletion_is_answered_so_that_an_app_goes_on_and_deletes_nothing(night: Night) -> None:
+    [sent] = (await night.http.post("/treatments", json={"carbs": 15, "created_at": iso(NOW_US)})).json()
+    for path in (f"/treatments/{sent['_id']}", "/treatments.json?find[id][$eq]=x", "/treatments?count=1"):
+        answer = await night.http.delete(path)
+        assert (answer.status_code, answer.json()) == (200, {"n": 0, "ok": 1})
+        assert (await night.http.delete(path, headers=sha1("guess"))).status_code == 401
+    assert len(night.door.rows(Topic.CARE_EVENTS)) == 1
 
 
 async def test_nobody_sends_without_the_secret_of_a_device_that_may(night: Night) -> None:
@@ -202,6 +227,9 @@ async def test_an_app_reads_its_own_patient_where_it_was_granted_to(night: Night
     assert [one["sgv"] for one in await night.get("/entries/current.json")] == [100]
     since = {"find[date][$gte]": str(AT_MS - 300_000), "find[type]": "sgv", "count": "100"}
     assert [one["sgv"] for one in await night.get("/entries", **since)] == [100, 101]
+    assert {one["type"] for one in await night.get("/entries", **{"find[type][$ne]": "mbg"})} == {"sgv"}
+    assert len(await night.get("/entries", **{"find[type][$ne]": "cal", "count": "100"})) == 13
+    assert [one["sgv"] for one in await night.get("/entries/sgv", **{"find[sgv]": "111"})] == [111]
     assert (await night.http.get("/entries", headers=sha1(others))).status_code == 401
     night.let_read("other", "p-2")
     answer = await night.http.get("/entries", headers=sha1(others))
@@ -218,15 +246,44 @@ async def test_treatments_are_read_as_they_were_sent(night: Night) -> None:
     [one] = await night.get("/treatments.json", **{"find[eventType]": "Carb Correction"})
     assert (one["carbs"], one["enteredBy"]) == (15, "phone")
     assert await night.get("/treatments.json", **{"find[uuid]": "none"}) == []
+    assert await night.get("/treatments.json", **{"find[enteredBy][$ne]": "phone"}) == []
     assert await night.get("/profile.json") == await night.get("/devicestatus.json") == []
+
+
+async def test_what_an_app_reads_is_known_by_the_id_that_it_was_answered(night: Night) -> None:
+    night.let_read()
+    bolus = {"eventType": "<none>", "insulin": 4, "carbs": 40, "notes": "rice", "created_at": iso(NOW_US - MINUTE_US)}
+    later = {"eventType": "Note", "notes": "tired", "created_at": iso(NOW_US)}
+    sent = (await night.http.post("/treatments", json=[bolus, later])).json()
+    night.follow()
+    tired, meal = await night.get("/treatments")
+    assert [tired["_id"], meal["_id"]] == [sent[1]["_id"], sent[0]["_id"]]
+    assert (meal["eventType"], meal["insulin"], meal["carbs"], meal["notes"]) == ("Meal Bolus", 4, 40, "rice")
+    assert [one["_id"] for one in await night.get("/treatments", count="1")] == [sent[1]["_id"]]
+
+
+async def test_a_treatment_is_answered_with_its_time_and_sent_again_is_one(night: Night) -> None:
+    bolus = {"eventType": "Bolus", "insulin": 4, "eventTime": "2026-11-21T07:00:00.000Z", "enteredBy": "xDrip4iOS"}
+    for _ in range(2):
+        [answer] = (await night.http.post("/treatments", json=[bolus])).json()
+        assert answer["created_at"] == "2026-11-21T07:00:00.000Z"
+    [undated] = (await night.http.post("/treatments", json={"carbs": 15})).json()
+    assert undated["created_at"] == "2026-11-21T08:03:00.950Z"
+    night.let_read()
+    night.follow()
+    meal, dose = await night.get("/treatments")
+    assert (meal["created_at"], meal["carbs"]) == (undated["created_at"], 15)
+    assert (dose["created_at"], dose["_id"], dose["insulin"]) == (answer["created_at"], answer["_id"], 4)
 
 
 async def test_status_is_everybodys_and_says_nothing_of_anybody(night: Night) -> None:
     async with httpx.AsyncClient(transport=night.http._transport, base_url=night.http.base_url) as stranger:
         said = (await stranger.get("/status.json")).json()
         assert (said["status"], said["settings"]["units"], said["authorized"]) == ("ok", "mg/dl", None)
+        assert (await stranger.get("/status.json", params={"token": "guess"})).status_code == 401
         nobody = (await stranger.get("/verifyauth")).json()["message"]
         assert (nobody["message"], nobody["canRead"], nobody["canWrite"]) == ("UNAUTHORIZED", False, False)
+    assert (await night.get("/status"))["status"] == "ok"
     app = (await night.get("/verifyauth"))["message"]
     assert (app["message"], app["canRead"], app["canWrite"]) == ("OK", False, True)
     night.let_read()

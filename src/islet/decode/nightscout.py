@@ -6,7 +6,7 @@ document names its unit.
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Literal, get_args
 
 import msgspec
@@ -20,7 +20,7 @@ from islet.model.foreign_json import parse
 
 Kind = Literal["entries", "treatments", "devicestatus"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-ID_DIGITS: Final = 24
+_ID_DIGITS: Final = 24
 
 _CALIBRATION: Final = "cal"
 _NOT_CALIBRATED: Final = 5.0  # Dexcom's code where a value would be
@@ -45,10 +45,27 @@ def events_of(kind: Kind, record: Record, received: datetime) -> list[AnyEvent]:
     return _status_events(record, received)
 
 
-def with_id(record: Record) -> dict[str, object]:
-    """The document as it is answered: with an id, the sender's or one made of what it says."""
-    made = hashlib.sha256(msgspec.json.encode(record, order="deterministic")).hexdigest()[:ID_DIGITS]
-    return {"_id": made, **record}
+def with_id(record: Record, id: str = "") -> dict[str, object]:
+    """The document as it is answered: with the sender's id, or the one that it is told with later, or, where that is "",
+    one made of what it says."""
+    return {"_id": id or made_id(msgspec.json.encode(record, order="deterministic")), **record}
+
+
+def dated(record: Record, at: datetime) -> Record:
+    """The document of a treatment with the time that it was taken with, where it says none or `eventTime`: xDrip4iOS sends a
+    treatment again until it reads in an answer when it was."""
+    has_its_own = record.get("created_at") and not record.get("eventTime")
+    return record if has_its_own else {**record, "created_at": utc_text(at)}
+
+
+def utc_text(at: datetime) -> str:
+    """A time as Nightscout writes it: UTC, in milliseconds, with a Z."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def made_id(said: bytes) -> str:
+    """An id as Nightscout's database makes them: 24 hexadecimal digits, always the same for the same bytes."""
+    return hashlib.sha256(said).hexdigest()[:_ID_DIGITS]
 
 
 def _entry_events(record: Record) -> list[AnyEvent]:
@@ -67,16 +84,19 @@ def _entry_events(record: Record) -> list[AnyEvent]:
 
 def _treatment_events(record: Record, received: datetime) -> list[AnyEvent]:
     """What was given, eaten, done or written down; another kind (a sensor was changed) is a note."""
-    at = _when(record, received, "created_at", "timestamp", "mills", "date")
+    at = _when(record, received, "eventTime", "created_at", "timestamp", "mills", "date")
     events = list(treatment_events(record, 1, at))
     kind = word(record, "eventType")
     return events if events or kind in _BY_THEMSELVES else [Note(time=at, text=kind[:200])]
 
 
 def _status_events(record: Record, received: datetime) -> list[AnyEvent]:
-    """How full the phone's battery is, where it is said."""
+    """How full the phone's battery is, where it is said. xDrip tells those of the bridge and the transmitter as well: as one
+    with the phone's they would be a battery that is low and full in turn."""
     uploader = record.get("uploader")
     inside, name = (uploader, "battery") if isinstance(uploader, Mapping) else (record, "uploaderBattery")
+    if word(inside, "type").upper() not in ("", "PHONE"):
+        return []
     percent = None if isinstance(inside.get(name), bool) else amount(inside, 1, name)
     if percent is None or not 0 <= percent <= 100:  # -1 where it is not known
         return []

@@ -4,15 +4,15 @@ Sources: cgm-remote-monitor (lib/api, lib/server/query.js). Glucose is in mg/dL;
 Dexcom's apps write them.
 """
 
-import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from msgspec import Struct
 
-from islet.decode.nightscout import ID_DIGITS
+from islet.decode.nightscout import made_id, utc_text
 from islet.errors import BadInput
 from islet.model.events import AnyEvent, Exercise, Insulin, Meal, Medication, Note
 from islet.model.series import Series
@@ -25,29 +25,50 @@ MOST: Final = 10_000
 _USUAL_SPAN_US: Final = 4 * DAY_US
 _LONGEST_SPAN_US: Final = 366 * DAY_US
 _FIND: Final = re.compile(r"find\[(\w{1,40})\](?:\[\$(\w{1,10})\])?(?:\[\])?")
+_MS: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 _TIMES: Final = ("date", "mills", "dateString", "created_at", "timestamp", "sysTime")
 _LONGEST_STEP_US: Final = 15 * MINUTE_US
 _STEEP_MG_DL_MIN: Final = ((3.0, "Double"), (2.0, "Single"), (1.0, "FortyFive"))
 _LOW, _HIGH = 39, 401
+_NO_INSULINS: Final = frozenset(
+    {"<none>", "Bolus", "Meal Bolus", "Snack Bolus", "Correction Bolus", "Combo Bolus", "Bolus Wizard", "SMB"}
+)
+"""What treatments are called that give insulin; a dose is kept with it where its insulin is not named."""
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """From `from_us` to before `to_us`, the newest `count` whose fields are `equal`."""
+    """From `from_us` to before `to_us`, the newest `count` whose fields are `equal`, and not `unequal`."""
 
     from_us: int
     to_us: int
     count: int
     equal: Mapping[str, str]
+    unequal: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def most(self) -> int:
+        """How many of the newest of one kind are to be looked at to find so many."""
+        fields = {*self.equal, *(name for name, _ in self.unequal)}
+        return self.count if fields <= {"type"} else MOST
+
+    def takes(self, kind: str) -> bool:
+        """Whether documents of that type are asked for."""
+        return self.equal.get("type", kind) == kind and ("type", kind) not in self.unequal
 
     def chosen(self, documents: Iterable[Document]) -> list[Document]:
         """Those of the documents (the newest first) that are asked for."""
-        found = [one for one in documents if all(str(one.get(name)) == text for name, text in self.equal.items())]
-        return found[: self.count]
+        return [
+            one
+            for one in documents
+            if all(str(one.get(name)) == text for name, text in self.equal.items())
+            and not any(str(one.get(name)) == text for name, text in self.unequal)
+        ][: self.count]
 
 
 def query_of(parameters: Iterable[tuple[str, str]], now_us: int, usual_count: int = USUAL_COUNT) -> Query:
     """What the query of an address asks for; without times the last four days. Raises BadInput."""
-    least, most, count, equal = None, now_us + DAY_US, usual_count, dict[str, str]()
+    least, most, count = None, now_us + DAY_US, usual_count
+    equal, unequal = dict[str, str](), set[tuple[str, str]]()
     for name, text in parameters:
         if name == "count":
             count = _count(text)
@@ -55,43 +76,82 @@ def query_of(parameters: Iterable[tuple[str, str]], now_us: int, usual_count: in
             field, how = found[1], found[2] or "eq"
             if how == "eq":
                 equal[field] = text
+            elif how == "ne":
+                unequal.add((field, text))
             elif field in _TIMES and how in ("gte", "gt"):
                 least = max(least or 0, _instant_us(field, text) + (how == "gt"))
             elif field in _TIMES and how in ("lte", "lt"):
                 most = min(most, _instant_us(field, text) + (how == "lte"))
             else:
-                raise BadInput("find: expected $gte, $gt, $lte or $lt of a time, or $eq of any field", reason="query")
+                raise BadInput(
+                    "find: expected $gte, $gt, $lte or $lt of a time, or $eq or $ne of any field", reason="query"
+                )
     from_us = most - _USUAL_SPAN_US if least is None else max(least, most - _LONGEST_SPAN_US)
-    return Query(from_us=from_us, to_us=most, count=count, equal=equal)
+    return Query(from_us=from_us, to_us=most, count=count, equal=equal, unequal=frozenset(unequal))
 
 
-def entries_of(series: Series, device: str, kind: str) -> list[Document]:
-    """Readings (n,) as `entries`, the newest first. `kind`: sgv of a sensor, mbg of a meter."""
+def entries_of(series: Series, device: str, kind: str, most: int = MOST) -> list[Document]:
+    """The newest of readings (n,), `most` of them, as `entries`, the newest first. `kind`: sgv of a sensor, mbg of a meter."""
     found, before = list[Document](), (0, 0)
+    newest = slice(max(0, len(series) - most - 1), None)  # and one, for the change since
     for time_us, tenths, beyond in zip(
-        series.time_us.tolist(), series.glucose_tenths.tolist(), series.range.tolist(), strict=True
+        series.time_us[newest].tolist(),
+        series.glucose_tenths[newest].tolist(),
+        series.range[newest].tolist(),
+        strict=True,
     ):
         value = _LOW if beyond < 0 else _HIGH if beyond > 0 else round(tenths / 10)
-        one = {**_timed(kind, time_us, device), "type": kind, kind: value}
+        one = {**_timed(made_id(f"{device} {kind} {time_us}".encode()), time_us, device), "type": kind, kind: value}
         if kind == "sgv":
             one |= _course(time_us - before[0], value - before[1])
             before = time_us, value
         found.append(one)
-    return found[::-1]
+    return found[::-1][:most]
 
 
 def treatments_of(events: Sequence[tuple[str, AnyEvent]]) -> list[Document]:
     """What people did, each with the device that told it, as `treatments`; what Nightscout has no word for is left out.
 
-    Only doses that act at once are insulin here: readers count all of it as on board for a few hours. Others are notes.
+    What one device says of one instant is one treatment, as it was sent: an app that reads what it has sent knows it by its
+    id or its amounts, and would take two halves for two more. Only doses that act at once are insulin here: readers count
+    all of it as on board for a few hours. Others are notes.
     """
-    found = list[Document]()
+    found = list[tuple[str, int, Document]]()
     for device, event in events:
         teller = _TOLD.get(type(event))
         told = None if teller is None else teller(event)
-        if told is not None:
-            found.append({**_timed(str(told["eventType"]), to_us(event.time), device), "enteredBy": device, **told})
-    return found
+        if told is None:
+            continue
+        of = device, to_us(event.time)
+        both = _together(found[-1][2], told) if found and found[-1][:2] == of else None
+        if both is None:
+            found.append((*of, told))
+        else:
+            found[-1] = (*of, both)
+    seen = Counter[tuple[str, int]]()
+    documents = list[Document]()
+    for device, time_us, told in found:
+        id = treatment_id(device, time_us, seen[device, time_us])
+        seen[device, time_us] += 1
+        said = {name: value for name, value in told.items() if value != ""}  # to xDrip no notes and empty ones differ
+        documents.append({**_timed(id, time_us, device), "enteredBy": device, **said})
+    return documents
+
+
+def treatment_id(device: str, time_us: int, before: int = 0) -> str:
+    """By what a treatment is known that a device tells of an instant, after so many others of it."""
+    return made_id(f"{device} {time_us} {before}".encode())
+
+
+def _together(one: Document, other: Document) -> Document | None:
+    """Two parts of a treatment as one; None where they are two."""
+    kinds, notes = (one["eventType"], other["eventType"]), [told["notes"] for told in (one, other) if told["notes"]]
+    if len(notes) > 1 or (one.keys() & other.keys()) != {"eventType", "notes"}:
+        return None
+    both = {**one, **other, "notes": notes[0] if notes else ""}
+    if "insulin" in both and "carbs" in both:
+        return {**both, "eventType": "Meal Bolus"}
+    return {**both, "eventType": kinds[kinds[0] == "Note"]} if "Note" in kinds else None
 
 
 def _meal(event: Meal) -> Document | None:
@@ -103,7 +163,7 @@ def _meal(event: Meal) -> Document | None:
 def _insulin(event: Insulin) -> Document:
     if event.kind in ("bolus", "correction"):
         kind = "Correction Bolus" if event.kind == "correction" else "Bolus"
-        return {"eventType": kind, "insulin": event.dose_u, "notes": event.name}
+        return {"eventType": kind, "insulin": event.dose_u, "notes": "" if event.name in _NO_INSULINS else event.name}
     return {"eventType": "Note", "notes": f"{event.kind} {event.dose_u:g} U {event.name}".strip()}
 
 
@@ -129,10 +189,9 @@ _TOLD: Final[Mapping[type, Callable[..., Document | None]]] = {
 }
 
 
-def _timed(kind: str, time_us: int, device: str) -> Document:
+def _timed(id: str, time_us: int, device: str) -> Document:
     """What every document has."""
-    id = hashlib.sha256(f"{device} {kind} {time_us}".encode()).hexdigest()[:ID_DIGITS]
-    text = from_us(time_us).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    text = utc_text(from_us(time_us))
     return {
         "_id": id,
         "device": device,
@@ -165,8 +224,8 @@ def _count(text: str) -> int:
 def _instant_us(field: str, text: str) -> int:
     """Milliseconds since 1970, or a time with its offset. Raises BadInput."""
     try:
-        if text.isascii() and text.isdigit() and len(text) <= 15:
-            return int(text) * 1000
+        if _MS.fullmatch(text):
+            return round(float(text) * 1000)
         told = datetime.fromisoformat(text.replace(" ", "+"))  # a plus in an address is a space
         return to_us(told if told.tzinfo else told.replace(tzinfo=UTC))
     except (ValueError, OverflowError):

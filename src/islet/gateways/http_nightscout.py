@@ -14,12 +14,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from islet.decode.nightscout import KINDS, Kind, documents_in, events_of, with_id
-from islet.decode.nightscout_answers import MOST, Document, Query, entries_of, query_of, treatments_of
+from islet.decode.nightscout import KINDS, Kind, dated, documents_in, events_of, with_id
+from islet.decode.nightscout_answers import MOST, Document, Query, entries_of, query_of, treatment_id, treatments_of
 from islet.decode.telemetry import Arrival
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound
 from islet.gateways.authenticate import Authenticator
-from islet.gateways.http_answers import REFUSALS, Crowded, Handler, NotCommitted, status_of
+from islet.gateways.http_answers import REFUSALS, Crowded, Handler, NotCommitted, TooLarge, status_of
 from islet.gateways.http_body import read_body
 from islet.gateways.http_intake import committed
 from islet.gateways.intake import Intake
@@ -27,13 +27,18 @@ from islet.gateways.presence import Presence
 from islet.model.codec import decode_event, encode_event
 from islet.model.events import Method
 from islet.model.people import Device
-from islet.model.time import Now, from_us, iso
+from islet.model.time import Now, from_us, iso, to_us
 from islet.model.topics import Topic
 from islet.store.app_secrets import device_of_app
 from islet.store.base import Registry, Store
 from islet.store.turned_away import REQUEST
 
-_MOST_BYTES: Final = 1 << 20
+_MOST_BYTES: Final = 4 << 20
+_MOST_DOCUMENTS: Final = 20_000
+"""Juggluco begins with up to 10,440 in a request, of 350 bytes, and cannot send fewer."""
+_DELETED: Final = ("treatments", "treatments.json", "treatments/{which}")
+_PARTS: Final = 3
+"""Events that one treatment may have been."""
 _VERSION: Final = "14.2.6"
 """Whose first API this is; apps ask."""
 _METHODS: Final[dict[str, Method]] = {"sgv": "cgm", "mbg": "capillary"}
@@ -63,6 +68,7 @@ class NightscoutEndpoints:
             Route("/api/v1/{kind}", self._answered(self._ask), methods=["GET"]),
             Route("/api/v1/{kind}/{which}", self._answered(self._ask), methods=["GET"]),
             Route("/api/v1/{kind}", self._answered(self._send), methods=["POST", "PUT"]),
+            *(Route(f"/api/v1/{path}", self._answered(self._delete), methods=["DELETE"]) for path in _DELETED),
         ]
 
     async def _send(self, request: Request) -> Response:
@@ -71,22 +77,30 @@ class NightscoutEndpoints:
         kind = next((one for one in KINDS if one == _name(request, "kind")), None)
         if kind is None:
             raise NotFound(f"expected one of {', '.join(KINDS)}; nothing else is kept here")
-        if not self._authenticator.may_send(device):
-            raise AccessDenied("the device may not send for this patient")
+        self._check_sends(device)
         if self._intake.crowded:
             raise Crowded("expected fewer documents at a time; try again in a second")
         body = await read_body(request, _MOST_BYTES)
-        documents = documents_in(body)
-        received = from_us(self._now())
-        payloads = [payload for one in documents for payload in payloads_of(kind, one, received)]
-        await committed(self._intake, [Arrival(device.id, device.patient, payload) for payload in payloads])
-        answers = [with_id(one) for one in documents]
-        alone = request.method == "PUT" and body.lstrip()[:1] == b"{"
-        return JSONResponse(answers[0] if alone else answers)
+        is_alone = request.method == "PUT" and body.lstrip()[:1] == b"{"
+        arrivals, answer = await asyncio.to_thread(_understood, kind, device, body, from_us(self._now()), is_alone)
+        await committed(self._intake, arrivals)
+        return answer
+
+    async def _delete(self, request: Request) -> Response:
+        """200, and that no treatment was deleted: what is in the log stays. An app that is refused here asks for ever, and
+        sends little or nothing behind it (xDrip, Juggluco, Loop)."""
+        self._check_sends(await self._app(request))
+        return JSONResponse({"n": 0, "ok": 1})
+
+    def _check_sends(self, device: Device) -> None:
+        if not self._authenticator.may_send(device):
+            raise AccessDenied("the device may not send for this patient")
 
     async def _ask(self, request: Request) -> Response:
         kind, which = _name(request, "kind"), _name(request, "which")
         if (kind, which) == ("status", ""):
+            if _secret(request):  # LoopFollow tries by this what it was given
+                await self._app(request)
             return JSONResponse(_status(self._now()))
         if (kind, which) == ("verifyauth", ""):
             return await self._verify(request)
@@ -99,29 +113,24 @@ class NightscoutEndpoints:
             raise AccessDenied("the app may not read what is kept of this patient; an administrator grants it")
         usual = {"usual_count": _USUAL_TREATMENTS} if kind == "treatments" else {}
         query = query_of(request.query_params.multi_items(), self._now(), **usual)
-        return JSONResponse(await asyncio.to_thread(self._found, device, kind, which, query))
+        return await asyncio.to_thread(lambda: JSONResponse(self._found(device, kind, which, query)))
 
     def _found(self, device: Device, kind: str, which: str, query: Query) -> list[Document]:
         if kind == "entries":
             return self._entries(device, which, query)
         if kind != "treatments":
             return []
-        limit = MOST if query.equal else query.count
+        limit = MOST if query.equal or query.unequal else min(_PARTS * query.count, MOST)
         documents = self._store.documents(Topic.CARE_EVENTS, device.patient, query.from_us, query.to_us, limit=limit)
         return query.chosen(treatments_of([(one.device, decode_event(one.body.encode())) for one in documents]))
 
     def _entries(self, device: Device, which: str, query: Query) -> list[Document]:
         """All kinds, or those of /entries/sgv, /entries/mbg and (the newest of a sensor) /entries/current."""
         names = ["sgv"] if which == "current" else [which] if which in _METHODS else list(_METHODS)
-        wanted = query.equal.get("type")
-        found = [
-            one
-            for name in names
-            if wanted in (None, name)
-            for one in entries_of(
-                self._store.series(device.patient, query.from_us, query.to_us, method=_METHODS[name]), device.id, name
-            )
-        ]
+        found = list[Document]()
+        for name in filter(query.takes, names):
+            series = self._store.series(device.patient, query.from_us, query.to_us, method=_METHODS[name])
+            found += entries_of(series, device.id, name, query.most)
         found.sort(key=lambda one: -int(str(one["date"])))
         return query.chosen(found)[: 1 if which == "current" else None]
 
@@ -167,12 +176,33 @@ class NightscoutEndpoints:
         return answer
 
 
-def payloads_of(kind: Kind, document: Document, received: datetime) -> list[bytes]:
-    """The events of a document as devices send them; the document itself where it cannot be read."""
+def _understood(
+    kind: Kind, device: Device, body: bytes, received: datetime, is_alone: bool
+) -> tuple[list[Arrival], Response]:
+    """What a request brings, and the answer to it once that is durable; `is_alone`: of one document, not of many. For a
+    thread, as many documents take a second. Raises BadInput and TooLarge."""
+    documents = documents_in(body)
+    if len(documents) > _MOST_DOCUMENTS:
+        raise TooLarge(f"expected at most {_MOST_DOCUMENTS} documents")
+    arrivals, answers = list[Arrival](), list[Document]()
+    for document in documents:
+        payloads, answer = understood(kind, device.id, document, received)
+        arrivals += [Arrival(device.id, device.patient, payload) for payload in payloads]
+        answers.append(answer)
+    return arrivals, JSONResponse(answers[0] if is_alone else answers)
+
+
+def understood(kind: Kind, device: str, document: Document, received: datetime) -> tuple[list[bytes], Document]:
+    """The events of a document as devices send them, and what is answered; the document itself where it cannot be read."""
     try:
-        return [encode_event(event) for event in events_of(kind, document, received)]
+        events = events_of(kind, document, received)
     except BadInput:
-        return [msgspec.json.encode(document)]
+        return [msgspec.json.encode(document)], with_id(document)
+    answer = with_id(document)
+    if kind == "treatments" and events:
+        at = events[0].time
+        answer = with_id(dated(document, at), treatment_id(device, to_us(at)))
+    return [encode_event(event) for event in events], answer
 
 
 def _name(request: Request, part: str) -> str:

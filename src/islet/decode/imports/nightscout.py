@@ -6,19 +6,36 @@ Source: cgm-remote-monitor (lib/server/entries.js, treatments.js). Sensor values
 write numbers as texts; their glucose, when it is there, has its own unit.
 """
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Literal
+
+import msgspec
+from msgspec import Struct, structs
 
 from islet.decode.imports.found import Choices, Found, Item, Skipped, device_name
 from islet.decode.imports.records import Record, amount, instant, loaded, records, word
 from islet.model.events import AnyEvent, Exercise, Insulin, Meal, Method, Note, Reading
+from islet.model.foreign_json import UNREADABLE
+from islet.model.insulins import insulin_parts, is_mealtime
 from islet.model.units import glucose_unit
 
 _FIRST_VALUE: Final = 39.0
 _ANSWER: Final = "result"
 _UNITS: Final = {"mmol": "mmol/L", "mg": "mg/dL", "": "mg/dL"}
 _LONGEST_MIN: Final = 1440.0
+_OF_BLOOD: Final = ("finger", "meter")  # xDrip4iOS writes "Finger: 6,1 mmol"
+_LONG_ACTING: Final = "Long-Acting"  # Juggluco's note of a dose
+_LEAST_U: Final = 0.05
+_MMOL_COMMA: Final = re.compile(r"[0-9]{1,2},[0-9]")
+
+
+class _Injection(Struct, frozen=True):
+    """A part of a dose, as xDrip names it in `insulinInjections`."""
+
+    insulin: str
+    units: float
 
 
 def looks(content: object) -> bool:
@@ -74,12 +91,13 @@ def _treatment(record: Record, place: int) -> Iterator[Item]:
 def treatment_events(record: Record, place: int, at: datetime) -> Iterator[AnyEvent]:
     """What is of use in a record of treatments.json. Raises BadInput."""
     kind, notes = word(record, "eventType"), word(record, "notes")
-    glucose, units = amount(record, place, "glucose"), word(record, "units")
-    if glucose and units and word(record, "glucoseType").lower() == "finger":
+    glucose, units = _glucose(record, place), word(record, "units")
+    if glucose and units and _is_of_blood(record, kind):
         yield Reading(time=at, value=glucose, unit=_unit(record), method="capillary")
     dose_u = amount(record, place, "insulin")
     if dose_u:
-        yield Insulin(time=at, dose_u=dose_u, kind="correction" if "Correction" in kind else "bolus", name=kind[:200])
+        called: Literal["correction", "bolus"] = "correction" if "Correction" in kind else "bolus"
+        yield from _doses(record, Insulin(time=at, dose_u=dose_u, kind=called, name=kind[:200]))
     carbs_g = amount(record, place, "carbs")
     if carbs_g:
         yield Meal(time=at, carbs_g=carbs_g, text=notes[:2000])
@@ -88,3 +106,39 @@ def treatment_events(record: Record, place: int, at: datetime) -> Iterator[AnyEv
         yield Exercise(time=at, duration_min=min(lasts_min, _LONGEST_MIN), kind=notes[:200])
     elif notes and not carbs_g:
         yield Note(time=at, text=notes[:2000])
+
+
+def _glucose(record: Record, place: int) -> float | None:
+    """A treatment's glucose; Trio and iAPS write it as the phone's language does."""
+    text = word(record, "glucose")
+    return amount({"glucose": text.replace(",", ".")} if _MMOL_COMMA.fullmatch(text) else record, place, "glucose")
+
+
+def _is_of_blood(record: Record, kind: str) -> bool:
+    """Whether a treatment's glucose was measured in blood. Trio and iAPS call what was typed in Manual."""
+    said = word(record, "glucoseType").lower()
+    return said.startswith(_OF_BLOOD) or (said == "manual" and kind == "BG Check")
+
+
+def _doses(record: Record, dose: Insulin) -> Iterator[Insulin]:
+    """The dose, or its parts where an app says of which insulins it was. One that acts for a day is not of a kind that acts
+    at once, whatever the treatment is called; its name is the insulin's."""
+    parts = _injections(record)
+    if not parts or abs(sum(one.units for one in parts) - dose.dose_u) > _LEAST_U:
+        parts = [_Injection(word(record, "insulinType"), dose.dose_u)]
+    is_long = word(record, "notes") == _LONG_ACTING
+    for part in parts:
+        named = structs.replace(dose, dose_u=part.units, name=part.insulin[:200])
+        if is_long or not is_mealtime(named):
+            yield structs.replace(named, kind="premix" if len(insulin_parts(named)) > 1 else "basal")
+        else:
+            yield structs.replace(dose, dose_u=part.units)
+
+
+def _injections(record: Record) -> list[_Injection]:
+    """What xDrip says of a dose: a JSON text with its insulins; empty where it says nothing that can be read."""
+    try:
+        found = msgspec.json.decode(word(record, "insulinInjections"), type=list[_Injection])
+    except UNREADABLE:
+        return []
+    return [one for one in found if one.units > 0]
