@@ -1,9 +1,9 @@
 // An alert as an item of a list: what it is, who was told, who has seen it, and the button to acknowledge it.
 
-import { data, dayTimeText, element, now, ruleTitle, spanText, text, unit, user } from "./page.js";
+import { data, dayText, dayTimeText, element, now, ruleTitle, spanText, text, unit, user } from "./page.js";
 import { shown } from "./glucose.js";
 import { isActive, isOpen, isSeen, severityIcon } from "./alert_book.js";
-import { toldFold, trouble } from "./told.js";
+import { toldFold, trouble, troubleOf } from "./told.js";
 
 /** One alert as a list item, with its button where the viewer may acknowledge it, and with it the `earlier` ones of its rule
  * that have ended as it has. */
@@ -29,6 +29,12 @@ export function alertItem(alert, { label, timeZone, linked, earlier = [] }) {
     seenOrButton([alert, ...earlier], name, timeZone),
   );
   return item;
+}
+
+/** What an item says, so that one knows whether to make it anew. */
+export function itemWords(alert, { label, timeZone, earlier = [] }) {
+  const times = [whenText(alert, timeZone), dayText(now(), timeZone)];
+  return JSON.stringify([alert, earlier, label, times, troubleOf(alert)]);
 }
 
 function valueText(alert) {

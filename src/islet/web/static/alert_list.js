@@ -2,32 +2,34 @@
 // on it counts, and one that is in use keeps its place.
 
 import { element, text } from "./page.js";
+import { alertItem, itemWords } from "./alert_item.js";
 import { arrange } from "./in_place.js";
 
-const said = new WeakMap(); // what an item said when it was made
+const said = new WeakMap(); // what an item says
 
-/** Show these items in the list, or the text `none` where there are none. */
-export function showItems(list, items, none) {
-  const wanted = items.length || !none ? items : [element("li", { class: "none quiet" }, text(none))];
+/** Show alerts in the list, each given with what `alertItem` needs; or the text `none` where there are none. */
+export function showAlerts(list, given, none) {
   const before = [...list.children];
   const focused = list.contains(document.activeElement) ? document.activeElement : null;
   const id = focused?.closest("li").dataset.id;
   const known = new Map(before.map((node) => [node.dataset.id, node]));
-  arrange(list, wanted.map((item) => same(known.get(item.dataset.id), item)));
+  const items = given.map(([alert, options]) => itemOf(known.get(alert.id), alert, options));
+  if (!items.length && none) items.push(element("li", { class: "none quiet" }, text(none)));
+  arrange(list, items);
   const at = before.findIndex((node) => node.dataset.id === id);
   if (focused && !list.contains(document.activeElement)) focusAgain(list, focused.localName, id, at);
 }
 
-/** The item that is there already, saying the same as the new one; while it is pressed, it stays as it is. */
-function same(old, item) {
-  const words = item.outerHTML;
-  said.set(item, words);
+/** The item that is there already, saying what the alert is now; while it is pressed, it stays as it is. */
+function itemOf(old, alert, options) {
+  const words = itemWords(alert, options);
+  if (old && (said.get(old) === words || old.matches(":active"))) return old;
+  const item = alertItem(alert, options);
+  said.set(old ?? item, words);
   if (!old) return item;
-  if (said.get(old) === words || old.matches(":active")) return old;
   delete old.dataset.ended;
   Object.assign(old.dataset, item.dataset);
   old.replaceChildren(...item.childNodes);
-  said.set(old, words);
   return old;
 }
 

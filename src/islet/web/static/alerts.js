@@ -2,8 +2,8 @@
 
 import { data, eachFrame, text } from "./page.js";
 import { AlertBook, countUnseen, isActive } from "./alert_book.js";
-import { acknowledgeButton, alertItem } from "./alert_item.js";
-import { showItems } from "./alert_list.js";
+import { acknowledgeButton } from "./alert_item.js";
+import { showAlerts } from "./alert_list.js";
 import { announce } from "./announced.js";
 import { follow, load } from "./live.js";
 import { PastAlerts } from "./past_alerts.js";
@@ -57,10 +57,9 @@ function fillEverything(unseen) {
 
 /** Of a group only the first is shown. */
 function fill(list, groups, none) {
-  const items = groups.map(([alert, ...earlier]) =>
-    alertItem(alert, { label: labels[alert.patient] ?? older.labels[alert.patient], timeZone, linked: true, earlier }),
-  );
-  showItems(list, items, none);
+  const label = (alert) => labels[alert.patient] ?? older.labels[alert.patient];
+  const given = groups.map(([alert, ...earlier]) => [alert, { label: label(alert), timeZone, linked: true, earlier }]);
+  showAlerts(list, given, none);
 }
 
 function onAlerts(documents) {

@@ -55,6 +55,9 @@ export function dayTimeText(us, timeZone) {
   return timeText(us, timeZone, isNow(DAY) ? TIME : { ...DAY, ...TIME });
 }
 
+/** The day of an instant in a zone. */
+export const dayText = (us, timeZone) => timeText(us, timeZone, { ...YEAR, ...DAY });
+
 /** How long, in the words of the language. */
 export function spanText(us) {
   const minutes = Math.max(0, Math.round(us / 60e6));

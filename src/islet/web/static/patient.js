@@ -5,8 +5,7 @@ import { Points, zone } from "./glucose.js";
 import { ageNode, changeText, latest, readingText, trendNode, valueNode } from "./reading.js";
 import { askTroubles } from "./told.js";
 import { AlertBook, countUnseen } from "./alert_book.js";
-import { alertItem } from "./alert_item.js";
-import { showItems } from "./alert_list.js";
+import { showAlerts } from "./alert_list.js";
 import { announce } from "./announced.js";
 import { follow, load } from "./live.js";
 import { Forecast } from "./forecast.js";
@@ -91,8 +90,8 @@ function renderAlerts() {
   const before = older.alerts.filter((alert) => !book.alerts.has(alert.id));
   const since = older.asked ? 0 : from();
   const shown = [...book.all().filter((alert) => alert.cleared_us === null || alert.onset_us >= since), ...before];
-  const items = shown.map((alert) => alertItem(alert, { label: patient.label, timeZone, linked: false }));
-  showItems(document.getElementById("alerts"), items, "alert.none_recent");
+  const given = shown.map((alert) => [alert, { label: patient.label, timeZone, linked: false }]);
+  showAlerts(document.getElementById("alerts"), given, "alert.none_recent");
 }
 
 function renderEvents() {

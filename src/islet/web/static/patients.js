@@ -1,6 +1,6 @@
 // The live list of patients, the most urgent first. A row never moves while it has the focus or the pointer.
 
-import { data, eachFrame, element, now, text } from "./page.js";
+import { agoText, data, eachFrame, element, now, text } from "./page.js";
 import { Points, outside } from "./glucose.js";
 import { ageNode, changeText, latest, spark, trendNode, valueNode } from "./reading.js";
 import { AlertBook, badges, countUnseen, isActive, isSeen, urgency } from "./alert_book.js";
@@ -28,6 +28,7 @@ class Row {
     this.patient = patient;
     this.points = new Points(patient.points);
     this.stale = true;
+    this.shown = {};
     const name = element("a", { href: `/patients/${encodeURIComponent(patient.id)}` }, patient.label || patient.id);
     const id = patient.label ? element("small", { class: "quiet" }, patient.id) : null;
     this.cells = Object.fromEntries(
@@ -44,16 +45,32 @@ class Row {
   show() {
     const reading = latest(this.points, this.patient);
     const alerts = book.open(this.patient.id);
+    this.place = this.#place(reading, alerts);
+    if (this.#isNew("reading", [reading, this.points.length, reading.last && agoText(now() - reading.last.time)])) {
+      this.#showReading(reading);
+    }
+    if (this.#isNew("alerts", alerts)) {
+      this.node.dataset.alarm = alerts.find((alert) => isActive(alert) && !isSeen(alert))?.severity ?? "";
+      this.cells.badges.replaceChildren(...badges(alerts));
+    }
+  }
+
+  #showReading(reading) {
     this.node.dataset.zone = reading.zone ?? "";
     this.node.dataset.age = reading.state;
-    this.node.dataset.alarm = alerts.find((alert) => isActive(alert) && !isSeen(alert))?.severity ?? "";
     this.cells.value.replaceChildren(...[valueNode(reading), zoneLabel(reading)].filter(Boolean));
     this.cells.arrow.replaceChildren(trendNode(reading));
     this.cells.change.textContent = changeText(reading);
     this.cells.measured.replaceChildren(ageNode(reading));
     this.cells.course.replaceChildren(spark(this.points, this.patient));
-    this.cells.badges.replaceChildren(...badges(alerts));
-    this.place = this.#place(reading, alerts);
+  }
+
+  /** Whether that part is another one than is shown: hundreds of rows are looked at every few seconds, also on phones. */
+  #isNew(part, what) {
+    const words = JSON.stringify(what);
+    const same = this.shown[part] === words;
+    this.shown[part] = words;
+    return !same;
   }
 
   #place(reading, alerts) {

@@ -67,9 +67,12 @@ async function snooze(body, alert, timeZone, minutes, group) {
 
 let known = {};
 
-/** What is wrong with an alert's messages: nobody answered, or one did not arrive; null where nothing is. */
+/** What is wrong with an alert's messages, as a key of `trouble.…`: nobody answered, or one did not arrive. */
+export const troubleOf = (alert) => known[alert.id];
+
+/** The same in words; null where nothing is wrong. */
 export function trouble(alert) {
-  const what = known[alert.id];
+  const what = troubleOf(alert);
   return what ? element("span", { class: "trouble" }, text(`trouble.${what}`)) : null;
 }
 
