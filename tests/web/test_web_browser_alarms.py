@@ -108,7 +108,7 @@ def test_what_ended_unseen_is_together_by_rule_and_is_acknowledged_together(ward
     lows = groups.filter(has_text="Low glucose")
     expect(lows).to_contain_text("07:30, lasted 5 min")
     expect(lows).to_contain_text("and 2 earlier, since 06:30")
-    lows.get_by_role("button").click()
+    lows.get_by_role("button", name="Acknowledge all 3: Low glucose, Ada Example").click()
     expect(groups).to_have_count(2)
     expect(page.locator("#recent li", has_text="Seen by admin")).to_have_count(3)
 

@@ -195,7 +195,11 @@ function take(snapshot) {
   schedule();
 }
 
-document.getElementById("group")?.addEventListener("change", (event) => event.target.form.requestSubmit());
+const group = document.getElementById("group");
+let byKey = false; // each arrow key chooses another group; who uses those presses the button
+group?.addEventListener("keydown", () => (byKey = true));
+group?.addEventListener("pointerdown", () => (byKey = false));
+group?.addEventListener("change", () => byKey || group.form.requestSubmit());
 if (body) {
   body.addEventListener("pointerleave", schedule);
   body.addEventListener("focusout", schedule);
