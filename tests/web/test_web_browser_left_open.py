@@ -4,7 +4,8 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from msgspec import structs
+from playwright.sync_api import Browser, Page, Route, expect
 
 from islet.log.base import Append
 from islet.model.alerts import AlertChange, Severity
@@ -142,6 +143,31 @@ def test_somebody_who_was_not_urgent_enough_for_the_list_comes_onto_it_with_an_a
         together(ward, opened(ward, "urgent_low", "p-2", Severity.URGENT))
     ward.follow()
     expect(rows).to_have_attribute("data-patient", "p-2", timeout=10_000)
+
+
+@pytest.mark.parametrize("first", ["stream", "answer"])
+def test_of_two_who_acknowledge_at_once_the_first_is_named(ward: Site, open_page: Open, first: str) -> None:
+    ward.open_alert("low", "p-1", Severity.WARNING)
+    page = open_page("/alerts", "nurse")
+    live(page)
+    low = page.locator("#active li", has_text="Low glucose")
+    admins = structs.replace(opened(ward, "low", "p-1", Severity.WARNING), change="acknowledged", by="admin")
+    admins = structs.replace(admins, onset_us=ward.now_us - 5 * MINUTE_US)
+
+    def meanwhile(route: Route) -> None:
+        together(ward, admins)
+        if first == "stream":
+            expect(low).to_contain_text("Seen by admin")
+            route.continue_()
+        else:
+            route.fulfill(json={"id": "", "by": "nurse"})
+
+    page.route("**/acknowledge", meanwhile)
+    with page.expect_response("**/acknowledge"):
+        low.get_by_role("button", name="Acknowledge").click()
+    expect(low.locator(".seen")).to_contain_text("Seen by admin")
+    page.get_by_role("heading", name="Active").click()
+    expect(low.locator(".seen")).to_contain_text("Seen by admin")
 
 
 def opened(ward: Site, rule: str, patient: str, severity: Severity) -> AlertChange:

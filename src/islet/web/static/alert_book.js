@@ -26,8 +26,8 @@ export class AlertBook {
     if (!alert) return null;
     if (change.change === "cleared") alert.cleared_us = change.at_us;
     if (change.change === "retracted") this.#retract(alert, change);
-    if (change.change === "acknowledged" && !alert.acknowledged_us) {
-      Object.assign(alert, { acknowledged_us: change.at_us, acknowledged_by: change.by });
+    if (change.change === "acknowledged" && (!isSeen(alert) || alert.told === false)) {
+      Object.assign(alert, { acknowledged_us: change.at_us, acknowledged_by: change.by, told: true });
     }
     return alert;
   }

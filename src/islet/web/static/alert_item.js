@@ -104,6 +104,6 @@ async function acknowledge(alerts, button) {
 async function acknowledgeOne(alert) {
   const response = await fetch(`/api/alerts/${encodeURIComponent(alert.id)}/acknowledge`, { method: "POST" });
   if (!response.ok) throw new Error(String(response.status));
-  const { by } = await response.json(); // the live stream brings the same; this one is for the hand that clicked
-  Object.assign(alert, { acknowledged_us: alert.acknowledged_us ?? now(), acknowledged_by: by ?? user });
+  const { by } = await response.json(); // for the hand that clicked; the live stream tells who was first
+  if (!isSeen(alert)) Object.assign(alert, { acknowledged_us: now(), acknowledged_by: by ?? user, told: false });
 }
