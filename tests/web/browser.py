@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
 
-from islet.model.alerts import Severity
+from islet.model.alerts import AlertChange, Severity
 from islet.model.people import Device, Patient
 from islet.model.time import MINUTE_US
 from islet.model.topics import Topic
@@ -137,3 +137,11 @@ def fits(page: Page) -> bool:
     page.wait_for_load_state("load")
     window = page.viewport_size
     return window is not None and page.evaluate("document.documentElement.scrollWidth") <= window["width"]
+
+
+def ended(ward: Site, rule: str, patient: str, severity: Severity, minutes: int) -> None:
+    """An alert of so many minutes ago that lasted for five."""
+    ward.open_alert(rule, patient, severity, minutes=minutes)
+    onset_us = ward.now_us - minutes * MINUTE_US
+    over = AlertChange(change="cleared", rule=rule, patient=patient, onset_us=onset_us, at_us=onset_us + 5 * MINUTE_US)
+    ward.add_change(over)

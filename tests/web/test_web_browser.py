@@ -296,7 +296,8 @@ def test_axe_finds_nothing_on_any_page(ward: Site, open_page: Open, scheme: str,
         over = AlertChange(change="cleared", rule="high", patient=patient, onset_us=onset_us, at_us=ward.now_us)
         ward.add_change(over)
     ward.add_document(Topic.DEAD_LETTERS, "", "unit", '{"reason":"unit","message":"unit: expected one of mg/dL"}')
-    options = {} if scheme == "light" else {"runOnly": ["color-contrast"]}  # all that a scheme changes
+    more = {"rules": {"target-size": {"enabled": True}}}  # of WCAG 2.2
+    options = more if scheme == "light" else {"runOnly": ["color-contrast"]}  # all that a scheme changes
     page = open_page("/login", color_scheme=scheme)
     for path in ("/login", *PAGES):
         if path != "/login":

@@ -14,7 +14,7 @@ from islet.model.people import Role
 from islet.model.time import MINUTE_US, to_us
 from islet.model.topics import Topic
 from islet.notify.recipients import Contact
-from tests.web.browser import Open, browser, live, open_page, started, ward
+from tests.web.browser import Open, browser, ended, live, open_page, started, ward
 from tests.web.portal import Site
 
 __all__ = ["browser", "open_page", "started", "ward"]  # fixtures
@@ -91,13 +91,6 @@ def test_earlier_alerts_are_asked_for(ward: Site, open_page: Open) -> None:
     expect(page.locator("#alerts li")).to_have_count(130)
 
 
-def ended(ward: Site, rule: str, patient: str, severity: Severity, minutes: int) -> None:
-    ward.open_alert(rule, patient, severity, minutes=minutes)
-    onset_us = ward.now_us - minutes * MINUTE_US
-    over = AlertChange(change="cleared", rule=rule, patient=patient, onset_us=onset_us, at_us=onset_us + 5 * MINUTE_US)
-    ward.add_change(over)
-
-
 def test_what_ended_unseen_is_together_by_rule_and_is_acknowledged_together(ward: Site, open_page: Open) -> None:
     for minutes in (90, 60, 30):
         ended(ward, "low", "p-1", Severity.WARNING, minutes)
@@ -115,7 +108,7 @@ def test_what_ended_unseen_is_together_by_rule_and_is_acknowledged_together(ward
     lows = groups.filter(has_text="Low glucose")
     expect(lows).to_contain_text("07:30, lasted 5 min")
     expect(lows).to_contain_text("and 2 earlier, since 06:30")
-    lows.get_by_role("button").click()
+    lows.get_by_role("button", name="Acknowledge all 3: Low glucose, Ada Example").click()
     expect(groups).to_have_count(2)
     expect(page.locator("#recent li", has_text="Seen by admin")).to_have_count(3)
 

@@ -310,3 +310,18 @@ async def test_an_old_active_alert_is_not_hidden_by_hundreds_of_newer_ones(site:
     for path in ("/api/patients", "/api/patients/p-1/series"):
         assert old in [alert["id"] for alert in (await client.get(path)).json()["alerts"]], path
     assert old in [alert["id"] for alert in (await client.get("/api/alerts")).json()["active"]]
+
+
+async def test_long_answers_are_packed_unless_the_address_says_something_of_them(site: Site) -> None:
+    site.add_readings("p-1", [100 + i % 40 for i in range(720)], every_min=0.25)
+    client = site.client("nurse")
+    for path in ("/", "/api/patients"):
+        plain = await client.get(path, headers={"accept-encoding": "identity"})
+        answer = await client.get(path)
+        assert answer.headers["content-encoding"] == "gzip"
+        assert answer.headers["vary"] == "accept-encoding"
+        assert int(answer.headers["content-length"]) < len(plain.content) / 4
+        assert answer.text == plain.text
+        assert "content-encoding" not in plain.headers
+        assert "content-encoding" not in (await client.get(f"{path}?search=Ada")).headers
+    assert "content-encoding" not in (await client.get("/api/clock")).headers

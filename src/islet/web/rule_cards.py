@@ -131,7 +131,9 @@ class Cards:
             sentence=in_unit(rule.descriptions.get(self.language, rule.description), self.unit),
             on=one.on,
             always=one.on and rule.switch_off == "nobody",
-            tags=tags.replace(",", ", ") if one.set_by == "rule" and self.place.layer == "deployment" else "",
+            tags=tags.replace(",", self.text(_(", ")))
+            if one.set_by == "rule" and self.place.layer == "deployment"
+            else "",
             set_by=self.text(_SET_BY[one.set_by]),
             own=one.own,
             fields=tuple(self._field(level, entered, errors) for level in one.levels),

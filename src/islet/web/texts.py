@@ -92,6 +92,7 @@ ANSWERS: Final = {
 }
 """What is said to somebody who has pressed the button of a message."""
 SCRIPTS: Final = {
+    "comma": _(", "),
     # zones
     "zone.very_low": _("Very low"),
     "zone.low": _("Low"),
@@ -131,12 +132,13 @@ SCRIPTS: Final = {
     "alert.acknowledge": _("Acknowledge"),
     "alert.acknowledge_all": _("Acknowledge all {n}"),
     "alert.earlier": _("and {n} earlier, since {time}"),
-    "alert.acknowledge_title": _("Acknowledge: {rule}, {patient}"),
+    "alert.acknowledge_title": _("{said}: {rule}, {patient}"),
     "alert.acknowledged": _("Seen by {name}, {time}"),
     "alert.not_acknowledged": _("Not acknowledged"),
     "alert.history": _("Found later, in history"),
     "alert.failed": _("This could not be saved. Try again."),
     "alert.new": _("{severity}: {rule}, {patient}"),
+    "alert.more": _("And {n} more."),
     "alert.again": _("Acknowledge again"),
     "alert.none_active": _("No active alerts."),
     "alert.none_recent": _("No alerts in this period."),

@@ -2,6 +2,7 @@
 
 import { element, ruleTitle, svg, text } from "./page.js";
 
+const CLOSED_KEPT = 1000; // of a page that is left open for weeks
 const SEVERITIES = ["urgent", "warning", "notice", "technical"];
 const ICONS = {
   urgent: "M8 1.500 15 14H1Z M8 6v4 M8 12v.1",
@@ -13,30 +14,36 @@ const ICONS = {
 export class AlertBook {
   constructor(alerts) {
     this.alerts = new Map(alerts.map((alert) => [alert.id, { ...alert }]));
+    this.openOf = null; // by patient, until something changes
   }
 
   /** Take in a document of the `alerts` topic; the alert it changed, or null. */
   apply({ received_at_us, body: change }) {
     const id = `${change.rule}~${change.patient}~${change.onset_us}`;
     const alert = this.alerts.get(id);
+    this.openOf = null;
     if (change.change === "opened") return this.#open(id, alert, change, received_at_us);
     if (!alert) return null;
     if (change.change === "cleared") alert.cleared_us = change.at_us;
     if (change.change === "retracted") this.#retract(alert, change);
-    if (change.change === "acknowledged" && !alert.acknowledged_us) {
-      Object.assign(alert, { acknowledged_us: change.at_us, acknowledged_by: change.by });
+    if (change.change === "acknowledged" && (!isSeen(alert) || alert.told === false)) {
+      Object.assign(alert, { acknowledged_us: change.at_us, acknowledged_by: change.by, told: true });
     }
     return alert;
   }
 
-  merge(alerts) {
-    for (const alert of alerts) this.alerts.set(alert.id, { ...alert });
-  }
-
   /** Active ones and those that nobody has seen, most urgent first. */
   open(patient = null) {
-    const wanted = (alert) => (patient === null || alert.patient === patient) && isOpen(alert);
-    return [...this.alerts.values()].filter(wanted).sort(byUrgency);
+    if (patient === null) return [...this.alerts.values()].filter(isOpen).sort(byUrgency);
+    this.openOf ??= Map.groupBy(this.open(), (alert) => alert.patient);
+    return this.openOf.get(patient) ?? [];
+  }
+
+  /** Forget those that came first of the ones that await nobody, but for the newest. */
+  forget() {
+    if (this.alerts.size < 2 * CLOSED_KEPT) return;
+    const closed = [...this.alerts.values()].filter((alert) => !isOpen(alert)).sort(byOnset);
+    for (const alert of closed.slice(CLOSED_KEPT)) this.alerts.delete(alert.id);
   }
 
   /** Newest first, of one onset the most urgent first. */
@@ -76,7 +83,8 @@ function inherit(heir, alert) {
 
 export const isActive = (alert) => alert.cleared_us === null && !alert.retracted;
 export const isSeen = (alert) => Boolean(alert.acknowledged_us);
-const calls = (alert) => alert.severity === "urgent" || alert.severity === "warning";
+/** Whether somebody is called for it. */
+export const calls = (alert) => alert.severity === "urgent" || alert.severity === "warning";
 /** Whether it ended and somebody should have a look; what was found in history awaits nobody. */
 const isMissed = (alert) => calls(alert) && !alert.retracted && !alert.retrospective && !isSeen(alert);
 /** Whether somebody is to see it: it is active, or ended and called for somebody who has not looked. */
@@ -88,7 +96,7 @@ export function urgency(alert) {
   return severity + (isSeen(alert) ? SEVERITIES.length : 0) + (isActive(alert) ? 0 : 2 * SEVERITIES.length);
 }
 
-const byUrgency = (a, b) => urgency(a) - urgency(b) || a.onset_us - b.onset_us || (a.id < b.id ? -1 : 1);
+export const byUrgency = (a, b) => urgency(a) - urgency(b) || a.onset_us - b.onset_us || (a.id < b.id ? -1 : 1);
 const byOnset = (a, b) => b.onset_us - a.onset_us || byUrgency(a, b);
 
 export function severityIcon(severity) {
@@ -116,15 +124,8 @@ function endedBadge(ended) {
   node.append(element("small", {}, text("alert.ended") + more));
   node.dataset.ended = "";
   const rules = [...Map.groupBy(ended, (alert) => alert.rule)];
-  node.title = rules.map(([rule, some]) => ruleTitle(rule) + (some.length > 1 ? ` ×${some.length}` : "")).join(", ");
+  node.title = rules.map(([rule, some]) => ruleTitle(rule) + (some.length > 1 ? ` ×${some.length}` : "")).join(text("comma"));
   return node;
-}
-
-/** Tell a screen reader of a new alert that calls for someone. */
-export function announce(alert, label) {
-  if (!calls(alert) || !isActive(alert) || alert.retrospective) return;
-  const said = { severity: text(`severity.${alert.severity}`), rule: ruleTitle(alert.rule), patient: label };
-  document.getElementById("announcement").textContent = text("alert.new", said);
 }
 
 /** The number of unseen alerts that call for someone, beside the link and in the title. */

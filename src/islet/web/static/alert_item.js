@@ -1,9 +1,9 @@
 // An alert as an item of a list: what it is, who was told, who has seen it, and the button to acknowledge it.
 
-import { data, dayTimeText, element, now, ruleTitle, spanText, text, unit, user } from "./page.js";
+import { data, dayText, dayTimeText, element, now, ruleTitle, spanText, text, unit, user } from "./page.js";
 import { shown } from "./glucose.js";
 import { isActive, isOpen, isSeen, severityIcon } from "./alert_book.js";
-import { toldFold, trouble } from "./told.js";
+import { toldFold, trouble, troubleOf } from "./told.js";
 
 /** One alert as a list item, with its button where the viewer may acknowledge it, and with it the `earlier` ones of its rule
  * that have ended as it has. */
@@ -31,6 +31,12 @@ export function alertItem(alert, { label, timeZone, linked, earlier = [] }) {
   return item;
 }
 
+/** What an item says, so that one knows whether to make it anew. */
+export function itemWords(alert, { label, timeZone, earlier = [] }) {
+  const times = [whenText(alert, timeZone), dayText(now(), timeZone)];
+  return JSON.stringify([alert, earlier, label, times, troubleOf(alert)]);
+}
+
 function valueText(alert) {
   return element("span", { class: "at" }, `${shown(alert.glucose_tenths, unit, data.mg_dl_per_mmol_l)} ${unit}`);
 }
@@ -56,33 +62,39 @@ function seenOrButton([alert, ...earlier], name, timeZone) {
   if (alert.retrospective) return element("p", { class: "seen" }, text("alert.history"));
   if (!isOpen(alert)) return "";
   if (!data.may_acknowledge) return element("p", { class: "seen" }, text("alert.not_acknowledged"));
-  const title = text("alert.acknowledge_title", { rule: ruleTitle(alert.rule), patient: name });
-  return element("div", { class: "answer" }, acknowledgeButton([alert, ...earlier], title));
+  return element("div", { class: "answer" }, acknowledgeButton([alert, ...earlier], name));
 }
 
-/** A button that acknowledges these, one after the other; `title` for who does not see where it stands. */
-export function acknowledgeButton(alerts, title) {
+/** A button that acknowledges these, one after the other; `patient` whose they are, for who does not see where it stands. */
+export function acknowledgeButton(alerts, patient = null) {
   const said = alerts.length > 1 ? text("alert.acknowledge_all", { n: alerts.length }) : text("alert.acknowledge");
-  const button = element("button", { type: "button", ...(title ? { "aria-label": title } : {}) }, said);
+  const title = patient === null ? null : titleText(said, alerts[0], patient);
+  const button = element("button", { type: "button", "aria-label": title }, said);
   button.addEventListener("click", () => acknowledge(alerts, button));
   return button;
 }
 
 /** An alert that was seen and goes on pages again; this is the answer to that. */
 function again(alert, name) {
-  const title = text("alert.acknowledge_title", { rule: ruleTitle(alert.rule), patient: name });
+  const title = titleText(text("alert.again"), alert, name);
   const button = element("button", { type: "button", class: "plain", "aria-label": title }, text("alert.again"));
   button.addEventListener("click", () => acknowledge([alert], button));
   return button;
 }
 
+/** What is seen on a button goes first: people who speak to their computer say that. */
+function titleText(said, { rule }, patient) {
+  return text("alert.acknowledge_title", { said, rule: ruleTitle(rule), patient });
+}
+
 async function acknowledge(alerts, button) {
-  button.disabled = true;
+  if (button.ariaDisabled) return;
+  button.ariaDisabled = "true"; // disabled, it would lose the focus
   try {
     for (const alert of alerts) await acknowledgeOne(alert);
     dispatchEvent(new CustomEvent("acknowledged")); // of the window: the button may have gone with a list made anew
   } catch {
-    button.disabled = false;
+    button.ariaDisabled = null;
     const failed = element("p", { class: "problem", role: "alert" }, text("alert.failed"));
     button.parentElement?.querySelector(".problem")?.remove();
     button.parentElement?.append(failed); // a list made anew meanwhile shows what is left, with buttons of its own
@@ -92,6 +104,6 @@ async function acknowledge(alerts, button) {
 async function acknowledgeOne(alert) {
   const response = await fetch(`/api/alerts/${encodeURIComponent(alert.id)}/acknowledge`, { method: "POST" });
   if (!response.ok) throw new Error(String(response.status));
-  const { by } = await response.json(); // the live stream brings the same; this one is for the hand that clicked
-  Object.assign(alert, { acknowledged_us: alert.acknowledged_us ?? now(), acknowledged_by: by ?? user });
+  const { by } = await response.json(); // for the hand that clicked; the live stream tells who was first
+  if (!isSeen(alert)) Object.assign(alert, { acknowledged_us: now(), acknowledged_by: by ?? user, told: false });
 }

@@ -1,8 +1,10 @@
 // The page of alerts: what is active, what has ended unseen, and what was.
 
-import { data, element, text } from "./page.js";
-import { AlertBook, announce, countUnseen, isActive } from "./alert_book.js";
-import { acknowledgeButton, alertItem } from "./alert_item.js";
+import { data, eachFrame, text } from "./page.js";
+import { AlertBook, countUnseen, isActive } from "./alert_book.js";
+import { acknowledgeButton } from "./alert_item.js";
+import { showAlerts } from "./alert_list.js";
+import { announce } from "./announced.js";
 import { follow, load } from "./live.js";
 import { PastAlerts } from "./past_alerts.js";
 import { askTroubles } from "./told.js";
@@ -19,6 +21,7 @@ let { labels } = data.snapshot;
 let book = bookOf(data.snapshot);
 let soon = null;
 const reached = data.snapshot.recent.at(-1)?.onset_us ?? data.snapshot.now_us;
+const schedule = eachFrame(render);
 const older = new PastAlerts(document.getElementById("earlier"), { until: () => reached, changed: render });
 
 function bookOf(snapshot) {
@@ -48,20 +51,15 @@ function byRule(alerts) {
 /** One answer to all that have ended, below them: who gives it has come past them. */
 function fillEverything(unseen) {
   const wanted = data.may_acknowledge && unseen.length > 1;
-  if (wanted && everything.querySelector("button:focus:enabled")) return; // it does what it says
+  if (wanted && everything.querySelector("button:focus:not([aria-disabled])")) return; // it does what it says
   everything.replaceChildren(...(wanted ? [acknowledgeButton(unseen)] : []));
 }
 
-/** Rows are made anew, but the focus stays on the alert that had it. Of a group only the first is shown. */
+/** Of a group only the first is shown. */
 function fill(list, groups, none) {
-  const held = list.contains(document.activeElement) ? document.activeElement : null;
-  const focused = held?.closest("li")?.dataset.id;
-  const items = groups.map(([alert, ...earlier]) =>
-    alertItem(alert, { label: labels[alert.patient] ?? older.labels[alert.patient], timeZone, linked: true, earlier }),
-  );
-  list.replaceChildren(...(items.length || !none ? items : [element("li", { class: "none quiet" }, text(none))]));
-  const again = focused ? items.find((item) => item.dataset.id === focused) : null;
-  (again?.querySelector(held.localName) ?? again?.querySelector("button, a"))?.focus();
+  const label = (alert) => labels[alert.patient] ?? older.labels[alert.patient];
+  const given = groups.map(([alert, ...earlier]) => [alert, { label: label(alert), timeZone, linked: true, earlier }]);
+  showAlerts(list, given, none);
 }
 
 function onAlerts(documents) {
@@ -70,7 +68,8 @@ function onAlerts(documents) {
     if (alert !== null && document.type === "opened") announce(alert, labels[alert.patient] || alert.patient);
     if (alert !== null && !(alert.patient in labels)) resyncSoon();
   }
-  render();
+  if (!older.asked) book.forget();
+  schedule();
 }
 
 /** Somebody has an alert who is not known here; once, however many do. */
@@ -91,6 +90,7 @@ async function resync() {
   }
 }
 
+document.getElementById("zone").textContent = text("chart.zone", { zone: timeZone });
 addEventListener("acknowledged", render);
 const busy = () => document.querySelector("li :focus");
 setInterval(() => busy() ?? render(), LOOK_AGAIN_MS);

@@ -1,8 +1,10 @@
 // The live stream of a page: what comes in is handed on, and a lost connection is shown until it is back.
 
 import { data, now, setClock, text, timeText } from "./page.js";
+import { whileWanted } from "./looked_at.js";
 
 const SILENCE_MS = 30_000; // three heartbeats
+const OPENING_MS = 3_000; // a page that is looked at again says after that that it is not connected
 const RETRY_MS = 2_000;
 const RESYNC_MS = 1_000;
 const RESYNC_MOST_MS = 30_000;
@@ -18,10 +20,12 @@ export function follow(positions, handlers, patient = null) {
   let reached = positions;
   let source = null;
   let silence = null;
+  let retry = null;
   let resyncIn = RESYNC_MS;
   let asked = 0;
 
   function open() {
+    close();
     const query = new URLSearchParams({ from: reached });
     if (patient !== null) query.set("patient", patient);
     source = new EventSource(`/live?${query}`);
@@ -37,6 +41,21 @@ export function follow(positions, handlers, patient = null) {
     for (const name of ["readings", "alerts", "care_events"]) on(name, handlers[name] ?? (() => {}));
     on("resync", resyncLater);
     listen();
+    const opening = source;
+    setTimeout(() => opening === source && opening.readyState === EventSource.CONNECTING && show(false), OPENING_MS);
+  }
+
+  function close() {
+    clearTimeout(silence);
+    clearTimeout(retry);
+    source?.close();
+    source = null;
+  }
+
+  /** The number in the title is that of a page that follows. */
+  function leave() {
+    close();
+    document.title = document.title.replace(/^\(\d+\) /, "");
   }
 
   /** Later each time while the store is far behind the log. */
@@ -66,15 +85,16 @@ export function follow(positions, handlers, patient = null) {
 
   async function again() {
     clearTimeout(silence);
+    const ended = source;
     try {
       if ((await fetch("/api/clock")).status === 401) {
-        location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
+        location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
         return;
       }
     } catch {
       // the server is away; the banner says so
     }
-    setTimeout(open, RETRY_MS);
+    if (source === ended) retry = setTimeout(open, RETRY_MS);
   }
 
   function show(connected) {
@@ -90,13 +110,10 @@ export function follow(positions, handlers, patient = null) {
 
   function goOnFrom(newer) {
     reached = newer;
-    source.close();
-    open();
+    if (source !== null) open();
   }
 
-  addEventListener("pagehide", () => source.close());
-  addEventListener("pageshow", (event) => event.persisted && open());
-  open();
+  whileWanted(() => source ?? open(), leave);
   return goOnFrom;
 }
 

@@ -17,7 +17,8 @@ export class PastAlerts {
     const { patient, until, changed } = this.wanted;
     const query = new URLSearchParams({ until: this.alerts.at(-1)?.onset_us ?? until() });
     if (patient !== null) query.set("patient", patient);
-    this.button.disabled = true;
+    if (this.button.ariaDisabled) return;
+    this.button.ariaDisabled = "true"; // disabled, it would lose the focus
     try {
       const { alerts, labels, more } = await load(`/api/alerts/past?${query}`);
       const known = new Set(this.alerts.map((alert) => alert.id));
@@ -29,6 +30,6 @@ export class PastAlerts {
     } catch {
       // the banner tells of a lost connection
     }
-    this.button.disabled = false;
+    this.button.ariaDisabled = null;
   }
 }

@@ -4,8 +4,9 @@ import { data, dayTimeText, element, now, svg, text, timeText, unit } from "./pa
 import { Points, zone } from "./glucose.js";
 import { ageNode, changeText, latest, readingText, trendNode, valueNode } from "./reading.js";
 import { askTroubles } from "./told.js";
-import { AlertBook, announce, countUnseen } from "./alert_book.js";
-import { alertItem } from "./alert_item.js";
+import { AlertBook, countUnseen } from "./alert_book.js";
+import { showAlerts } from "./alert_list.js";
+import { announce } from "./announced.js";
 import { follow, load } from "./live.js";
 import { Forecast } from "./forecast.js";
 import { PastAlerts } from "./past_alerts.js";
@@ -86,16 +87,11 @@ function renderTable() {
 
 function renderAlerts() {
   if (data.only) countUnseen(book);
-  const list = document.getElementById("alerts");
-  if (list.contains(document.activeElement) && document.activeElement.disabled === false) return;
-  const held = list.contains(document.activeElement) ? document.activeElement : null;
   const before = older.alerts.filter((alert) => !book.alerts.has(alert.id));
   const since = older.asked ? 0 : from();
   const shown = [...book.all().filter((alert) => alert.cleared_us === null || alert.onset_us >= since), ...before];
-  const items = shown.map((alert) => alertItem(alert, { label: patient.label, timeZone, linked: false }));
-  list.replaceChildren(...(items.length ? items : [element("li", { class: "none quiet" }, text("alert.none_recent"))]));
-  const again = held && items.find((item) => item.dataset.id === held.closest("li")?.dataset.id);
-  again?.querySelector(held.localName)?.focus();
+  const given = shown.map((alert) => [alert, { label: patient.label, timeZone, linked: false }]);
+  showAlerts(document.getElementById("alerts"), given, "alert.none_recent");
 }
 
 function renderEvents() {
@@ -108,7 +104,7 @@ function eventItem(mark) {
   const icon = svg("svg", { viewBox: "0 0 16 16", class: "icon", "aria-hidden": "true" });
   icon.append(svg("path", { d: ICONS[mark.type] }));
   const { body } = mark;
-  const details = [body.text, body.name, mark.type === "exercise" ? body.kind : ""].filter(Boolean).join(", ");
+  const details = [body.text, body.name, mark.type === "exercise" ? body.kind : ""].filter(Boolean).join(text("comma"));
   return element(
     "li",
     { "data-type": mark.type },
@@ -172,6 +168,7 @@ function onAlerts(documents) {
     const alert = book.apply(document);
     if (alert !== null && document.type === "opened") announce(alert, patient.label || patient.id);
   }
+  if (!older.asked) book.forget();
   renderAlerts();
   renderChart();
 }

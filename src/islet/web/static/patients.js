@@ -1,28 +1,34 @@
 // The live list of patients, the most urgent first. A row never moves while it has the focus or the pointer.
 
-import { data, element, now, text } from "./page.js";
+import { agoText, data, eachFrame, element, now, text } from "./page.js";
 import { Points, outside } from "./glucose.js";
 import { ageNode, changeText, latest, spark, trendNode, valueNode } from "./reading.js";
-import { AlertBook, announce, badges, countUnseen, isActive, isSeen, urgency } from "./alert_book.js";
+import { AlertBook, badges, countUnseen, isActive, isSeen, urgency } from "./alert_book.js";
+import { announce } from "./announced.js";
+import { arrange } from "./in_place.js";
 import { follow, load } from "./live.js";
 
 const KEPT = 3.25 * 3600e6;
 const LOOK_AGAIN_MS = 5_000; // ages grow without anything coming in
-const RESYNC_LEAST_MS = 15_000; // a device whose patient is not registered must not make the page ask all the time
+const RESYNC_LEAST_MS = 1_000; // the store follows the log at a short distance
+const RESYNC_MOST_MS = 15_000; // a device whose patient is not registered must not make the page ask all the time
 const NO_ALERT = 100;
 const body = document.getElementById("rows");
 const rows = new Map();
 let book = new AlertBook(data.snapshot.alerts);
 let { total } = data.snapshot;
 const someOnly = data.sought !== ""; // others come in with the stream, but do not belong on this list
-let scheduled = false;
+const schedule = eachFrame(render);
 let refetching = false;
+let missing = false; // somebody who was not in the last snapshot
+let resyncIn = RESYNC_LEAST_MS;
 
 class Row {
   constructor(patient) {
     this.patient = patient;
     this.points = new Points(patient.points);
     this.stale = true;
+    this.shown = {};
     const name = element("a", { href: `/patients/${encodeURIComponent(patient.id)}` }, patient.label || patient.id);
     const id = patient.label ? element("small", { class: "quiet" }, patient.id) : null;
     this.cells = Object.fromEntries(
@@ -39,16 +45,32 @@ class Row {
   show() {
     const reading = latest(this.points, this.patient);
     const alerts = book.open(this.patient.id);
+    this.place = this.#place(reading, alerts);
+    if (this.#isNew("reading", [reading, this.points.length, reading.last && agoText(now() - reading.last.time)])) {
+      this.#showReading(reading);
+    }
+    if (this.#isNew("alerts", alerts)) {
+      this.node.dataset.alarm = alerts.find((alert) => isActive(alert) && !isSeen(alert))?.severity ?? "";
+      this.cells.badges.replaceChildren(...badges(alerts));
+    }
+  }
+
+  #showReading(reading) {
     this.node.dataset.zone = reading.zone ?? "";
     this.node.dataset.age = reading.state;
-    this.node.dataset.alarm = alerts.find((alert) => isActive(alert) && !isSeen(alert))?.severity ?? "";
     this.cells.value.replaceChildren(...[valueNode(reading), zoneLabel(reading)].filter(Boolean));
     this.cells.arrow.replaceChildren(trendNode(reading));
     this.cells.change.textContent = changeText(reading);
     this.cells.measured.replaceChildren(ageNode(reading));
     this.cells.course.replaceChildren(spark(this.points, this.patient));
-    this.cells.badges.replaceChildren(...badges(alerts));
-    this.place = this.#place(reading, alerts);
+  }
+
+  /** Whether that part is another one than is shown: hundreds of rows are looked at every few seconds, also on phones. */
+  #isNew(part, what) {
+    const words = JSON.stringify(what);
+    const same = this.shown[part] === words;
+    this.shown[part] = words;
+    return !same;
   }
 
   #place(reading, alerts) {
@@ -71,36 +93,14 @@ function compare(a, b) {
   return (a.patient.label || a.patient.id).localeCompare(b.patient.label || b.patient.id, "en", { numeric: true });
 }
 
-/** Put the rows in order, but leave one that is being used where it is. */
-function arrange() {
-  const ordered = [...rows.values()].sort(compare);
-  const present = [...body.children];
-  const held = ordered.filter((row) => row.node.matches(":hover, :focus-within"));
-  const free = ordered.filter((row) => !held.includes(row));
-  for (const row of held.sort((a, b) => present.indexOf(a.node) - present.indexOf(b.node))) {
-    const index = present.indexOf(row.node);
-    free.splice(index < 0 ? free.length : index, 0, row);
-  }
-  free.forEach((row, i) => {
-    if (body.children[i] !== row.node) body.insertBefore(row.node, body.children[i] ?? null);
-  });
-}
-
 function render() {
-  scheduled = false;
   for (const row of rows.values()) {
     if (!row.stale) continue;
     row.show();
     row.stale = false;
   }
-  arrange();
+  arrange(body, [...rows.values()].sort(compare).map((row) => row.node));
   summarise();
-}
-
-function schedule() {
-  if (scheduled) return;
-  scheduled = true;
-  requestAnimationFrame(render);
 }
 
 function summarise() {
@@ -115,8 +115,15 @@ function summarise() {
 function touch(id) {
   const row = rows.get(id);
   if (row) row.stale = true;
-  else if (!someOnly) resync(); // a patient who was not urgent enough to be on this list, or is new
+  else if (!someOnly && isToBeShown(id)) resync();
   schedule();
+}
+
+/** Whether somebody is new, or was not urgent enough to be on this list and is now. */
+function isToBeShown(id) {
+  const [alert] = book.open(id);
+  const least = Math.max(...[...rows.values()].map((row) => row.place?.[0] ?? 0));
+  return rows.size === total || (alert !== undefined && urgency(alert) < least);
 }
 
 function onReadings(readings) {
@@ -141,11 +148,15 @@ function onAlerts(documents) {
     const patient = rows.get(alert.patient)?.patient;
     if (document.type === "opened") announce(alert, patient?.label || alert.patient);
   }
+  book.forget();
 }
 
+/** Take a new snapshot; while one is asked for, and for a pause after it, that is put off. */
 async function resync() {
+  missing = true;
   if (refetching) return;
   refetching = true;
+  missing = false;
   try {
     const snapshot = await load(`/api/patients${data.sought}`);
     if (body) {
@@ -153,11 +164,16 @@ async function resync() {
       goOnFrom(snapshot.positions);
     } else if (snapshot.total) location.reload(); // the first patient has come
   } catch {
-    // the banner tells of a lost connection; the next event asks again
+    missing = true; // the banner tells of a lost connection
   }
-  setTimeout(() => {
-    refetching = false;
-  }, RESYNC_LEAST_MS);
+  setTimeout(resyncAgain, resyncIn);
+  resyncIn = Math.min(2 * resyncIn, RESYNC_MOST_MS);
+}
+
+function resyncAgain() {
+  refetching = false;
+  if (missing) resync();
+  else resyncIn = RESYNC_LEAST_MS;
 }
 
 function take(snapshot) {
@@ -179,7 +195,11 @@ function take(snapshot) {
   schedule();
 }
 
-document.getElementById("group")?.addEventListener("change", (event) => event.target.form.requestSubmit());
+const group = document.getElementById("group");
+let byKey = false; // each arrow key chooses another group; who uses those presses the button
+group?.addEventListener("keydown", () => (byKey = true));
+group?.addEventListener("pointerdown", () => (byKey = false));
+group?.addEventListener("change", () => byKey || group.form.requestSubmit());
 if (body) {
   body.addEventListener("pointerleave", schedule);
   body.addEventListener("focusout", schedule);

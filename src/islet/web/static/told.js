@@ -34,7 +34,7 @@ function show(body, alert, timeZone, { told, snoozed_until_us, snooze_most_min }
   body.replaceChildren(element("ul", {}, ...(items.length ? items : [nobody])));
   if (snoozed_until_us) {
     const until = timeText(snoozed_until_us, timeZone);
-    body.append(element("p", { role: "status" }, text("told.snoozed", { time: until })));
+    body.append(element("p", { role: "status", tabindex: -1 }, text("told.snoozed", { time: until })));
   } else if (snooze_most_min > 0) {
     body.append(snoozeButtons(body, alert, timeZone, snooze_most_min));
   }
@@ -61,15 +61,20 @@ function snoozeButtons(body, alert, timeZone, most) {
 async function snooze(body, alert, timeZone, minutes, group) {
   const options = { method: "POST", body: JSON.stringify({ minutes }), headers: { "content-type": "application/json" } };
   const response = await fetch(`/api/alerts/${encodeURIComponent(alert.id)}/snooze`, options).catch(() => null);
-  if (response?.ok) await fill(body, alert, timeZone);
-  else group.append(element("span", { class: "problem", role: "alert" }, text("alert.failed")));
+  if (response?.ok) {
+    await fill(body, alert, timeZone);
+    body.querySelector("[role=status]")?.focus(); // the button that had it is gone
+  } else group.append(element("span", { class: "problem", role: "alert" }, text("alert.failed")));
 }
 
 let known = {};
 
-/** What is wrong with an alert's messages: nobody answered, or one did not arrive; null where nothing is. */
+/** What is wrong with an alert's messages, as a key of `trouble.…`: nobody answered, or one did not arrive. */
+export const troubleOf = (alert) => known[alert.id];
+
+/** The same in words; null where nothing is wrong. */
 export function trouble(alert) {
-  const what = known[alert.id];
+  const what = troubleOf(alert);
   return what ? element("span", { class: "trouble" }, text(`trouble.${what}`)) : null;
 }
 
