@@ -78,7 +78,8 @@ def test_a_table_in_another_unit_or_with_values_that_nobody_has_is_refused_with_
     ran = CliRunner().invoke(main, ["forecast", "evaluate", str(file)])
     assert ran.exit_code == 1
     assert (
-        "row 2 (from 0, without the header): expected an ISO 8601 time without zone and a number from 10 to 1500 mg/dL" in ran.output
+        "row 2 (from 0, without the header): expected an ISO 8601 time without zone and a number from 10 to 1500 mg/dL"
+        in ran.output
     )
 
 

@@ -168,6 +168,9 @@ class Outbox:
 
     def _take_in_partition(self, log: Log, partition: int, now_us: int) -> int:
         queued = 0
+        end = log.end(Topic.ALERTS)[partition]
+        if self._queue.cursor(partition) > end:  # of another log, which was lost: what comes next is new
+            self._queue.move_cursor(partition, end)
         for _ in range(_MOST_SLICES):
             entries = _read(log, partition, self._queue.cursor(partition))
             if entries is None:

@@ -69,6 +69,10 @@ class Store(Protocol):
     def applied(self, topic: Topic, partitions: int, consumer: str = "store") -> tuple[int, ...]:
         """Per partition, the offset up to which `apply` has taken in."""
 
+    def go_back(self, topic: Topic, ends: Sequence[int]) -> bool:
+        """Have every consumer of the topic at most where the log ends, by partition; whether one was further on. Then this
+        store and the log are of different moments, and what the log gets next would be passed over."""
+
     def series(self, patient: str, from_us: int, to_us: int, *, method: Method | None = None) -> Series:
         """The patient's readings with from_us <= time < to_us, CGM and capillary (or of one `method`: "cgm" for shares of
         time), one per instant."""

@@ -1,15 +1,23 @@
 """Keeps a store up to date with the log."""
 
+import structlog
+
 from islet.log.base import CursorMove, Log, Slice
 from islet.model.topics import STORED
 from islet.store.base import Store
 
+_log = structlog.get_logger("islet.store")
+
 
 class Follower:
-    """Reads every topic from where the store is, and applies what is new."""
+    """Reads every topic from where the store is, and applies what is new. Where the log ends before that, it is another
+    one (of an older backup, or new), and its next entries are new."""
 
     def __init__(self, log: Log, store: Store) -> None:
         self._log, self._store = log, store
+        another = [topic.value for topic in STORED if store.go_back(topic, log.end(topic))]
+        if another:
+            _log.warning("log_is_older_than_the_store", topics=another)
         self._seen = 0
         self._positions = {topic: list(store.applied(topic, log.partitions)) for topic in STORED}
 

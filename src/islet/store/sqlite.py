@@ -97,6 +97,15 @@ class SqliteStore:
             found = dict(reader.execute(_APPLIED, (consumer, topic)))
         return tuple(found.get(partition, 0) for partition in range(partitions))
 
+    def go_back(self, topic: Topic, ends: Sequence[int]) -> bool:
+        query = 'UPDATE applied SET "offset" = ?3 WHERE topic = ?1 AND partition = ?2 AND "offset" > ?3'
+        gone_back = 0
+        with self._writing, plain_errors(self._name), transaction(self._writer):
+            for partition, end in enumerate(ends):
+                self._writer.execute(query, (topic, partition, end))
+                gone_back += self._writer.changes()
+        return gone_back > 0
+
     def series(self, patient: str, from_us: int, to_us: int, *, method: Method | None = None) -> Series:
         with self._readers.one() as reader:
             return readings.series(reader, patient, from_us, to_us, method=method)
