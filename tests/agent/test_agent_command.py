@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from islet.gateways.certificates import ensure_certificates, server_ssl_context
 from islet.model.topics import Topic
 from tests.gateways.door import Door, reading
@@ -28,6 +30,20 @@ def agent(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
 def test_without_a_key_it_says_what_to_give(tmp_path: Path) -> None:
     refused = agent(tmp_path)
     assert refused.returncode == 1 and "--claim" in refused.stderr and "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--platform", "https://a:port", "--claim", "x"), "https://islet.example:8443"),
+        (("--platform", "https://[a", "--claim", "x"), "https://islet.example:8443"),
+        (("--connection-string", f"HostName=a;DeviceId=a;SharedAccessKey={KEY}", "--mqtt", "a:99999"), "host:port"),
+        (("--connection-string", "HostName=a;DeviceId=a;SharedAccessKey=?", "--mqtt", "a:1"), "base64"),
+    ],
+)
+def test_what_cannot_be_understood_is_one_line(tmp_path: Path, words: tuple[str, ...], said: str) -> None:
+    refused = agent(tmp_path, *words)
+    assert refused.returncode == 1 and said in refused.stderr and "Traceback" not in refused.stderr
 
 
 def test_two_do_not_share_a_folder(tmp_path: Path) -> None:

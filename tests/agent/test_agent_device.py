@@ -1,9 +1,11 @@
 """What a device keeps, does and says, without any connection."""
 
 import json
+import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -101,6 +103,55 @@ async def test_a_full_disk_refuses_and_drops_nothing_until_there_is_room(box: Bo
     assert len(box.queued()) == kept + 1
 
 
+async def test_events_do_not_fill_the_disk_so_that_what_is_sent_can_be_removed(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small disk that this agent fills alone."""
+
+    def disk(path: object) -> SimpleNamespace:
+        used = sum(file.stat().st_size for file in box.folder.glob("agent.db*"))
+        return SimpleNamespace(f_bavail=3_000_000 - used, f_frsize=1)
+
+    monkeypatch.setattr(os, "statvfs", disk)
+    lines = [reading(START_US + second) for second in range(200)]
+    with pytest.raises(QueueFull, match="the disk is full"):
+        for _ in range(1000):
+            box.device.take(lines)
+    box.device.command("c-1", "setInterval", b'{"minutes": 10}')
+    assert box.device.queue.waiting >= 2000 and disk("").f_bavail > 500_000
+    for number in range(1, box.device.queue.waiting + 1):
+        box.device.queue.done(number)
+        if number % 100 == 0:
+            box.device.queue.forget_done()
+    box.device.take(lines)
+    assert box.device.queue.waiting == 200
+
+
+async def test_after_a_crash_it_needs_no_room_to_begin(box: Box) -> None:
+    """The index of what is written ahead would be a file of its own, for which a full disk has no room."""
+    box.device.take([reading(START_US)])
+    assert sorted(file.name for file in box.folder.iterdir()) == ["agent.db", "agent.db-wal"]
+
+
+async def test_on_a_full_disk_a_prompt_is_shown_once_and_a_signal_given_once(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.device.command("c-1", "prompt", b'{"text":"now"}')
+    box.device.command("c-2", "locate", b"{}")
+    (started,) = box.device.work()
+
+    @contextmanager
+    def full() -> Iterator[None]:
+        raise QueueFull("the disk is full")
+        yield
+
+    monkeypatch.setattr(box.device.disk, "together", full)
+    (asked,) = box.device.prompting.to_show()
+    box.device.prompting.shown(asked.id)
+    box.device.commands.ended(started.id)
+    assert box.device.prompting.to_show() == [] and box.device.work() == []
+
+
 async def test_what_cannot_be_forgotten_now_is_forgotten_later_and_counted_once(box: Box) -> None:
     box.device.take([reading(START_US), reading(START_US + 1)])
     box.queued()
@@ -182,6 +233,15 @@ async def test_a_clock_that_was_wrong_for_a_while_asks_nothing_twice_and_goes_on
     box.at(12 + 5 / 60)
     asked = [id for id, state, _ in box.prompts() if state == "prompted"]
     assert asked == ["2026-11-21T08:00", "2026-11-21T12:00"]
+
+
+async def test_a_reading_that_is_dated_years_ahead_does_not_hide_who_has_just_measured(box: Box) -> None:
+    box.device.desired({"prompts": SCHEDULE, "$version": 2})
+    box.device.take([reading(START_US + 5000 * DAY_US)])
+    box.at(7.9)
+    box.device.take([reading(START_US + 7 * HOUR_US + 50 * MINUTE_US)])
+    box.at(9)
+    assert box.prompts() == [("2026-11-21T08:00", "measured", "08:00")]
 
 
 async def test_desired_properties_are_applied_part_by_part(box: Box) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import random
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -178,5 +179,14 @@ def test_it_also_runs_on_uvloop() -> None:
 
 
 def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do() -> None:
-    assert "give --authority" in trouble(ssl.SSLCertVerificationError())
+    wrong = ssl.SSLCertVerificationError()
+    for code, said in (
+        (19, "give --authority"),
+        (9, "is the clock right"),
+        (10, "is the clock right"),
+        (62, "another"),
+    ):
+        wrong.verify_code = code
+        assert said in trouble(wrong)
     assert trouble(ConnectionRefusedError()) == "ConnectionRefusedError; is it running?"
+    assert "no address for that name" in trouble(socket.gaierror())

@@ -62,6 +62,36 @@ def test_what_the_owner_wrote_down_goes_out_of_texts_in_any_case(before: str, na
     assert spell(name) not in said
 
 
+def test_a_detail_that_is_part_of_more_does_not_keep_the_rest() -> None:
+    """Those who wrote down a birthday and a name must not lose less than those who did not."""
+    privacy = Privacy(["Jo Doe", "1980-05-04", "王小明"])
+    for text, secrets in {
+        "born 04.05.1980, well": ("04", "05"),
+        "born May 4th, 1980": ("May", "4th"),
+        "1980年5月4日生": ("5月4日",),
+        "jo.doe@example.com": ("example",),
+        "my nurse John Smith came": ("hn", "Smith"),
+        "小明吃了饭": ("小明",),
+    }.items():
+        assert not [one for one in secrets if one in privacy.text(text)]
+
+
+def test_numbers_in_chinese_words_and_short_streets_go() -> None:
+    for text in ("出生于一九八零年五月四日", "电话一三八零零一三八零零零", "wohnt Hauptstr 12"):
+        assert "[…]" in Privacy().text(text) and not set("八12") & set(Privacy().text(text))
+
+
+def test_what_is_taken_out_makes_no_text_longer_than_may_be_sent() -> None:
+    line = json.dumps({"type": "note", "time": "2026-11-21T08:00:00Z", "text": "Jo …" * 500}).encode()
+    assert len(private_event(line, Privacy(["Jo"])).text) == 2000  # type: ignore[union-attr]
+
+
+def test_the_name_of_a_firmware_is_no_place_for_a_detail() -> None:
+    for firmware in ("王小明", "jo-7"):
+        line = json.dumps({"type": "device_status", "time": "2026-11-21T08:00:00Z", "firmware": firmware}).encode()
+        assert b"firmware" not in msgspec.json.encode(private_event(line, Privacy(["Jo"])))
+
+
 def test_names_are_seen_by_what_stands_around_them() -> None:
     privacy = Privacy()
     for text in (

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import random
 import time
 from collections.abc import AsyncIterator, Callable
@@ -13,13 +14,14 @@ import pytest
 from islet.access.sas import ConnectionString, derived_key, new_key
 from islet.agent import sources
 from islet.agent.device import Device
+from islet.agent.disk import QueueFull
 from islet.agent.mqtt_client import Address
 from islet.agent.outlet import Hook
 from islet.agent.privacy import Privacy
 from islet.agent.register import register
 from islet.agent.run import Agent
 from islet.decode.iothub_twins import JsonObject, ServiceTwin
-from islet.errors import AccessDenied
+from islet.errors import AccessDenied, BadInput
 from islet.gateways.enrollments import Enrollment, put_enrollment
 from islet.model.time import DAY_US, MINUTE_US, iso
 from islet.model.topics import Topic
@@ -199,6 +201,39 @@ async def test_the_socket_answers_once_it_is_safe_and_the_folder_empties(door: D
         assert (inbox / "refused" / "1.jsonl").read_bytes() == b"?\n"
         await until(lambda: agent.device.queue.waiting == 0)
     assert values(door) == [100, 101, 102, 103]
+
+
+async def test_a_file_whose_name_is_not_utf_8_is_taken(tmp_path: Path) -> None:
+    device = Device(tmp_path / "agent", lambda: NOW_US, Privacy())
+    (tmp_path / os.fsdecode(b"\xd1\xff.jsonl")).write_bytes(lines(1)[0])
+    with contextlib.closing(device):
+        watching = asyncio.create_task(sources.folder(device, tmp_path))
+        await until(lambda: not list(tmp_path.glob("*.jsonl")))
+        watching.cancel()
+        assert device.queue.waiting == 1
+
+
+async def test_a_method_that_the_disk_has_no_room_for_is_answered(
+    door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tmp_path, credentials(door), door.port) as (agent, _):
+        device = door.registry.device("box-1")
+        assert device is not None
+
+        def full(*_: object) -> None:
+            raise QueueFull("the disk is full")
+
+        monkeypatch.setattr(agent.device, "command", full)
+        found = await door.exchange.invoke(door.address(device), "locate", b"{}", connect_s=5.0, answer_s=5.0)
+        assert found[0] == 503
+
+
+async def test_a_key_that_is_none_is_said_as_one_error(door: Door, tmp_path: Path) -> None:
+    nobody = ConnectionString(host=HUB, device="box-1", key="?")
+    device = Device(tmp_path, lambda: NOW_US, Privacy())
+    address = Address(host="127.0.0.1", port=door.port)
+    with contextlib.closing(device), pytest.raises(BadInput, match="key"):
+        await Agent(device, address, nobody, Shown(), lambda: NOW_US, random.Random(1), lambda text: None).run()
 
 
 async def test_a_hook_that_hangs_is_ended_and_one_that_fails_is_told() -> None:

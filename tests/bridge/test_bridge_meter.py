@@ -17,7 +17,7 @@ from islet.bridge.run import Given, bridge
 from islet.errors import BadInput, IsletError
 from islet.model.events import Meal, Reading
 from tests.bridge.memory import FrontDoor, Killed, MemoryRadio
-from tests.bridge.sensors import Meter
+from tests.bridge.sensors import Meter, Sent
 
 ADDRESS = "C0:FF:EE:00:00:01"
 GIVEN = Given(address=ADDRESS, zone=ZoneInfo("Europe/Vienna"))
@@ -129,6 +129,19 @@ async def test_a_record_that_stays_damaged_does_not_stop_the_others(tmp_path: Pa
     meter.damage = [1, 1]
     assert await run(MemoryRadio(meter), door, tmp_path) == 2
     assert values(door) == [6.7, 4.1]
+
+
+async def test_another_record_that_is_damaged_the_second_time_is_not_left_out(tmp_path: Path) -> None:
+    class Unlucky(Meter):
+        def written(self, characteristic: int, value: bytes) -> Sent:
+            self.damage.append(next(turns))
+            return super().written(characteristic, value)
+
+    meter, door, turns = Unlucky(), FrontDoor(), iter((1, 2))
+    for value in ("0.0067", "0.0050", "0.0041", "0.0055"):
+        meter.measure(value)
+    assert await run(MemoryRadio(meter), door, tmp_path) == 4
+    assert values(door) == [6.7, 5.0, 4.1, 5.5]
 
 
 async def test_a_meter_needs_a_zone(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from islet.decode.ble_events import utc
 from islet.model.events import DeviceStatus, Reading
 from islet.model.time import to_us
 from tests.bridge.memory import FrontDoor, Killed, MemoryRadio
-from tests.bridge.sensors import MIDNIGHT, Sensor, WithBattery
+from tests.bridge.sensors import MIDNIGHT, Sensor, Sent, WithBattery
 
 GIVEN = Given(address="C0:FF:EE:00:00:02")
 START = utc(MIDNIGHT)
@@ -124,6 +124,17 @@ async def test_a_damaged_record_is_asked_for_again(tmp_path: Path) -> None:
     assert await one.run() == 4
 
 
+async def test_another_record_that_is_damaged_the_second_time_is_not_left_out(tmp_path: Path) -> None:
+    class Unlucky(Sensor):
+        def written(self, characteristic: int, value: bytes) -> Sent:
+            self.damage.append(next(turns))
+            return super().written(characteristic, value)
+
+    one, turns = Wearing(tmp_path, Unlucky(MIDNIGHT)), iter((10, 15))
+    one.sensor.measure(100, count=4)
+    assert await one.run() == 4
+
+
 async def test_a_damaged_notification_is_asked_for_again(tmp_path: Path) -> None:
     one = Wearing(tmp_path, Sensor(MIDNIGHT))
     one.sensor.measure(100)
@@ -146,6 +157,23 @@ async def test_a_new_sensor_begins_a_session_of_its_own(tmp_path: Path) -> None:
     other.sensor.measure(110, count=2)
     assert await other.run() == 2
     assert other.times[0] == START + timedelta(days=10, minutes=5)
+
+
+async def test_a_session_that_begins_while_the_sensor_is_followed_is_followed(tmp_path: Path) -> None:
+    """Stopped and started at the sensor or by another collector, without letting the bridge go."""
+    one = Wearing(tmp_path, Sensor(MIDNIGHT))
+    one.sensor.measure(100, count=3)
+    following = asyncio.create_task(one.run(follow=True))
+    async with asyncio.timeout(5):
+        while len(one.values) < 3:
+            await asyncio.sleep(0)
+    one.sensor.records, one.sensor.minute, one.ahead = [], 0, timedelta(days=1)
+    one.sensor.start = ble_cgm.CgmSessionStart(local_time=MIDNIGHT + timedelta(days=1), ahead=timedelta(0))
+    await one.notified(one.sensor.measure(110), 4)
+    await one.notified(one.sensor.measure(120), 5)
+    following.cancel()
+    assert one.values == [100] * 3 + [110, 120]
+    assert one.times[3:] == [START + timedelta(days=1, minutes=5 * number) for number in (1, 2)]
 
 
 async def test_a_sensor_without_time_is_given_it(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from click.testing import CliRunner
 
 from islet.cli import main
 from islet.engine.rulebook import forecasting
+from islet.errors import BadInput
 from islet.forecast.card import as_markdown
 from islet.forecast.forecaster import Forecaster, Reason
-from islet.forecast.model import from_bytes
+from islet.forecast.model import from_bytes, to_bytes
 from islet.forecast.network import MEDIAN
 from islet.forecast.shipped import shipped_model
 from islet.opened import opened_registry
@@ -77,8 +78,53 @@ def test_a_table_in_another_unit_or_with_values_that_nobody_has_is_refused_with_
     ran = CliRunner().invoke(main, ["forecast", "evaluate", str(file)])
     assert ran.exit_code == 1
     assert (
-        "row 2 (from 0, without the header): expected an ISO 8601 time and a number from 10 to 1500 mg/dL" in ran.output
+        "row 2 (from 0, without the header): expected an ISO 8601 time without zone and a number from 10 to 1500 mg/dL"
+        in ran.output
     )
+
+
+@pytest.mark.parametrize("time", ["", "NaT", "2024-01-01T00:10Z", "2024-01-01T00:10+01:00", "noon"])
+def test_what_is_no_time_of_a_persons_own_clock_is_refused_with_its_row(tmp_path: Path, time: str) -> None:
+    """NumPy takes nothing for a time, and makes UTC of others."""
+    file = tmp_path / "odd.csv"
+    file.write_text(f"id,time,gl\n1,2024-01-01 00:00,100\n1,{time},100\n")
+    ran = CliRunner().invoke(main, ["forecast", "evaluate", str(file)])
+    assert ran.exit_code == 1 and "row 1 (from 0, without the header): expected an ISO 8601 time" in ran.output
+
+
+def test_recordings_too_short_to_foretell_an_hour_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "short.csv"
+    file.write_text("id,time,gl\n" + "\n".join(f"1,2024-01-01 {k // 60:02}:{k % 60:02},100" for k in range(72)))
+    ran = CliRunner().invoke(main, ["forecast", "evaluate", str(file)])
+    assert ran.exit_code == 1 and "over 165 minutes or more" in ran.output
+
+
+def test_tables_of_one_name_are_refused_because_their_people_would_be_one(table: Path, tmp_path: Path) -> None:
+    again = tmp_path / table.name
+    again.write_bytes(table.read_bytes())
+    ran = CliRunner().invoke(main, ["forecast", "evaluate", str(table), str(again)])
+    assert ran.exit_code == 1 and "the same name" in ran.output
+
+
+def test_readings_every_fifteen_minutes_teach(tmp_path: Path) -> None:
+    lines = ["id,time,gl"]
+    for k in range(10):
+        lines += [f"{k},2024-01-{1 + n // 96:02}T{n // 4 % 24:02}:{n % 4 * 15:02},{100 + n % 7 + k}" for n in range(60)]
+    file, out = tmp_path / "libre.csv", tmp_path / "own.npz"
+    file.write_text("\n".join(lines))
+    ran = CliRunner().invoke(main, ["forecast", "train", str(file), "--out", str(out), "--epochs", "0.1"])
+    assert ran.exit_code == 0 and from_bytes(out.read_bytes()).card
+
+
+def test_a_model_that_is_damaged_anywhere_is_told() -> None:
+    whole = to_bytes(shipped_model())
+    refused = 0
+    for at in range(0, len(whole), 499):
+        try:
+            from_bytes(whole[:at] + bytes(64) + whole[at + 64 :])
+        except BadInput:
+            refused += 1
+    assert refused > 100
 
 
 def test_a_table_that_is_not_utf_8_a_model_that_is_none_and_a_folder_that_is_missing_are_told(tmp_path: Path) -> None:

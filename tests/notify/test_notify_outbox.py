@@ -37,6 +37,18 @@ def test_an_alert_is_sent_once_to_each_recipient(tmp_path: Path, log: MemoryLog)
     assert box.counts() == {"pending": 0, "sent": 2, "not_sent": 0, "undeliverable": 0}
 
 
+def test_alerts_of_another_log_which_ends_before_the_last_are_sent(tmp_path: Path, log: MemoryLog) -> None:
+    """The log was lost, or is of an older backup: its next alerts stand where others stood before."""
+    channel = ListChannel()
+    box = outbox(tmp_path, channel)
+    append(log, *(change("opened", patient=f"p-{number}") for number in range(4)))
+    box.take_in(log, NOW)
+    another = MemoryLog(partitions=2)
+    box.take_in(another, NOW)
+    append(another, change("opened", patient="p-9"))
+    assert box.take_in(another, NOW) == 1
+
+
 def test_a_message_holds_the_rule_the_patient_id_and_the_time_but_no_value(tmp_path: Path, log: MemoryLog) -> None:
     channel = ListChannel()
     box = outbox(tmp_path, channel)

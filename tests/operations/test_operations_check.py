@@ -94,6 +94,15 @@ def test_a_kafka_that_lets_nobody_in_is_a_finding_of_its_own(tmp_path: Path) -> 
     assert "kafka" not in [one.what for one in findings(quiet(tmp_path), {}, opens=well)]
 
 
+@pytest.mark.parametrize(("there", "missing"), [("log.db", "store.db"), ("store.db", "log.db")])
+def test_a_backup_that_was_copied_by_half_is_found_before_anything_is_made(
+    tmp_path: Path, there: str, missing: str
+) -> None:
+    (tmp_path / there).touch()
+    finding = named(findings(quiet(tmp_path), {}, opens=pytest.fail), "data key")
+    assert not finding.ok and finding.says.startswith(f"{missing} is not there")
+
+
 def test_a_variable_that_is_no_setting_is_found(tmp_path: Path) -> None:
     finding = named(findings(quiet(tmp_path), {"ISLET_HTTP_PORT": "443"}, opens=well), "environment")
     assert (finding.ok, "ISLET_HTTPS_PORT" in finding.says) == (False, True)
@@ -120,7 +129,8 @@ def test_a_key_that_others_can_read_is_found(tmp_path: Path) -> None:
 
 
 def test_a_wrong_data_key_is_told_in_its_own_words(tmp_path: Path) -> None:
-    (tmp_path / "log.db").touch()
+    for name in ("log.db", "store.db"):
+        (tmp_path / name).touch()
 
     def refused() -> None:
         raise KeyUnavailable("the data key does not open log.db")

@@ -1,12 +1,15 @@
 """A real agent in a process of its own, which a test may kill, and a sensor that speaks to its socket."""
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -61,10 +64,14 @@ class AgentProcess:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def waiting(self) -> int:
-        """Events that are not in the platform's log yet."""
-        with sqlite3.connect(self.folder / "agent.db") as disk:
-            (left,) = disk.execute("SELECT count(*) FROM event").fetchone()
-        return int(left)
+        """Events that are not in the platform's log yet, by a copy: while it runs, its file is its own."""
+        while True:
+            with tempfile.TemporaryDirectory() as copy, contextlib.suppress(sqlite3.Error):  # it was written meanwhile
+                for name in ("agent.db-wal", "agent.db"):
+                    shutil.copy(self.folder / name, copy)
+                with contextlib.closing(sqlite3.connect(Path(copy) / "agent.db")) as disk:
+                    (left,) = disk.execute("SELECT count(*) FROM event").fetchone()
+                return int(left)
 
     def told(self) -> list[dict[str, object]]:
         """What was shown to the patient."""

@@ -3,6 +3,7 @@
 `ISLET_CRASH_ROUNDS` sets the number of kills of each (1 by default, so that the tests stay short).
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -229,7 +230,7 @@ def _applied(hub: Hub, times: list[str]) -> bool:
 
 def _make_it_long_ago(agent: AgentProcess) -> None:
     """As if the time to answer were over: a test has no minute to wait."""
-    with sqlite3.connect(agent.folder / "agent.db") as disk:
+    with contextlib.closing(sqlite3.connect(agent.folder / "agent.db", isolation_level=None)) as disk:
         disk.execute("UPDATE prompt SET until_us = ?", (wall_us() - SECOND_US,))
 
 

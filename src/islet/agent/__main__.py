@@ -158,9 +158,10 @@ async def _take_standard_input(device: Device) -> None:
 
 def _address(options: argparse.Namespace, host: str, tls: ssl.SSLContext | None) -> Address:
     named, _, port = options.mqtt.rpartition(":") if options.mqtt else (host, "", str(_MQTT_TLS_PORT))
-    if not named or not port.isdecimal():
+    host = named.removeprefix("[").removesuffix("]")  # as addresses of IPv6 are written
+    if not host or not port.isdecimal() or not 1 <= int(port) <= 65_535:
         raise IsletError("mqtt: expected host:port of the front door")
-    return Address(host=named, port=int(port), tls=tls)
+    return Address(host=host, port=int(port), tls=tls)
 
 
 async def _credentials(

@@ -18,14 +18,12 @@ _MOST_BYTES: Final = 16_384
 def redeem(url: str, code: str, pseudonym: str, tls: ssl.SSLContext | None) -> ConnectionString:
     """The credentials for a claim code, at the platform's address (https://host:port). `pseudonym` names the patient
     where the code does not. Raises AccessDenied for a code that is wrong, used or too old, IsletError otherwise."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise IsletError("platform: expected an address such as https://islet.example:8443")
+    scheme, host, port = _address(url)
     connection: http.client.HTTPConnection
-    if parts.scheme == "https":
-        connection = http.client.HTTPSConnection(parts.hostname, parts.port, timeout=_ANSWERS_WITHIN_S, context=tls)
+    if scheme == "https":
+        connection = http.client.HTTPSConnection(host, port, timeout=_ANSWERS_WITHIN_S, context=tls)
     else:
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=_ANSWERS_WITHIN_S)
+        connection = http.client.HTTPConnection(host, port, timeout=_ANSWERS_WITHIN_S)
     try:
         body = json.dumps({"code": code, "pseudonym": pseudonym})
         connection.request("POST", CLAIM_PATH, body, {"Content-Type": "application/json"})
@@ -36,6 +34,17 @@ def redeem(url: str, code: str, pseudonym: str, tls: ssl.SSLContext | None) -> C
     finally:
         connection.close()
     return _credentials(answer.status, content)
+
+
+def _address(url: str) -> tuple[str, str, int | None]:
+    """Scheme, host and port (None: the usual one). Raises IsletError."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("https", "http") and parts.hostname:
+            return parts.scheme, parts.hostname, parts.port
+    except ValueError:
+        pass
+    raise IsletError("platform: expected an address such as https://islet.example:8443")
 
 
 def _credentials(status: int, content: bytes) -> ConnectionString:

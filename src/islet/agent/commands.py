@@ -42,7 +42,8 @@ class Commands:
     def __init__(self, disk: Disk, act: Callable[[str, str, JsonObject], None], now: Now) -> None:
         self._disk, self._act, self._now = disk, act, now
         self.changes = 0
-        self._mark("interrupted", "the device stopped meanwhile", "state = 'started'")
+        with suppress(QueueFull):  # the next start says so
+            self._mark("interrupted", "the device stopped meanwhile", "state = 'started'")
 
     def take(self, id: str, name: str, body: bytes) -> bool:
         """Write a command down, durably; False when that id was taken before."""
@@ -67,8 +68,9 @@ class Commands:
         return started
 
     def ended(self, id: str, *, failed: str = "") -> None:
-        """What was started has been done, or could not be."""
-        self._set(id, "refused" if failed else "done", failed)
+        """What was started has been done, or could not be. On a full disk it stays `started`."""
+        with suppress(QueueFull):
+            self._set(id, "refused" if failed else "done", failed)
 
     def told(self, id: str) -> Told:
         """What became of a command. Raises KeyError."""

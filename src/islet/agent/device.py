@@ -77,7 +77,7 @@ class Device:
         readings = [event for event in events if isinstance(event, Reading)]
         with self.disk.together():
             self.queue.put([msgspec.json.encode(event) for event in events])
-            self.prompting.measured(readings, self.configuration.prompts.answered_by)
+            self.prompting.measured(readings, self.configuration.prompts.answered_by, self.now())
             if mark:
                 self.disk.keep(f"taken/{mark}", b"")
         self._warn(readings)

@@ -4,6 +4,7 @@ The standard library's SQLite, so that a small machine needs nothing more. It is
 owner's alone, and belongs on an encrypted disk.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -26,11 +27,21 @@ CREATE TABLE IF NOT EXISTS prompt (
 ) STRICT;
 CREATE TABLE IF NOT EXISTS kept (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
 """
+_PAGE_BYTES: Final = 4096
+_AHEAD_PAGES: Final = 64  # written ahead at most, about
+_SPARE_BYTES: Final = 1024 * 1024  # no event takes these: what removes events and writes commands down needs room, too
 
 
 class QueueFull(IsletError):
     """It takes no more until some events are in the platform's log, or the disk has room; keep them and bring them
     again."""
+
+
+class DiskFull(QueueFull):
+    """The disk has no room."""
+
+    def __init__(self) -> None:
+        super().__init__("the disk is full; make room, and bring it again later")
 
 
 class Disk:
@@ -41,6 +52,7 @@ class Disk:
         """Open it at `path`, made where there is none; its folder becomes the owner's alone."""
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
+        self._path = path
         self.connection = self._opened(path, "FULL")
         # an acknowledged event that comes back after a power cut is sent again, which is harmless: no sync for that
         self._forgetful = self._opened(path, "NORMAL")
@@ -53,8 +65,13 @@ class Disk:
 
     @staticmethod
     def _opened(path: Path, synchronous: str) -> sqlite3.Connection:
-        connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+        # unix-excl: the index of what is written ahead is in memory. As a file it needs room, which a full disk has not
+        # got after a crash: SQLite then ends with an error, or the process with SIGBUS.
+        uri = f"{path.absolute().as_uri()}?vfs=unix-excl"
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0)
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_AHEAD_PAGES}")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         return connection
 
@@ -78,6 +95,22 @@ class Disk:
             raise
         finally:
             self._depth = 0
+
+    def has_room(self, more_bytes: int) -> bool:
+        """Whether an event of that size can be taken, and room be had again later, when it is removed.
+
+        SQLite gives room back only when all that is written ahead is in its file. A disk that our own events had filled
+        before that would stay full, also when the platform has them all.
+        """
+        (pages,) = self.connection.execute("PRAGMA page_count").fetchone()
+        (unused,) = self.connection.execute("PRAGMA freelist_count").fetchone()
+        disk = os.statvfs(self._path)
+        ahead_bytes: int = max(0, pages * _PAGE_BYTES - self._path.stat().st_size)
+        if more_bytes > unused * _PAGE_BYTES:  # the file grows
+            spare_bytes = 2 * more_bytes + _SPARE_BYTES
+        else:  # less, or an emptied file that has come up to the limit could never be used again
+            spare_bytes = more_bytes + _SPARE_BYTES // 2
+        return disk.f_bavail * disk.f_frsize >= ahead_bytes + spare_bytes
 
     def when_undone(self, act: Callable[[], None]) -> None:
         """Call `act` whenever a block is undone: what is remembered in memory has to be read again."""
@@ -121,8 +154,10 @@ def _committed(connection: sqlite3.Connection) -> Iterator[None]:
     except BaseException as error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL:
+        no_room = isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_FULL
+        if no_room or isinstance(error, DiskFull):
             with suppress(sqlite3.Error):  # what SQLite has written ahead may be all that fills the disk
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            raise QueueFull("the disk is full; make room, and bring it again later") from error
+        if no_room:
+            raise DiskFull from error
         raise

@@ -146,4 +146,6 @@ class Hub:
             status, answer = await self._on_method(rid, unquote(found[1]), packet.payload)
         except BadInput as error:
             status, answer = 400, msgspec.json.encode({"reason": str(error)})
+        except QueueFull as full:
+            status, answer = 503, msgspec.json.encode({"reason": str(full)})
         self.client.say(f"$iothub/methods/res/{status}/?$rid={rid}", answer)

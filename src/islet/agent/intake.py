@@ -22,7 +22,9 @@ _TEXTS: Final[dict[type, tuple[str, ...]]] = {
 """What people write in an event as they like."""
 
 _UNITS: Final = ("mg/dL", "mmol/L")
-_FIRMWARE: Final = re.compile(r"[\w.+-]{0,40}")
+_FIRMWARE: Final = re.compile(r"[A-Za-z0-9_.+-]{0,40}")
+_MOST_CHARACTERS: Final = {"text": 2000}
+_MOST_OF_A_NAME: Final = 200
 
 
 def private_event(line: bytes, privacy: Privacy) -> AnyEvent:
@@ -48,6 +50,11 @@ def private_event(line: bytes, privacy: Privacy) -> AnyEvent:
         raise BadInput("event: prompts are the agent's own; send readings", reason="schema")
     if isinstance(event, Reading) and event.unit not in _UNITS:
         raise UnknownUnit("another", _UNITS)
-    if isinstance(event, DeviceStatus) and not _FIRMWARE.fullmatch(event.firmware):
+    if isinstance(event, DeviceStatus) and (not _FIRMWARE.fullmatch(event.firmware) or privacy.owns(event.firmware)):
         return structs.replace(event, firmware="")
-    return structs.replace(event, **{name: privacy.text(getattr(event, name)) for name in _TEXTS.get(type(event), ())})
+    return structs.replace(event, **{name: _said(event, name, privacy) for name in _TEXTS.get(type(event), ())})
+
+
+def _said(event: AnyEvent, name: str, privacy: Privacy) -> str:
+    """A text without details; no longer than the platform takes, which the marks for them could make it."""
+    return privacy.text(getattr(event, name))[: _MOST_CHARACTERS.get(name, _MOST_OF_A_NAME)]

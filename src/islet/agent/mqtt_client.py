@@ -6,9 +6,10 @@ For simulated devices, replays and load. One client is one device; thousands sha
 import asyncio
 import contextlib
 import random
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from typing import Self, cast
+from typing import Final, Self, cast
 
 from msgspec import Struct
 
@@ -238,10 +239,24 @@ class FaithfulClient:
         return pause_s * self._rng.uniform(0.5, 1.0)
 
 
+_NOT_TRUSTED: Final = (
+    "a certificate that is not trusted here; give --authority with the file that `islet certs` names there"
+)
+_OTHER_NAME: Final = "a certificate for another name; connect by the platform's `hub_name`"
+_CERTIFICATES: Final = {  # OpenSSL's X509_V_ERR_…
+    9: "a certificate that is not valid yet; is the clock right here?",
+    10: "a certificate whose time is over; is the clock right here, and was it renewed there?",
+    62: _OTHER_NAME,
+    64: _OTHER_NAME,
+}
+
+
 def trouble(error: Exception) -> str:
     """Why a connection did not come about, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return "a certificate that is not trusted here; give --authority with the file that `islet certs` names there"
+        return _CERTIFICATES.get(error.verify_code, _NOT_TRUSTED)
+    if isinstance(error, socket.gaierror):
+        return "no address for that name; is it right, and the network there?"
     return f"{type(error).__name__}; is it running?"
 
 

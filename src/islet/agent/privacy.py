@@ -17,6 +17,8 @@ from typing import Final
 from islet.decode.iothub_twins import Json, JsonObject
 
 REMOVED: Final = "[…]"
+_CHINESE_NAME: Final = re.compile("[\u4e00-\u9fff]{3,4}")
+_DIGIT: Final = "[0-9〇○零一二三四五六七八九十]"
 PSEUDONYM_PREFIX: Final = "p-"
 
 # Parts of field names, without signs and in small letters: a field whose name holds one is removed.
@@ -44,13 +46,15 @@ _PATTERNS: Final = tuple(
     for pattern, flags in (
         (r"[\w.+%-]+\s?(?:@|\(at\)|\[at\])\s?[\w-]+(?:\.[\w-]+)*", re.I),  # e-mail
         (r"(?:https?://|www\.)\S+", re.I),
+        (rf"{_DIGIT}{{2,4}}\s?年\s?{_DIGIT}{{1,3}}\s?月(?:\s?{_DIGIT}{{1,3}}\s?[日号]?)?", 0),
+        (r"[〇○零一二三四五六七八九]{6,}", 0),  # a telephone number in words
         (r"\d{1,4}\s?[年./-]\s?\d{1,2}\s?[月./-]\s?\d{1,4}\s?日?", 0),  # dates with numbers
         (r"\b\d{1,2}\.?\s?(?:st|nd|rd|th)?\s?(?:of\s)?(?:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zä]*\.?,?\s?\d{2,4}", re.I),
         (r"\b(?:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zä]*\.?\s\d{1,2}(?:st|nd|rd|th)?,?\s\d{2,4}", re.I),
         (r"\+?\d(?:[\s().\-/]{0,2}\d){6,}[xX]?|\d{6,}", 0),  # telephone and other long numbers
         (r"\b[A-Z]{1,4}[- ]?\d{4,}[A-Z0-9]*\b", re.I),  # identifiers such as AB123456
         (r"\b\d+[a-z]?,?\s(?:[\w'-]+\s){1,3}(?:street|st|road|rd|avenue|ave|lane|ln|drive|dr|court|square|way|boulevard|blvd|place|close)\b\.?", re.I),
-        (r"\b[\w-]*(?:stra(?:ß|ss)e|str\.|gasse|weg|platz|allee|ring)\s?\d+\s?[a-z]?\b", re.I),
+        (r"\b[\w-]*(?:stra(?:ß|ss)e|str\.?|gasse|weg|platz|allee|ring)\s?\d+\s?[a-z]?\b", re.I),
         (r"[\u4e00-\u9fff]{2,}(?:路|街|道|巷|弄|村|小区|大厦)\s?\d*\s?号?(?:\s?\d+\s?[栋幢楼室单元]+)*", 0),
         (r"[\u4e00-\u9fff]{2,4}(?:省|市|区|县|镇)", 0),
         (r"\b(?:mr|mrs|ms|miss|dr|prof|herr|frau|sr|sra|mme|nurse|doctor|sister|brother|aunt|uncle)\b\.?\s+[^\W\d_][\w'’-]*(?:\s+(?-i:[A-ZÄÖÜ])[\w'’-]*)*", re.I),
@@ -95,11 +99,19 @@ class Privacy:
         if not self._texts:
             return ""
         text = _plain(text)
-        if self._own is not None:
-            text = self._own.sub(REMOVED, text)
-        for pattern in _PATTERNS:
-            text = pattern.sub(REMOVED, text)
-        return text
+        nets = _PATTERNS if self._own is None else (self._own, *_PATTERNS)
+        # each sees the text as it was: what one has taken out would hide the rest of a date or an address from another
+        found = sorted(one.span() for net in nets for one in net.finditer(text))
+        said, end = "", 0
+        for begin, until in found:
+            if begin >= end:
+                said += text[end:begin] + REMOVED
+            end = max(end, until)
+        return said + text[end:]
+
+    def owns(self, text: str) -> bool:
+        """Whether a detail of those who use the device is in the text."""
+        return self._own is not None and self._own.search(_plain(text)) is not None
 
     def _value(self, value: Json) -> Json:
         if isinstance(value, dict):
@@ -135,10 +147,13 @@ def _plain(text: str) -> str:
 
 
 def _parts(detail: str) -> Iterable[str]:
-    """A detail and its words, so that a first name alone is found, too; words of one letter or digit are none."""
+    """A detail and its words, so that a first name alone is found, too, also of a Chinese name, which has no spaces;
+    words of one letter or digit are none."""
     plain = _plain(detail).strip()
     if len(plain) > 1:
         yield plain
     for word in re.findall(r"[^\W\d_][\w'’-]*|\d{4,}", plain):
         if len(word) > 1:
             yield word
+        if _CHINESE_NAME.fullmatch(word):
+            yield word[-2:]

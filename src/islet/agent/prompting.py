@@ -1,11 +1,12 @@
 """Asking the patient to measure, and what came of it: prompted, measured or missed, each an event for the platform."""
 
+from contextlib import suppress
 from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from islet.agent.disk import Disk
+from islet.agent.disk import Disk, QueueFull
 from islet.agent.queue import Queue
 from islet.agent.schedule import Prompts, due_between
 from islet.model.events import Prompt, Reading
@@ -36,6 +37,7 @@ class Prompting:
     def __init__(self, disk: Disk, queue: Queue, now_us: int) -> None:
         """Schedules are looked at from here on, or from where an earlier run ended."""
         self._disk, self._queue = disk, queue
+        self._shown = set[str]()
         if disk.kept(_LOOKED) is None:
             self._keep(_LOOKED, now_us)
 
@@ -71,14 +73,20 @@ class Prompting:
         with self._disk.together():
             self._ask(id, text, now_us, now_us + answer_us, now_us)
 
-    def measured(self, readings: list[Reading], answered_by: str) -> None:
+    def measured(self, readings: list[Reading], answered_by: str, now_us: int) -> None:
         """Take note of readings: the prompt that waits longest is answered. One that comes late, but was measured in
-        time, still answers a prompt that was thought missed."""
+        time, still answers a prompt that was thought missed.
+
+        One that is dated far ahead, by a clock that is wrong or was, does not hide those that come after it.
+        """
+        until_us = now_us + JUST_BEFORE_US
         for reading in readings:
             if answered_by == "capillary" and reading.method != "capillary":
                 continue
             time_us = to_us(reading.time)
-            self._keep(_NEWEST, max(time_us, self._kept(_NEWEST)))
+            newest_us = self._kept(_NEWEST)
+            if time_us <= until_us and (time_us > newest_us or newest_us > until_us):
+                self._keep(_NEWEST, time_us)
             found = self._disk.connection.execute(f"{_OPEN} ORDER BY due_us LIMIT 1", (time_us, time_us)).fetchone()
             if found is not None:
                 self._becomes(found[0], "measured", time_us)
@@ -86,10 +94,12 @@ class Prompting:
     def to_show(self) -> list[Asked]:
         """The prompts that nobody has shown to the patient yet and that can still be answered."""
         rows = self._disk.connection.execute("SELECT id, text FROM prompt WHERE state = 'prompted' AND NOT shown")
-        return [Asked(*row) for row in rows.fetchall()]
+        return [Asked(*row) for row in rows.fetchall() if row[0] not in self._shown]
 
     def shown(self, id: str) -> None:
-        with self._disk.together():
+        """It is not shown again; where the disk is full, not by this run."""
+        self._shown.add(id)
+        with suppress(QueueFull), self._disk.together():
             self._disk.connection.execute("UPDATE prompt SET shown = 1 WHERE id = ?", (id,))
 
     def _ask(self, id: str, text: str, due_us: int, until_us: int, now_us: int) -> None:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from islet.agent.disk import Disk, QueueFull
+from islet.agent.disk import Disk, DiskFull, QueueFull
 
 MOST_EVENTS: Final = 500_000
 MOST_BYTES: Final = 256 * 1024 * 1024
@@ -46,6 +46,8 @@ class Queue:
         if self.waiting + len(payloads) > places or (not own and self.bytes + size > self._most_bytes):
             raise QueueFull(f"{self.waiting} events wait to be sent, and no more may; bring it again later")
         with self._disk.together():
+            if not own and not self._disk.has_room(size):
+                raise DiskFull
             rows = [(payload,) for payload in payloads]
             self._disk.connection.executemany("INSERT INTO event (payload) VALUES (?)", rows)
         self.waiting += len(payloads)

@@ -58,10 +58,13 @@ class Agent:
         device.changed = self._something.set
 
     async def run(self) -> None:
-        """Until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._live())
-            group.create_task(self._stay_connected())
+        """Until cancelled. Raises what no waiting mends: BadInput for a key that is none, sqlite3.Error, OSError."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._live())
+                group.create_task(self._stay_connected())
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
 
     # --- what goes on without any connection ---
 
@@ -108,7 +111,9 @@ class Agent:
                     await self._serve(hub)
             except AccessDenied:
                 failures = 16  # an operator has to do something: not often
-                self._say("the platform refuses this device's key, or has disabled it")
+                self._say(
+                    "the platform refuses this device: its key is another one, it is disabled, or the clock is wrong here"
+                )
             except (ConnectionLost, HubRefused, QueueFull) as error:
                 if not failures:
                     self._say(str(error))

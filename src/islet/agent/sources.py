@@ -118,20 +118,21 @@ async def folder(device: Device, path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True)
     while True:
         for file in sorted(one for one in path.iterdir() if one.suffix in (".json", ".jsonl") and one.is_file()):
-            with contextlib.suppress(OSError):  # somebody else's; it is looked at again
+            with contextlib.suppress(OSError, QueueFull):  # somebody else's, or no room; it is looked at again
                 await _take_file(device, file)
         await asyncio.sleep(POLL_S)
 
 
 async def _take_file(device: Device, file: Path) -> None:
     lines = [line for line in file.read_bytes().splitlines() if line.strip()]
-    stat = file.stat()
+    stat, name = file.stat(), file.name.encode(errors="backslashreplace").decode()  # it need not be UTF-8
+    marks = f"{name}/{stat.st_mtime_ns}/{stat.st_size}"
     for start in range(0, len(lines), _MOST_TOGETHER):
         some = lines[start : start + _MOST_TOGETHER]
-        mark = f"{file.name}/{stat.st_mtime_ns}/{stat.st_size}/{start}"
+        await asyncio.sleep(0)  # a long file keeps nobody waiting
         while True:
             try:
-                refusals = device.take(some, mark)
+                refusals = device.take(some, f"{marks}/{start}")
                 break
             except QueueFull:
                 await _room(device)
@@ -143,4 +144,4 @@ async def _take_file(device: Device, file: Path) -> None:
                 kept.writelines(line + b"\n" for line in refused)
     file.unlink()
     for start in range(0, len(lines), _MOST_TOGETHER):
-        device.disk.keep(f"taken/{file.name}/{stat.st_mtime_ns}/{stat.st_size}/{start}", None)
+        device.disk.keep(f"taken/{marks}/{start}", None)

@@ -49,15 +49,19 @@ class Meter:
         if CONTEXT in self._link.characteristics:
             await self._link.subscribe(CONTEXT, self._take_context)
         await self._records.begin()
+        measurements, contexts = dict[int, GlucoseMeasurement](), dict[int, GlucoseContext]()
         for attempt in range(_ATTEMPTS):
             try:
                 await self._fetch()
             except LinkLost:
                 await self._hand_on(self._complete())
                 raise
+            measurements |= self._measurements  # what is damaged the second time may have come whole the first time
+            contexts |= self._contexts
             if not self._unreadable:
                 break
             _log.warning("records_unreadable", count=self._unreadable, again=attempt + 1 < _ATTEMPTS)
+        self._measurements, self._contexts = measurements, contexts
         return await self._hand_on(self._new())
 
     async def _fetch(self) -> None:

@@ -72,7 +72,10 @@ class Sensor:
         return await self._catch_up(state.offset_min)
 
     async def follow(self) -> None:
-        """After `read`: hand on what comes, until the sensor has gone. Raises LinkLost when it goes while it is asked."""
+        """After `read`: hand on what comes, until the sensor has gone. Raises LinkLost when it goes while it is asked.
+
+        A record that is not later than those before it may be of another session: then the sensor is asked which it is.
+        """
         if self._places.sensor.session_start is None:
             return
         lost = asyncio.create_task(self._link.lost())
@@ -80,14 +83,14 @@ class Sensor:
             while True:
                 heard = asyncio.create_task(self._heard.get())
                 await asyncio.wait((heard, lost), timeout=self._ask_s, return_when=asyncio.FIRST_COMPLETED)
-                if heard.done() and (records := self._decoded([heard.result()])):
-                    await self._hand_on(records)
+                if heard.done() and (records := self._decoded([heard.result()])) and await self._hand_on(records):
                     continue
                 heard.cancel()
                 if lost.done():
                     return
                 state = await self._state()
-                await self._catch_up(state.offset_min)
+                if await self._session_start(state) is not None:
+                    await self._catch_up(state.offset_min)
                 await self._tell(state.status, from_us(self._now()))
         finally:
             lost.cancel()
@@ -138,6 +141,7 @@ class Sensor:
         """
         place = self._places.sensor
         first = place.offset_min + 1
+        records = list[CgmMeasurement]()
         for attempt in range(_ATTEMPTS):
             self._unreadable = 0
             try:
@@ -149,7 +153,7 @@ class Sensor:
                 raise
             if outcome not in (Outcome.SUCCESS, Outcome.NO_RECORDS):
                 raise ProtocolError(f"record answer: expected success; got {outcome.name}")
-            records = self._decoded(self._waiting())
+            records += self._decoded(self._waiting())  # one may be damaged this time that was whole the last time
             if not self._unreadable or attempt + 1 == _ATTEMPTS:
                 break
             _log.warning("records_unreadable", count=self._unreadable)

@@ -18,7 +18,7 @@ from islet.errors import BadInput
 from islet.forecast.card import as_markdown, figures_markdown, with_card
 from islet.forecast.fit import counted, divide, fit_model
 from islet.forecast.forecaster import Forecaster
-from islet.forecast.grid import LONGEST_GAP_MIN, Segment
+from islet.forecast.grid import LONGEST_GAP_MIN, STEP_MIN, Segment
 from islet.forecast.judge import card_figures, judged
 from islet.forecast.learn_meals import fit_meals, forecasts_of, held_out, meals_figures
 from islet.forecast.meals import added
@@ -31,6 +31,7 @@ from islet.opened import opened_registry
 from islet.settings import Settings
 
 _LEAST_READINGS: Final = 48
+_LEAST_POINTS: Final = 33  # an hour before, one to foretell, and the longest gap in between
 _GLUCOSE: Final = Columns(least=10, most=1500)  # so that a table in mmol/L is refused
 _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DIARIES: Final = click.option(
@@ -166,13 +167,18 @@ def _read(table: Path, columns: Columns) -> dict[str, Rows]:
 
 
 def _recordings(tables: Sequence[Path]) -> list[Segment]:
+    if len({table.stem for table in tables}) < len(tables):
+        raise BadInput("two tables have the same name, by which people are told apart: rename one", reason="usage")
     people: dict[str, Rows] = {}
     for table in tables:
         read = _read(table, _GLUCOSE)
         people |= {f"{table.stem}/{person}": rows for person, rows in read.items()}
     found = recordings(people, gap_min=LONGEST_GAP_MIN, least=_LEAST_READINGS)
+    found = [one for one in found if len(one) >= _LEAST_POINTS]
     if not found:
         raise BadInput(
-            f"no recording has {_LEAST_READINGS} readings without a gap above {LONGEST_GAP_MIN} minutes", reason="data"
+            f"no recording has {_LEAST_READINGS} readings without a gap above {LONGEST_GAP_MIN} minutes, over"
+            f" {_LEAST_POINTS * STEP_MIN} minutes or more",
+            reason="data",
         )
     return found

@@ -6,6 +6,7 @@ Bytes in, bytes out; who reads files is above this room.
 import io
 import json
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
@@ -117,7 +118,7 @@ def from_bytes(data: bytes) -> Model:
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
             return _model({name: arrays[name] for name in arrays.files})
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(
             "forecast model: expected an .npz that `islet forecast train` wrote; got something else", reason="model"
         ) from error

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -57,7 +58,7 @@ def read_table(
     except (ValueError, IndexError):
         number = next(number for number, row in zip(numbers, rows, strict=True) if not _reads(row, when, what, columns))
         raise BadInput(
-            f"{source}, row {number} (from 0, without the header): expected an ISO 8601 time and a number"
+            f"{source}, row {number} (from 0, without the header): expected an ISO 8601 time without zone and a number"
             + (f" from {columns.least:g} to {columns.most:g} mg/dL" if columns.least > 0 else ""),
             reason="data",
         ) from None
@@ -68,9 +69,16 @@ def read_table(
 
 
 def _minutes(times: list[str]) -> list[int]:
-    """Minutes since 1970, halves to the even one."""
-    seconds = np.array(times, "datetime64[s]").astype(np.int64)
-    rounded: list[int] = np.rint(seconds / 60).astype(np.int64).tolist()
+    """Minutes since 1970, halves to the even one. Raises ValueError for what is no time, and for one with a zone: NumPy
+    would make UTC of it, and the person's noon another hour."""
+    try:
+        with warnings.catch_warnings(action="error"):
+            instants = np.array(times, "datetime64[s]")
+    except UserWarning:
+        raise ValueError("a time with a zone") from None
+    if np.isnat(instants).any():
+        raise ValueError("no time")
+    rounded: list[int] = np.rint(instants.astype(np.int64) / 60).astype(np.int64).tolist()
     return rounded
 
 

@@ -46,7 +46,8 @@ def windows(
     """All windows of the parts whose first target is at the part's point start, start + stride, …
 
     causal: the points between two readings of which the later one was not there yet are held, not interpolated.
-    at_readings: only windows whose newest point has a reading of its own, as a live forecast has.
+    at_readings: only windows whose newest point has a reading of its own, as a live forecast has; where the stride meets
+    none, the next that does before the stride's next point.
     """
     some = [_of_part(number, part, start, stride, causal, at_readings) for number, part in enumerate(parts)]
     if not some:
@@ -63,8 +64,10 @@ def windows(
 def _of_part(number: int, part: Part, start: int, stride: int, causal: bool, at_readings: bool) -> Windows:
     segment = part.segment
     first = np.arange(part.begin + start, part.end - HORIZON + 1, stride, dtype=np.int64)
-    if at_readings:
-        first = first[segment.fresh[first - 1]]
+    if at_readings:  # a sensor's step and the stride may never meet: every 15 min, and 15 min from another point on
+        after = np.append(np.flatnonzero(segment.fresh) + 1, len(segment) + 1)
+        found = after[np.searchsorted(after, first)]
+        first = found[(found < first + stride) & (found <= part.end - HORIZON)]
     origin = first - 1
     at = origin[:, None] + np.arange(1 - LOOKS_BACK, 1)
     seen = np.maximum(at, 0)

@@ -16,7 +16,8 @@ from islet.operations.locks import runs
 from islet.settings import Settings, passed_over
 
 _LEAST_FREE_GIB = 2.0
-_MADE_AT_FIRST = ("data.key", "log.db", "store.db")
+_FILES = ("log.db", "store.db")
+_MADE_AT_FIRST = ("data.key", *_FILES)
 _PORTS = ("mqtt_tls_port", "mqtt_plain_port", "amqp_tls_port", "https_port", "http_plain_port")
 
 
@@ -76,6 +77,9 @@ def _space(path: Path) -> Finding:
 def _key(settings: Settings, opens: Callable[[], None]) -> Finding:
     if not any((settings.data_dir / name).exists() for name in _MADE_AT_FIRST):
         return Finding(True, "data key", "nothing is here yet; the first `islet serve` makes key, log and store")
+    missing = [name for name in _FILES if not (settings.data_dir / name).exists()]
+    if settings.log == "sqlite" and len(missing) == 1:  # opened, it would be made anew, and empty
+        return Finding(False, "data key", f"{missing[0]} is not there; restore {' and '.join(_FILES)} of one backup")
     try:
         opens()
     except (IsletError, OSError) as error:

@@ -11,6 +11,7 @@ from islet.store.base import Store
 Progress = Callable[[int, int], None]
 """Told (entries done, entries in all) after each step."""
 
+_NEVER_US: Final = 2**63 - 1
 _SEGMENT_SPAN_US: Final = DAY_US
 """What expires together was received within a day, at most (`log/compaction.py`)."""
 
@@ -37,7 +38,8 @@ def rebuild(store: Store, log: Log, progress: Progress | None = None) -> None:
 
 
 def _kept_from_us(log: Log) -> int:
-    """The instant from which on everything received is still in the log."""
+    """The instant from which on everything received is still in the log. Of one that never had anything, or not what the
+    store has from before its first entry, the store has it from another log, which was lost."""
     firsts: list[int] = []
     bounds: list[int] = []
     emptied = False
@@ -52,7 +54,7 @@ def _kept_from_us(log: Log) -> int:
             if begin > 0:
                 bounds.append(received_us)
     if not firsts:
-        return log.newest_received_us() + 1
+        return log.newest_received_us() + 1 if emptied else _NEVER_US
     if emptied:
         bounds.append(min(firsts) + _SEGMENT_SPAN_US)
-    return max(bounds, default=0)
+    return max(bounds, default=min(firsts))
