@@ -187,10 +187,12 @@ def test_unit_and_language_can_be_changed_with_the_keyboard(ward: Site, open_pag
 def test_no_page_is_wider_than_the_screen(ward: Site, open_page: Open, language: str) -> None:
     ward.add_user("manager", Role.ADMINISTRATOR, language=language, unit="mmol/L")
     ward.add_patient("p-1", "Maximiliane-Alexandrina von Hohenstein-Unterberg")
+    for minutes in range(12):
+        ward.open_alert("compression_low", "p-1", Severity.WARNING, minutes=minutes)
     page = open_page("/login", "manager")
     for path in PAGES:
         page.goto(path)
-        for width in (360, 768, 1280):
+        for width in (320, 360, 768, 840, 900, 960, 1040, 1280):  # a wide screen at 150 and 200 %, too
             page.set_viewport_size({"width": width, "height": 900})
             assert fits(page), (path, width)
 

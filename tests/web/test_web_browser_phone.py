@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from islet.model.alerts import Severity
 from islet.model.people import Role
-from tests.web.browser import Open, browser, ended, open_page, started, ward
+from tests.web.browser import Open, browser, ended, live, open_page, started, ward
 from tests.web.portal import Site
 
 __all__ = ["browser", "open_page", "started", "ward"]  # fixtures
@@ -56,3 +56,22 @@ def test_the_page_of_alerts_names_the_zone_of_its_times_and_dates_them_as_the_la
     page = open_page("/alerts", "manager", width=360, timezone_id="Asia/Shanghai")
     expect(page.locator("#zone")).to_have_text("时区：Asia/Shanghai")
     expect(page.locator("#ended li .quiet").first).to_contain_text("3月1日 23:00")  # of a page of March 2nd, 16:00
+
+
+def test_the_unit_stands_above_cards_and_in_the_head_of_the_table(ward: Site, open_page: Open) -> None:
+    page = open_page("/", "admin", width=360)
+    unit = page.locator("main").get_by_text("mg/dL")
+    expect(unit.first).to_be_visible()
+    page.set_viewport_size({"width": 1280, "height": 900})
+    expect(unit.first).to_be_hidden()
+    expect(unit.last).to_be_visible()
+
+
+def test_what_is_chosen_is_seen_in_a_users_own_colours(ward: Site, open_page: Open) -> None:
+    page = open_page("/patients/p-1", "admin", forced_colors="active")
+    live(page)
+    paint = "(nodes) => nodes.map((node) => getComputedStyle(node)[%s])"
+    hours = page.locator(".hours button").evaluate_all(paint % "'backgroundColor'")
+    assert len(set(hours)) == 2
+    links = page.locator(".top nav a").evaluate_all(paint % "'borderBottomColor'")
+    assert len(set(links)) == 2
