@@ -33,14 +33,19 @@ def opened_log(settings: Settings) -> Iterator[Log]:
 def _log_of(settings: Settings) -> Log:
     log: Log
     if settings.log == "kafka":
-        evaluates = "engine" in settings.roles and settings.engine == "embedded"
-        # one name for whoever evaluates, also a Spark job, so that of two the older one is shut out
-        writer = "engine" if evaluates else f"beside-{'-'.join(settings.roles)}"
-        log = plug("log", "kafka")(settings, writer=writer)
+        log = plug("log", "kafka")(settings, writer=_writer(settings))
     else:
         path = settings.data_dir / "log.db"
         log = plug("log", settings.log)(path, data_key(settings, os.environ), partitions=settings.partitions)
     return log
+
+
+def _writer(settings: Settings) -> str:
+    """One name for whoever evaluates, also a Spark job, so that of two the older one is shut out; one for what looks after
+    late history beside that job; none for gateways and pages, which may be many."""
+    if "engine" not in settings.roles:
+        return ""
+    return "engine" if settings.engine == "embedded" else "beside-engine"
 
 
 def check_kafka(settings: Settings) -> None:

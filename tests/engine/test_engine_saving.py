@@ -150,3 +150,20 @@ def test_a_state_in_the_midst_of_being_tidied_goes_on_after_a_save(monkeypatch: 
             again.state = load(copied(again.state, Room()).pieces(), lateness_us=again.state.lateness_us)
     assert in_the_midst > 5
     assert again.said == engine.said
+
+
+def test_a_small_state_that_could_not_be_saved_is_not_waited_for() -> None:
+    """Else the engine would stand still for ever after a disk that was full, or a broker that was away, for a moment."""
+    log, one = MemoryLog(partitions=1), shard()
+    read(one, 3, 0, 5)
+    gate = Gate(log)
+    saving = Saving(log, gate)
+    gate.left = 0
+    with pytest.raises(OSError, match="full"):
+        saving.begin(OFFSETS, one)
+    assert not saving.running
+    gate.left = 9
+    saving.begin(OFFSETS, one)
+    assert saving.finish() > 0
+    assert loaded(log).patients == 3
+    saving.close()

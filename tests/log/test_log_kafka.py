@@ -148,6 +148,16 @@ def test_of_two_processes_with_one_name_the_older_is_shut_out(kafka_logs: KafkaL
     assert new.state("who") == b"new"
 
 
+def test_processes_without_a_name_move_cursors_and_shut_nobody_out(kafka_logs: KafkaLogs, prefix: str) -> None:
+    """Pages may be served by many, and programs read the log through any of them."""
+    one, other = kafka_logs(prefix, 1, ""), kafka_logs(prefix, 1, "")
+    one.commit([commit(1, append(*(reading("anna", minute) for minute in range(4))))])
+    for offset, log in enumerate((one, other, one, other), start=1):
+        move = CursorMove(consumer="c", topic=GLUCOSE, partition=0, offset=offset)
+        log.commit([Commit(received_at_us=1, cursors=[move])])
+        assert (one.cursor("c", GLUCOSE), other.cursor("c", GLUCOSE)) == ((offset,), (offset,))
+
+
 def test_producers_ask_for_the_acknowledgement_of_all_replicas_and_number_their_records() -> None:
     from islet.log.kafka_access import KafkaAccess
     from islet.log.kafka_writer import Writer
@@ -223,7 +233,7 @@ def test_a_broker_that_lets_nobody_in_is_told_with_why_and_with_the_settings_to_
     from islet.log.kafka import KafkaLog
     from islet.log.kafka_access import KafkaAccess
 
-    monkeypatch.setattr("islet.log.kafka_topics.ANSWER_S", 2.0)
+    monkeypatch.setattr("islet.log.kafka_topics.ANSWER_S", 5.0)
     given = {"bootstrap": kafka.bootstrap, "prefix": prefix, **change}
     with pytest.raises((OSError, SettingError), match=says):
         KafkaLog(KafkaAccess(**given))  # type: ignore[arg-type]

@@ -77,8 +77,9 @@ class Saving:
         if copy.nbytes > _SMALL_BYTES:
             self._running = self._thread.submit(self._write, head, copy)
         else:
-            self._running = Future()
-            self._running.set_result(self._write(head, copy))
+            done = Future[int]()
+            done.set_result(self._write(head, copy))  # raises before it is waited for
+            self._running = done
 
     def finish(self) -> int:
         """Wait until what was begun is durable; how many bytes that were, 0 where nothing was begun. Raises what it

@@ -4,7 +4,8 @@ Topics, partitions and their numbering are those of every log; a row is a record
 
 - A commit without cursors or states (what gateways append) is acknowledged by all in-sync replicas when `commit`
   returns; after an error some of it may be there. Nobody was told that it is, so the device sends it again.
-- A commit with cursors or states (what an engine says) is a Kafka transaction: there as a whole, or not at all.
+- A commit with cursors or states (what an engine says) is a Kafka transaction: there as a whole, or not at all. Of a
+  process without a name, of which there may be many, it is not (`KafkaAccess.writer`).
 - Offsets have gaps, where transactions ended: a slice may begin after the offset that was asked for.
 - The broker syncs and compacts as it is set up to; `compact` does nothing here.
 """
@@ -69,10 +70,14 @@ class KafkaLog:
         whole = [commit for commit in commits if commit.cursors or commit.states]
         alone, together = self._records(plain), self._records(whole)  # may raise, so both come before any effect
         together += [record for commit in whole for record in self._states.records(commit)]
+        if not self._access.writer:
+            alone, together = alone + together, []
         if alone:
             self._appended(self._writer.append(alone))
         if together:
-            self._appended(self._writer.transact(together))
+            ends = self._writer.transact(together)
+            self._appended(ends)
+            self._states.reach(ends.get((self._access.topic(STATES), 0), 0))
 
     def _records(self, commits: Sequence[Commit]) -> list[Record]:
         found: list[Record] = []
@@ -88,9 +93,6 @@ class KafkaLog:
                 if topic is not None:
                     self._ends[topic, partition] = max(end, self._ends.get((topic, partition), 0))
             self._grown.notify_all()
-        state_end = ends.get((self._access.topic(STATES), 0))
-        if state_end is not None:
-            self._states.reach(state_end)
 
     def read(self, topic: Topic, partition: int, offset: int, max_rows: int = 50_000) -> Slice | None:
         self._follow()

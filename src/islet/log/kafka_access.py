@@ -38,7 +38,8 @@ class KafkaAccess:
     """Where Kafka is and who we are there.
 
     `prefix` stands before every topic's name, so that several installations can share a broker. `writer` names the
-    process among those that commit cursors or states: of two with one name, the older one is shut out.
+    process among those that commit cursors or states: of two with one name, the older one is shut out. Without a name it is
+    one of many, and what it commits is no transaction: the cursors of those who read through it, each for itself.
     Azure Event Hubs: port 9093, protocol SASL_SSL, mechanism PLAIN, user `$ConnectionString`, compression gzip, in a
     tier with transactions and compaction.
     """
@@ -95,7 +96,7 @@ class KafkaAccess:
         common: dict[str, Any] = {
             "bootstrap.servers": self.bootstrap,
             "security.protocol": self.protocol,
-            "client.id": f"islet-{self.writer}",
+            "client.id": f"islet-{self.writer or 'beside'}",
             "log.connection.close": False,
             "log_level": 2,  # what goes wrong in passing is told to `error_cb`, not written to the console
             "error_cb": report,
@@ -141,6 +142,10 @@ def plain_errors() -> Iterator[None]:
         yield
     except KafkaException as error:
         raise refused(error.args[0]) from error
+    except SystemError as error:  # a fatal error that was raised while another callback had to be called
+        if not isinstance(error.__cause__, KafkaException):
+            raise
+        raise refused(error.__cause__.args[0]) from error
 
 
 def patiently(ask: Callable[[], Answer], look: Callable[[], object]) -> Answer:
