@@ -12,7 +12,7 @@ import click
 
 from islet import __version__
 from islet.commands.lazy import LazyGroup
-from islet.commands.refusals import FiniteRange
+from islet.commands.refusals import SEED, FiniteRange
 from islet.settings import Settings, checked, listed, load, passed_over
 
 _ELSEWHERE: Final = {
@@ -93,7 +93,7 @@ async def _tell_the_portal(settings: Settings) -> None:
 @main.command()
 @click.option("--patients", default=25, show_default=True, type=click.IntRange(1, 10_000))
 @click.option("--speed", default=60.0, show_default=True, type=FiniteRange(1, 3600))
-@click.option("--seed", default=7, show_default=True)
+@click.option("--seed", default=7, show_default=True, type=SEED)
 @click.option(
     "--port",
     default=8080,
@@ -120,7 +120,7 @@ def demo(settings: Settings, patients: int, speed: float, seed: int, port: int) 
     type=click.IntRange(min=0),
     help="Stop after this many simulated minutes; 0 goes on until Ctrl-C.",
 )
-@click.option("--seed", default=7, show_default=True)
+@click.option("--seed", default=7, show_default=True, type=SEED)
 @click.pass_obj
 def simulate(settings: Settings, patients: int, minutes: int, seed: int) -> None:
     """Simulated people whose devices speak MQTT to a platform that runs on this data directory."""

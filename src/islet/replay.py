@@ -42,10 +42,12 @@ async def run(settings: Settings, file: Path, *, speed: float, patient: str | No
 
     Raises BadInput when no importer understands the file, IsletError when no platform answers.
     """
+    id = patient or re.sub(r"[^A-Za-z0-9_-]", "-", file.stem)[:64]
+    if not id.strip("-"):  # of two such files the people would be one patient
+        raise BadInput("no patient id can be made of the file's name; give one with --patient", reason="patient")
     wearing = plug("importer", "shanghai")(file.read_bytes())
     if not wearing.events:
         raise BadInput("the workbook holds no events", reason="empty")
-    id = patient or re.sub(r"[^A-Za-z0-9_-]", "-", file.stem)[:64]
     clock = await asyncio.to_thread(platform_clock, settings)
     with opened_registry(settings) as registry:
         wearer = Patient(id=id, label=id, tags=("replayed",))

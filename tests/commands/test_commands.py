@@ -250,6 +250,20 @@ def test_a_wrong_key_is_told_in_one_sentence(shell: Shell, words: str, monkeypat
     assert "does not open this database" in shell.refused(*words.split())
 
 
+@pytest.mark.parametrize("seed", ["-1", "99999999999999999999999", "x"])
+@pytest.mark.parametrize("words", [("simulate",), ("demo",), ("forecast", "train", "here.csv", "--out", "here.npz")])
+def test_a_seed_that_cannot_be_is_refused(tmp_path: Path, words: tuple[str, ...], seed: str) -> None:
+    (tmp_path / "here.csv").touch()
+    result = Shell(tmp_path).run(*(str(tmp_path / one) if "." in one else one for one in words), "--seed", seed)
+    assert result.exit_code == 2 and "--seed" in result.output
+
+
+def test_people_whose_files_names_make_no_id_do_not_become_one_patient(tmp_path: Path) -> None:
+    (tmp_path / "王小明.xls").touch()
+    result = Shell(tmp_path).run("replay", str(tmp_path / "王小明.xls"))
+    assert result.exit_code == 1 and "give one with --patient" in result.output
+
+
 @pytest.mark.parametrize("speed", [0.5, 1.0, 60.0])
 def test_simulated_people_live_by_the_platforms_clock(speed: float) -> None:
     instants = iter([10_000, 10_000, 15_000])

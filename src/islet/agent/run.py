@@ -112,7 +112,8 @@ class Agent:
             except AccessDenied:
                 failures = 16  # an operator has to do something: not often
                 self._say(
-                    "the platform refuses this device: its key is another one, it is disabled, or the clock is wrong here"
+                    "the platform refuses this device: it is disabled, its key or the hub's name is another one, or the"
+                    " clock is wrong here"
                 )
             except (ConnectionLost, HubRefused, QueueFull) as error:
                 if not failures:

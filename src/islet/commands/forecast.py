@@ -13,6 +13,7 @@ import numpy as np
 
 from islet.clock import wall_us
 from islet.commands.acting import who
+from islet.commands.refusals import SEED
 from islet.engine.rulebook import forecast_by, forecasting
 from islet.errors import BadInput
 from islet.forecast.card import as_markdown, figures_markdown, with_card
@@ -55,7 +56,13 @@ def forecast() -> None:
 @click.option(
     "--source", "sources", multiple=True, help="Where a table is from and its licence, for the card; once for each."
 )
-@click.option("--seed", default=1, show_default=True, help="The same tables and seed give the same model.")
+@click.option(
+    "--seed",
+    default=1,
+    show_default=True,
+    type=SEED,
+    help="The same tables and seed give the same model.",
+)
 @click.option(
     "--epochs",
     default=10.0,

@@ -1,11 +1,14 @@
 """How the command line refuses: in one sentence, never with a traceback."""
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import click
 
 from islet.errors import IsletError
+
+SEED: Final = click.IntRange(0, 2**32 - 1)
+"""What draws made-up people and models can begin with."""
 
 
 class PlainGroup(click.Group):
