@@ -191,7 +191,7 @@ HUB: Final = [
     *_hub(Action.COMMAND_DEVICES, "DELETE /devices/{id}/commands", "GET /devices/{id}/commands/dead"),
     *_hub(Action.COMMAND_DEVICES, "POST /devices/{id}/commands/dead/{number}/resend", "POST /devices/query"),
     *(door for path in _TWINS for door in _hub(Action.COMMAND_DEVICES, f"GET {path}", f"PATCH {path}", f"PUT {path}")),
-    *(door for path in _TWINS for door in _hub(Action.COMMAND_DEVICES, f"POST {path}/methods")),
+    *(door for path in _TWINS for door in _hub(Action.COMMAND_DEVICES, f"POST {path}", f"POST {path}/methods")),
     *_hub(Action.COMMAND_DEVICES, "GET /digitaltwins/{id}", "PATCH /digitaltwins/{id}"),
     *_hub(Action.COMMAND_DEVICES, "POST /digitaltwins/{id}/commands/{name}"),
     *_hub(Action.COMMAND_DEVICES, "POST /digitaltwins/{id}/components/{part}/commands/{name}"),
@@ -207,6 +207,8 @@ DEVICES: Final = [
     ),
     *_device("http", "POST /devices/{id}/messages/{box}/{lock_token}/abandon"),
     *_device("websocket", "MQTT /$iothub/websocket", "AMQPWSB10 /$iothub/websocket"),
+    *_device("websocket", "MQTT /$servicebus/websocket", "AMQPWSB10 /$servicebus/websocket"),
+    *_device("websocket", "MQTT /mqtt", "AMQPWSB10 /mqtt"),
     *_device(
         "mqtt", "connect {id}", "publish devices/{id}/messages/events/", "subscribe devices/{id}/messages/devicebound/#"
     ),

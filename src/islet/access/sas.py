@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Sequence
+from typing import Final
 from urllib.parse import quote, unquote
 
 from msgspec import Struct
@@ -27,7 +28,8 @@ POLICIES = {
 """The hub policies and what each grants; their keys are the installation's."""
 
 _SCHEME = "SharedAccessSignature "
-_EVENT_HUB = "sb://"
+_EVENT_HUB: Final = ("sb://", "amqp://")
+"""What clients of Event Hubs put before the host; the one for Java does the second."""
 
 
 class Token(Struct, frozen=True, kw_only=True):
@@ -162,7 +164,7 @@ def device_principal(device: Device) -> Principal:
 
 
 def resource_of(token: Token) -> str:
-    """What a token is for, as IoT Hub writes it; clients of Event Hubs put sb:// before the host, and mean any case.
+    """What a token is for, as IoT Hub writes it; clients of Event Hubs mean any case.
 
     >>> resource_of(Token(resource="sb%3A%2F%2Fhub%3A5671%2FDevice-Messages%2f", signature="", expiry="0"))
     'hub/device-messages'
@@ -170,7 +172,7 @@ def resource_of(token: Token) -> str:
     resource = unquote(token.resource)
     if not _is_event_hub(token):
         return resource
-    host, slash, path = resource[len(_EVENT_HUB) :].lower().rstrip("/").partition("/")
+    host, slash, path = resource.partition("://")[2].lower().rstrip("/").partition("/")
     return f"{host.partition(':')[0]}{slash}{path}"
 
 

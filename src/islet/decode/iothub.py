@@ -47,9 +47,9 @@ class Identity(NamedTuple):
 
     @property
     def filters(self) -> frozenset[str]:
-        """The only topic filters that it may subscribe to."""
-        own = f"{self.path}/inputs/#" if self.module else self.commands
-        return frozenset((own, TWIN_RESPONSES, DESIRED_CHANGES, METHODS))
+        """The only topic filters that it may subscribe to. The SDK for Java has a module wait for commands, too."""
+        inputs = (f"{self.path}/inputs/#",) if self.module else ()
+        return frozenset((*inputs, self.commands, TWIN_RESPONSES, DESIRED_CHANGES, METHODS))
 
     @property
     def commands(self) -> str:

@@ -242,6 +242,8 @@ class AmqpConnection(asyncio.Protocol):
 
     def _service_link(self, link: Link, endpoint: Endpoint) -> Incoming | Outgoing:
         path = service_path(endpoint)
+        if endpoint.place is Place.RUNTIME and not self._credentials.are_there:
+            return self._services.link(link, endpoint, path)  # what is asked on it is looked at each time
         self._expires_us[path] = self._credentials.check_service(path)
         self._watch_expiry()
         return self._services.link(link, endpoint, path)

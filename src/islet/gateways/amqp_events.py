@@ -13,7 +13,7 @@ from proton import UNDESCRIBED, Array, Data, Delivery, Link, Message, Receiver, 
 from islet.decode.amqp_batch import without_empty_properties
 from islet.decode.device_messages import MODULE, Kept, read_kept
 from islet.decode.event_hub import ENTITY, Partition, parse_partition, parse_selector
-from islet.errors import BadInput, IsletError, NotFound
+from islet.errors import AccessDenied, BadInput, IsletError, NotFound
 from islet.gateways.amqp_links import Incoming, Line, Outgoing
 from islet.gateways.amqp_messages import FIELDS, text
 from islet.gateways.event_hub import EventHub
@@ -150,15 +150,27 @@ def _with_properties(kept: Kept) -> Message:
 class RuntimeIn(Incoming):
     """What readers ask before they read: how many partitions there are, and what is in one."""
 
-    def __init__(self, link: Receiver, line: Line, hub: EventHub, answer: Callable[[str, Message], None]) -> None:
+    def __init__(
+        self,
+        link: Receiver,
+        line: Line,
+        hub: EventHub,
+        answer: Callable[[str, Message], None],
+        check: Callable[[str], object],
+    ) -> None:
+        """`check` raises AccessDenied for who may not ask, with the token that comes with the question ("": none): the
+        client for Java shows no other on this link."""
         super().__init__(link, line)
-        self._hub, self._answer = hub, answer
+        self._hub, self._answer, self._check = hub, answer, check
 
     def take(self, message: Message, delivery: Delivery) -> None:
         asked = {text(name): value for name, value in (message.properties or {}).items()}
         status, description, body = 200, "OK", None
         try:
+            self._check(text(asked.get("security_token") or ""))
             body = self._about(asked)
+        except AccessDenied as error:
+            status, description = 401, str(error)
         except BadInput as error:
             status, description = 400, str(error)
         except NotFound as error:

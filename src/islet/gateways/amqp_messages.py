@@ -7,7 +7,7 @@ from urllib.parse import quote
 from proton import Message, symbol
 
 from islet.errors import BadInput
-from islet.model.time import iso
+from islet.model.time import from_us, iso
 from islet.store.device_file_rows import CONTAINER, FileNotification
 from islet.store.devices_base import Ack, Command, Feedback, Letter
 
@@ -131,7 +131,7 @@ def file_json(told: FileNotification, hub_name: str) -> dict[str, object]:
         "deviceId": told.device,
         "blobUri": f"https://{hub_name}/{CONTAINER}/{quote(name)}",
         "blobName": name,
-        "lastUpdatedTime": iso(told.changed_us),
+        "lastUpdatedTime": from_us(told.changed_us).isoformat(timespec="seconds"),  # as IoT Hub's: Java takes no other
         "blobSizeInBytes": told.bytes,
         "enqueuedTimeUtc": iso(told.at_us),
     }

@@ -239,12 +239,18 @@ class ServiceEnd:
         if endpoint.place is Place.EVENTS and isinstance(link, Sender):
             return EventsOut(link, self._line, self._hub, endpoint.tail, lambda one: self._credentials.sees(path, one))
         if endpoint.place is Place.RUNTIME and isinstance(link, Receiver):
-            return RuntimeIn(link, self._line, self._hub, self._answer_runtime)
+            return RuntimeIn(link, self._line, self._hub, self._answer_runtime, lambda token: self._ask(path, token))
         if endpoint.place is Place.RUNTIME:
             answers = Outgoing(cast(Sender, link), self._line)
             self._runtime_answers[link.remote_target.address or ""] = answers
             return answers
         raise BadInput("expected a link to receive messages on, not to send", reason="amqp")
+
+    def _ask(self, path: str, token: str) -> None:
+        """Raises AccessDenied for who may not ask there."""
+        if token:
+            self._credentials.put(token)
+        self._credentials.check_service(path)
 
     def forget(self, handler: Incoming | Outgoing) -> None:
         """That link is closed."""

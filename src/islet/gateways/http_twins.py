@@ -58,9 +58,10 @@ class TwinEndpoints:
 
     async def post(self, request: Request) -> Response:
         """A patch of the SDK for Java, whose HTTP library has no such method; 405 without its header."""
-        if request.headers.get("x-http-method-override", "").upper() != "PATCH":
-            raise HTTPException(405)
-        return await self.patch(request)
+        if request.headers.get("x-http-method-override", "").upper() == "PATCH":
+            return await self.patch(request)
+        await self._about(request)
+        raise HTTPException(405)
 
     async def put(self, request: Request) -> Response:
         """200 with the twin; tags and desired properties that were sent take the place of the present ones."""

@@ -8,9 +8,13 @@ from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 PATH: Final = "/$iothub/websocket"
+EVENT_HUB_PATH: Final = "/$servicebus/websocket"
+"""Where clients of Event Hubs go."""
+
 PAHO_PATH: Final = "/mqtt"
 """Where Eclipse Paho goes by itself, and with it the SDK for Java that registers devices."""
 
+_PATHS: Final = (PATH, f"{PATH}/", EVENT_HUB_PATH, f"{EVENT_HUB_PATH}/", PAHO_PATH)
 MQTT: Final = "mqtt"
 AMQP: Final = "AMQPWSB10"
 _MOST_WAITING_BYTES: Final = 256 * 1024
@@ -29,7 +33,7 @@ def websocket_routes(protocols: Mapping[str, Callable[[], asyncio.Protocol]]) ->
         await socket.accept(name)
         await _Tunnel(protocols[name](), socket).run()
 
-    return [WebSocketRoute(path, serve) for path in (PATH, f"{PATH}/", PAHO_PATH)]
+    return [WebSocketRoute(path, serve) for path in _PATHS]
 
 
 class _Tunnel(asyncio.Transport):
