@@ -24,14 +24,25 @@ TO = {"iothub-to": "/devices/cgm-1/messages/deviceBound"}
 ARGUMENTS = json.dumps({"dose": SECRET}).encode()
 METHOD = {"methodName": SECRET, "payload": {"dose": SECRET}}
 TAGS, DESIRED = {"tags": {"said": SECRET}}, {"properties": {"desired": {"said": SECRET}}}
+OVERRIDE = {"X-HTTP-Method-Override": "PATCH"}
+"""How the SDK for Java patches."""
 ACTS: list[tuple[str, str, dict[str, Any], str, str, str]] = [
     ("POST", "/messages/deviceBound", {"content": SECRET.encode(), "headers": TO}, "command", "device", "cgm-1"),
     ("PATCH", "/twins/cgm-1", {"json": TAGS}, "tags", "device", "cgm-1"),
     ("PATCH", "/twins/cgm-1", {"json": DESIRED}, "configuration", "device", "cgm-1"),
+    ("POST", "/twins/cgm-1", {"json": TAGS, "headers": OVERRIDE}, "tags", "device", "cgm-1"),
     ("PUT", "/twins/cgm-1", {"json": TAGS | DESIRED}, "tags and configuration", "device", "cgm-1"),
     ("PATCH", "/twins/cgm-1", {"json": {"tags": None}}, "tags", "device", "cgm-1"),
     ("POST", "/twins/cgm-1/methods", {"json": METHOD}, "method", "device", "cgm-1"),
     ("PATCH", "/twins/cgm-1/modules/m-1", {"json": DESIRED}, "configuration", "module", "cgm-1/m-1"),
+    (
+        "POST",
+        "/twins/cgm-1/modules/m-1",
+        {"json": DESIRED, "headers": OVERRIDE},
+        "configuration",
+        "module",
+        "cgm-1/m-1",
+    ),
     ("PUT", "/twins/cgm-1/modules/m-1", {"json": DESIRED}, "configuration", "module", "cgm-1/m-1"),
     ("POST", "/twins/cgm-1/modules/m-1/methods", {"json": METHOD}, "method", "module", "cgm-1/m-1"),
     (

@@ -205,6 +205,12 @@ DEVICES: Final = [
     *_portal(
         Open.LINK, "GET /api/v1/{kind}", "GET /api/v1/{kind}/{which}", "POST /api/v1/{kind}", "PUT /api/v1/{kind}"
     ),
+    *_portal(
+        Open.LINK,
+        "DELETE /api/v1/treatments",
+        "DELETE /api/v1/treatments.json",
+        "DELETE /api/v1/treatments/{which}",
+    ),
     *_device("http", "POST /devices/{id}/messages/{box}/{lock_token}/abandon"),
     *_device("websocket", "MQTT /$iothub/websocket", "AMQPWSB10 /$iothub/websocket"),
     *_device("websocket", "MQTT /$servicebus/websocket", "AMQPWSB10 /$servicebus/websocket"),
