@@ -1,6 +1,5 @@
 """The outbox: who is told what, when, and what is left visible when it does not work."""
 
-from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -9,14 +8,13 @@ import pytest
 from msgspec import structs
 
 from islet.log.base import Append, Commit
-from islet.log.connection import open_database
 from islet.log.memory import MemoryLog
 from islet.model.alerts import Severity
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.time import HOUR_US, MINUTE_US, SECOND_US
 from islet.model.topics import Topic
 from islet.notify.base import Failed, Kind, RetryAfter
-from tests.notify.scenario import KEY, NOW, HangingChannel, ListChannel, append, change, old, outbox
+from tests.notify.scenario import NOW, HangingChannel, ListChannel, append, change, old, outbox
 
 
 @pytest.fixture
@@ -35,18 +33,6 @@ def test_an_alert_is_sent_once_to_each_recipient(tmp_path: Path, log: MemoryLog)
     assert len(first.received) == len(second.received) == 1
     assert first.received[0].id != second.received[0].id
     assert box.counts() == {"pending": 0, "sent": 2, "not_sent": 0, "undeliverable": 0}
-
-
-def test_alerts_of_another_log_which_ends_before_the_last_are_sent(tmp_path: Path, log: MemoryLog) -> None:
-    """The log was lost, or is of an older backup: its next alerts stand where others stood before."""
-    channel = ListChannel()
-    box = outbox(tmp_path, channel)
-    append(log, *(change("opened", patient=f"p-{number}") for number in range(4)))
-    box.take_in(log, NOW)
-    another = MemoryLog(partitions=2)
-    box.take_in(another, NOW)
-    append(another, change("opened", patient="p-9"))
-    assert box.take_in(another, NOW) == 1
 
 
 def test_a_message_holds_the_rule_the_patient_id_and_the_time_but_no_value(tmp_path: Path, log: MemoryLog) -> None:
@@ -258,62 +244,6 @@ def test_a_permanent_failure_is_undeliverable_at_once_and_its_end_is_not_sent(tm
     assert len(channel.tried) == 1
     assert box.counts() == {"pending": 0, "sent": 0, "not_sent": 1, "undeliverable": 1}
     assert box.undeliverable()[0].reason == "list: blocked"
-
-
-def test_a_wait_that_the_channel_asks_for_holds_all_its_messages(tmp_path: Path, log: MemoryLog) -> None:
-    channel = ListChannel(script=[RetryAfter(60, "list: too many")])
-    box = outbox(tmp_path, channel)
-    append(log, *(change("opened", patient=f"p-{i}") for i in range(3)))
-    box.take_in(log, NOW)
-    assert box.deliver_due(NOW) == 0
-    assert len(channel.tried) == 1
-    assert box.next_due_us() == NOW + 60 * SECOND_US
-    assert box.deliver_due(NOW + 60 * SECOND_US - 1) == 0
-    assert box.deliver_due(NOW + 60 * SECOND_US) == 3
-
-
-def test_a_wait_holds_also_what_comes_meanwhile_through_a_restart(tmp_path: Path, log: MemoryLog) -> None:
-    channel = ListChannel(script=[RetryAfter(60, "list: too many")])
-    box = outbox(tmp_path, channel)
-    append(log, change("opened"))
-    box.take_in(log, NOW)
-    box.deliver_due(NOW)
-    box.close()
-    box = outbox(tmp_path, channel)
-    append(log, change("opened", patient="p-2"))
-    box.take_in(log, NOW + SECOND_US)
-    assert box.deliver_due(NOW + SECOND_US) == 0
-    assert len(channel.tried) == 1
-    assert box.deliver_due(NOW + 60 * SECOND_US) == 2
-    append(log, change("opened", patient="p-3"))
-    box.take_in(log, NOW + 61 * SECOND_US)
-    assert box.deliver_due(NOW + 61 * SECOND_US) == 1
-
-
-def test_a_new_alarm_does_not_wait_for_hours_because_an_earlier_one_has_to(tmp_path: Path, log: MemoryLog) -> None:
-    channel = ListChannel(script=[RetryAfter(86_400, "list: maintenance")])
-    box = outbox(tmp_path, channel)
-    append(log, change("opened"))
-    box.take_in(log, NOW)
-    box.deliver_due(NOW)
-    append(log, change("opened", patient="p-2"))
-    box.take_in(log, NOW + SECOND_US)
-    assert box.next_due_us() == NOW + 5 * MINUTE_US
-    assert box.deliver_due(NOW + 5 * MINUTE_US) == 1
-    box.forget(NOW + HOUR_US)
-    with closing(open_database(tmp_path / "store.db", KEY)) as database:
-        assert database.execute("SELECT count(*) FROM outbox_memory WHERE name GLOB 'held *'").get == 0
-
-
-def test_an_absurd_wait_ends_when_the_message_is_given_up(tmp_path: Path, log: MemoryLog) -> None:
-    channel = ListChannel(script=[RetryAfter(1e300, "list: never"), RetryAfter(1e300, "list: never")])
-    box = outbox(tmp_path, channel)
-    append(log, change("opened"), change("opened", patient="p-2"))
-    box.take_in(log, NOW)
-    box.deliver_due(NOW)
-    assert box.next_due_us() == NOW + 24 * HOUR_US
-    box.deliver_due(NOW + 24 * HOUR_US)
-    assert box.counts()["undeliverable"] == 2
 
 
 def test_one_recipient_that_hangs_delays_no_other(tmp_path: Path, log: MemoryLog) -> None:

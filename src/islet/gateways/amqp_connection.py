@@ -218,8 +218,7 @@ class AmqpConnection(asyncio.Protocol):
         link.open()
         self.handlers[link] = handler
         handler.opened()
-        end = self._end_of.get(handler)
-        if end is not None:
+        if (end := self._end_of.get(handler)) is not None:
             end.attached(parse_address(terminus.address or "").place)
 
     def _handler_for(self, link: Link, address: str) -> Incoming | Outgoing:
@@ -242,10 +241,9 @@ class AmqpConnection(asyncio.Protocol):
 
     def _service_link(self, link: Link, endpoint: Endpoint) -> Incoming | Outgoing:
         path = service_path(endpoint)
-        if endpoint.place is Place.RUNTIME and not self._credentials.are_there:
-            return self._services.link(link, endpoint, path)  # what is asked on it is looked at each time
-        self._expires_us[path] = self._credentials.check_service(path)
-        self._watch_expiry()
+        if endpoint.place is not Place.RUNTIME or self._credentials.are_there:  # there each question is looked at
+            self._expires_us[path] = self._credentials.check_service(path)
+            self._watch_expiry()
         return self._services.link(link, endpoint, path)
 
     def _end(self, identity: Identity) -> DeviceEnd:
