@@ -290,6 +290,18 @@ async def test_status_is_everybodys_and_says_nothing_of_anybody(night: Night) ->
     assert (await night.get("/verifyauth.json"))["message"]["canRead"]
 
 
+async def test_who_guesses_is_counted_wherever_they_try(night: Night) -> None:
+    told: list[tuple[str, ...]] = []
+    night.door.authenticator.turned_away = lambda *attempt: told.append(attempt)
+    for path in ("/verifyauth", "/status", "/entries", "/experiments/test"):
+        await night.http.get(path, headers=sha1("guess"))
+    assert len(told) == 4
+    night.http.headers.pop("api-secret")
+    for path in ("/verifyauth", "/status"):  # who shows nothing guesses nothing there
+        await night.http.get(path)
+    assert len(told) == 4
+
+
 def _patient(night: Night) -> Any:
     found = night.door.registry.patient("p-1")
     assert found is not None

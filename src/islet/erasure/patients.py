@@ -22,6 +22,7 @@ from islet.model.job_runs import decode_kept, encode_kept, without
 from islet.model.people import Kind, Role, User
 from islet.model.permissions import Consent, Permission
 from islet.notify.outbox import Outbox
+from islet.store.app_secrets import end_app_secret
 from islet.store.base import EntryKind, Registry, Store
 from islet.store.device_changes import own_devices
 from islet.store.device_files import DeviceFiles
@@ -89,12 +90,13 @@ def _finish(holders: Holders, patient: str, *, by: str, at_us: int) -> None:
     holders.store.erase(patient, devices)
     holders.outbox.erase(patient)
     _forget_entries(registry, patient, by=by, at_us=at_us)
-    for device in devices:
+    holders.files.erase(patient, devices)
+    for device in devices:  # from here on nobody knows any more that it was the patient's
         _forget_device(holders, device, by=by, at_us=at_us)
     holders.files.erase(patient, devices)
     _forget_people(registry, patient, by=by, at_us=at_us)
     for device in devices:
-        holders.devices.erase(device)  # what came before its connection had ended
+        holders.devices.erase(device)  # as of files, what came before its connection had ended
     registry.note("erased", "patient", patient, by=by, at_us=at_us)
     done = msgspec.json.encode(Erased(at_us=at_us, by=by, done=True))
     registry.mark_erased(patient, done, by=by, at_us=at_us)
@@ -103,6 +105,7 @@ def _finish(holders: Holders, patient: str, *, by: str, at_us: int) -> None:
 def _forget_device(holders: Holders, device: str, *, by: str, at_us: int) -> None:
     holders.devices.erase(device)
     forget_principals(holders.registry, {f"{Kind.DEVICE}/{device}"}, by=by, at_us=at_us)
+    end_app_secret(holders.registry, device, by=by, now_us=at_us)
     with suppress(NotFound):
         holders.registry.delete_device(device)
         holders.registry.note("removed", "device", device, by=by, at_us=at_us)

@@ -140,6 +140,8 @@ class NightscoutEndpoints:
             device: Device | None = await self._app(request)
         except AccessDenied:
             device = None
+            if _secret(request):
+                self._turn_away(request)
         said = {
             "canRead": device is not None and self._authenticator.may_view(device),
             "canWrite": device is not None and self._authenticator.may_send(device),
@@ -161,13 +163,16 @@ class NightscoutEndpoints:
         self._presence.heard(device.id)
         return device
 
+    def _turn_away(self, request: Request) -> None:
+        self._authenticator.turned_away(REQUEST, "", request.client.host if request.client else "")
+
     def _answered(self, handler: Handler) -> Handler:
         async def answer(request: Request) -> Response:
             try:
                 return await handler(request)
             except REFUSALS as error:
                 if isinstance(error, AccessDenied):
-                    self._authenticator.turned_away(REQUEST, "", request.client.host if request.client else "")
+                    self._turn_away(request)
                 return _refusal(error)
             except OSError as error:  # the disk
                 _log.error("request_failed", error=type(error).__name__, reason=str(error))
