@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-from benchmarks.fuzz.protocols import SMALL
+from benchmarks.fuzz.mqtt import SMALL
 from benchmarks.fuzz.spoil import cut
 from benchmarks.fuzz.target import Check, Target
+from islet.decode.mqtt5_packets import encode5
 from islet.decode.mqtt_packets import encode
 from islet.model.people import Device
 from tests.gateways.amqp_peer import opening_bytes, sasl_plain, transfer_bytes
-from tests.gateways.door import Door, device_token, hello
-from tests.gateways.test_gateways_fuzz import some_packets
+from tests.gateways.door import Door, device_token, hello, hello5
+from tests.gateways.test_gateways_fuzz import some_packets, some_packets5
 
 _DEVICE = "cgm-1"
 _KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -22,11 +23,16 @@ _PLACES = ("messages/events", "twin", "methods/devicebound", "messages/devicebou
 
 
 class _Transport(asyncio.Transport):
-    """Takes what is written."""
+    """Takes what is written. `protocol` gets what is received."""
 
-    def __init__(self) -> None:
+    def __init__(self, protocol: asyncio.Protocol) -> None:
         super().__init__()
+        self.protocol = protocol
         self._closing = False
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        assert isinstance(protocol, asyncio.Protocol)
+        self.protocol = protocol
 
     def write(self, data: Any) -> None: ...
     def pause_reading(self) -> None: ...
@@ -54,14 +60,14 @@ def _open(connection: Callable[[Door], asyncio.Protocol]) -> Iterator[Check]:
         )
 
         async def one(data: bytes, rng: Random) -> None:
-            peer = connection(door)
-            peer.connection_made(_Transport())
+            peer = _Transport(connection(door))
+            peer.protocol.connection_made(peer)
             try:
                 for piece in cut(data, rng):
-                    peer.data_received(piece)
+                    peer.protocol.data_received(piece)
                     await asyncio.sleep(0)
             finally:
-                peer.connection_lost(None)
+                peer.protocol.connection_lost(None)
             if failed:
                 raise failed.pop()
 
@@ -77,6 +83,12 @@ def _mqtt_seeds() -> list[bytes]:
     return [first + b"".join(packets[:7]), *(first + packet for packet in packets)]
 
 
+def _mqtt5_seeds() -> list[bytes]:
+    packets = [encode5(packet) for packet in some_packets5(_KNOWN)]
+    first = encode5(hello5(_KNOWN))
+    return [first + b"".join(packets[:7]), *(first + packet for packet in packets)]
+
+
 def _amqp_seeds() -> list[bytes]:
     sasl = sasl_plain(f"\0{_DEVICE}@sas.hub\0{device_token(_KNOWN)}".encode())
     addresses = [f"/devices/{_DEVICE}/{place}" for place in _PLACES]
@@ -85,5 +97,6 @@ def _amqp_seeds() -> list[bytes]:
 
 DOORS = [
     Target("mqtt-door", opened=lambda: _open(lambda door: door.mqtt.connection()), seeds=_mqtt_seeds(), tokens=SMALL),
+    Target("mqtt5-door", opened=lambda: _open(lambda door: door.mqtt.connection()), seeds=_mqtt5_seeds(), tokens=SMALL),
     Target("amqp-door", opened=lambda: _open(lambda door: door.amqp.connection()), seeds=_amqp_seeds(), tokens=SMALL),
 ]

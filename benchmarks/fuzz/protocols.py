@@ -7,6 +7,7 @@ from random import Random
 
 import proton
 
+from benchmarks.fuzz.mqtt import MQTT, SMALL
 from benchmarks.fuzz.spoil import cut, spoiled
 from benchmarks.fuzz.target import Target
 from islet.access import sas, x509
@@ -19,25 +20,10 @@ from islet.decode import (
     iothub_dps,
     iothub_query,
     iothub_twins,
-    mqtt,
 )
 from islet.decode.amqp_batch import batched, data_sections
 from islet.decode.amqp_sasl import SaslServer
 from islet.decode.faults import asked_fault
-from islet.decode.mqtt_packets import (
-    Connack,
-    Connect,
-    Disconnect,
-    Packet,
-    Pingreq,
-    Puback,
-    Publish,
-    Suback,
-    Subscribe,
-    Unsubscribe,
-    Will,
-    encode,
-)
 from islet.decode.telemetry import Arrival
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound, ProtocolError
 from islet.gateways.amqp_engine import Engine
@@ -49,33 +35,6 @@ from tests.gateways.issued import issue
 
 _KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 _TOKEN = sas.make_token("hub/devices/cgm-1", _KEY, 2_000_000_000)
-SMALL = (b"\x00", b"\x01", b"\xff\xff", b"\x80\x80\x80\x80\x01", b"\x7f", b"\x00\x00")
-
-
-def _mqtt(data: bytes, rng: Random) -> None:
-    """In whatever pieces it comes, the packets are the same; and what they are encoded to is read again."""
-    whole, pieces = _packets([data]), _packets(cut(data, rng))
-    assert whole == pieces, (whole, pieces)
-    twice, one_by_one = _packets([data + data]), _packets([data, data])
-    assert twice == one_by_one, (twice, one_by_one)
-    for packet in whole[0]:
-        again, failed = _packets([encode(packet)])
-        assert not failed and again == [packet], packet
-
-
-def _packets(pieces: list[bytes]) -> tuple[list[Packet], bool]:
-    parser, packets = mqtt.Parser(), list[Packet]()
-    try:
-        for piece in pieces:
-            if packet_id := parser.again(piece):
-                last = [one for one in packets if isinstance(one, Publish)][-1]
-                packets.append(Publish(last.topic, piece[parser.payload], 1, int.from_bytes(packet_id, "big")))
-                continue
-            for packet in parser.feed(piece):
-                packets.append(packet)
-    except ProtocolError:
-        return packets, True
-    return packets, False
 
 
 def _sasl(data: bytes, rng: Random) -> None:
@@ -237,19 +196,6 @@ def _tls_message(der: bytes) -> bytes:
     return b"\x0b" + (len(one) + 3).to_bytes(3, "big") + len(one).to_bytes(3, "big") + one
 
 
-_PACKETS: tuple[Packet, ...] = (
-    Connect(client_id="cgm-1", username="hub/cgm-1/?api-version=2021-04-12", password=b"SharedAccessSignature"),
-    Connect(client_id="a/b", keep_alive_s=60, will=Will(topic="devices/a/messages/events/", payload=b"x", qos=1)),
-    Publish("devices/cgm-1/messages/events/%24.ct=a&b=c", USUAL, 1, 7),
-    Publish("$iothub/twin/GET/?$rid=1", b""),
-    Subscribe(2, (("devices/cgm-1/messages/devicebound/#", 1), ("$iothub/methods/POST/#", 0))),
-    Unsubscribe(3, ("$iothub/methods/POST/#",)),
-    Puback(9),
-    Pingreq(),
-    Disconnect(),
-    Connack(0, True),
-    Suback(2, (1, 0)),
-)
 _SASL_INIT = bytes.fromhex(
     "414d5150030100000000002c02010000005341d00000001c00000003a305504c41494ea00400750070a1093132372e302e302e31"
 )
@@ -268,7 +214,7 @@ _WORDS = tuple(
 _CERTIFICATE = issue("cgm-1", authority=True)
 
 PROTOCOLS = [
-    Target("mqtt", _mqtt, [*map(encode, _PACKETS), b"".join(map(encode, _PACKETS))], SMALL),
+    *MQTT,
     Target("sasl", _sasl, [_SASL_INIT, b"AMQP\x03\x01\x00\x00", b"AMQP\x00\x01\x00\x00more"], SMALL),
     Target(
         "amqp-frames",

@@ -266,7 +266,10 @@ class Platform:
             for worker in self.workers:
                 worker.start()
             speed = self.settings.speed
-            routes = operations_routes(self.metrics, self.failing, self.starting, now=self.now, speed=speed)
+            readers = self.settings.metrics_networks
+            routes = operations_routes(
+                self.metrics, self.failing, self.starting, now=self.now, speed=speed, readers=readers
+            )
             self.doors = Doors(
                 settings=self.settings,
                 certificates=self.certificates,

@@ -17,7 +17,7 @@ from islet.model.people import Patient, Role
 from islet.model.permissions import PATIENT_GROUP
 from islet.model.time import DAY_US, MINUTE_US, Now
 from islet.opened import opened_registry
-from islet.provision import ensure_worn, front_door, platform_clock
+from islet.provision import ensure_worn, front_door, need_mqtt, platform_clock
 from islet.settings import Settings
 from islet.simulate.population import make_population
 from islet.simulate.profiles import PROFILES
@@ -92,6 +92,7 @@ async def simulate(
 
 def run_demo(settings: Settings, *, patients: int, seed: int) -> None:
     """The platform and the people beside it, in one process, until Ctrl-C. A second start goes on from the first."""
+    need_mqtt(settings)
     with opened_platform(settings) as platform:
         credentials = provision(platform.registry, patients, settings.hub_name)
         password = make_log_ins(platform.registry, platform.now())

@@ -27,9 +27,10 @@ from islet.gateways.event_hub import EventHub
 from islet.gateways.exchange import Exchange
 from islet.gateways.http import routes as device_routes
 from islet.gateways.http import upload_routes
-from islet.gateways.http_nightscout import NightscoutEndpoints
+from islet.gateways.http_nightscout_v3 import app_routes
 from islet.gateways.intake import Intake
 from islet.gateways.mqtt import MqttServer
+from islet.gateways.nightscout_apps import NightscoutApps
 from islet.gateways.registering import Registrar
 from islet.gateways.registry_files import RegistryFiles
 from islet.gateways.twin_changes import TwinChanges
@@ -124,8 +125,9 @@ class Doors:
             intake, authenticator, registry, self.now, is_connected, exchange, jobs, files, configurations, registrar
         )
         uploads = upload_routes(authenticator, self.device_files, self.now)
-        apps = NightscoutEndpoints(intake, authenticator, registry, self.store, self.now, exchange.presence).routes()
-        return [*paths, *uploads, *apps, *websocket_routes(tunnelled)]
+        apps = NightscoutApps(authenticator, registry, exchange.presence, wall_us)
+        nightscout = app_routes(intake, authenticator, apps, self.store, self.now)
+        return [*paths, *uploads, *nightscout, *websocket_routes(tunnelled)]
 
     def _open_exchange(self, stack: contextlib.AsyncExitStack, authenticator: Authenticator) -> Exchange:
         changes = self._twin_changes(authenticator)

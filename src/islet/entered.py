@@ -1,16 +1,32 @@
 """What a person enters by hand, as rows for the log, through the decoder that devices have."""
 
-from datetime import UTC, date, datetime, time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, time, tzinfo
+from typing import Final
+
+import msgspec
+from msgspec import UNSET, structs
 
 from islet.decode.telemetry import Arrival, decode_arrivals
 from islet.errors import BadInput
 from islet.log.base import Append
+from islet.model.care_events import care_event_id
 from islet.model.codec import encode_event
-from islet.model.events import Hba1c
+from islet.model.events import AnyCareEvent, Exercise, Hba1c, Insulin, Meal, Medication, Note, Withdrawal
 from islet.model.people import Patient
 from islet.model.time import from_us
 from islet.model.time_zones import zone_or_utc
 from islet.model.units import hba1c_percent
+
+KINDS: Final[Mapping[str, type[AnyCareEvent]]] = {
+    "meal": Meal,
+    "insulin": Insulin,
+    "exercise": Exercise,
+    "medication": Medication,
+    "note": Note,
+}
+"""What can be entered in the diary, by the word that an event has for it."""
+_NUMBERS: Final = frozenset({"carbs_g", "dose_u", "duration_min", "dose"})
 
 
 def hba1c(patient: Patient, value: float, unit: str, drawn: date, now_us: int) -> list[Append]:
@@ -22,7 +38,53 @@ def hba1c(patient: Patient, value: float, unit: str, drawn: date, now_us: int) -
         raise BadInput("HbA1c: expected a day in the past, or today", reason="future")
     at = min(datetime.combine(drawn, time(12), zone).astimezone(UTC), now)
     event = Hba1c(time=at, value=value, unit="%" if unit == "%" else "mmol/mol")
-    decoded = decode_arrivals([Arrival("", patient.id, encode_event(event))], now_us, 0)
+    return appended(patient, "", [event], now_us)
+
+
+def entry(
+    patient: Patient, kind: str, fields: Mapping[str, str], *, id: str, was: AnyCareEvent | None = None
+) -> AnyCareEvent:
+    """What stands in a form: fields of the event by their names, numbers with a point or a comma, and `when` on the
+    patient's clock. Of what it was before, what the form does not ask for stays, and a time that is shown as it was: a form
+    knows neither seconds nor which of two equal hours. Raises BadInput where a field is missing or cannot be."""
+    zone = zone_or_utc(patient.time_zone)
+    made: dict[str, object] = {"type": kind, "id": id}
+    try:
+        at = datetime.fromisoformat(fields.get("when", ""))
+        made["time"] = at.replace(tzinfo=at.tzinfo or zone).astimezone(UTC)
+        if isinstance(was, KINDS[kind]):
+            others = (name for name in was.__struct_fields__ if name not in made and name not in fields)
+            made |= {name: value for name in others if (value := getattr(was, name)) is not UNSET}
+            made["time"] = was.time if fields["when"] == local(was.time, zone) else made["time"]
+        made |= {
+            name: float(text.replace(",", ".")) if name in _NUMBERS else text
+            for name, text in fields.items()
+            if name in KINDS[kind].__struct_fields__ and name not in made and text.strip()
+        }
+        event = msgspec.convert(made, KINDS[kind])
+        if isinstance(event, Meal) and event.carbs_g is None and not event.text:
+            raise ValueError("expected carbs or a text; got neither")
+        return event
+    except (KeyError, ValueError, OverflowError, msgspec.ValidationError) as error:
+        raise BadInput(f"{kind[:20]}: {error}", reason="schema") from None
+
+
+def instead(was: Sequence[AnyCareEvent], now: Sequence[AnyCareEvent], now_us: int) -> list[AnyCareEvent]:
+    """What has those replace all that holds of one id: the present in milliseconds, and more than it has, is their
+    revision. Of no others, that it was never so."""
+    id, revision = care_event_id(was[0]), max(now_us // 1000, was[0].revision + 1)
+    some = now or [Withdrawal(time=from_us(now_us), id=id)]
+    return [structs.replace(one, id=id, revision=revision) for one in some]
+
+
+def local(at: datetime, zone: tzinfo) -> str:
+    """As the input of a form has it."""
+    return at.astimezone(zone).replace(tzinfo=None).isoformat(timespec="minutes")
+
+
+def appended(patient: Patient, device: str, events: Sequence[AnyCareEvent], now_us: int) -> list[Append]:
+    """The rows of entries. Raises BadInput for what cannot be, and for a time to come."""
+    decoded = decode_arrivals([Arrival(device, patient.id, encode_event(one)) for one in events], now_us, 0)
     if decoded.dead:
-        raise BadInput(f"HbA1c: the entry was refused ({', '.join(decoded.dead)})", reason="refused")
+        raise BadInput(f"the entry was refused ({', '.join(decoded.dead)})", reason="refused")
     return [Append(topic=topic, batch=batch) for topic, batch in decoded.batches.items()]

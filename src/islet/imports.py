@@ -62,6 +62,8 @@ def look(part: Part, choices: Choices, chosen: Format | None, *, latest_us: int,
     try:
         check_opens(part.stream)
         format = chosen or detected(part.stream, mapped=bool(choices.mapping))
+        if choices.person is not None and format.name not in ("table", "records"):
+            raise BadInput(f"--person: expected a table of several people; got {format.title}", reason="choice")
         for _ in _events(part.stream, choices, format, preview, latest_us, progress):
             pass
         if not preview.events:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from islet.access.sas import ConnectionString
 from islet.agent.mqtt_client import Address
 from islet.clock import wall_us
-from islet.errors import IsletError
+from islet.errors import IsletError, SettingError
 from islet.gateways.authenticate import new_device
 from islet.gateways.certificates import client_ssl_context, ensure_certificates
 from islet.model.people import Patient, check_patient
@@ -29,8 +29,17 @@ def ensure_worn(registry: Registry, patient: Patient, device: str, hub_name: str
     return ConnectionString(host=hub_name, device=known.id, key=known.primary_key)
 
 
+def need_mqtt(settings: Settings) -> None:
+    """Raises SettingError where the platform has no door for devices on this machine."""
+    if not settings.mqtt_tls_port:
+        raise SettingError(
+            "setting mqtt_tls_port: expected a port, for that is how devices on this machine send; got 0"
+        )
+
+
 def front_door(settings: Settings) -> Address:
-    """Where devices on this machine find the platform of these settings, and whom they trust."""
+    """Where devices on this machine find the platform of these settings, and whom they trust. Raises SettingError."""
+    need_mqtt(settings)
     paths = ensure_certificates(settings.data_dir, settings.hub_name, wall_us())
     return Address(host=settings.hub_name, port=settings.mqtt_tls_port, tls=client_ssl_context(paths.authority))
 

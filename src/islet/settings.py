@@ -179,6 +179,9 @@ class Settings:
     trusted_proxies: tuple[str, ...] = _setting(
         (), "", "Addresses or networks of reverse proxies whose X-Forwarded-For is believed, as 10.0.0.0/8."
     )
+    metrics_networks: tuple[str, ...] = _setting(
+        (), "", "Networks from which /metrics is read beside this machine (10.0.0.0/8): where a Prometheus is."
+    )
     engine_silent_min: float = _setting(
         5.0, "min", "When the engine has not worked for this long, the operators are paged, each hour until it does."
     )
@@ -297,7 +300,8 @@ def checked(settings: Settings) -> Settings:
             _check_number(setting, value)
         if setting.metadata["unit"] == "URL" and value:
             _check_url(setting.name, value)
-    _check_networks(settings.notify_allowed_networks)
+    for name in ("metrics_networks", "notify_allowed_networks"):
+        _check_networks(name, getattr(settings, name))
     return settings
 
 
@@ -353,13 +357,13 @@ def _check_url(name: str, value: str) -> None:
         raise SettingError(f"setting {name}: expected an address that begins with https://")
 
 
-def _check_networks(networks: tuple[str, ...]) -> None:
+def _check_networks(name: str, networks: tuple[str, ...]) -> None:
     for network in networks:
         try:
             ip_network(network)
         except ValueError:
             raise SettingError(
-                "setting notify_allowed_networks: expected networks as 10.1.0.0/16, separated by commas"
+                f"setting {name}: expected networks as 10.1.0.0/16, separated by commas; got {network!r}"
             ) from None
 
 

@@ -157,6 +157,16 @@ def test_a_policy_has_its_rights_and_an_unknown_one_none_of_them() -> None:
     assert "not signed" in refusal(make_token("hub.example", OTHER, SE, "service"), device=None)
 
 
+@pytest.mark.parametrize("scheme", ["sb", "amqp", "amqps", "https", "http"])
+def test_clients_of_event_hubs_name_a_scheme_and_sign_with_the_text_of_the_key(scheme: str) -> None:
+    """In Go, azeventhubs writes amqps; Microsoft's examples of how to make a token have sb, https and http."""
+    text = base64.b64encode(KEY.encode()).decode()
+    assert (
+        ask(make_token(f"{scheme}://HUB.example/devices", text, SE, "service"), device=None).principal.name == "service"
+    )
+    assert "not signed" in refusal(make_token(f"{scheme}://hub.example/devices", OTHER, SE, "service"), device=None)
+
+
 def test_a_device_key_does_not_sign_for_a_policy() -> None:
     assert "not signed" in refusal(make_token(RESOURCE, KEY, SE, "iothubowner"), policy_key=OTHER)
 

@@ -67,13 +67,14 @@ def test_any_bytes_are_understood_or_a_protocol_error(data: bytes, front: bytes)
         ("/devices/a%23b/methods/devicebound", Endpoint(Place.METHODS, Identity("a#b"))),
         ("amqps://hub/messages/devicebound", Endpoint(Place.SEND)),
         ("/messages/serviceBound/feedback", Endpoint(Place.FEEDBACK)),
+        ("messages/events/", Endpoint(Place.EVENTS_ELSEWHERE)),
     ],
 )
 def test_addresses_of_the_sdks_are_understood(text: str, endpoint: Endpoint) -> None:
     assert parse_address(text) == endpoint
 
 
-@pytest.mark.parametrize("text", ["", "/", "/devices/a", "/devices/a b/twin", "/devices//twin", "/messages/events"])
+@pytest.mark.parametrize("text", ["", "/", "/devices/a", "/devices/a b/twin", "/devices//twin", "/messages"])
 def test_other_addresses_are_not_found(text: str) -> None:
     with pytest.raises(NotFound):
         parse_address(text)

@@ -36,6 +36,9 @@ TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
         ("module", "h/dev1/mod1/?api-version=2021-04-12", "dev1/mod1", "2021-04-12"),
         ("before 2017", "h/dev1/api-version=2016-11-14", "dev1", "2016-11-14"),
         ("before 2017, with client type", "h/dev1/api-version=2016-11-14&DeviceClientType=c", "dev1", "2016-11-14"),
+        ("azure-iot-device 1.0.14 for Node", "h/dev1/DeviceClientType=azure-iot-device%2F1.0.14", "dev1", ""),
+        ("documentation, 2016", "h/dev1", "dev1", ""),
+        ("documentation, 2016, a module", "h/dev1/mod1/", "dev1/mod1", ""),
     ],
 )
 def test_user_names_of_all_forms_are_read(sdk: str, text: str, client_id: str, version: str) -> None:
@@ -64,10 +67,8 @@ def test_what_is_no_model_id_is_refused(text: str) -> None:
         parse_username(f"h/d/?api-version=2020-09-30&model-id={text}")
 
 
-@pytest.mark.parametrize(
-    "text", ["", "h", "h/d", "h/d/", "h/d/?x=1", "/d/?api-version=2021-04-12", "h/d/?api-version=1"]
-)
-def test_a_user_name_without_host_client_or_version_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "h", "h/", "h/?x=1", "h/x=1", "/d/?api-version=2021-04-12", "h/d/?api-version=1"])
+def test_a_user_name_without_host_or_client_or_with_what_is_no_version_is_refused(text: str) -> None:
     with pytest.raises(ProtocolError):
         parse_username(text)
 

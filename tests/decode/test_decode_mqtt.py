@@ -207,8 +207,10 @@ def test_a_malformed_packet_is_a_protocol_error(why: str, data: bytes) -> None:
 
 
 def test_another_version_of_mqtt_is_told_apart_so_that_it_can_be_answered() -> None:
-    with pytest.raises(UnacceptableLevel):
-        parse(b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x00\x00\x01a")
+    connect = b"\x10\x0d\x00\x04MQTT\x05\x02\x00\x00\x00\x01a"
+    with pytest.raises(UnacceptableLevel) as refused:
+        parse(connect + b"more")
+    assert (refused.value.level, refused.value.unread) == (5, connect + b"more")
 
 
 def test_a_packet_over_the_limit_is_refused_before_it_is_read() -> None:

@@ -61,10 +61,11 @@ def test_no_more_of_what_a_person_did_is_kept_than_there_is_a_block_for() -> Non
     meals = pa.record_batch(
         {
             "patient": ["p1"] * count,
-            "device": ["phone"] * count,
             "time_us": pa.array([k * SECOND_US for k in range(count)], pa.int64()),
             "column": pa.array([0] * count, pa.int64()),
             "amount": pa.array(range(1, count + 1), pa.int64()),
+            "key": pa.array(range(count), pa.int64()),
+            "rank": pa.array([0] * count, pa.int64()),
         }
     )
     output = step(engine.state, batch([Point(30, 100)]), EVERYTHING, SHIPPED, meals)

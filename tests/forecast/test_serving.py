@@ -24,8 +24,8 @@ from islet.model.ahead import COLUMNS, EATEN_POINTS, POINTS, UNKNOWN, Correction
 from islet.model.alerts import AlertChange
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.codec import encode_event
-from islet.model.events import Meal
-from islet.model.time import HOUR_US, MINUTE_US, from_us
+from islet.model.events import AnyCareEvent, Insulin, Meal, Note, Withdrawal
+from islet.model.time import HOUR_US, MINUTE_US, from_us, to_us
 from islet.model.topics import Topic
 
 NAMES = ("low_soon", "urgent_low_soon", "low", "urgent_low")
@@ -198,6 +198,33 @@ def test_a_meal_that_is_entered_later_has_the_readings_after_it_judged_again() -
     other = Shard(rules, mine, lateness_us=LATENESS_US)
     other.take_in({Topic.CARE_EVENTS: diary([("p", 168, 90)])})
     assert standing(take(other, rows)) == standing(opened)
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        Withdrawal(time=from_us(177 * MINUTE_US), id="1"),
+        Insulin(time=from_us(168 * MINUTE_US), dose_u=9.0, id="1", revision=1),
+        Note(time=from_us(168 * MINUTE_US), text="no", id="1", revision=1),
+        Meal(time=from_us(168 * MINUTE_US), carbs_g=1.0, id="1", revision=1),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_a_meal_that_was_otherwise_takes_back_what_was_foretold_from_it(instead: AnyCareEvent) -> None:
+    rules = plan([one for one in load_rules() if one.name in ("high", "high_soon")], foreteller=shipped())
+    mine = references(rules, NO_LAYERS, [])
+    mine = {name: replace(one, otherwise=replace(one.otherwise, mask=1)) for name, one in mine.items()}
+    meal = Meal(time=from_us(168 * MINUTE_US), carbs_g=90.0, id="1")
+    for order in ((meal, instead), (instead, meal), (meal, instead, meal)):
+        one, changes = Shard(rules, mine, lateness_us=LATENESS_US), list[AlertChange]()
+        changes += take(one, [("p", 5 * k, 2460 - 10 * (35 - k)) for k in range(36)])
+        for event in order:
+            row = DocumentRow("p", "phone", to_us(event.time), "any", encode_event(event).decode())
+            batch = documents_batch([row])
+            taken = one.take_in({Topic.CARE_EVENTS: batch.append_column("received_at_us", batch.column("time_us"))})
+            changes += [change for output in taken.outputs for change in output.changes]
+        assert standing(changes) == {}
+        assert bool(changes) == (order[0] is meal)
 
 
 def test_there_is_no_alarm_about_what_comes_from_too_little_history_or_after_a_gap() -> None:

@@ -16,6 +16,9 @@ from msgspec import structs
 from islet.access.sas import make_token, new_key
 from islet.decode.iothub import Identity
 from islet.decode.mqtt import Parser
+from islet.decode.mqtt5 import Parser5
+from islet.decode.mqtt5_packets import Connack5, Connect5, Will5, encode5
+from islet.decode.mqtt5_properties import Properties
 from islet.decode.mqtt_packets import Connack, Connect, Packet, Publish, Will, encode
 from islet.gateways.amqp import AmqpServer
 from islet.gateways.authenticate import Authenticator
@@ -93,7 +96,8 @@ class Door:
     ) -> None:
         self.hub = hub
         self.log = GatedLog()
-        self.writer = GroupCommit(self.log, lambda: NOW_US, within_s=0.0)
+        self.received_us = NOW_US
+        self.writer = GroupCommit(self.log, lambda: self.received_us, within_s=0.0)
         self.registry = registry
         self.registry.put_patient(Patient(id="p-1"))
         ensure_policy_keys(self.registry)
@@ -203,6 +207,18 @@ class Door:
         assert isinstance(answer, Connack) and answer.code == 0
         return peer
 
+    async def peer5(self) -> "Peer5":
+        return Peer5(*await asyncio.open_connection("127.0.0.1", self.port))
+
+    async def connected5(self, device: Device, *, present: bool = False, **options: Any) -> "Peer5":
+        """A peer that speaks MQTT 5 and was let in; what it was told is its `welcome`."""
+        peer = await self.peer5()
+        peer.send(hello5(device, **options))
+        answer = await peer.receive()
+        assert isinstance(answer, Connack5) and (answer.code, answer.session_present) == (0, present), answer
+        peer.welcome = answer.properties
+        return peer
+
     def address(self, device: Device) -> Address:
         return Address(device.id, device.generation_id)
 
@@ -239,6 +255,22 @@ def hello(
         clean_session=clean_session,
         keep_alive_s=keep_alive_s,
         will=will,
+    )
+
+
+def hello5(
+    device: Device, *, will: Will5 | None = None, properties: Properties | None = None, **options: Any
+) -> Connect5:
+    """The same in MQTT 5, with those properties."""
+    plain = hello(device, **options)
+    return Connect5(
+        client_id=plain.client_id,
+        username=plain.username,
+        password=plain.password,
+        clean_session=plain.clean_session,
+        keep_alive_s=plain.keep_alive_s,
+        will=will,
+        properties=properties or Properties(),
     )
 
 
@@ -281,3 +313,15 @@ class Peer:
     def hang_up(self) -> None:
         """Go without DISCONNECT."""
         self._writer.transport.abort()
+
+
+class Peer5(Peer):
+    """One that speaks MQTT 5."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__(reader, writer)
+        self._parser = Parser5()
+        self.welcome = Properties()
+
+    def send(self, *packets: Packet) -> None:
+        self._writer.write(b"".join(map(encode5, packets)))

@@ -41,7 +41,7 @@ async def test_without_a_good_token_no_link_is_attached(door: Door, amqp: int) -
             with pytest.raises(LinkDetached):
                 await peer.receiver(address)
         with pytest.raises(LinkDetached, match="not-found"):
-            await peer.sender("/messages/events")
+            await peer.sender("/messages")
         assert await peer.send("/devices/cgm-2/messages/events", reading()) == ACCEPTED
 
 

@@ -144,6 +144,7 @@ async def test_only_the_door_says_which_module_has_sent_a_message(keeping: Door)
         ("sequence-number > '0'", [b"1", b"2"]),
         (f"enqueued-time > '{NOW_US // 1000 - 1}'", [b"0", b"1", b"2"]),
         (f"enqueued-time > '{NOW_US // 1000}'", []),
+        (f"enqueuedtimeutc > '{NOW_US // 1000 - 1}'", [b"0", b"1", b"2"]),
         ("offset > '@latest'", []),
     ],
 )

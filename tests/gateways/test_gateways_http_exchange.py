@@ -339,7 +339,7 @@ async def test_a_device_shows_when_it_was_last_there_through_either_door(door: D
     assert await shown("/devices/cgm-1") == ("Connected", now)
     assert (await http.get("/devices")).json()[0]["connectionStateUpdatedTime"] == now
     peer.hang_up()
-    (twin,) = (await http.post("/devices/query", json={"query": "SELECT * FROM devices"})).json()
+    (twin,) = (await http.post("/devices/query", json={"Query": "SELECT * FROM devices"})).json()  # as clients in Go
     assert twin["lastActivityTime"] == now
 
 

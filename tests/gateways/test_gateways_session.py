@@ -120,10 +120,14 @@ async def test_a_command_that_was_not_acknowledged_comes_again_on_the_next_conne
     assert door.devices.pending_commands() == {}
 
 
-async def test_a_puback_for_what_was_not_sent_closes_the_connection(door: Door) -> None:
-    peer = await subscribed(door, door.add_device(), COMMANDS)
-    peer.send(Puback(1))
-    assert await peer.receive() is None
+async def test_a_puback_for_what_came_with_qos_0_is_passed_over(door: Door) -> None:
+    """The SDK for Java 1.34 sends it for each answer about the twin, and each method."""
+    peer = await subscribed(door, door.add_device(), COMMANDS, "$iothub/twin/res/#")
+    for number in (1, 2):
+        peer.send(Publish(f"$iothub/twin/GET/?$rid={number}", b""), Puback(number))
+        answer = await peer.receive()
+        assert isinstance(answer, Publish) and answer.topic == f"$iothub/twin/res/200/?$rid={number}"
+    assert await quiet(peer)
 
 
 async def test_with_qos_0_a_command_is_told_once(door: Door) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from islet.decode.mqtt import Parser
 from islet.decode.mqtt_packets import Packet, Puback, Publish, Subscribe, encode
-from islet.gateways.mqtt_connection import WINDOW
+from islet.gateways.mqtt_line import WINDOW
 from islet.gateways.turns import MOST_REQUESTS
 from islet.model.topics import Topic
 from islet.store.devices_base import Address

@@ -74,6 +74,29 @@ def test_a_column_called_id_is_of_people_where_each_has_many_rows_and_may_number
     assert len(readings(table([*range(20), *range(10)]))) == 30
 
 
+_SEVERAL = "Kunde,time,glucose (mg/dL)\n" + "".join(
+    f"{who},2026-02-01 {hour:02}:00,{100 + 10 * number}\n" for hour in range(12) for number, who in enumerate("ABC")
+)
+
+
+@pytest.mark.parametrize("heading", ["patient", "Subject ID", "id", "患者", "Kunde"])
+def test_one_of_several_people_is_chosen_by_name(heading: str) -> None:
+    table = _SEVERAL.replace("Kunde", heading)
+    mapping = {"person": heading} if heading == "Kunde" else {}
+    with pytest.raises(BadInput, match="whose rows are meant"):
+        readings(table, Choices(zone=IN_UTC.zone, mapping=mapping))
+    found = readings(table, Choices(zone=IN_UTC.zone, mapping=mapping, person="B"))
+    assert [one.value for one in found] == [110.0] * 12
+    with pytest.raises(BadInput) as refused:
+        readings(table, Choices(zone=IN_UTC.zone, mapping=mapping, person="D"))
+    assert refused.value.reason == "people"
+
+
+def test_somebody_is_chosen_only_where_a_table_names_people() -> None:
+    with pytest.raises(BadInput, match="--person: expected somebody"):
+        readings("time,glucose mg/dL\n2026-02-01 07:00,100\n", Choices(zone=IN_UTC.zone, person="B"))
+
+
 def test_a_file_packed_by_gzip_is_refused_with_what_to_do() -> None:
     with pytest.raises(BadInput, match="unpack it first") as refused:
         readings(gzip.compress(b"time,glucose (mg/dL)\n2024-03-04 07:05,112\n"))

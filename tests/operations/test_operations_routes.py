@@ -1,6 +1,6 @@
 """Health, readiness and metrics over HTTP."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import httpx
 import pytest
@@ -21,7 +21,9 @@ def worker() -> Iterator[Worker]:
     one.join(5)
 
 
-def client(workers: list[Worker], *, accepting: bool = True, host: str = "127.0.0.1") -> httpx.AsyncClient:
+def client(
+    workers: list[Worker], *, accepting: bool = True, host: str = "127.0.0.1", readers: Sequence[str] = ()
+) -> httpx.AsyncClient:
     metrics = Metrics()
     metrics.watch(WorkerCollector(workers))
     metrics.watch(CountsCollector("intake", "Events.", lambda: {"accepted": 3}))
@@ -32,7 +34,7 @@ def client(workers: list[Worker], *, accepting: bool = True, host: str = "127.0.
     def starting() -> list[str]:
         return [worker.name for worker in workers if not worker.ready.is_set()] + ([] if accepting else ["doors"])
 
-    app = Starlette(routes=routes(metrics, failing, starting, now=lambda: 7, speed=60.0))
+    app = Starlette(routes=routes(metrics, failing, starting, now=lambda: 7, speed=60.0, readers=readers))
     transport = httpx.ASGITransport(app, client=(host, 1))
     return httpx.AsyncClient(transport=transport, base_url="http://islet")
 
@@ -63,6 +65,24 @@ async def test_metrics_are_for_this_machine_only() -> None:
         assert (await http.get("/metrics", headers={"X-Forwarded-For": "192.0.2.1"})).status_code == 403
     async with client([], host="192.0.2.1") as http:
         assert (await http.get("/metrics")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("192.0.2.1", 200),
+        ("::ffff:192.0.2.1", 200),
+        ("2001:db8::7", 200),
+        ("::ffff:127.0.0.1", 200),
+        ("192.0.3.1", 403),
+        ("2001:db9::7", 403),
+        ("", 403),
+    ],
+)
+async def test_metrics_are_for_the_networks_that_were_named(host: str, status: int) -> None:
+    async with client([], host=host, readers=("192.0.2.0/24", "2001:db8::/32")) as http:
+        assert (await http.get("/metrics")).status_code == status
+        assert (await http.get("/metrics", headers={"X-Forwarded-For": "192.0.2.1"})).status_code == 403
 
 
 def test_the_lag_of_a_consumer_is_summed_over_partitions() -> None:

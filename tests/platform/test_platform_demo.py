@@ -8,7 +8,8 @@ import pytest
 from islet.access.actions import Action
 from islet.access.decide import decide
 from islet.access.passwords import verify_password
-from islet.demo import ADMINISTRATOR, NURSE, PARTNER, PATIENT, make_log_ins, provision
+from islet.demo import ADMINISTRATOR, NURSE, PARTNER, PATIENT, make_log_ins, provision, run_demo
+from islet.errors import SettingError
 from islet.model.people import Patient
 from islet.opened import opened_registry
 from islet.settings import Settings
@@ -57,3 +58,10 @@ def test_where_the_followed_patient_was_erased_nobody_is_made_for_them(tmp_path:
         registry.put_patient(Patient(id="sim-0002", tags=("simulated",)))
         make_log_ins(registry, NOW_US)
         assert [user.name for user in registry.users()] == [ADMINISTRATOR, NURSE]
+
+
+def test_without_a_door_for_its_devices_there_is_no_demonstration(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with pytest.raises(SettingError, match="mqtt_tls_port"):
+        run_demo(Settings(data_dir=folder, mqtt_tls_port=0), patients=3, seed=1)
+    assert not folder.exists()

@@ -119,9 +119,10 @@ def _context(stream: Stream) -> pa.RecordBatch | None:
     amounts = [round(e.amount * CONTEXT_SCALE[k]) for e, k in zip(stream.events, places, strict=True)]
     columns: dict[str, pa.Array[Any]] = {
         "patient": pa.array([e.patient for e in stream.events], pa.utf8()),
-        "device": pa.array([f"diary-{row}" for row in range(len(stream.events))], pa.utf8()),  # equal ones are not one
         "time_us": pa.array([_BEGIN_US + round(e.minute * MINUTE_US) for e in stream.events], pa.int64()),
         "column": pa.array(places, pa.int64()),
         "amount": pa.array(amounts, pa.int64()),
+        "key": pa.array(range(len(stream.events)), pa.int64()),  # equal ones are not one
+        "rank": pa.array([0] * len(stream.events), pa.int64()),
     }
     return pa.RecordBatch.from_pydict(columns)

@@ -1,5 +1,6 @@
 """What holds for every store. A back end's test file derives from this and gives the fixture."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,10 +15,13 @@ from islet.log.base import Slice
 from islet.log.partitioning import with_received
 from islet.model.alerts import AlertChange, Severity, alert_id
 from islet.model.batch import METHOD_CODES, UNIT_CODES, DocumentRow, ReadingRow, documents_batch, readings_batch
-from islet.model.codec import encode_change
-from islet.model.time import MINUTE_US
+from islet.model.care_events import care_event_id
+from islet.model.codec import decode_event, encode_change, encode_event
+from islet.model.events import AnyCareEvent, Insulin, Meal, Withdrawal
+from islet.model.time import EPOCH, MINUTE_US, to_us
 from islet.model.topics import Topic
 from islet.store.base import Latest, Store
+from tests.model.care_events import counted
 
 OpenStore = Callable[[], Store]
 """Gives an empty store each time."""
@@ -36,6 +40,12 @@ def glucose(rows: Sequence[ReadingRow], *, offset: int = 0, received_us: int = 1
 def document(topic: Topic, patient: str, minute: int, body: str, *, offset: int = 0, received_us: int = 1) -> Slice:
     batch = documents_batch([DocumentRow(patient, "pump", minute * MINUTE_US, "meal", body)])
     return _slice(topic, batch, offset, received_us, 0)
+
+
+def entry(device: str, one: AnyCareEvent, *, offset: int = 0, received_us: int = 1) -> Slice:
+    """An entry of anna's."""
+    row = DocumentRow("anna", device, to_us(one.time), str(one.__struct_config__.tag), encode_event(one).decode())
+    return _slice(Topic.CARE_EVENTS, documents_batch([row]), offset, received_us, 0)
 
 
 def changes(*given: AlertChange, offset: int = 0, received_us: int = 1) -> Slice:
@@ -74,6 +84,24 @@ _some_readings = st.builds(
     st.integers(0, 6),
     st.integers(60, 63),
     device=st.sampled_from(["a", "b"]),
+)
+
+
+_some_entries = st.tuples(
+    st.sampled_from(["phone", "pump"]),
+    st.sampled_from(
+        [
+            entry_
+            for id in ("a", "b")
+            for revision in (0, 1)
+            for entry_ in (
+                Meal(time=EPOCH, id=id, revision=revision, carbs_g=10),
+                Insulin(time=EPOCH, id=id, revision=revision, dose_u=1),
+                Withdrawal(time=EPOCH, id=id, revision=revision),
+            )
+        ]
+        + [Meal(time=EPOCH, carbs_g=20.0)]
+    ),
 )
 
 
@@ -325,6 +353,36 @@ class StoreContract:
             assert dict(zip(one.time_us.tolist(), one.glucose_tenths.tolist(), strict=True)) == by_time
             (latest,) = store.latest([patient])
             assert (latest.time_us, latest.glucose_tenths) == max(by_time.items())
+
+    @given(st.lists(_some_entries, max_size=8), st.data())
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    def test_of_corrected_entries_those_that_hold_are_there_in_any_order(
+        self, open_store: OpenStore, entries: list[tuple[str, AnyCareEvent]], data: st.DataObject
+    ) -> None:
+        store, arrivals = open_store(), data.draw(st.permutations(entries + entries[:2]))
+        for offset, (device, one) in enumerate(arrivals):
+            store.apply([entry(device, one, offset=offset)])
+        seen = [
+            (one.device, decode_event(one.body.encode()))
+            for one in store.documents(Topic.CARE_EVENTS, "anna", 0, FOR_EVER)
+        ]
+        assert Counter(seen) == Counter(counted(entries))
+        assert store.counts()["care_events"] == len(set(entries))
+        named = {(device, care_event_id(one)) for device, one in entries}
+        told = [(one.device, decode_event(one.body.encode())) for one in store.versions("anna", named)]
+        assert Counter(told) == Counter(set(entries))
+        assert store.versions("bert", named) == store.versions("anna", [("watch", "a")]) == []
+        store.erase("anna")
+        assert store.counts()["care_events"] == 0
+
+    def test_what_replaced_an_entry_may_be_forgotten_and_come_again(self, store: Store) -> None:
+        meal = Meal(time=EPOCH, carbs_g=30, id="1")
+        store.apply([entry("phone", meal, received_us=10)])
+        gone = entry("phone", Withdrawal(time=EPOCH, id="1"), offset=1, received_us=20)
+        store.apply([gone])
+        store.reset(20)
+        store.apply([structs.replace(gone, offset=0)])
+        assert store.documents(Topic.CARE_EVENTS, "anna", 0, FOR_EVER) == []
 
     def test_reset_forgets_what_was_received_since_and_all_cursors(self, store: Store) -> None:
         store.apply([glucose([reading("anna", 1)], received_us=10), changes(low("opened", 1, 1), received_us=10)])

@@ -9,17 +9,22 @@ import pytest
 
 from islet.errors import KeyUnavailable
 from islet.log.connection import open_database
+from islet.model.care_events import care_event_id
+from islet.model.events import Meal, Withdrawal
 from islet.model.people import Device, Patient
+from islet.model.time import EPOCH
+from islet.model.topics import Topic
 from islet.store.base import Registry, Store
 from islet.store.registry import SqliteRegistry
 from islet.store.sqlite import SqliteStore
-from tests.store.contract import FOR_EVER, OpenStore, StoreContract, changes, dump, glucose, low, reading
+from tests.store.contract import FOR_EVER, OpenStore, StoreContract, changes, dump, entry, glucose, low, reading
+from tests.store.received_contract import ReceivedContract
 from tests.store.registry_contract import RegistryContract
 
 KEY = bytes(range(32))
 
 
-class TestSqliteStore(StoreContract):
+class TestSqliteStore(StoreContract, ReceivedContract):
     @pytest.fixture
     def open_store(self, tmp_path: Path) -> Iterator[OpenStore]:
         numbers = count()
@@ -51,6 +56,21 @@ def test_store_and_registry_live_in_one_file_and_are_found_again(tmp_path: Path)
         assert len(store.series("anna", 0, FOR_EVER)) == 2
         store.reset(0)
         assert registry.patients() == [Patient(id="anna")]
+
+
+def test_a_store_of_before_corrections_knows_what_its_entries_are_called(tmp_path: Path) -> None:
+    path, meal = tmp_path / "store.db", Meal(time=EPOCH, carbs_g=20.0)
+    with closing(SqliteStore(path, KEY)) as store:
+        store.apply([entry("phone", meal)])
+    with closing(open_database(path, KEY)) as older:
+        older.execute(
+            "DROP INDEX document_by_entry; DROP INDEX document_by_receipt; ALTER TABLE document DROP COLUMN entry"
+        )
+        older.execute("ALTER TABLE document DROP COLUMN rank")
+    with closing(SqliteStore(path, KEY)) as store:
+        assert len(store.documents(Topic.CARE_EVENTS, "anna", 0, FOR_EVER)) == 1
+        store.apply([entry("phone", Withdrawal(time=EPOCH, id=care_event_id(meal)), offset=1)])
+        assert store.documents(Topic.CARE_EVENTS, "anna", 0, FOR_EVER) == []
 
 
 def test_another_connection_sees_the_registrys_version_grow(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ QUIET = (
 PAGES = (
     "/",
     "/patients/p-1",
+    "/patients/p-1/diary",
     "/patients/p-1/policy",
     "/patients/p-1/reports",
     "/patients/p-1/reports/seven-day.html",

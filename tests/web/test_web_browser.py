@@ -307,7 +307,7 @@ def test_axe_finds_nothing_on_any_page(ward: Site, open_page: Open, scheme: str,
             page.goto(path)
         if path in ("/", "/patients/p-1", "/alerts"):
             live(page)
-        page.evaluate("document.querySelectorAll('.rule details').forEach((one) => (one.open = true))")
+        page.evaluate("document.querySelectorAll('.rule details, .acts details').forEach((one) => (one.open = true))")
         page.evaluate(AXE.read_text())
         found = page.evaluate("(options) => axe.run(options).then((result) => result.violations)", options)
         assert [(path, one["id"], [node["html"] for node in one["nodes"]][:3]) for one in found] == []

@@ -11,11 +11,14 @@ import httpx
 import pytest
 from msgspec import structs
 
+from islet.access.decide import Action
 from islet.model.alerts import Severity
 from islet.model.time import HOUR_US
 from islet.model.topics import Topic
 from islet.web import live, streams, updates
-from islet.web.updates import between, parse_positions, positions_text
+from islet.web.live import LiveHub
+from islet.web.sessions import Viewer
+from islet.web.updates import Audience, between, parse_positions, positions_text
 from tests.web.portal import Site
 
 Event = tuple[str, str, object]
@@ -175,6 +178,50 @@ def test_a_stream_ends_when_its_viewer_loses_a_right(site: Site, change: str, mo
         left = list(islice(stream.events, 20))
     assert len(left) < 20, "the stream goes on"
     assert {name for name, _, _ in left} <= {"clock"}
+
+
+def test_a_right_that_is_lost_before_the_tailer_looks_ends_the_stream(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine its thread begins late, and took the rights of then for those of before."""
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 60.0)
+    lost, tail = threading.Event(), LiveHub._tail
+
+    def late(hub: LiveHub) -> None:
+        lost.wait()
+        tail(hub)
+
+    monkeypatch.setattr(LiveHub, "_tail", late)
+    with site.serve() as address, Stream(site, address, "nurse", timeout_s=5) as stream:
+        stream.next("clock")
+        _take_patients(site)
+        lost.set()
+        assert {name for name, _, _ in stream.events} <= {"clock"}
+
+
+def test_a_right_that_is_lost_while_a_stream_opens_ends_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tailer has told of the change when nobody was there to hear."""
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 60.0)
+    audience_for = Viewer.audience_for
+
+    def late(viewer: Viewer, action: Action) -> Audience:
+        audience = audience_for(viewer, action)
+        if viewer.user.name == "nurse" and audience:
+            _take_patients(site)
+            time.sleep(0.5)
+        return audience
+
+    with site.serve() as address, Stream(site, address, "admin") as other:
+        other.next("clock")
+        monkeypatch.setattr(Viewer, "audience_for", late)
+        with Stream(site, address, "nurse", timeout_s=5) as stream:
+            assert {name for name, _, _ in stream.events} <= {"clock"}
+
+
+def _take_patients(site: Site) -> None:
+    user = site.registry.user("nurse")
+    assert user is not None
+    site.registry.put_user(structs.replace(user, patients=()))
 
 
 def test_a_quiet_stream_still_says_that_it_lives(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

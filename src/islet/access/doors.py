@@ -23,7 +23,7 @@ class Open(StrEnum):
     """The link, or the secret in a header, is the credential; it was given to one recipient for one thing."""
     SELF = "the person themselves"
     """Logged in with a password; not with a key, and not as somebody else."""
-    HERE = "this machine"
+    HERE = "this machine, and `metrics_networks`"
     KEY = "who has a key"
     """A key of an application or a person, and no other credential."""
 
@@ -108,7 +108,8 @@ PAGES: Final = [
     *_portal(Action.WRITE_REGISTRY, "POST /registry/{id}", "POST /registry/{id}/keys"),
     *_portal(Action.WRITE_REGISTRY, "POST /registry/{id}/app"),
     *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/reports", "GET /patients/{id}/reports/{kind}.{form}", about=True),
-    *_portal(Action.ENTER_EVENTS, "POST /patients/{id}/hba1c", about=True),
+    *_portal(Action.ENTER_EVENTS, "POST /patients/{id}/hba1c", "POST /patients/{id}/diary", about=True),
+    *_portal(Action.VIEW_PATIENT, "GET /patients/{id}/diary", about=True),
     *_portal(Action.ENTER_EVENTS, "GET /patients/{id}/import", "POST /patients/{id}/import", about=True),
     *_portal(
         Action.ENTER_EVENTS,
@@ -210,6 +211,21 @@ DEVICES: Final = [
         "DELETE /api/v1/treatments",
         "DELETE /api/v1/treatments.json",
         "DELETE /api/v1/treatments/{which}",
+    ),
+    *_portal(Open.ANYBODY, "GET /api/v3/version"),
+    *_portal(
+        Open.LINK,
+        "GET /api/v2/authorization/request/{secret}",
+        "GET /api/v3/status",
+        "GET /api/v3/lastModified",
+        "GET /api/v3/{collection}",
+        "POST /api/v3/{collection}",
+        "GET /api/v3/{collection}/history",
+        "GET /api/v3/{collection}/history/{since}",
+        "GET /api/v3/{collection}/{identifier:path}",
+        "PUT /api/v3/{collection}/{identifier:path}",
+        "PATCH /api/v3/{collection}/{identifier:path}",
+        "DELETE /api/v3/{collection}/{identifier:path}",
     ),
     *_device("http", "POST /devices/{id}/messages/{box}/{lock_token}/abandon"),
     *_device("websocket", "MQTT /$iothub/websocket", "AMQPWSB10 /$iothub/websocket"),

@@ -28,8 +28,9 @@ POLICIES = {
 """The hub policies and what each grants; their keys are the installation's."""
 
 _SCHEME = "SharedAccessSignature "
-_EVENT_HUB: Final = ("sb://", "amqp://")
-"""What clients of Event Hubs put before the host; the one for Java does the second."""
+_EVENT_HUB: Final = ("sb://", "amqp://", "amqps://", "https://", "http://")
+"""What clients of Event Hubs put before the host: the one for Java the second, the one for Go the third, and who signs
+by Microsoft's example of a token one of the last."""
 
 
 class Token(Struct, frozen=True, kw_only=True):
@@ -170,13 +171,14 @@ def resource_of(token: Token) -> str:
     'hub/device-messages'
     """
     resource = unquote(token.resource)
-    if not _is_event_hub(token):
+    if not is_event_hub(token):
         return resource
     host, slash, path = resource.partition("://")[2].lower().rstrip("/").partition("/")
     return f"{host.partition(':')[0]}{slash}{path}"
 
 
-def _is_event_hub(token: Token) -> bool:
+def is_event_hub(token: Token) -> bool:
+    """Whether it is one of clients of Event Hubs, which name a scheme before the host."""
     return unquote(token.resource).startswith(_EVENT_HUB)
 
 
@@ -206,7 +208,7 @@ def _signed_by(token: Token, keys: Sequence[str]) -> bool:
 def _signing(token: Token, key: str) -> tuple[bytes, ...]:
     """What may have signed: the bytes that a key stands for; clients of Event Hubs take its text."""
     decoded = base64.b64decode(key)
-    return (decoded, key.encode()) if _is_event_hub(token) else (decoded,)
+    return (decoded, key.encode()) if is_event_hub(token) else (decoded,)
 
 
 def _signature(encoded_resource: str, expiry: str, secret: bytes) -> str:

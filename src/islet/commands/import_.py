@@ -39,6 +39,7 @@ _FILE: Final = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option(
     "--meal-time", multiple=True, metavar="MEAL=HH:MM", help="Of a diary without clock times; may be repeated."
 )
+@click.option("--person", metavar="NAME", help="Of a table of several people: whose rows, as its column names them.")
 @click.option("--preview", is_flag=True, help="Only say what is in the files.")
 @click.pass_obj
 def import_(
@@ -51,6 +52,7 @@ def import_(
     format_name: str | None,
     mapping: tuple[str, ...],
     meal_time: tuple[str, ...],
+    person: str | None,
     preview: bool,
 ) -> None:
     """Read exports (Clarity, LibreView, Tidepool, Apple Health, tables …) into the log. Importing twice changes nothing.
@@ -63,6 +65,7 @@ def import_(
         date_order=date_order or "",
         mapping=mapping,
         meal_times=meal_time,
+        person=person or "",
     )
     chosen = format_named(format_name) if format_name else None
     wrong = [name for file in files for name in _one(settings, file, patient, choices, chosen, only_look=preview)]

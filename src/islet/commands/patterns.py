@@ -39,6 +39,7 @@ _DIABETES: Final = ("type_1", "type_2", "gestational", "unknown")
 @click.option("--zone", default="UTC", show_default=True, help="Of --file: where local times are, and days begin.")
 @click.option("--unit", default="mg/dL", show_default=True, type=click.Choice(["mg/dL", "mmol/L"]), help="To show.")
 @click.option("--file-unit", type=click.Choice(["mg/dL", "mmol/L"]), help="Of --file, where it does not say it.")
+@click.option("--person", metavar="NAME", help="Of --file: whose rows, where a table names several people.")
 @click.option("--goals", default="standard", show_default=True, type=click.Choice(list(PRESETS)), help="Whose goals.")
 @click.option("--diabetes", type=click.Choice(_DIABETES), help="Where it is not kept, or another.")
 @click.option("--like", multiple=True, metavar="FOOD", help="To be named first; may be repeated.")
@@ -66,7 +67,8 @@ def _person(settings: Settings, given: dict[str, Any]) -> PersonDays:
     if bool(given["patient"]) == bool(given["files"]):
         raise click.UsageError("say whose: either --patient ID or --file FILE")
     if given["files"]:
-        return days_in(given["files"], Choices(zone=named_zone(given["zone"], "--zone"), unit=given["file_unit"]))
+        zone = named_zone(given["zone"], "--zone")
+        return days_in(given["files"], Choices(zone=zone, unit=given["file_unit"], person=given["person"]))
     with opened_registry(settings) as registry, store_as_of_now(settings) as store:
         patient = registry.patient(given["patient"])
         if patient is None:

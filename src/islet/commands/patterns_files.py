@@ -12,6 +12,7 @@ from islet.decode.imports.parts import DAMAGED, damaged, parts
 from islet.decode.imports.preview import Preview, tallied
 from islet.decode.shanghai import SHANGHAI
 from islet.errors import BadInput
+from islet.model.care_events import holding
 from islet.model.events import AnyEvent, Reading
 from islet.model.series import Series
 from islet.model.time import to_us
@@ -24,17 +25,18 @@ _RANGES = {"below": -1, "within": 0, "above": 1}
 def days_in(files: Sequence[Path], choices: Choices) -> PersonDays:
     """What all the files say of one person; of readings the sensor's, as fingersticks are not worn. Raises BadInput, with
     the file's name, for one that cannot be understood."""
-    events: list[AnyEvent] = []
+    told: list[tuple[str, AnyEvent]] = []
     for file in files:
         try:
             with file.open("rb") as stream:
                 for part in parts(stream, file.name):
                     items = detected(part.stream, mapped=bool(choices.mapping)).read(part.stream, choices)
-                    events += [one.event for one in tallied(items, Preview(), latest_us=wall_us())]
+                    told += [(one.device, one.event) for one in tallied(items, Preview(), latest_us=wall_us())]
         except BadInput as error:
             raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
         except DAMAGED:
             raise damaged(file.name) from None
+    events = holding(told)
     sensor = [one for one in events if isinstance(one, Reading) and one.method == "cgm"]
     return PersonDays(
         id=files[0].stem if len(files) == 1 else "",

@@ -57,6 +57,7 @@ def _options(command: Any) -> Any:
         click.option("--zone", help="With --file: where days begin, and of local times."),
         click.option("--file-unit", type=click.Choice(["mg/dL", "mmol/L"]), help="With --file, if it does not say."),
         click.option("--date-order", type=click.Choice(["ymd", "dmy", "mdy"]), help="With --file, if it can be two."),
+        click.option("--person", metavar="NAME", help="With --file: whose rows, where a table names several people."),
         click.pass_obj,
     )
     for option in reversed(options):
@@ -81,6 +82,7 @@ class _Asked:
     zone: str | None
     file_unit: str | None
     date_order: DateOrder | None
+    person: str | None
 
     @property
     def voice(self) -> Voice:
@@ -114,7 +116,12 @@ def _report(settings: Settings, kind: Kind, days: int, asked: _Asked) -> None:
         return
     wishes = NO_WISHES
     if asked.file is not None:
-        choices = choices_of(zone=asked.zone or "", unit=asked.file_unit or "", date_order=asked.date_order or "")
+        choices = choices_of(
+            zone=asked.zone or "",
+            unit=asked.file_unit or "",
+            date_order=asked.date_order or "",
+            person=asked.person or "",
+        )
         one = of_file(asked.file, id=asked.file.stem, choices=choices, zone=choices.zone)
         until = asked.until or one.last_day() or from_us(wall_us()).date()
     else:

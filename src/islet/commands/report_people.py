@@ -9,6 +9,7 @@ from islet.decode.imports.found import Choices
 from islet.decode.imports.parts import DAMAGED, damaged, parts
 from islet.decode.imports.preview import Preview, tallied
 from islet.errors import BadInput
+from islet.model.care_events import holding
 from islet.model.events import AnyEvent
 from islet.reports.recorded import Recorded, recorded_of
 
@@ -16,7 +17,7 @@ from islet.reports.recorded import Recorded, recorded_of
 def of_file(file: Path, *, id: str, choices: Choices, zone: tzinfo | None, chosen: Format | None = None) -> Recorded:
     """The one person whose export this is (`islet import` knows the formats); days begin at midnight in `zone`, or in
     the zone that the file's times are in. Raises BadInput, with the file's name, for what cannot be understood."""
-    events: list[AnyEvent] = []
+    told: list[tuple[str, AnyEvent]] = []
     try:
         with file.open("rb") as stream:
             for part in parts(stream, file.name):
@@ -27,8 +28,8 @@ def of_file(file: Path, *, id: str, choices: Choices, zone: tzinfo | None, chose
                         raise
                     continue  # a picture or a letter beside the exports
                 items = format.read(part.stream, choices)
-                events += [found.event for found in tallied(items, Preview(), latest_us=wall_us())]
-        return recorded_of(events, id=id, zone=zone)
+                told += [(one.device, one.event) for one in tallied(items, Preview(), latest_us=wall_us())]
+        return recorded_of(holding(told), id=id, zone=zone)
     except BadInput as error:
         raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
     except DAMAGED:

@@ -1,7 +1,7 @@
 """Frames of AMQP 1.0 whose performatives name every field, also those at the end that have no value.
 
 The standard lets a sender leave those out (OASIS AMQP 1.0, part 1, 1.4), and Proton does. azure-eventhub 5.15 for Python
-reads them by their place and fails where one is not there.
+reads them by their place and fails where one is not there, and 5.11 also those of an error.
 """
 
 from typing import Final
@@ -11,6 +11,11 @@ _HEADER_BYTES: Final = 8
 _MOST_OPEN: Final = 64 * 1024
 _FIELDS: Final = {0x10: 10, 0x11: 8, 0x12: 14, 0x13: 11, 0x14: 11, 0x15: 6, 0x16: 3, 0x17: 1, 0x18: 1}
 """How many fields a performative has, by its code: open, begin, attach, flow, transfer, disposition, detach, end, close."""
+
+_ERROR: Final = b"\x00\x53\x1d"
+_ERROR_FIELDS: Final = 3
+_BEFORE_ERROR: Final = {0x16: 2, 0x17: 0, 0x18: 0}
+"""How many fields stand before the error, which is the last one: of detach, end, close."""
 
 _NULL: Final = b"\x40"
 _LIST_0, _LIST_8, _LIST_32 = 0x45, 0xC0, 0xD0
@@ -107,24 +112,43 @@ def completed(frame: bytes) -> bytes:
     '0000000f 02000000 005317c0 020140'
     """
     at = 4 * frame[4]
-    if len(frame) < at + 4 or frame[at : at + 2] != b"\x00\x53":
+    if len(frame) < at + 4 or frame[at : at + 2] != b"\x00\x53" or frame[at + 3] not in (_LIST_0, _LIST_8, _LIST_32):
         return frame
-    code, kind = frame[at + 2], frame[at + 3]
+    code = frame[at + 2]
     wanted = _FIELDS.get(code, 0)
-    if kind == _LIST_0:
-        count, begin, end = 0, at + 4, at + 4
-    elif kind == _LIST_8:
-        count, begin, end = frame[at + 5], at + 6, at + 5 + frame[at + 4]
-    elif kind == _LIST_32:
-        count, begin = int.from_bytes(frame[at + 8 : at + 12], "big"), at + 12
-        end = at + 8 + int.from_bytes(frame[at + 4 : at + 8], "big")
-    else:
+    count, begin, end = _listed(frame, at + 3)
+    fields = frame[begin:end]
+    if count > _BEFORE_ERROR.get(code, count):
+        fields = _with_whole_error(fields, _BEFORE_ERROR[code])
+    if count >= wanted and len(fields) == end - begin:
         return frame
-    if count >= wanted:
-        return frame
-    fields = frame[begin:end] + _NULL * (wanted - count)
-    body = frame[4 : at + 3] + _list(fields, wanted) + frame[end:]
+    fields += _NULL * (wanted - count)
+    body = frame[4 : at + 3] + _list(fields, max(count, wanted)) + frame[end:]
     return (len(body) + 4).to_bytes(4, "big") + body
+
+
+def _with_whole_error(fields: bytes, before: int) -> bytes:
+    """Fields of which the last may be an error, behind so many others."""
+    at = 0
+    for _ in range(before):
+        at = _behind(fields, at)
+    if fields[at : at + len(_ERROR)] != _ERROR:
+        return fields
+    at += len(_ERROR)
+    count, begin, end = _listed(fields, at)
+    if count >= _ERROR_FIELDS:
+        return fields
+    return fields[:at] + _list(fields[begin:end] + _NULL * (_ERROR_FIELDS - count), _ERROR_FIELDS)
+
+
+def _listed(octets: bytes, at: int) -> tuple[int, int, int]:
+    """How many values the list at `at` has, where the first begins and where the last ends."""
+    if octets[at] == _LIST_0:
+        return 0, at + 1, at + 1
+    if octets[at] == _LIST_8:
+        return octets[at + 2], at + 3, at + 2 + octets[at + 1]
+    count = int.from_bytes(octets[at + 5 : at + 9], "big")
+    return count, at + 9, at + 5 + int.from_bytes(octets[at + 1 : at + 5], "big")
 
 
 def _list(fields: bytes, count: int) -> bytes:

@@ -19,7 +19,7 @@ ELSEWHERE: Final = "messages/events"
 RUNTIME: Final = "$management"
 _PARTITION = re.compile(r"ConsumerGroups/([^/]+)/Partitions/([0-9]{1,4})", re.IGNORECASE)
 _GROUP = re.compile(r"[$A-Za-z0-9][A-Za-z0-9._-]{0,49}")
-_SELECTOR = re.compile(r"\s*amqp\.annotation\.x-opt-([a-z-]+?)(?:-utc)?\s*(>=?)\s*'?(@latest|-?[0-9]{1,18})'?\s*")
+_SELECTOR = re.compile(r"\s*amqp\.annotation\.x-opt-([a-z-]+?)(?:-?utc)?\s*(>=?)\s*'?(@latest|-?[0-9]{1,18})'?\s*")
 
 
 class Partition(NamedTuple):
@@ -45,7 +45,12 @@ class Position(NamedTuple):
 
 LATEST: Final = Position(Order.ENTRIES, None)
 FIRST: Final = Position(Order.ENTRIES, 0)
-_ORDERS: Final = {"offset": Order.ENTRIES, "sequence-number": Order.ENTRIES, "enqueued-time": Order.TIME_MS}
+_ORDERS: Final = {
+    "offset": Order.ENTRIES,
+    "sequence-number": Order.ENTRIES,
+    "enqueued-time": Order.TIME_MS,
+    "enqueuedtime": Order.TIME_MS,  # of older clients, with "utc" behind it
+}
 
 
 def parse_partition(text: str) -> Partition:

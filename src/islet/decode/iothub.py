@@ -78,8 +78,8 @@ def parse_identity(client_id: str) -> Identity:
 def parse_username(text: str) -> Username:
     """Host, client id, api-version and model id of a user name, in any of the forms that SDKs send.
 
-    Raises ProtocolError when one of the first three is missing, and for a model id that is none. The client type is
-    not kept.
+    Raises ProtocolError when one of the first two is missing, and for a version or a model id that is none. The client
+    type is not kept.
 
     >>> parse_username("hub.example/sensor-1/?api-version=2021-04-12&model-id=dtmi%3Acom%3Aexample%3ASensor%3B1")[2:]
     ('2021-04-12', 'dtmi:com:example:Sensor;1')
@@ -87,12 +87,12 @@ def parse_username(text: str) -> Username:
     'sensor-1/m'
     """
     path, mark, query = text.partition("/?")
-    if not mark:  # SDKs before 2017 leave the question mark out
-        path, _, query = text.rpartition("/")
+    if not mark:  # SDKs before 2017 leave the question mark out, and that for Node up to 1.0 says no version
+        path, _, query = text.rpartition("/") if "=" in text else (text.removesuffix("/"), "", "")
     host, _, client_id = path.partition("/")
     said = {name: value for part in query.split("&") for name, _, value in [part.partition("=")]}
     version, model_id = said.get("api-version", ""), _unquoted(said.get("model-id", ""))
-    if not host or not client_id or not is_api_version(version):
+    if not host or not client_id or (version and not is_api_version(version)):
         raise ProtocolError("user name: expected {host}/{client id}/?api-version={date}")
     if model_id and not is_model_id(model_id):
         raise ProtocolError("user name: expected a model id such as dtmi:com:example:Sensor;1")

@@ -65,6 +65,8 @@ def parse_address(text: str) -> Endpoint:
         return Endpoint(Place.TOKENS)
     if path.strip("/").lower() == RUNTIME:  # of the Event Hub that the request names
         return Endpoint(Place.RUNTIME, tail=RUNTIME)
+    if path.strip("/").lower() == ELSEWHERE:  # of who asks for the Event Hub's name first
+        return Endpoint(Place.EVENTS_ELSEWHERE)
     if path.lower() in _SERVICE:
         return Endpoint(_SERVICE[path.lower()])
     events = _EVENTS.fullmatch(path.rstrip("/"))

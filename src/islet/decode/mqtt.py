@@ -1,10 +1,11 @@
 """MQTT 3.1.1 from bytes to packets, in any cut, without I/O (OASIS MQTT Version 3.1.1; clauses in the comments).
 
-Serves both ends: the front door and the agent that speaks as a device.
+Serves both ends: the front door and the agent that speaks as a device. MQTT 5 is beside it (`mqtt5`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+from islet.decode.mqtt_fields import Fields
 from islet.decode.mqtt_packets import (
     Connack,
     Connect,
@@ -33,7 +34,17 @@ _QOS_1 = 0x32  # the first byte of a PUBLISH with QoS 1, neither a duplicate nor
 
 
 class UnacceptableLevel(ProtocolError):
-    """CONNECT asks for another version of MQTT; it is answered with CONNACK code 1 [MQTT-3.1.2-2]."""
+    """CONNECT asks for another version of MQTT; it is answered with CONNACK code 1 [MQTT-3.1.2-2], unless somebody else
+    reads that version. `unread` is all that came, from that packet on."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(f"MQTT: expected protocol level 4 (version 3.1.1) or 5; got {level}")
+        self.level = level
+        self.unread = b""
+
+
+class TooLarge(ProtocolError):
+    """A packet over the limit."""
 
 
 class Parser:
@@ -96,7 +107,7 @@ class Parser:
                 if not body:
                     break
             if length > self._limit:
-                raise ProtocolError(f"MQTT: expected a packet of at most {self._limit} bytes; got {length}")
+                raise TooLarge(f"MQTT: expected a packet of at most {self._limit} bytes; got {length}")
             stop = body + length
             if stop > size:
                 break
@@ -106,7 +117,7 @@ class Parser:
                     self._remember(data, body + len(self._topic_bytes))
                 yield packet
             else:
-                yield _packet(first, data[body:stop])
+                yield self._packet(first, data, start, body, stop)
             start = stop
         if start < size or self._rest:  # else nothing is left, as after most readings
             self._keep(data, start)
@@ -123,9 +134,24 @@ class Parser:
         self._needed = len(self._rest) + 1
         if len(self._rest) >= 2:
             if self._rest[0] >> 4 != 3:
-                _reader(self._rest[0])  # not MQTT at all? then there is nothing to wait for
+                self._reader(self._rest[0])  # not MQTT at all? then there is nothing to wait for
             length, body = _long_length(self._rest, 0)
             self._needed = body + length if body else self._needed
+
+    def _reader(self, first: int) -> "Reader":
+        return reader_of(first, _READERS)
+
+    def _packet(self, first: int, data: bytes, start: int, body: int, stop: int) -> Packet:
+        """Any packet but PUBLISH."""
+        fields = Fields(data[body:stop])
+        try:
+            packet = self._reader(first)(fields)
+        except UnacceptableLevel as error:
+            error.unread = data[start:]
+            raise
+        if fields.more:
+            raise ProtocolError("MQTT: expected the end of the packet; got more bytes")
+        return packet
 
     def _publish(self, first: int, data: bytes, body: int, stop: int) -> Publish:
         """3.3. A device keeps to one topic, so the last one is not decoded and checked again."""
@@ -146,13 +172,21 @@ class Parser:
         return Publish(self._topic, data[at:stop], 0, 0, first & 1 == 1, False)
 
     def _read_topic(self, data: bytes, body: int, stop: int) -> None:
-        fields = _Fields(data[body:stop])
+        fields = Fields(data[body:stop])
         topic = fields.text()
         if not topic or "#" in topic or "+" in topic:  # [MQTT-4.7.3-1], [MQTT-3.3.2-2]
             raise ProtocolError("MQTT: expected a topic name without wildcards")
         self._topic = topic
         self._topic_bytes = data[body : body + fields.at]
         self._size = -1
+
+
+def reader_of(first: int, readers: Mapping[int, "Reader"]) -> "Reader":
+    """Raises ProtocolError where none is for packets that begin so."""
+    reader = readers.get(first)
+    if reader is None:  # reserved flags and types: [MQTT-2.2.2-2]
+        raise ProtocolError(f"MQTT: expected the first byte of a packet that is served here; got 0x{first:02x}")
+    return reader
 
 
 def _long_length(data: bytes | bytearray, start: int) -> tuple[int, int]:
@@ -168,75 +202,14 @@ def _long_length(data: bytes | bytearray, start: int) -> tuple[int, int]:
     raise ProtocolError("MQTT: expected a remaining length of at most four bytes")
 
 
-def _packet(first: int, body: bytes) -> Packet:
-    """Any packet but PUBLISH."""
-    fields = _Fields(body)
-    packet = _reader(first)(fields)
-    if fields.at != len(body):
-        raise ProtocolError("MQTT: expected the end of the packet; got more bytes")
-    return packet
-
-
-def _reader(first: int) -> Callable[["_Fields"], Packet]:
-    reader = _READERS.get(first)
-    if reader is None:  # reserved flags and types: [MQTT-2.2.2-2]
-        raise ProtocolError(f"MQTT: expected the first byte of a packet that is served here; got 0x{first:02x}")
-    return reader
-
-
-class _Fields:
-    """A packet's body, read from the front. `at` is how far."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self.at = 0
-
-    def byte(self) -> int:
-        return self._take(1)[0]
-
-    def number(self) -> int:
-        return int.from_bytes(self._take(2), "big")
-
-    def blob(self) -> bytes:
-        return self._take(self.number())
-
-    def text(self) -> str:
-        try:
-            text = self.blob().decode()  # strict: refuses surrogates too [MQTT-1.5.3-1]
-        except UnicodeDecodeError:
-            raise ProtocolError("MQTT: expected text in UTF-8") from None
-        if "\0" in text:  # [MQTT-1.5.3-2]
-            raise ProtocolError("MQTT: expected text without U+0000")
-        return text
-
-    def packet_id(self) -> int:
-        number = self.number()
-        if not number:  # [MQTT-2.3.1-1]
-            raise ProtocolError("MQTT: expected a packet identifier above 0")
-        return number
-
-    @property
-    def more(self) -> bool:
-        return self.at < len(self._body)
-
-    def rest(self) -> bytes:
-        return self._take(len(self._body) - self.at)
-
-    def _take(self, count: int) -> bytes:
-        start, self.at = self.at, self.at + count
-        if self.at > len(self._body):
-            raise ProtocolError("MQTT: expected more bytes; the packet ends within a field")
-        return self._body[start : self.at]
-
-
-def _connect(fields: _Fields) -> Connect:
+def _connect(fields: Fields) -> Connect:
     if fields.blob() != b"MQTT":  # [MQTT-3.1.2-1]
         raise ProtocolError("MQTT: expected protocol name MQTT")
     level = fields.byte()
     if level != 4:
-        raise UnacceptableLevel(f"MQTT: expected protocol level 4 (version 3.1.1); got {level}")
+        raise UnacceptableLevel(level)
     flags = fields.byte()
-    _check_connect_flags(flags)
+    check_connect_flags(flags)
     keep_alive_s = fields.number()
     client_id = fields.text()
     will = _will(fields, flags) if flags & 0x04 else None
@@ -250,7 +223,7 @@ def _connect(fields: _Fields) -> Connect:
     )
 
 
-def _check_connect_flags(flags: int) -> None:
+def check_connect_flags(flags: int) -> None:
     if flags & 0x01:  # [MQTT-3.1.2-3]
         raise ProtocolError("MQTT: expected CONNECT's reserved flag to be 0")
     if flags & 0x38 and not flags & 0x04:  # [MQTT-3.1.2-11], [MQTT-3.1.2-13], [MQTT-3.1.2-15]
@@ -261,19 +234,19 @@ def _check_connect_flags(flags: int) -> None:
         raise ProtocolError("MQTT: expected no password without a user name")
 
 
-def _will(fields: _Fields, flags: int) -> Will:
+def _will(fields: Fields, flags: int) -> Will:
     topic = fields.text()
     return Will(topic=topic, payload=fields.blob(), qos=flags >> 3 & 3, retain=bool(flags & 0x20))
 
 
-def _connack(fields: _Fields) -> Connack:
+def _connack(fields: Fields) -> Connack:
     flags, code = fields.byte(), fields.byte()
     if flags > 1 or code > 5 or (flags and code):  # 3.2.2.1, table 3.1, [MQTT-3.2.2-4]
         raise ProtocolError("MQTT: expected CONNACK with flags 0 or 1 and a code of 0 to 5")
     return Connack(code, bool(flags))
 
 
-def _subscribe(fields: _Fields) -> Subscribe:
+def _subscribe(fields: Fields) -> Subscribe:
     packet_id = fields.packet_id()
     filters: list[tuple[str, int]] = []
     while fields.more or not filters:  # at least one [MQTT-3.8.3-3]
@@ -284,14 +257,14 @@ def _subscribe(fields: _Fields) -> Subscribe:
     return Subscribe(packet_id, tuple(filters))
 
 
-def _suback(fields: _Fields) -> Suback:
+def _suback(fields: Fields) -> Suback:
     packet_id, codes = fields.packet_id(), fields.rest()
     if not codes or any(code not in (0, 1, 2, 0x80) for code in codes):  # [MQTT-3.9.3-2]
         raise ProtocolError("MQTT: expected SUBACK codes 0, 1, 2 or 0x80")
     return Suback(packet_id, tuple(codes))
 
 
-def _unsubscribe(fields: _Fields) -> Unsubscribe:
+def _unsubscribe(fields: Fields) -> Unsubscribe:
     packet_id = fields.packet_id()
     filters: list[str] = []
     while fields.more or not filters:  # at least one [MQTT-3.10.3-2]
@@ -299,7 +272,10 @@ def _unsubscribe(fields: _Fields) -> Unsubscribe:
     return Unsubscribe(packet_id, tuple(filters))
 
 
-_READERS: dict[int, Callable[[_Fields], Packet]] = {
+Reader = Callable[[Fields], Packet]
+"""Of the body of one type of packet."""
+
+_READERS: dict[int, Reader] = {
     0x10: _connect,
     0x20: _connack,
     0x40: lambda fields: Puback(fields.packet_id()),

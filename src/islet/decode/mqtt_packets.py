@@ -9,6 +9,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from islet.decode.mqtt_fields import blob_bytes, number_bytes, packet_bytes, text_bytes
+
 ACCEPTED = 0
 UNACCEPTABLE_LEVEL = 1
 IDENTIFIER_REJECTED = 2
@@ -83,9 +85,10 @@ class Unsubscribe(Struct, frozen=True):
 
 
 class Unsuback(Struct, frozen=True):
-    """3.11."""
+    """3.11. MQTT 5 has a code per filter, 3.1.1 has none."""
 
     packet_id: int
+    codes: tuple[int, ...] = ()
 
 
 class Pingreq(Struct, frozen=True):
@@ -121,78 +124,47 @@ def encode_puback(packet_id: int) -> bytes:
     return PUBACK + packet_id.to_bytes(2, "big")
 
 
-def _packet(first: int, body: bytes) -> bytes:
-    """Fixed header (2.2) and body; the length in groups of seven bits, the lowest first."""
-    length = len(body)
-    if length < 128:
-        return bytes((first, length)) + body
-    if length >= 1 << 28:
-        raise ValueError("MQTT: a packet holds less than 256 MiB")
-    header = bytearray((first,))
-    while length > 127:
-        header.append(length & 127 | 128)
-        length >>= 7
-    header.append(length)
-    return bytes(header) + body
-
-
-def _blob(data: bytes) -> bytes:
-    if len(data) > 0xFFFF:
-        raise ValueError("MQTT: a text holds at most 65,535 bytes")
-    return len(data).to_bytes(2, "big") + data
-
-
-def _text(text: str) -> bytes:
-    return _blob(text.encode())
-
-
-def _u16(number: int) -> bytes:
-    if not 0 <= number <= 0xFFFF:
-        raise ValueError("MQTT: expected a number that fits two bytes")
-    return number.to_bytes(2, "big")
-
-
 def _connect(packet: Connect) -> bytes:
     will = packet.will
     flags = packet.clean_session << 1
     if will is not None:
         flags |= 1 << 2 | will.qos << 3 | will.retain << 5
     flags |= (packet.password is not None) << 6 | (packet.username is not None) << 7
-    parts = [_text("MQTT"), bytes((4, flags)), _u16(packet.keep_alive_s), _text(packet.client_id)]
+    parts = [text_bytes("MQTT"), bytes((4, flags)), number_bytes(packet.keep_alive_s), text_bytes(packet.client_id)]
     if will is not None:
-        parts += (_text(will.topic), _blob(will.payload))
+        parts += (text_bytes(will.topic), blob_bytes(will.payload))
     if packet.username is not None:
-        parts.append(_text(packet.username))
+        parts.append(text_bytes(packet.username))
     if packet.password is not None:
-        parts.append(_blob(packet.password))
-    return _packet(0x10, b"".join(parts))
+        parts.append(blob_bytes(packet.password))
+    return packet_bytes(0x10, b"".join(parts))
 
 
 def _publish(packet: Publish) -> bytes:
     first = 0x30 | packet.dup << 3 | packet.qos << 1 | packet.retain
     if packet.qos:
-        return _packet(first, _text(packet.topic) + _u16(packet.packet_id) + packet.payload)
-    return _packet(first, _text(packet.topic) + packet.payload)
+        return packet_bytes(first, text_bytes(packet.topic) + number_bytes(packet.packet_id) + packet.payload)
+    return packet_bytes(first, text_bytes(packet.topic) + packet.payload)
 
 
 def _subscribe(packet: Subscribe) -> bytes:
-    filters = b"".join(_text(text) + bytes((qos,)) for text, qos in packet.filters)
-    return _packet(0x82, _u16(packet.packet_id) + filters)
+    filters = b"".join(text_bytes(text) + bytes((qos,)) for text, qos in packet.filters)
+    return packet_bytes(0x82, number_bytes(packet.packet_id) + filters)
 
 
 def _unsubscribe(packet: Unsubscribe) -> bytes:
-    return _packet(0xA2, _u16(packet.packet_id) + b"".join(map(_text, packet.filters)))
+    return packet_bytes(0xA2, number_bytes(packet.packet_id) + b"".join(map(text_bytes, packet.filters)))
 
 
 _WRITERS: dict[type, Callable[[Any], bytes]] = {
     Connect: _connect,
     Connack: lambda packet: bytes((0x20, 2, packet.session_present, packet.code)),
     Publish: _publish,
-    Puback: lambda packet: b"\x40\x02" + _u16(packet.packet_id),
+    Puback: lambda packet: b"\x40\x02" + number_bytes(packet.packet_id),
     Subscribe: _subscribe,
-    Suback: lambda packet: _packet(0x90, _u16(packet.packet_id) + bytes(packet.codes)),
+    Suback: lambda packet: packet_bytes(0x90, number_bytes(packet.packet_id) + bytes(packet.codes)),
     Unsubscribe: _unsubscribe,
-    Unsuback: lambda packet: b"\xb0\x02" + _u16(packet.packet_id),
+    Unsuback: lambda packet: b"\xb0\x02" + number_bytes(packet.packet_id),
     Pingreq: lambda packet: b"\xc0\x00",
     Pingresp: lambda packet: b"\xd0\x00",
     Disconnect: lambda packet: b"\xe0\x00",

@@ -17,15 +17,22 @@ from islet.decode.imports.records import Record, amount, instant, word
 from islet.errors import BadInput
 from islet.model.events import AnyEvent, DeviceStatus, Note
 from islet.model.foreign_json import parse
+from islet.model.time import to_us
 
 Kind = Literal["entries", "treatments", "devicestatus"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _ID_DIGITS: Final = 24
+LONGEST_ID: Final = 200
+IDS: Final = ("identifier", "syncIdentifier", "uuid", "id")
+"""Fields in which apps name a treatment by themselves (AAPS, Loop, xDrip, Trio)."""
 
 _CALIBRATION: Final = "cal"
 _NOT_CALIBRATED: Final = 5.0  # Dexcom's code where a value would be
-_BY_THEMSELVES: Final = frozenset({"", "<none>", "Temp Basal", "Temporary Target", "OpenAPS Offline"})
-"""Treatments that are nothing a person did: a closed loop writes them every few minutes."""
+_BY_THEMSELVES: Final = frozenset(
+    {"", "<none>", "Temp Basal", "Temporary Target", "OpenAPS Offline", "Note", "Bolus Wizard"}
+)
+"""Treatments that are nothing a person did: a closed loop writes them every few minutes, and AAPS what it reckoned, and an
+empty note for each profile that takes effect."""
 
 
 def documents_in(body: bytes) -> list[dict[str, object]]:
@@ -49,6 +56,21 @@ def with_id(record: Record, id: str = "") -> dict[str, object]:
     """The document as it is answered: with the sender's id, or the one that it is told with later, or, where that is "",
     one made of what it says."""
     return {"_id": id or made_id(msgspec.json.encode(record, order="deterministic")), **record}
+
+
+def sender_id(record: Record, device: str, at: datetime) -> str:
+    """By what a treatment is known: the sender's `_id`, or one made of another name of the sender's for it, or else of what
+    Nightscout takes for it: its time and kind."""
+    named = word(record, "_id")
+    if named:
+        return named[:LONGEST_ID]
+    other = next((said for name in IDS if (said := word(record, name))), "")
+    return other_id(device, other) if other else made_id(f"{device} {to_us(at)} {word(record, 'eventType')}".encode())
+
+
+def other_id(device: str, name: str) -> str:
+    """The id of a treatment that the sender has another name for."""
+    return made_id(f"{device} {name}".encode())
 
 
 def dated(record: Record, at: datetime) -> Record:
@@ -84,10 +106,15 @@ def _entry_events(record: Record) -> list[AnyEvent]:
 
 def _treatment_events(record: Record, received: datetime) -> list[AnyEvent]:
     """What was given, eaten, done or written down; another kind (a sensor was changed) is a note."""
-    at = _when(record, received, "eventTime", "created_at", "timestamp", "mills", "date")
+    at = treatment_time(record, received)
     events = list(treatment_events(record, 1, at))
     kind = word(record, "eventType")
     return events if events or kind in _BY_THEMSELVES else [Note(time=at, text=kind[:200])]
+
+
+def treatment_time(record: Record, received: datetime) -> datetime:
+    """When a treatment was; `received` where it does not say. Raises BadInput."""
+    return _when(record, received, "eventTime", "created_at", "timestamp", "mills", "date")
 
 
 def _status_events(record: Record, received: datetime) -> list[AnyEvent]:

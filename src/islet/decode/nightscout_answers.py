@@ -8,13 +8,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from islet.decode.nightscout import made_id, utc_text
 from islet.errors import BadInput
-from islet.model.events import AnyEvent, Exercise, Insulin, Meal, Medication, Note
+from islet.model.care_events import care_event_id
+from islet.model.events import AnyEvent, CareEvent, Exercise, Insulin, Meal, Medication, Note
 from islet.model.series import Series
 from islet.model.time import DAY_US, MINUTE_US, from_us, to_us
 
@@ -25,6 +26,7 @@ MOST: Final = 10_000
 _USUAL_SPAN_US: Final = 4 * DAY_US
 _LONGEST_SPAN_US: Final = 366 * DAY_US
 _FIND: Final = re.compile(r"find\[(\w{1,40})\](?:\[\$(\w{1,10})\])?(?:\[\])?")
+_MS_US: Final = 1_000
 _MS: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 _TIMES: Final = ("date", "mills", "dateString", "created_at", "timestamp", "sysTime")
 _LONGEST_STEP_US: Final = 15 * MINUTE_US
@@ -34,15 +36,28 @@ _NO_INSULINS: Final = frozenset(
     {"<none>", "Bolus", "Meal Bolus", "Snack Bolus", "Correction Bolus", "Combo Bolus", "Bolus Wizard", "SMB"}
 )
 """What treatments are called that give insulin; a dose is kept with it where its insulin is not named."""
+TOLD_KINDS: Final = (*sorted(_NO_INSULINS - {"<none>"}), "Carb Correction", "Exercise", "Note")
+"""What the treatments are called that are told."""
+_MEAL_BOLUSES: Final = _NO_INSULINS - {"<none>", "Bolus", "Correction Bolus", "SMB"}
+
+
+class Treatment(NamedTuple):
+    """A treatment as it is read, the device that told it, and the ids of the entries that it is made of."""
+
+    device: str
+    document: Document
+    entries: tuple[str, ...]
 
 
 class Query(Struct, frozen=True, kw_only=True):
-    """From `from_us` to before `to_us`, the newest `count` whose fields are `equal`, and not `unequal`."""
+    """From `from_us` to before `to_us` (`is_bounded`: as the query says), the newest `count` whose fields are `equal`, and not
+    `unequal`."""
 
     from_us: int
     to_us: int
     count: int
     equal: Mapping[str, str]
+    is_bounded: bool = False
     unequal: frozenset[tuple[str, str]] = frozenset()
 
     @property
@@ -74,7 +89,9 @@ def query_of(parameters: Iterable[tuple[str, str]], now_us: int, usual_count: in
             count = _count(text)
         elif (found := _FIND.fullmatch(name)) is not None:
             field, how = found[1], found[2] or "eq"
-            if how == "eq":
+            if how == "eq" and field in _TIMES:
+                least, most = max(least or 0, at := _instant_us(field, text)), min(most, at + _MS_US)
+            elif how == "eq":
                 equal[field] = text
             elif how == "ne":
                 unequal.add((field, text))
@@ -87,7 +104,14 @@ def query_of(parameters: Iterable[tuple[str, str]], now_us: int, usual_count: in
                     "find: expected $gte, $gt, $lte or $lt of a time, or $eq or $ne of any field", reason="query"
                 )
     from_us = most - _USUAL_SPAN_US if least is None else max(least, most - _LONGEST_SPAN_US)
-    return Query(from_us=from_us, to_us=most, count=count, equal=equal, unequal=frozenset(unequal))
+    return Query(
+        from_us=from_us,
+        to_us=most,
+        count=count,
+        equal=equal,
+        is_bounded=least is not None,
+        unequal=frozenset(unequal),
+    )
 
 
 def entries_of(series: Series, device: str, kind: str, most: int = MOST) -> list[Document]:
@@ -116,26 +140,36 @@ def treatments_of(events: Sequence[tuple[str, AnyEvent]]) -> list[Document]:
     id or its amounts, and would take two halves for two more. Only doses that act at once are insulin here: readers count
     all of it as on board for a few hours. Others are notes.
     """
-    found = list[tuple[str, int, Document]]()
-    for device, event in events:
+    return [one.document for one in treatments_told(events)]
+
+
+def treatments_told(events: Sequence[tuple[str, AnyEvent]]) -> list[Treatment]:
+    """The same, with the entries that each is made of."""
+    found = list[tuple[str, int, str, Document, tuple[str, ...]]]()
+    for device, event in sorted(
+        events, key=lambda one: (-to_us(one[1].time), one[0], getattr(one[1], "id", UNSET) or "")
+    ):
         teller = _TOLD.get(type(event))
         told = None if teller is None else teller(event)
-        if told is None:
+        if told is None or not isinstance(event, CareEvent):
             continue
-        of = device, to_us(event.time)
-        both = _together(found[-1][2], told) if found and found[-1][:2] == of else None
+        of = device, to_us(event.time), "" if event.id is UNSET else event.id
+        both = _together(found[-1][3], told) if found and found[-1][:3] == of else None
         if both is None:
-            found.append((*of, told))
+            found.append((*of, told, (care_event_id(event),)))
         else:
-            found[-1] = (*of, both)
+            found[-1] = (*of, both, (*found[-1][4], care_event_id(event)))
     seen = Counter[tuple[str, int]]()
-    documents = list[Document]()
-    for device, time_us, told in found:
-        id = treatment_id(device, time_us, seen[device, time_us])
+    treatments = list[Treatment]()
+    known = set[str]()
+    for device, time_us, own_id, told, entries in found:
+        id = treatment_id(device, time_us, seen[device, time_us]) if not own_id or own_id in known else own_id
+        known.add(id)
         seen[device, time_us] += 1
         said = {name: value for name, value in told.items() if value != ""}  # to xDrip no notes and empty ones differ
-        documents.append({**_timed(id, time_us, device), "enteredBy": device, **said})
-    return documents
+        document = {**_timed(id, time_us, device), "enteredBy": device, **said}
+        treatments.append(Treatment(device, document, entries))
+    return treatments
 
 
 def treatment_id(device: str, time_us: int, before: int = 0) -> str:
@@ -150,7 +184,8 @@ def _together(one: Document, other: Document) -> Document | None:
         return None
     both = {**one, **other, "notes": notes[0] if notes else ""}
     if "insulin" in both and "carbs" in both:
-        return {**both, "eventType": "Meal Bolus"}
+        named = next((kind for kind in kinds if kind in _MEAL_BOLUSES), "Meal Bolus")
+        return {**both, "eventType": named}
     return {**both, "eventType": kinds[kinds[0] == "Note"]} if "Note" in kinds else None
 
 
@@ -162,7 +197,8 @@ def _meal(event: Meal) -> Document | None:
 
 def _insulin(event: Insulin) -> Document:
     if event.kind in ("bolus", "correction"):
-        kind = "Correction Bolus" if event.kind == "correction" else "Bolus"
+        usual = "Correction Bolus" if event.kind == "correction" else "Bolus"
+        kind = event.name if event.name in _NO_INSULINS and event.name != "<none>" else usual
         return {"eventType": kind, "insulin": event.dose_u, "notes": "" if event.name in _NO_INSULINS else event.name}
     return {"eventType": "Note", "notes": f"{event.kind} {event.dose_u:g} U {event.name}".strip()}
 

@@ -41,11 +41,13 @@ class Arrival(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Decoded(Struct, frozen=True, kw_only=True):
-    """A batch per topic that got rows; how many events were accepted; how many went to dead letters, by reason."""
+    """A batch per topic that got rows; how many events were accepted; how many went to dead letters, by reason.
+    `refused` are those, by their place among the arrivals, with what was wrong."""
 
     batches: Mapping[Topic, pa.RecordBatch]
     accepted: int
     dead: Mapping[str, int]
+    refused: Mapping[int, str] = {}
 
 
 def decode_arrivals(
@@ -109,13 +111,13 @@ def _decode(
             else:
                 rows.add_document(event, arrival, to_us(event.time))
         except BadInput as error:
-            rows.add_dead_letter(arrival, error, now_us)
+            rows.add_dead_letter(index, arrival, error, now_us)
     if rows.readings:
         more, indices = rows.reading_rows(now_us)
         readings = _in_order(readings, np.delete(np.arange(len(arrivals)), others), more, indices)
     batches = {Topic.GLUCOSE_READINGS: readings} if readings.num_rows else {}
     batches.update((topic, documents_batch(documents)) for topic, documents in rows.documents.items())
-    return Decoded(batches=batches, accepted=len(arrivals) - rows.dead.total(), dead=rows.dead)
+    return Decoded(batches=batches, accepted=len(arrivals) - len(rows.refused), dead=rows.dead, refused=rows.refused)
 
 
 def _in_order(
@@ -138,6 +140,7 @@ class _Rows:
         self.arrivals: list[Arrival] = []
         self.documents: defaultdict[Topic, list[DocumentRow]] = defaultdict(list)
         self.dead: Counter[str] = Counter()
+        self.refused: dict[int, str] = {}
 
     def add_reading(self, index: int, reading: Reading, arrival: Arrival, since_epoch: timedelta) -> None:
         self.indices.append(index)
@@ -149,8 +152,9 @@ class _Rows:
         topic, row = _document_row(event, arrival, time_us)
         self.documents[topic].append(row)
 
-    def add_dead_letter(self, arrival: Arrival, error: BadInput, now_us: int) -> None:
+    def add_dead_letter(self, index: int, arrival: Arrival, error: BadInput, now_us: int) -> None:
         self.dead[error.reason] += 1
+        self.refused[index] = str(error)
         self.documents[Topic.DEAD_LETTERS].append(_dead_letter(arrival, error, now_us))
 
     def reading_rows(self, now_us: int) -> tuple[pa.RecordBatch, NDArray[np.int64]]:
@@ -159,7 +163,7 @@ class _Rows:
         devices = [arrival.device for arrival in self.arrivals]
         batch, left_out = reading_columns(patients, devices, self.since_epoch, self.readings)
         for place, error in left_out.items():
-            self.add_dead_letter(self.arrivals[place], error, now_us)
+            self.add_dead_letter(self.indices[place], self.arrivals[place], error, now_us)
         return batch, np.delete(np.array(self.indices, np.int64), [*left_out])
 
 

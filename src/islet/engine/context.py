@@ -1,9 +1,10 @@
 """Context: what people did beside the stream (meals, insulin, exercise), kept for those of whom there is any.
 
-A patient's block in the pool: how many, and the size class, then four words an event, ascending by time, amount,
-device and column, which all together are its identity: the same event again changes nothing, and several of one instant
-all count. Events enter the windows of readings from their instant on; those readings that
-are there already and that a late reading could still revise are evaluated again.
+A patient's block in the pool: how many, and the size class, then eight words an event, ascending by time, amount and
+column, key, and rank, which all together are its identity: the same event again changes nothing, and several of one
+instant all count. Of those with one key only the ones of the highest rank count (`islet.model.care_events`); the others stay,
+marked, so that none of them counts when it comes again. Events enter the windows of readings from their instant on; those
+readings that are there already and that a late reading could still revise are evaluated again.
 """
 
 from typing import Final
@@ -30,6 +31,7 @@ from islet.engine.runs import entry_us
 from islet.engine.series import (
     ACCEPTED,
     DUPLICATE,
+    FOREVER,
     HISTORY,
     NEVER,
     OVERFLOW,
@@ -41,14 +43,27 @@ from islet.engine.series import (
 from islet.model.time import SECOND_US
 
 HEADER: Final = 2
-EVENT: Final = 4
-"""Words: time (two), name (two): amount (31 bits), device (30), column (2)."""
+EVENT: Final = 8
+"""Words: time (two), name (two): amount (31 bits), column (3), replaced (1); key (two), rank (two)."""
 MOST_EVENTS: Final = 1_024
 """Of one patient; of more the oldest are forgotten, and counted."""
 _LARGEST_AMOUNT: Final = 2**31 - 1
-_AMOUNT_SHIFT: Final = 32
-_DEVICE_SHIFT: Final = 2
-_COLUMN: Final = 3
+_AMOUNT_SHIFT: Final = 4
+_COLUMN: Final = 7
+_REPLACED: Final = 1
+_NAME, _KEY, _RANK = 2, 4, 6
+"""Where in an event they begin."""
+
+
+@inlined
+def _column_of(name: Int) -> Int:
+    return (name >> 1) & _COLUMN
+
+
+@inlined
+def _counts(name: Int, column: Int) -> bool:
+    """Whether the event is of that column, and none has replaced it."""
+    return bool(not name & _REPLACED and _column_of(name) == column)
 
 
 @inlined
@@ -58,15 +73,43 @@ def events_of(one: Series, pool: NDArray[np.uint32]) -> Int:
 
 
 @part
-def _first_not_before(pool: NDArray[np.uint32], begin: Int, count: Int, time_us: Int, event: Int) -> Int:
-    place = count
-    while place > 0:
-        at = begin + EVENT * (place - 1)
-        there_us = long_at(pool, at)
-        if there_us < time_us or (there_us == time_us and long_at(pool, at + 2) < event):
-            break
-        place -= 1
-    return place
+def _is_before(pool: NDArray[np.uint32], at: Int, time_us: Int, name: Int, key: Int, rank: Int) -> bool:
+    """Whether the event at that word comes before one in the order of events."""
+    there_us = long_at(pool, at)
+    if there_us != time_us:
+        return bool(there_us < time_us)
+    there = long_at(pool, at + _NAME) >> 1
+    if there != name >> 1:
+        return bool(there < name >> 1)
+    if long_at(pool, at + _KEY) != key:
+        return bool(long_at(pool, at + _KEY) < key)
+    return bool(long_at(pool, at + _RANK) < rank)
+
+
+@part
+def _is_same(pool: NDArray[np.uint32], at: Int, time_us: Int, name: Int, key: Int, rank: Int) -> bool:
+    same = long_at(pool, at) == time_us and long_at(pool, at + _NAME) >> 1 == name >> 1
+    return bool(same and long_at(pool, at + _KEY) == key and long_at(pool, at + _RANK) == rank)
+
+
+@part
+def _replace(one: Series, pool: NDArray[np.uint32], key: Int, rank: Int) -> tuple[bool, Int]:
+    """Mark the events of that key that have a lower rank; (whether one has a higher rank, from when on that changes
+    anything)."""
+    outdone = False
+    from_us: Int = FOREVER
+    begin = int(one.context) * UNIT + HEADER
+    for k in range(events_of(one, pool)):
+        at = begin + EVENT * k
+        if long_at(pool, at + _KEY) != key:
+            continue
+        there = long_at(pool, at + _RANK)
+        outdone = outdone or bool(there > rank)
+        name = long_at(pool, at + _NAME)
+        if there < rank and not name & _REPLACED:
+            put_long(pool, at + _NAME, name | _REPLACED)
+            from_us = min(from_us, long_at(pool, at))
+    return outdone, from_us
 
 
 @part
@@ -75,9 +118,10 @@ def _make_room(
 ) -> Int:
     """Room for one more event; those before `old_us` are forgotten. How many stay."""
     if not one.context:
-        unit = allocate(pool, heap, 0)
+        smallest = size_for(HEADER + EVENT)
+        unit = allocate(pool, heap, smallest)
         pool[unit * UNIT] = 0
-        pool[unit * UNIT + 1] = 0
+        pool[unit * UNIT + 1] = smallest
         one.context = unit
         return 0
     begin = int(one.context) * UNIT
@@ -125,18 +169,23 @@ def _put(
     one: Series,
     pool: NDArray[np.uint32],
     heap: NDArray[np.int64],
-    time_us: Int,
-    event: Int,
+    event: tuple[Int, Int, Int, Int],
     old_us: Int,
     tally: NDArray[np.int64],
-) -> bool:
-    """Write the event in its place among the patient's, where it is not there already; whether it was not."""
+) -> Int:
+    """Write the event (time, name, key, rank) in its place among the patient's, where it is not there already and not older
+    than is kept; from when on that changes anything, NEVER: it was there."""
+    time_us, name, key, rank = event
     count = events_of(one, pool)
     begin = int(one.context) * UNIT + HEADER
-    place = _first_not_before(pool, begin, count, time_us, event)
-    at = begin + EVENT * place
-    if place < count and long_at(pool, at) == time_us and long_at(pool, at + 2) == event:
-        return False
+    place = count
+    while place > 0 and not _is_before(pool, begin + EVENT * (place - 1), time_us, name, key, rank):
+        place -= 1
+    if place < count and _is_same(pool, begin + EVENT * place, time_us, name, key, rank):
+        return NEVER
+    outdone, from_us = _replace(one, pool, key, rank)
+    if time_us < old_us:
+        return from_us
     stay = _make_room(one, pool, heap, count, old_us, tally)
     place = max(place - (count - stay), 0)
     begin = int(one.context) * UNIT + HEADER
@@ -144,9 +193,11 @@ def _put(
         pool[begin + k + EVENT] = pool[begin + k]
     at = begin + EVENT * place
     put_long(pool, at, time_us)
-    put_long(pool, at + 2, event)
+    put_long(pool, at + _NAME, name | _REPLACED if outdone else name)
+    put_long(pool, at + _KEY, key)
+    put_long(pool, at + _RANK, rank)
     pool[begin - HEADER] = stay + 1
-    return True
+    return from_us if outdone else min(from_us, time_us)
 
 
 @part
@@ -168,18 +219,20 @@ def insert_context(
         one = memory.series[patient]
         time_us = rows.times_us[row]
         amount = min(max(rows.amounts[row], 0), _LARGEST_AMOUNT)
-        event = amount << _AMOUNT_SHIFT | rows.devices[row] << _DEVICE_SHIFT | rows.columns[row]
+        name = amount << _AMOUNT_SHIFT | rows.columns[row] << 1
         late_us = one.newest_us - bounds.lateness_us if one.newest_us != NEVER else NEVER
         old_us = late_us - bounds.context_us if one.newest_us != NEVER else NEVER
         tally[HISTORY] += time_us < late_us
-        if time_us < old_us:
+        if time_us < old_us and rows.ranks[row] == 0:
             continue
-        if not _put(one, memory.pool, memory.heap, time_us, event, old_us, tally):
+        event = (time_us, name, rows.keys[row], rows.ranks[row])
+        from_us = _put(one, memory.pool, memory.heap, event, old_us, tally)
+        if from_us == NEVER:
             tally[DUPLICATE] += 1
             continue
         tally[ACCEPTED] += 1
         untouched = one.first == UNTOUCHED
-        if _touch(one, memory.pool, max(time_us, late_us)):
+        if _touch(one, memory.pool, max(from_us, late_us)):
             one.row = -1
             if untouched:
                 touched[n_touched] = patient
@@ -205,10 +258,10 @@ def gather_context(
         time_us = long_at(pool, at)
         if time_us < from_us:
             return
-        event = long_at(pool, at + 2)
-        if time_us > t_us or event & _COLUMN != column:
+        name = long_at(pool, at + _NAME)
+        if time_us > t_us or not _counts(name, column):
             continue
-        amount = event >> _AMOUNT_SHIFT
+        amount = name >> _AMOUNT_SHIFT
         age = np.int64(np.uint64(t_us - time_us) // np.uint64(SECOND_US))
         found[SUM] += amount
         found[COUNT] += 1
@@ -245,6 +298,6 @@ def gather_by_age(
         age_us = t_us - long_at(pool, at)
         if age_us >= step_us * found.shape[1]:
             return
-        event = long_at(pool, at + 2)
-        if age_us >= 0 and event & _COLUMN == column:
-            found[np.uint64(row), np.uint64(age_us) // np.uint64(step_us)] += np.float32(event >> _AMOUNT_SHIFT)
+        name = long_at(pool, at + _NAME)
+        if age_us >= 0 and _counts(name, column):
+            found[np.uint64(row), np.uint64(age_us) // np.uint64(step_us)] += np.float32(name >> _AMOUNT_SHIFT)

@@ -23,7 +23,7 @@ def eaten(store: Store, patient: str, at_us: NDArray[np.int64]) -> NDArray[np.fl
     from_us, to_us = int(at_us[0]) - EATEN_US + 1, int(at_us[-1]) + 1
     most = _MOST_EVENTS * -(-(to_us - from_us) // DAY_US)
     acts = context(as_entries(store.documents(Topic.CARE_EVENTS, patient, from_us, to_us, limit=most)))
-    told = set(zip(*(acts[name].to_pylist() for name in ("time_us", "column", "device", "amount")), strict=True))
+    told = set(zip(*(acts[name].to_pylist() for name in ("time_us", "column", "key", "amount")), strict=True))
     amounts = np.zeros((len(at_us), EATEN_POINTS), np.float32)
     for time_us, column, _, amount in told:
         if column == _CARBS:

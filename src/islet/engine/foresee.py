@@ -22,7 +22,7 @@ from islet.engine.evaluate import local_minute
 from islet.engine.insert import insert
 from islet.engine.judge import FEWEST_CHANGES, judge
 from islet.engine.kernel import Int, inlined, kernel, part
-from islet.engine.program import AGGREGATES, CONTEXT_COLUMNS, CONTEXT_SCALE, COUNT, MIN
+from islet.engine.program import AGGREGATES, CONTEXT_COLUMNS, CONTEXT_SCALE, COUNT, MIN, NOTHING
 from islet.engine.runs import entry_us, unpack_since
 from islet.engine.said import CHANGE_WIDTH
 from islet.engine.series import MOST_READINGS, ContextRows, Entries, Memory, Rows, Series, with_room
@@ -101,16 +101,18 @@ def _column(column: NDArray[_Number]) -> NDArray[_Number]:
 
 
 def _eaten(context: ContextRows) -> ContextRows:
-    """The rows that are carbs."""
-    some = np.flatnonzero(context.columns == _EATEN)
-    return ContextRows(*(column[some] for column in context))
+    """The rows that are carbs, and those that may replace some."""
+    some = np.flatnonzero((context.columns == _EATEN) | (context.ranks > 0))
+    found = ContextRows(*(column[some] for column in context))
+    return found._replace(columns=np.where(found.columns == _EATEN, _EATEN, NOTHING))
 
 
 def _beyond(rows: Rows, ranges: NDArray[np.int8]) -> ContextRows:
     """The rows at which the sensor could only tell LOW or HIGH."""
     some = np.flatnonzero(ranges)
     columns, amounts = np.full(len(some), _BEYOND, np.int64), np.where(ranges[some] < 0, 1, 2)
-    return ContextRows(rows.patients[some], rows.devices[some], rows.times_us[some], columns, amounts)
+    keys, ranks = rows.devices[some], np.zeros(len(some), np.int64)
+    return ContextRows(rows.patients[some], rows.times_us[some], columns, amounts, keys, ranks)
 
 
 def _joined(one: ContextRows, other: ContextRows) -> ContextRows:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from islet.engine.history_check import AMOUNT, GLUCOSE, INSTANT, NUMBER, VITALS
 from islet.engine.lookback import past
 from islet.engine.parameters import Resolved
-from islet.engine.program import CONTEXT_COLUMNS, CONTEXT_SCALE
+from islet.engine.program import CONTEXT_COLUMNS, CONTEXT_SCALE, NOTHING
 from islet.engine.rules import Plan
 from islet.engine.zones import transitions
 from islet.model.batch import METHOD_CODES, int64_column
@@ -111,6 +111,7 @@ def _measured(store: Store, one: Person, now_us: int, method: Method) -> pa.Tabl
 def _care_events(store: Store, one: Person, now_us: int) -> pa.Table:
     """A row for each amount; it stands in one of the columns."""
     found = past(store, one.patient.id, one.from_us, now_us).context
+    found = found.filter(pa.array(int64_column(found, "column") != NOTHING))
     which, amounts = int64_column(found, "column"), int64_column(found, "amount")
     columns = {
         name: _where(which == place, amounts / CONTEXT_SCALE[place], AMOUNT)

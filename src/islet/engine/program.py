@@ -20,6 +20,8 @@ CONTEXT: Final = 2
 
 CONTEXT_COLUMNS: Final = ("carbs_g", "bolus_u", "basal_u", "exercise_min")
 """What people do beside the stream: how much, at an instant; several events of one instant all count."""
+NOTHING: Final = len(CONTEXT_COLUMNS)
+"""The column of an entry that only replaces another."""
 CONTEXT_SCALE: Final = (10, 100, 100, 10)
 """Fixed point: a context column's integers are this many to its unit."""
 

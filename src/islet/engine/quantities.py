@@ -11,11 +11,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import pyarrow as pa
 
-from islet.engine.program import CONTEXT_SCALE
+from islet.engine.program import CONTEXT_SCALE, NOTHING
 from islet.engine.tables import STREAMS
 from islet.errors import BadInput
+from islet.model.care_events import care_event_key, rank
 from islet.model.codec import decode_event
-from islet.model.events import AnyEvent, DeviceStatus, Exercise, Insulin, Meal, Prompt, Vital
+from islet.model.events import AnyEvent, CareEvent, DeviceStatus, Exercise, Insulin, Meal, Prompt, Vital
 from islet.model.insulins import mealtime_u
 from islet.model.topics import Topic
 
@@ -55,6 +56,8 @@ class _ContextRow(NamedTuple):
     time_us: int
     column: int
     amount: int
+    key: int
+    rank: int
 
 
 _WHO_AND_WHEN: "Final[list[pa.Field[Any]]]" = [
@@ -67,8 +70,10 @@ _VALUE: "Final[list[pa.Field[Any]]]" = [
     pa.field("received_at_us", pa.int64()),
 ]
 _AMOUNT: "Final[list[pa.Field[Any]]]" = [
-    pa.field("column", pa.int64()),  # of islet.engine.program.CONTEXT_COLUMNS
+    pa.field("column", pa.int64()),  # of islet.engine.program.CONTEXT_COLUMNS, or NOTHING
     pa.field("amount", pa.int64()),  # in that column's fixed point
+    pa.field("key", pa.int64()),  # of islet.model.care_events, as the rank
+    pa.field("rank", pa.int64()),
 ]
 VALUES_SCHEMA: Final = pa.schema([*_WHO_AND_WHEN, *_VALUE])
 CONTEXT_SCHEMA: Final = pa.schema([*_WHO_AND_WHEN, *_AMOUNT])
@@ -89,11 +94,17 @@ def values(documents: pa.RecordBatch) -> dict[str, pa.RecordBatch]:
 
 
 def context(documents: pa.RecordBatch) -> pa.RecordBatch:
-    """The care events (n rows of DOCUMENTS_SCHEMA and received_at_us) that rules may look at: CONTEXT_SCHEMA."""
+    """The care events (n rows of DOCUMENTS_SCHEMA and received_at_us) that rules may look at, and what replaces such:
+    CONTEXT_SCHEMA."""
     rows = []
     for patient, device, time_us, _, event in _events(documents):
-        for column, amount in _amounts(event):
-            rows.append(_ContextRow(patient, device, time_us, column, round(amount * CONTEXT_SCALE[column])))
+        if not isinstance(event, CareEvent):
+            continue
+        amounts = [(column, round(amount * CONTEXT_SCALE[column])) for column, amount in _amounts(event)]
+        rank_ = rank(event)
+        if amounts or rank_ > 0:
+            key = care_event_key(device, event)
+            rows += [_ContextRow(patient, device, time_us, *one, key, rank_) for one in amounts or [(NOTHING, 0)]]
     return _batch(rows, CONTEXT_SCHEMA)
 
 

@@ -105,13 +105,15 @@ class Rows(NamedTuple):
 
 
 class ContextRows(NamedTuple):
-    """A batch of what people did (n,): who, entered by which device, when, which context column, and how much."""
+    """A batch of what people did (n,): who, when, which context column (NOTHING: it only replaces what was said before),
+    how much, and the key and rank of the entry."""
 
     patients: NDArray[np.int64]
-    devices: NDArray[np.int64]
     times_us: NDArray[np.int64]
     columns: NDArray[np.int64]
     amounts: NDArray[np.int64]
+    keys: NDArray[np.int64]
+    ranks: NDArray[np.int64]
 
 
 class Profiles(NamedTuple):

@@ -20,7 +20,7 @@ from islet.engine.series import MOST_READINGS, SERIES
 from islet.engine.state import Ended, EngineState, RuleName
 from islet.errors import LogDamaged
 
-VERSION: Final = 5
+VERSION: Final = 6
 _SERIES_COLUMNS: Final = tuple(name for name in SERIES.names or () if name not in ("profile", "row", "first"))
 _PIECE_BYTES: Final = 1 << 22
 """Of a column in one piece, before it is compressed."""

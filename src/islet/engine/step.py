@@ -38,7 +38,7 @@ from islet.model.batch import numbers_of
 from islet.model.time import DAY_US, HOUR_US
 
 _NO_ROWS: Final = np.empty(0, np.int64)
-_CONTEXT: Final = ("time_us", "column", "amount")
+_CONTEXT: Final = ("time_us", "column", "amount", "key", "rank")
 
 
 @dataclass(kw_only=True, slots=True)
@@ -83,8 +83,8 @@ def step(
 
     Readings: columns patient, device, time_us, glucose_tenths (a whole number from 0 to 65,535 in the stream's fixed
     point, whatever it measures), and received_at_us where they are from a log; n rows in log order. Context: columns
-    patient, device, time_us, column (a number of `CONTEXT_COLUMNS` of `islet.engine.program`) and amount (fixed
-    point); it counts as there before the readings of the same step.
+    patient, time_us, column (a number of `CONTEXT_COLUMNS` of `islet.engine.program`, or NOTHING), amount (fixed point),
+    key and rank (`islet.model.care_events`); it counts as there before the readings of the same step.
 
     The stream of forecasts counts only what it evaluates: its readings are those of glucose, which are counted there.
 
@@ -170,15 +170,13 @@ def _ranges(readings: pa.RecordBatch | None) -> NDArray[np.int8]:
 def _context_rows(state: EngineState, context: pa.RecordBatch | None) -> ContextRows:
     if context is None:
         return _no_context()
-    patients, devices = (
-        ids.numbers(context.column(name)) for ids, name in ((state.patients, "patient"), (state.devices, "device"))
-    )
-    return ContextRows(patients, devices, *(_numbers(context, name, np.int64) for name in _CONTEXT))
+    patients = state.patients.numbers(context.column("patient"))
+    return ContextRows(patients, *(_numbers(context, name, np.int64) for name in _CONTEXT))
 
 
 @cache
 def _no_context() -> ContextRows:
-    return ContextRows(_NO_ROWS, _NO_ROWS, *(_column(_NO_ROWS) for _ in _CONTEXT))
+    return ContextRows(_NO_ROWS, *(_column(_NO_ROWS) for _ in _CONTEXT))
 
 
 @lru_cache(maxsize=2)

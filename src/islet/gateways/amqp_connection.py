@@ -15,7 +15,7 @@ from islet.gateways.amqp_device import DeviceEnd
 from islet.gateways.amqp_engine import Engine
 from islet.gateways.amqp_faults import AmqpFaults
 from islet.gateways.amqp_greeting import Greeting
-from islet.gateways.amqp_links import Incoming, Outgoing, Server, drop, end_link
+from islet.gateways.amqp_links import Incoming, Outgoing, Server, accept_link, drop, end_link
 from islet.gateways.amqp_registration import Registrations
 from islet.gateways.amqp_service import ServiceEnd, refuse_link, service_path
 from islet.gateways.client_certificates import peer_certificate
@@ -33,7 +33,7 @@ class AmqpConnection(asyncio.Protocol):
     def __init__(self, server: Server["AmqpConnection"]) -> None:
         self._server = server
         self._loop = asyncio.get_running_loop()
-        self._greeting = Greeting(self._put_token)
+        self._greeting = Greeting(self._put_token, server.authenticator.hub_name)
         self._engine = Engine(self._take)
         self._credentials = Credentials(server.authenticator, self._peer)
         self._expires_us: dict[Identity | str, int] = {}  # of what is in use: devices, and services' endpoints
@@ -213,9 +213,7 @@ class AmqpConnection(asyncio.Protocol):
                 self._turned_away(terminus.address or "")
             refuse_link(link, error)
             return
-        link.source.copy(link.remote_source)
-        link.target.copy(link.remote_target)
-        link.open()
+        accept_link(link)
         self.handlers[link] = handler
         handler.opened()
         if (end := self._end_of.get(handler)) is not None:

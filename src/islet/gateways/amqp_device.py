@@ -282,7 +282,8 @@ class DeviceEnd:
         annotations = {"status": status} | ({} if version is None else {"version": version})
         if out is not None:
             problem = b"" if status < 300 else b'{"Message":"the twin could not be read or changed"}'
-            out.send(data_message(body or problem, annotations, correlation_id=rid))
+            # none rather than an empty one: the SDK for Node up to 1.7 ends where it cannot read one as JSON
+            out.send(data_message(body or problem or None, annotations, correlation_id=rid))
 
 
 def _ignored(done: "asyncio.Future[None]") -> None:

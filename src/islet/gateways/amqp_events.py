@@ -199,6 +199,7 @@ class RuntimeIn(Incoming):
             "created_at": timestamp(self._hub.created_us // 1000),
             "partition_count": int32(count),
             "partition_ids": Array(UNDESCRIBED, Data.STRING, *map(str, range(count))),
+            "georeplication_factor": int32(1),  # the client for Go does not do without
         }
 
     def _one(self, kind: str, number: str) -> dict[str, object]:
@@ -213,6 +214,7 @@ class RuntimeIn(Incoming):
             "partition": number,
             "begin_sequence_number": begin,
             "last_enqueued_sequence_number": end - 1,
+            "last_enqueued_sequence_number_epoch": int32(-1),  # there is none; the client for Rust asks that it is said
             "last_enqueued_offset": str(end - 1),
             "last_enqueued_time_utc": timestamp(received_us // 1000),
             "is_partition_empty": end == begin,

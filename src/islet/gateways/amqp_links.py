@@ -178,10 +178,12 @@ class Outgoing:
             delivery = self.link.delivery(tag)
             self.link.stream(encoded)
             self.link.advance()
-            if told is None:
-                delivery.settle()
-            else:
+            if told is not None and self.link.snd_settle_mode != Link.SND_SETTLED:
                 self._told[tag] = told
+            else:
+                delivery.settle()
+                if told is not None:  # the peer has asked not to be asked
+                    told(int(Delivery.ACCEPTED))
             self.line.wake()
         if not self._waiting:
             self.on_credit()
@@ -227,6 +229,19 @@ def drop(delivery: Delivery) -> None:
         delivery.link.recv(delivery.pending)
     if not delivery.partial:
         delivery.settle()
+
+
+def accept_link(link: Link) -> None:
+    """Open it as the peer has it."""
+    link.source.copy(link.remote_source)
+    link.target.copy(link.remote_target)
+    settle_as_asked(link)
+    link.open()
+
+
+def settle_as_asked(link: Link) -> None:
+    """Answer with the peer's modes of settling: clients in Go end a link that is answered with others."""
+    link.snd_settle_mode, link.rcv_settle_mode = link.remote_snd_settle_mode, link.remote_rcv_settle_mode
 
 
 def end_link(link: Link, name: str, description: str, info: dict[object, object] | None = None) -> None:

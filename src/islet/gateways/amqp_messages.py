@@ -78,8 +78,8 @@ def text(value: object) -> str:
     return str(value)
 
 
-def data_message(body: bytes, annotations: Mapping[str, object] | None = None, **fields: Any) -> Message:
-    """A message with one data section."""
+def data_message(body: bytes | None, annotations: Mapping[str, object] | None = None, **fields: Any) -> Message:
+    """A message with one data section, or (None) without a body."""
     message = Message(body=body, inferred=True, **fields)
     if annotations:
         message.annotations = {symbol(name): value for name, value in annotations.items()}

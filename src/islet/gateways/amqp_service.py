@@ -9,12 +9,13 @@ from typing import Final, Protocol, cast
 import msgspec
 from proton import Condition, Delivery, Link, Message, Receiver, Sender, Terminus, int32
 
+from islet.access.sas import is_event_hub, parse_token
 from islet.decode.event_hub import ELSEWHERE, ENTITY
 from islet.decode.iothub_amqp import Endpoint, Place, parse_receiver
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound
 from islet.gateways.amqp_credentials import Credentials
 from islet.gateways.amqp_events import Elsewhere, EventsOut, RuntimeIn
-from islet.gateways.amqp_links import TOO_LARGE, Incoming, Line, Outgoing, end_link
+from islet.gateways.amqp_links import TOO_LARGE, Incoming, Line, Outgoing, end_link, settle_as_asked
 from islet.gateways.amqp_messages import FILE_TYPE, body_bytes, data_message, feedback_json, file_json, read_command
 from islet.gateways.authenticate import Authenticator
 from islet.gateways.event_hub import EventHub
@@ -57,12 +58,16 @@ class Tokens(Incoming):
         self._put_token, self._answer = put_token, answer
 
     def take(self, message: Message, delivery: Delivery) -> None:
-        """200 or 401 on the connection's other link to $cbs; SDKs want exactly these (uamqp: as an int)."""
+        """200 or 401 on the connection's other link to $cbs; SDKs want exactly these (uamqp: as an int), and that of Event
+        Hubs for Rust 202, as it is there."""
         status, description = 200, "OK"
         try:
             if (message.properties or {}).get("operation") != "put-token":
                 raise BadInput("expected put-token", reason="amqp")
-            self._put_token(body_bytes(message).decode(errors="replace"))
+            token = body_bytes(message).decode(errors="replace")
+            self._put_token(token)
+            if is_event_hub(parse_token(token)):
+                status, description = 202, "Accepted"
         except AccessDenied as error:
             status, description = 401, str(error)
         answer = Message(body=None, correlation_id=message.id, address=message.reply_to)
@@ -271,9 +276,11 @@ class ServiceEnd:
 
 
 def refuse_link(link: Link, error: Exception) -> None:
-    """Open a link without its end that is ours, and close it with what is wrong."""
+    """Open a link without either end, and close it with what is wrong: clients in Go take one that has the end which is
+    theirs for open."""
     name = next((name for kind, name in _REFUSALS if isinstance(error, kind)), "amqp:internal-error")
-    (link.target if isinstance(link, Receiver) else link.source).type = Terminus.UNSPECIFIED
+    link.source.type = link.target.type = Terminus.UNSPECIFIED
+    settle_as_asked(link)
     link.open()
     end_link(link, name, str(error), error.info if isinstance(error, Elsewhere) else None)
 

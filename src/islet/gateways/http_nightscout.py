@@ -5,8 +5,9 @@ only where it was granted to. Sources: cgm-remote-monitor (lib/api, lib/authoriz
 """
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -14,8 +15,20 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from islet.decode.nightscout import KINDS, Kind, dated, documents_in, events_of, with_id
-from islet.decode.nightscout_answers import MOST, Document, Query, entries_of, query_of, treatment_id, treatments_of
+from islet.decode.nightscout import (
+    IDS,
+    KINDS,
+    LONGEST_ID,
+    Kind,
+    dated,
+    documents_in,
+    events_of,
+    other_id,
+    sender_id,
+    treatment_time,
+    with_id,
+)
+from islet.decode.nightscout_answers import MOST, Document, Query, Treatment, entries_of, query_of, treatments_told
 from islet.decode.telemetry import Arrival
 from islet.errors import AccessDenied, BadInput, IsletError, NotFound
 from islet.gateways.authenticate import Authenticator
@@ -23,20 +36,21 @@ from islet.gateways.http_answers import REFUSALS, Crowded, Handler, NotCommitted
 from islet.gateways.http_body import read_body
 from islet.gateways.http_intake import committed
 from islet.gateways.intake import Intake
-from islet.gateways.presence import Presence
+from islet.gateways.nightscout_apps import NightscoutApps, shown
+from islet.gateways.nightscout_treatments import News, Treatments, payloads
 from islet.model.codec import decode_event, encode_event
-from islet.model.events import Method
+from islet.model.events import AnyCareEvent, CareEvent, Method
 from islet.model.people import Device
-from islet.model.time import Now, from_us, iso, to_us
+from islet.model.time import DAY_US, Now, from_us, iso
 from islet.model.topics import Topic
-from islet.store.app_secrets import device_of_app
-from islet.store.base import Registry, Store
-from islet.store.turned_away import REQUEST
+from islet.store.base import Store
 
 _MOST_BYTES: Final = 4 << 20
 _MOST_DOCUMENTS: Final = 20_000
 """Juggluco begins with up to 10,440 in a request, of 350 bytes, and cannot send fewer."""
 _DELETED: Final = ("treatments", "treatments.json", "treatments/{which}")
+_DELETED_BACK_US: Final = 92 * DAY_US
+"""How far back a treatment is looked for that an app names by what it has read."""
 _PARTS: Final = 3
 """Events that one treatment may have been."""
 _VERSION: Final = "14.2.6"
@@ -53,14 +67,13 @@ class NightscoutEndpoints:
         self,
         intake: Intake,
         authenticator: Authenticator,
-        registry: Registry,
+        apps: NightscoutApps,
         store: Store,
+        treatments: Treatments,
         now: Now,
-        presence: Presence,
     ) -> None:
-        self._intake, self._authenticator = intake, authenticator
-        self._registry, self._store, self._now = registry, store, now
-        self._presence = presence
+        self._intake, self._authenticator, self._apps = intake, authenticator, apps
+        self._store, self._treatments, self._now = store, treatments, now
 
     def routes(self) -> list[Route]:
         """Each path with and without the ending .json."""
@@ -73,7 +86,7 @@ class NightscoutEndpoints:
 
     async def _send(self, request: Request) -> Response:
         """200 with the documents once all of them are in the log: as events, or, what cannot be read, as dead letters."""
-        device = await self._app(request)
+        device = await self._apps.of(request)
         kind = next((one for one in KINDS if one == _name(request, "kind")), None)
         if kind is None:
             raise NotFound(f"expected one of {', '.join(KINDS)}; nothing else is kept here")
@@ -82,15 +95,58 @@ class NightscoutEndpoints:
             raise Crowded("expected fewer documents at a time; try again in a second")
         body = await read_body(request, _MOST_BYTES)
         is_alone = request.method == "PUT" and body.lstrip()[:1] == b"{"
-        arrivals, answer = await asyncio.to_thread(_understood, kind, device, body, from_us(self._now()), is_alone)
-        await committed(self._intake, arrivals)
+        sent, answer = await asyncio.to_thread(self._understood, kind, device, body, is_alone)
+        await self._commit(device, *sent)
         return answer
 
+    def _understood(self, kind: Kind, device: Device, body: bytes, is_alone: bool) -> tuple["_Sent", Response]:
+        """What a request brings that is new, and the answer to it once that is durable; `is_alone`: of one document, not of
+        many. For a thread, as many documents take a second. Raises BadInput and TooLarge."""
+        now_us = self._now()
+        documents = documents_in(body)
+        if len(documents) > _MOST_DOCUMENTS:
+            raise TooLarge(f"expected at most {_MOST_DOCUMENTS} documents")
+        sent, entries, answers = list[bytes](), dict[str, list[AnyCareEvent]](), list[Document]()
+        for document in documents:
+            one = understood(kind, device.id, document, from_us(now_us))
+            sent += one.payloads
+            if one.id:
+                entries[one.id] = one.entries  # of two the last, as if they came one after the other
+            answers.append(one.answer)
+        news = self._treatments.news(device, entries, now_us) if entries else {}
+        answer = JSONResponse(answers[0] if is_alone else answers)
+        return _Sent(sent + payloads(news, entries, now_us), news), answer
+
+    async def _commit(self, device: Device, payloads: Sequence[bytes], news: News) -> None:
+        await committed(self._intake, [Arrival(device.id, device.patient, one) for one in payloads])
+        self._treatments.keep(device, news)
+
     async def _delete(self, request: Request) -> Response:
-        """200, and that no treatment was deleted: what is in the log stays. An app that is refused here asks for ever, and
-        sends little or nothing behind it (xDrip, Juggluco, Loop)."""
-        self._check_sends(await self._app(request))
-        return JSONResponse({"n": 0, "ok": 1})
+        """200, and how many of the app's own treatments were withdrawn. An app that is refused here asks for ever, and sends
+        little or nothing behind it (xDrip, Juggluco, Loop): what it names that nobody knows is answered so, too."""
+        device = await self._apps.of(request)
+        self._check_sends(device)
+        query = query_of(request.query_params.multi_items(), self._now(), usual_count=_USUAL_TREATMENTS)
+        which, now_us = _name(request, "which"), self._now()
+        ids, count = await asyncio.to_thread(self._named, device, "" if which == "*" else which, query)
+        news = self._treatments.withdrawn(device, ids, now_us)
+        await self._commit(device, payloads(news, {}, now_us), news)
+        return JSONResponse({"n": count, "ok": 1})
+
+    def _named(self, device: Device, which: str, query: Query) -> tuple[list[str], int]:
+        """The ids of the app's own entries that a deletion names, and of how many treatments they are."""
+        own = [other_id(device.id, query.equal[name]) for name in IDS if name in query.equal]
+        id = (which or query.equal.get("_id", "") or (own[0] if own else ""))[:LONGEST_ID]
+        if not id and not (query.equal or query.is_bounded):
+            return [], 0  # all that there is: nobody means that
+        from_us = self._now() - _DELETED_BACK_US if id else query.from_us
+        treatments = [one for one in self._told(device, from_us, query.to_us, MOST) if one.device == device.id]
+        if id:
+            found = [one for one in treatments if one.document["_id"] == id]
+            return [entry for one in found for entry in one.entries] or [id], 1
+        chosen = query.chosen(one.document for one in treatments)
+        found = [one for one in treatments if any(one.document is document for document in chosen)]
+        return list(dict.fromkeys(entry for one in found for entry in one.entries)), len(found)
 
     def _check_sends(self, device: Device) -> None:
         if not self._authenticator.may_send(device):
@@ -99,12 +155,12 @@ class NightscoutEndpoints:
     async def _ask(self, request: Request) -> Response:
         kind, which = _name(request, "kind"), _name(request, "which")
         if (kind, which) == ("status", ""):
-            if _secret(request):  # LoopFollow tries by this what it was given
-                await self._app(request)
+            if shown(request):  # LoopFollow tries by this what it was given
+                await self._apps.of(request)
             return JSONResponse(_status(self._now()))
         if (kind, which) == ("verifyauth", ""):
             return await self._verify(request)
-        device = await self._app(request)
+        device = await self._apps.of(request)
         if (kind, which) == ("experiments", "test"):
             return JSONResponse({"status": "ok"})
         if kind not in ("entries", "treatments", "devicestatus", "profile") or (which and kind != "entries"):
@@ -121,8 +177,11 @@ class NightscoutEndpoints:
         if kind != "treatments":
             return []
         limit = MOST if query.equal or query.unequal else min(_PARTS * query.count, MOST)
-        documents = self._store.documents(Topic.CARE_EVENTS, device.patient, query.from_us, query.to_us, limit=limit)
-        return query.chosen(treatments_of([(one.device, decode_event(one.body.encode())) for one in documents]))
+        return query.chosen(one.document for one in self._told(device, query.from_us, query.to_us, limit))
+
+    def _told(self, device: Device, from_us: int, to_us: int, limit: int) -> list[Treatment]:
+        documents = self._store.documents(Topic.CARE_EVENTS, device.patient, from_us, to_us, limit=limit)
+        return treatments_told([(one.device, decode_event(one.body.encode())) for one in documents])
 
     def _entries(self, device: Device, which: str, query: Query) -> list[Document]:
         """All kinds, or those of /entries/sgv, /entries/mbg and (the newest of a sensor) /entries/current."""
@@ -137,11 +196,11 @@ class NightscoutEndpoints:
     async def _verify(self, request: Request) -> Response:
         """Who asks, and what they may; also nobody is told."""
         try:
-            device: Device | None = await self._app(request)
+            device: Device | None = await self._apps.of(request)
         except AccessDenied:
             device = None
-            if _secret(request):
-                self._turn_away(request)
+            if shown(request):
+                self._apps.turn_away(request)
         said = {
             "canRead": device is not None and self._authenticator.may_view(device),
             "canWrite": device is not None and self._authenticator.may_send(device),
@@ -152,27 +211,13 @@ class NightscoutEndpoints:
         }
         return JSONResponse({"status": 200, "message": said})
 
-    async def _app(self, request: Request) -> Device:
-        """The device of the app that asks. Raises AccessDenied."""
-        said = _secret(request)
-        device = await asyncio.to_thread(device_of_app, self._registry, said) if said else None
-        if device is None:
-            raise AccessDenied("expected the secret of an app; `islet devices nightscout` makes one")
-        if not device.enabled:
-            raise AccessDenied("the device is disabled")
-        self._presence.heard(device.id)
-        return device
-
-    def _turn_away(self, request: Request) -> None:
-        self._authenticator.turned_away(REQUEST, "", request.client.host if request.client else "")
-
     def _answered(self, handler: Handler) -> Handler:
         async def answer(request: Request) -> Response:
             try:
                 return await handler(request)
             except REFUSALS as error:
                 if isinstance(error, AccessDenied):
-                    self._turn_away(request)
+                    self._apps.turn_away(request)
                 return _refusal(error)
             except OSError as error:  # the disk
                 _log.error("request_failed", error=type(error).__name__, reason=str(error))
@@ -181,44 +226,40 @@ class NightscoutEndpoints:
         return answer
 
 
-def _understood(
-    kind: Kind, device: Device, body: bytes, received: datetime, is_alone: bool
-) -> tuple[list[Arrival], Response]:
-    """What a request brings, and the answer to it once that is durable; `is_alone`: of one document, not of many. For a
-    thread, as many documents take a second. Raises BadInput and TooLarge."""
-    documents = documents_in(body)
-    if len(documents) > _MOST_DOCUMENTS:
-        raise TooLarge(f"expected at most {_MOST_DOCUMENTS} documents")
-    arrivals, answers = list[Arrival](), list[Document]()
-    for document in documents:
-        payloads, answer = understood(kind, device.id, document, received)
-        arrivals += [Arrival(device.id, device.patient, payload) for payload in payloads]
-        answers.append(answer)
-    return arrivals, JSONResponse(answers[0] if is_alone else answers)
+class _Sent(NamedTuple):
+    """What goes to the log, and what of it is to be remembered when it is there."""
+
+    payloads: list[bytes]
+    news: News
 
 
-def understood(kind: Kind, device: str, document: Document, received: datetime) -> tuple[list[bytes], Document]:
-    """The events of a document as devices send them, and what is answered; the document itself where it cannot be read."""
+class Understood(NamedTuple):
+    """What a document brings: events as devices send them, or itself where it cannot be read; the entries of a treatment
+    and its id ("": it is none); what is answered."""
+
+    payloads: list[bytes]
+    id: str
+    entries: list[AnyCareEvent]
+    answer: Document
+
+
+def understood(kind: Kind, device: str, document: Document, received: datetime) -> Understood:
+    """Raises nothing."""
     try:
         events = events_of(kind, document, received)
+        at = treatment_time(document, received) if kind == "treatments" else received
     except BadInput:
-        return [msgspec.json.encode(document)], with_id(document)
-    answer = with_id(document)
-    if kind == "treatments" and events:
-        at = events[0].time
-        answer = with_id(dated(document, at), treatment_id(device, to_us(at)))
-    return [encode_event(event) for event in events], answer
+        return Understood([msgspec.json.encode(document)], "", [], with_id(document))
+    if kind != "treatments":
+        return Understood([encode_event(event) for event in events], "", [], with_id(document))
+    id = sender_id(document, device, at)
+    entries = [event for event in events if isinstance(event, CareEvent)]
+    others = [encode_event(event) for event in events if not isinstance(event, CareEvent)]
+    return Understood(others, id, entries, with_id(dated(document, at), id))
 
 
 def _name(request: Request, part: str) -> str:
     return str(request.path_params.get(part, "")).removesuffix(".json")
-
-
-def _secret(request: Request) -> str:
-    """What the app shows: in the header api-secret, in the address, or as a bearer's token."""
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    shown = (request.headers.get("api-secret", ""), *(request.query_params.get(one, "") for one in ("secret", "token")))
-    return next((one.removeprefix("token=") for one in shown if one), token if scheme.lower() == "bearer" else "")
 
 
 def _status(now_us: int) -> Document:

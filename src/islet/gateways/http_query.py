@@ -26,7 +26,8 @@ _MOST_DIGITS: Final = 10
 
 
 class _Asked(Struct):
-    query: str
+    query: str = ""
+    spelt_large: str = msgspec.field(default="", name="Query")  # IoT Hub takes either, and clients in Go send this
 
 
 class QueryEndpoint:
@@ -113,8 +114,11 @@ def _parse(body: bytes) -> Query:
     try:
         asked = msgspec.json.decode(body, type=_Asked)
     except UNREADABLE:
-        raise BadInput('expected {"query": "SELECT …"}', reason="schema") from None
-    return parse_query(asked.query)
+        asked = _Asked()
+    text = asked.query or asked.spelt_large
+    if not text:
+        raise BadInput('expected {"query": "SELECT …"}', reason="schema")
+    return parse_query(text)
 
 
 def _most(text: str) -> int:

@@ -6,7 +6,7 @@ loop for each group (out), not one for each message.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any, Protocol, TypeVar
@@ -41,6 +41,13 @@ _Offer = tuple[Sequence[Arrival], int, Told[Any], Any]
 _ARRIVALS, _BYTES = itemgetter(0), itemgetter(1)  # what is done by `map` costs no step of the interpreter
 
 _log = structlog.get_logger("islet.gateways.intake")
+
+
+class Offered:
+    """What is given with an offer by one who wants to hear which of its arrivals became dead letters: by their place in
+    the offer, what was wrong with them. It is known when the offer is told of."""
+
+    refused: Mapping[int, str] = {}
 
 
 class Writer(Protocol):
@@ -177,6 +184,8 @@ class Intake:
         if error is None and decoded is not None:
             self.accepted += decoded.accepted
             self.dead.update(decoded.dead)
+            if decoded.refused:
+                _note_refused(pending, decoded.refused)
         else:
             self.failed += count
             _log.error("commit_failed", arrivals=count, error=type(error).__name__, reason=system_words(error))
@@ -192,3 +201,12 @@ class Intake:
                 if not waiter.done():
                     waiter.set_result(None)
             self._waiting.clear()
+
+
+def _note_refused(pending: Sequence[_Offer], refused: Mapping[int, str]) -> None:
+    """Put down with each offer what became of its own. `refused` is by the place among all."""
+    start = 0
+    for arrivals, _, _, given in pending:
+        if isinstance(given, Offered):
+            given.refused = {at: refused[start + at] for at in range(len(arrivals)) if start + at in refused}
+        start += len(arrivals)

@@ -5,6 +5,7 @@ import structlog
 
 from islet.decode.iothub_dps import RESPONSES, parse_request, response_topic
 from islet.decode.iothub_twins import JsonObject
+from islet.decode.mqtt5_codes import Code, Refused
 from islet.decode.mqtt_packets import Publish, Suback, Subscribe
 from islet.errors import IsletError, NotFound, ProtocolError
 from islet.gateways.enrollments import Grant
@@ -40,7 +41,7 @@ class Registration(TelemetryOnly):
         """Register, once a connection, or tell how that went. Raises ProtocolError for another topic."""
         request = parse_request(packet.topic)
         if len(self._under_way) >= 2:
-            raise ProtocolError("provisioning: expected to wait for the answer")
+            raise Refused(Code.QUOTA, "provisioning: expected to wait for the answer")
         self._under_way.begin(self._answer(request.rid, request.operation), "provisioning")
 
     async def _answer(self, rid: str, operation: str) -> None:

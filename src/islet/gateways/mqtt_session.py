@@ -1,7 +1,7 @@
 """What one MQTT client gets from services: its subscriptions, commands, twin and methods."""
 
 import asyncio
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -20,7 +20,8 @@ from islet.decode.iothub import (
     twin_response,
 )
 from islet.decode.iothub_twins import JsonObject, Twin, desired_patch, device_twin, parse_object
-from islet.decode.mqtt_packets import Packet, Publish, Suback, Subscribe, Unsuback, Unsubscribe
+from islet.decode.mqtt5_codes import Code, Refused
+from islet.decode.mqtt_packets import Packet, Puback, Publish, Suback, Subscribe, Unsuback, Unsubscribe
 from islet.errors import BadInput, ProtocolError
 from islet.gateways.exchange import Exchange
 from islet.gateways.method_calls import MOST_METHOD_BYTES, MethodCalls
@@ -32,6 +33,9 @@ from islet.store.devices_base import Address, Letter, LockLost
 MOST_SUBSCRIPTIONS: Final = 5
 COMMAND_WINDOW: Final = 16
 """Commands of one connection that may wait for its PUBACK."""
+
+QOS: Final = 1
+"""The bit of a kept filter's number that is its QoS; what is above it is MQTT 5's (`mqtt5_session`)."""
 
 _TRY_AGAIN_S: Final = 1.0
 
@@ -45,22 +49,37 @@ class Outlet(Protocol):
     """Whether the client does not read what was written already."""
 
     def send(self, packet: Packet, /) -> None: ...
-    def close(self, reason: str, /) -> None: ...
+    def close(self, reason: str, code: Code = ..., /) -> None: ...
     def hold(self, held: bool, /) -> None:
         """Do not read from the client while `held`."""
+
+
+class Terms(NamedTuple):
+    """What a client asks of its session that MQTT 3.1.1 has no words for: whether it is kept when the connection ends
+    (there, unless it was begun anew), and how many commands may wait for PUBACK."""
+
+    keeps: bool
+    window: int
 
 
 class Session:
     """One for each connection that was let in. `filters` outlive it where the client wants that (clean session 0)."""
 
     def __init__(
-        self, exchange: Exchange, identity: Identity, address: Address, outlet: Outlet, *, clean: bool
+        self,
+        exchange: Exchange,
+        identity: Identity,
+        address: Address,
+        outlet: Outlet,
+        *,
+        clean: bool,
+        terms: Terms | None = None,
     ) -> None:
         """Reads the kept subscriptions from the store. Raises what the store does."""
         self._exchange, self._identity, self._address, self._outlet = exchange, identity, address, outlet
-        self._clean = clean
+        self._keeps, self._window = terms or Terms(not clean, COMMAND_WINDOW)
         kept = exchange.devices.session(address)
-        if clean and kept is not None:
+        if kept is not None and (clean or not self._keeps):
             exchange.write(lambda: exchange.devices.delete_session(address))
         self.present = kept is not None and not clean
         self._filters = dict(kept) if kept is not None and not clean else {}
@@ -73,7 +92,7 @@ class Session:
 
     def begin(self) -> None:
         """The client has been told that it is in; what waits for it may go out."""
-        if not self._clean and not self.present:
+        if self._keeps and not self.present:
             self._exchange.write(self._keep)
         self.command_waits()
 
@@ -99,11 +118,12 @@ class Session:
     def unsubscribe(self, packet: Unsubscribe) -> None:
         """UNSUBACK once it is kept."""
         left = {text: qos for text, qos in self._filters.items() if text not in packet.filters}
-        self._change_filters(left, Unsuback(packet.packet_id))
+        codes = tuple(Code.SUCCESS if text in self._filters else Code.NO_SUBSCRIPTION for text in packet.filters)
+        self._change_filters(left, Unsuback(packet.packet_id, codes))
 
     def _change_filters(self, wanted: dict[str, int], answer: Packet) -> None:
         changed, self._filters = wanted != self._filters, wanted
-        if self._clean or not changed:
+        if not self._keeps or not changed:
             self._subscribed(answer)
             return
         self._turns.ask(lambda: self._exchange.write(self._keep), lambda kept: self._kept(kept, answer))
@@ -130,7 +150,7 @@ class Session:
     def command_waits(self) -> None:
         """Something may be in the mailbox: take as much as the window allows."""
         self._more = True
-        room = COMMAND_WINDOW - len(self._in_flight)
+        room = self._window - len(self._in_flight)
         if self._ended or self._taking or room <= 0 or self._identity.commands not in self._filters:
             return
         self._more, self._taking = False, True
@@ -153,21 +173,29 @@ class Session:
             self.command_waits()
 
     def _deliver(self, letter: Letter) -> None:
+        command, wanted = letter.command, self._identity.commands
+        topic = command_topic(self._address.device, self._properties(letter))
+        if not self._filters.get(wanted, 0) & QOS:  # it is told once, and that is all
+            self._tell(wanted, Publish(topic, command.body), letter)
+            self._exchange.complete(self._address, letter.lock_token).add_done_callback(self._completed)
+            return
+        packet_id = self._next_packet_id()
+        self._in_flight[packet_id] = letter
+        self._tell(wanted, Publish(topic, command.body, 1, packet_id, dup=letter.again), letter)
+
+    def _properties(self, letter: Letter) -> dict[str, str]:
+        """A command's, as the device gets them."""
         command = letter.command
         own = {
             "$.to": f"/devices/{self._address.device}/messages/deviceBound",
             "$.exp": iso(letter.expires_us),
             "iothub-ack": command.ack,
         }
-        properties = {**own, **command.properties, **own}  # first, and as we say
-        topic = command_topic(self._address.device, properties)
-        if not self._filters.get(self._identity.commands):  # QoS 0: it is told once, and that is all
-            self._outlet.send(Publish(topic, command.body))
-            self._exchange.complete(self._address, letter.lock_token).add_done_callback(self._completed)
-            return
-        packet_id = self._next_packet_id()
-        self._in_flight[packet_id] = letter
-        self._outlet.send(Publish(topic, command.body, 1, packet_id, dup=letter.again))
+        return {**own, **command.properties, **own}  # first, and as we say
+
+    def _tell(self, wanted: str, message: Publish, letter: Letter | None = None) -> None:
+        """Send a message (of a letter, where it is a command) that the client wants by that filter."""
+        self._outlet.send(message)
 
     def _next_packet_id(self) -> int:
         while True:
@@ -175,12 +203,12 @@ class Session:
             if self._packet_id not in self._in_flight:
                 return self._packet_id
 
-    def acknowledged(self, packet_id: int) -> None:
-        """PUBACK: the device has the command. Raises ProtocolError for one that is not under way."""
-        letter = self._in_flight.pop(packet_id, None)
-        if letter is None:
-            raise ProtocolError("MQTT: expected PUBACK for a message that was sent")
-        self._exchange.complete(self._address, letter.lock_token).add_done_callback(self._completed)
+    def acknowledged(self, packet: Puback) -> None:
+        """PUBACK: the device has the command. One for what is not under way says nothing: the SDK for Java, up to 1.34,
+        sends it for everything that it is told with QoS 0."""
+        letter = self._in_flight.pop(packet.packet_id, None)
+        if letter is not None:
+            self._exchange.complete(self._address, letter.lock_token).add_done_callback(self._completed)
 
     def _completed(self, completed: "asyncio.Future[None]") -> None:
         if completed.cancelled():
@@ -227,7 +255,7 @@ class Session:
 
     def _answer(self, topic: str, body: bytes = b"") -> None:
         if not self._ended and TWIN_RESPONSES in self._filters:
-            self._outlet.send(Publish(topic, body))
+            self._tell(TWIN_RESPONSES, Publish(topic, body))
 
     def writable(self) -> None:
         """The client has read what was written."""
@@ -235,7 +263,7 @@ class Session:
 
     def desired_changed(self, patch: JsonObject, version: int) -> None:
         if not self._ended and DESIRED_CHANGES in self._filters:
-            self._outlet.send(Publish(desired_topic(version), desired_patch(patch, version)))
+            self._tell(DESIRED_CHANGES, Publish(desired_topic(version), desired_patch(patch, version)))
 
     # --- methods ---
 
@@ -243,17 +271,17 @@ class Session:
         return METHODS in self._filters and not self._ended
 
     def replaced(self) -> None:
-        self._outlet.close("the device has connected again")
+        self._outlet.close("the device has connected again", Code.TAKEN_OVER)
 
     def invoke(self, name: str, payload: bytes) -> "asyncio.Future[tuple[int, bytes]]":
         id, call = self._calls.begin()
-        self._outlet.send(Publish(method_topic(name, str(id)), payload))
+        self._tell(METHODS, Publish(method_topic(name, str(id)), payload))
         return call
 
     def _take_method_answer(self, topic: str, payload: bytes) -> None:
         status, rid = parse_method_answer(topic)
         if len(payload) > MOST_METHOD_BYTES:
-            raise ProtocolError(f"method: expected an answer of at most {MOST_METHOD_BYTES} bytes")
+            raise Refused(Code.QUOTA, f"method: expected an answer of at most {MOST_METHOD_BYTES} bytes")
         self._calls.answer(rid, status, payload)
 
 
@@ -272,10 +300,9 @@ class TelemetryOnly:
         self._outlet.send(Suback(packet.packet_id, (0x80,) * len(packet.filters)))
 
     def unsubscribe(self, packet: Unsubscribe) -> None:
-        self._outlet.send(Unsuback(packet.packet_id))
+        self._outlet.send(Unsuback(packet.packet_id, (Code.NO_SUBSCRIPTION,) * len(packet.filters)))
 
-    def acknowledged(self, packet_id: int) -> None:
-        raise ProtocolError("MQTT: expected PUBACK for a message that was sent")
+    def acknowledged(self, packet: Puback) -> None: ...
 
     def take_request(self, packet: Publish) -> None:
         raise ProtocolError("MQTT: expected the device's own telemetry topic")
@@ -291,7 +318,7 @@ class TelemetryOnly:
         raise NoAnswer("Methods are not served here.")
 
     def replaced(self) -> None:
-        self._outlet.close("the device has connected again")
+        self._outlet.close("the device has connected again", Code.TAKEN_OVER)
 
 
 def _status(done: "asyncio.Future[Twin]") -> int:

@@ -17,6 +17,9 @@ PAHO_PATH: Final = "/mqtt"
 _PATHS: Final = (PATH, f"{PATH}/", EVENT_HUB_PATH, f"{EVENT_HUB_PATH}/", PAHO_PATH)
 MQTT: Final = "mqtt"
 AMQP: Final = "AMQPWSB10"
+_ALSO: Final = {"amqp": AMQP}
+"""The standard's name (OASIS, AMQP WebSocket Binding 1.0), which Microsoft's examples for Go have."""
+
 _MOST_WAITING_BYTES: Final = 256 * 1024
 """What may wait to be written; then the connection is told, and is not read until half of it is gone."""
 
@@ -26,12 +29,13 @@ def websocket_routes(protocols: Mapping[str, Callable[[], asyncio.Protocol]]) ->
     subprotocol's name."""
 
     async def serve(socket: WebSocket) -> None:
-        name = next((name for name in socket.scope.get("subprotocols", ()) if name in protocols), None)
+        offered = socket.scope.get("subprotocols", ())
+        name = next((name for name in offered if _ALSO.get(name, name) in protocols), None)
         if name is None:
             await socket.close()  # before it was accepted: answered with 403
             return
         await socket.accept(name)
-        await _Tunnel(protocols[name](), socket).run()
+        await _Tunnel(protocols[_ALSO.get(name, name)](), socket).run()
 
     return [WebSocketRoute(path, serve) for path in _PATHS]
 
@@ -105,6 +109,11 @@ class _Tunnel(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """The TLS below, by whose certificate a device may come in; and the peer's address."""
         return self._socket.scope.get("client" if name == "peername" else name, default)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """What is received from now on is for that one."""
+        assert isinstance(protocol, asyncio.Protocol)
+        self._connection = protocol
 
     def pause_reading(self) -> None:
         self._may_read.clear()

@@ -15,6 +15,8 @@ Text = Annotated[str, Meta(max_length=2000)]
 Name = Annotated[str, Meta(max_length=200)]
 Amount = Annotated[float, Meta(ge=0, le=100_000)]
 Method = Literal["cgm", "capillary"]
+CareEventId = Annotated[str, Meta(min_length=1, max_length=200)]
+Revision = Annotated[int, Meta(ge=0, le=2**53 - 1)]  # as large as a number in JSON is exact
 
 
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -43,7 +45,15 @@ class Vital(Event, tag_field="type", tag="vital", frozen=True, kw_only=True):
     diastolic_mm_hg: Annotated[float, Meta(ge=20, le=200)] | None = None
 
 
-class Meal(Event, tag_field="type", tag="meal", frozen=True, kw_only=True):
+class CareEvent(Event, frozen=True, kw_only=True):
+    """What a person did, and can correct: of what one device says under one `id` the highest `revision` counts, all of it,
+    and nothing else. Without an id it has one that is made of what it says (`islet.model.care_events`)."""
+
+    id: CareEventId | UnsetType = UNSET
+    revision: Revision = 0
+
+
+class Meal(CareEvent, tag_field="type", tag="meal", frozen=True, kw_only=True):
     """Something eaten or drunk; carbohydrate where it is known."""
 
     carbs_g: Amount | None = None
@@ -51,7 +61,7 @@ class Meal(Event, tag_field="type", tag="meal", frozen=True, kw_only=True):
     text: Text = ""
 
 
-class Insulin(Event, tag_field="type", tag="insulin", frozen=True, kw_only=True):
+class Insulin(CareEvent, tag_field="type", tag="insulin", frozen=True, kw_only=True):
     """Insulin given, in international units."""
 
     dose_u: Annotated[float, Meta(ge=0, le=500)]
@@ -59,7 +69,7 @@ class Insulin(Event, tag_field="type", tag="insulin", frozen=True, kw_only=True)
     name: Name = ""
 
 
-class Exercise(Event, tag_field="type", tag="exercise", frozen=True, kw_only=True):
+class Exercise(CareEvent, tag_field="type", tag="exercise", frozen=True, kw_only=True):
     """A bout of exercise that starts at `time`."""
 
     duration_min: Annotated[float, Meta(gt=0, le=1440)]
@@ -67,7 +77,7 @@ class Exercise(Event, tag_field="type", tag="exercise", frozen=True, kw_only=Tru
     kind: Name = ""
 
 
-class Medication(Event, tag_field="type", tag="medication", frozen=True, kw_only=True):
+class Medication(CareEvent, tag_field="type", tag="medication", frozen=True, kw_only=True):
     """A drug taken that is not insulin; the dose as it was written, with its unit."""
 
     name: Name
@@ -83,17 +93,24 @@ class DeviceStatus(Event, tag_field="type", tag="device_status", frozen=True, kw
     firmware: Name = ""
 
 
-class Note(Event, tag_field="type", tag="note", frozen=True, kw_only=True):
+class Note(CareEvent, tag_field="type", tag="note", frozen=True, kw_only=True):
     """Something a person wrote down."""
 
     text: Text
 
 
-class Hba1c(Event, tag_field="type", tag="hba1c", frozen=True, kw_only=True):
+class Hba1c(CareEvent, tag_field="type", tag="hba1c", frozen=True, kw_only=True):
     """HbA1c as a laboratory reported it, with its unit: % (NGSP) or mmol/mol (IFCC). `time` is when the blood was drawn."""
 
     value: Annotated[float, Meta(ge=3, le=200)]
     unit: Literal["%", "mmol/mol"]
+
+
+class Withdrawal(CareEvent, tag_field="type", tag="withdrawal", frozen=True, kw_only=True):
+    """What was said under `id` up to `revision` was never so: a dose that was not given, an entry by mistake. `time` is when
+    that was said."""
+
+    id: CareEventId
 
 
 class Prompt(Event, tag_field="type", tag="prompt", frozen=True, kw_only=True):
@@ -106,4 +123,5 @@ class Prompt(Event, tag_field="type", tag="prompt", frozen=True, kw_only=True):
     state: Literal["prompted", "measured", "missed"]
 
 
-AnyEvent = Reading | Vital | Meal | Insulin | Exercise | Medication | DeviceStatus | Note | Hba1c | Prompt
+AnyCareEvent = Meal | Insulin | Exercise | Medication | Note | Hba1c | Withdrawal
+AnyEvent = Reading | Vital | Meal | Insulin | Exercise | Medication | DeviceStatus | Note | Hba1c | Withdrawal | Prompt

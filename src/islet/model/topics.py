@@ -32,6 +32,7 @@ TOPIC_OF_TYPE = {
     "medication": Topic.CARE_EVENTS,
     "note": Topic.CARE_EVENTS,
     "hba1c": Topic.CARE_EVENTS,
+    "withdrawal": Topic.CARE_EVENTS,
 }
 """Where an event of that JSON `type` goes."""
 

@@ -11,11 +11,15 @@ from islet.model.time import Now
 from islet.operations.metrics import CONTENT_TYPE, Metrics
 
 Names = Callable[[], Sequence[str]]
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-def routes(metrics: Metrics, failing: Names, starting: Names, *, now: Now, speed: float) -> list[BaseRoute]:
+def routes(
+    metrics: Metrics, failing: Names, starting: Names, *, now: Now, speed: float, readers: Sequence[str] = ()
+) -> list[BaseRoute]:
     """The three pages. `failing` names the parts that do not do their work, `starting` those that are not ready yet;
-    `now` runs `speed` times as fast as life."""
+    `now` runs `speed` times as fast as life. `readers`: the networks that may read the metrics from outside."""
+    networks = [ipaddress.ip_network(reader) for reader in readers]
 
     def healthz(request: Request) -> Response:
         """200 while every part of this process does its work; 503 names those that do not."""
@@ -31,19 +35,24 @@ def routes(metrics: Metrics, failing: Names, starting: Names, *, now: Now, speed
         )
 
     def prometheus(request: Request) -> Response:
-        """The metrics, to this machine only: counts tell a stranger how many patients there are."""
-        if not _local(request):
-            return PlainTextResponse("metrics are served to this machine only; scrape from here\n", status_code=403)
+        """The metrics, to this machine and the networks that were named: counts tell a stranger how many patients there
+        are."""
+        if not _may_read(request, networks):
+            refusal = "metrics are for this machine and the networks of the setting metrics_networks\n"
+            return PlainTextResponse(refusal, status_code=403)
         return Response(metrics.page(), media_type=CONTENT_TYPE)
 
     return [Route("/healthz", healthz), Route("/readyz", readyz), Route("/metrics", prometheus)]
 
 
-def _local(request: Request) -> bool:
-    """Whether the one who asks is on this machine, and not a proxy asking for somebody else."""
+def _may_read(request: Request, networks: Sequence[Network]) -> bool:
+    """Whether the one who asks is on this machine or in a network, and not a proxy asking for somebody else."""
     if request.client is None or "x-forwarded-for" in request.headers:
         return False
     try:
-        return ipaddress.ip_address(request.client.host).is_loopback
+        address = ipaddress.ip_address(request.client.host)
     except ValueError:
         return False
+    mapped = address.ipv4_mapped if address.version == 6 else None  # of a listener for both
+    known = mapped or address
+    return known.is_loopback or any(known in network for network in networks)

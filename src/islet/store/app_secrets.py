@@ -1,8 +1,9 @@
 """Secrets of apps that speak Nightscout's API: each stands for one device, is shown once, and is kept as a hash.
 
 Such an app sends the SHA-1 of its secret with each request, so that is what opens the door; what is kept is a hash of it.
-A secret has 256 random bits, of signs that an address may hold. It ends with the device, also where another one gets its
-id, and is no key of the device for anything else.
+One that speaks the third API is given a token for it, which ends with the secret. A secret has 256 random bits, of signs
+that an address may hold. It ends with the device, also where another one gets its id, and is no key of the device for
+anything else.
 """
 
 import hashlib
@@ -13,11 +14,13 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
+from islet.access.app_tokens import LIFETIME_S, AppToken, signed, token_in
 from islet.errors import NotFound
 from islet.model.people import Device
 from islet.store.base import EntryKind, Registry
 
 _SHA1: Final = re.compile(r"[0-9a-fA-F]{40}")
+_SIGNS: Final = "app_tokens"
 
 
 class AppSecret(Struct, frozen=True, kw_only=True):
@@ -56,7 +59,36 @@ def app_of(registry: Registry, device: Device) -> str:
 def device_of_app(registry: Registry, said: str) -> Device | None:
     """The device that a secret, or its SHA-1 in hexadecimal, stands for now; it may be disabled. One read of the disk for
     each, from any thread."""
-    body = registry.entry(EntryKind.APP, _kept_as(said))
+    return _device_of(registry, _kept_as(said))
+
+
+def app_token(registry: Registry, said: str, now_s: int) -> tuple[str, AppToken] | None:
+    """A token for a secret, and what it says; None where the secret stands for no device."""
+    kept_as = _kept_as(said)
+    if _device_of(registry, kept_as) is None:
+        return None
+    token = AppToken(app=kept_as, iat=now_s, exp=now_s + LIFETIME_S)
+    return signed(token, _token_key(registry)), token
+
+
+def device_of_token(registry: Registry, text: str, now_s: int) -> Device | None:
+    """The device that a token stands for now; it may be disabled. None also where its secret has ended."""
+    token = token_in(text, _token_key(registry)) if text.count(".") == 2 else None
+    return None if token is None or token.exp <= now_s else _device_of(registry, token.app)
+
+
+def _token_key(registry: Registry) -> bytes:
+    """What tokens are signed with; made when first needed."""
+    known = registry.secret(_SIGNS)
+    if not known:
+        made = secrets.token_urlsafe(32)
+        registry.put_secret(_SIGNS, made)
+        known = registry.secret(_SIGNS) or made  # another process may have been quicker
+    return known.encode()
+
+
+def _device_of(registry: Registry, kept_as: str) -> Device | None:
+    body = registry.entry(EntryKind.APP, kept_as)
     if body is None:
         return None
     held = msgspec.json.decode(body, type=AppSecret)

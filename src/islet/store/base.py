@@ -4,7 +4,7 @@ A store has two halves. `Store` is derived from the log and can be rebuilt. `Reg
 (patients, devices, users, sessions); it is not in the log and is never dropped by a rebuild.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, Protocol
@@ -43,6 +43,14 @@ class Document(Struct, frozen=True, kw_only=True):
     received_at_us: int
     type: str
     body: str
+
+
+class Receipt(NamedTuple):
+    """When a reading, known by its instant and how it was measured, was received."""
+
+    time_us: int
+    method: Method
+    received_at_us: int
 
 
 def as_entries(documents: Sequence[Document]) -> pa.RecordBatch:
@@ -86,9 +94,26 @@ class Store(Protocol):
     def documents(
         self, topic: Topic, patient: str | None, from_us: int, to_us: int, limit: int = 1000
     ) -> list[Document]:
-        """Documents of a topic with from_us <= time < to_us, newest first; patient None means everybody's.
+        """Documents of a topic with from_us <= time < to_us, newest first; patient None means everybody's. Of care events that
+        people corrected or withdrew (`islet.model.care_events`) those that hold, whatever came first.
 
         For DEAD_LETTERS, time is when we received it."""
+
+    def versions(self, patient: str, ids: Collection[tuple[str, str]]) -> list[Document]:
+        """All that was said of a patient's care events under these ids (`islet.model.care_events`), each a device and an id, in no
+        order: what holds, what it replaced, and withdrawals."""
+
+    def care_events_since(self, patient: str, received_from_us: int, limit: int) -> list[Document]:
+        """A patient's care events and withdrawals that were received at that instant or later, in that order, without what
+        was replaced by another: `limit` of them, and all others of the last one's millisecond."""
+
+    def receipts(self, patient: str, from_us: int, to_us: int, received_from_us: int = 0) -> list[Receipt]:
+        """Of the patient's readings with from_us <= time < to_us those received at that instant or later, in that order, one
+        per instant and method (as `series`)."""
+
+    def last_received(self, patient: str, from_us: int) -> tuple[int, int]:
+        """When the newest of the patient's readings with from_us <= time was received, and of their care events and withdrawals,
+        0 where there is none."""
 
     def alerts(
         self,

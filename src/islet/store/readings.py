@@ -19,7 +19,7 @@ from islet.model.events import Method
 from islet.model.hours import COLUMNS, Hours, hours_of
 from islet.model.series import Series
 from islet.model.time import HOUR_US
-from islet.store.base import Latest
+from islet.store.base import Latest, Receipt
 
 TABLES: Final = """
 CREATE TABLE IF NOT EXISTS reading_patient (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
@@ -52,6 +52,15 @@ SELECT time_us, glucose_tenths, range, device, unit FROM reading
 WHERE patient = (SELECT id FROM reading_patient WHERE name = ?1) AND time_us >= ?2 AND time_us < ?3
     AND method = ifnull(?4, method)
 ORDER BY time_us
+"""
+_RECEIPTS: Final = """
+SELECT time_us, method, min(received_at_us) AS received FROM reading
+WHERE patient = (SELECT id FROM reading_patient WHERE name = ?1) AND time_us >= ?2 AND time_us < ?3
+GROUP BY time_us, method HAVING received >= ?4 ORDER BY received, time_us
+"""
+_LAST_RECEIVED: Final = """
+SELECT max(received_at_us) FROM reading
+WHERE patient = (SELECT id FROM reading_patient WHERE name = ?) AND time_us >= ?
 """
 _AS_SENT: Final = """
 SELECT d.name, r.time_us, r.glucose_tenths, r.value, r.unit, r.range, r.method
@@ -154,6 +163,18 @@ def select(reader: apsw.Connection, patient: str) -> pa.RecordBatch:
     """All readings of a patient as they came (n rows of READINGS_SCHEMA), by time and device."""
     rows: list[Any] = reader.execute(_AS_SENT, (patient,)).fetchall()
     return readings_batch([ReadingRow(patient, *row) for row in rows])
+
+
+def receipts(reader: apsw.Connection, patient: str, from_us: int, to_us: int, received_from_us: int) -> list[Receipt]:
+    """When readings with from_us <= time < to_us were received, of those at received_from_us or later, in that order; of
+    two of one instant when the first was. All readings of that time are looked at."""
+    rows: Any = reader.execute(_RECEIPTS, (patient, from_us, to_us, received_from_us))
+    return [Receipt(time_us, METHOD_CODES[method], received_us) for time_us, method, received_us in rows]
+
+
+def last_received(reader: apsw.Connection, patient: str, from_us: int) -> int:
+    """When the newest of a patient's readings with from_us <= time was received, 0 where there is none."""
+    return reader.execute(_LAST_RECEIVED, (patient, from_us)).get or 0
 
 
 def hours(reader: apsw.Connection, patient: str, from_us: int, to_us: int, offset_us: int) -> Hours:

@@ -14,8 +14,8 @@ from islet.model.events import Method
 from islet.model.hours import Hours
 from islet.model.series import Series
 from islet.model.topics import STORED, Topic
-from islet.store import alerts, documents, readings
-from islet.store.base import Document, Latest
+from islet.store import alerts, care_events, documents, readings
+from islet.store.base import Document, Latest, Receipt
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS applied (
@@ -49,6 +49,8 @@ class SqliteStore:
         with plain_errors(self._name), transaction(self._writer):
             self._writer.execute(_TABLES + readings.TABLES + documents.TABLES + alerts.TABLES)
             alerts.upgrade(self._writer)
+            documents.upgrade(self._writer)
+            self._writer.execute(care_events.BY_RECEIPT)
 
     def apply(self, slices: Sequence[Slice], consumer: str = "store") -> None:
         with self._writing, plain_errors(self._name):
@@ -119,6 +121,22 @@ class SqliteStore:
         with self._readers.one() as reader:
             return documents.select(reader, topic, patient, from_us, to_us, limit)
 
+    def versions(self, patient: str, ids: Collection[tuple[str, str]]) -> list[Document]:
+        with self._readers.one() as reader:
+            return care_events.versions(reader, patient, ids)
+
+    def care_events_since(self, patient: str, received_from_us: int, limit: int) -> list[Document]:
+        with self._readers.one() as reader:
+            return care_events.since(reader, patient, received_from_us, limit)
+
+    def receipts(self, patient: str, from_us: int, to_us: int, received_from_us: int = 0) -> list[Receipt]:
+        with self._readers.one() as reader:
+            return readings.receipts(reader, patient, from_us, to_us, received_from_us)
+
+    def last_received(self, patient: str, from_us: int) -> tuple[int, int]:
+        with self._readers.one() as reader:
+            return readings.last_received(reader, patient, from_us), care_events.last_received(reader, patient)
+
     def alerts(
         self,
         patients: Sequence[str] | None = None,
@@ -147,7 +165,7 @@ class SqliteStore:
                 "readings": reader.execute("SELECT count(*) FROM reading").get,
                 "alerts": reader.execute("SELECT count(*) FROM alert WHERE NOT retracted").get,
             }
-            by_topic = dict(reader.execute("SELECT topic, count(*) FROM document GROUP BY topic"))
+            by_topic = documents.counts(reader)
         kept_as_documents = [topic for topic in STORED if topic not in (Topic.GLUCOSE_READINGS, Topic.ALERTS)]
         return found | {topic.value: by_topic.get(topic, 0) for topic in kept_as_documents}
 

@@ -40,6 +40,7 @@ class Said(msgspec.Struct, forbid_unknown_fields=True):
     format: str = ""
     mapping: Mapping[str, str] = NO_WORDS
     meal_times: Mapping[str, str] = NO_WORDS
+    person: str = ""
 
 
 def routes(context: WebContext) -> list[Route]:
@@ -144,6 +145,7 @@ def read_as(patient: Patient, said: Said) -> tuple[Choices, Format | None]:
         date_order=said.date_order,
         mapping=[f"{what}={heading}" for what, heading in said.mapping.items()],
         meal_times=[f"{meal}={clock}" for meal, clock in said.meal_times.items()],
+        person=said.person,
     )
     if choices.zone is None:
         choices = msgspec.structs.replace(choices, zone=zone_or_utc(patient.time_zone))
@@ -163,6 +165,7 @@ def _asked(request: Request) -> Said:
         format=asked.get("format", ""),
         mapping=pairs["mapping"],
         meal_times=pairs["meal_time"],
+        person=asked.get("person", ""),
     )
 
 

@@ -102,13 +102,14 @@ def review(context: WebContext, request: Request, viewer: Viewer, refused: str =
 
 def _file(spoken: Words, file: File, patient: Patient) -> dict[str, Any]:
     """A file for the template; `asks`: it has a question that a person can answer; `mapped`:
-    its columns may be named; `assumed`: it lacks times of day."""
+    its columns may be named; `assumed`: it lacks times of day; `of_people`: one of several has to be chosen."""
     return {
         "name": file.name,
         "said": file.said,
         "exports": [_shown(spoken, one, file, patient) for one in file.exports],
         "asks": any(upload_texts.question(one.error) for one in file.exports),
         "mapped": any(one.format in _BY_HEADINGS for one in file.exports),
+        "of_people": bool(file.said.person) or any(one.error and one.error.reason == "people" for one in file.exports),
         "assumed": any(one.time_assumed or (one.error and one.error.reason == "meal_time") for one in file.exports),
     }
 
@@ -207,6 +208,7 @@ def _said(fields: Mapping[str, str]) -> Said:
         format=fields.get("format", ""),
         mapping={what: fields[f"map_{what}"] for what in MAPPED if fields.get(f"map_{what}")},
         meal_times={meal: fields[f"meal_{meal}"] for meal in MEALS if fields.get(f"meal_{meal}")},
+        person=fields.get("person", ""),
     )
 
 

@@ -39,7 +39,8 @@ class Subscription:
         self._signal = asyncio.Event()
         self.behind = True
         self.closed = False
-        self._recheck = False
+        self._recheck = True  # what was lost since the viewer was let in, until this end of the hub was there
+        self._signal.set()
 
     def offer(self, update: Update | None) -> None:
         """Called by the hub; None says that there is something to read, but not what."""
@@ -82,7 +83,7 @@ class Subscription:
     def beat_is_due(self) -> bool:
         """Whether to send a heartbeat and to look again whether the session holds, and counts it as done.
 
-        That is so after each `heartbeat_s`, however much or little there is to send, and on `ask_recheck`.
+        That is so at first, after each `heartbeat_s`, however much or little there is to send, and on `ask_recheck`.
         """
         now_s = asyncio.get_running_loop().time()
         if not self._recheck and now_s < self._beat_s:
@@ -147,7 +148,7 @@ class LiveHub:
             self._thread = thread  # only now: `close` joins it
 
     def _tail(self) -> None:
-        seen, rights = 0, self._rights()
+        seen, rights = 0, None  # rights that changed before the thread got here are a change too
         self._skip_to_end()
         while not self._stop.is_set():
             try:

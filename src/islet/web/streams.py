@@ -48,7 +48,7 @@ async def _live_frames(
     audience = followed if patient is None else frozenset({patient})
     with context.live.subscribe(heartbeat_s=HEARTBEAT_S) as subscription:
         position = context.live.published if start is None else start
-        yield _RETRY + _clock(context)
+        yield _RETRY
         while not subscription.closed:
             if subscription.behind:
                 missed = run_in_threadpool(_missed, context, position, subscription.catch_up(), audience)

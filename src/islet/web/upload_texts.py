@@ -48,6 +48,7 @@ _ASKS: Final[Mapping[str, str]] = {
     "mapping": _("Which column is the time, and which the glucose? Write their headings below."),
     "meal_time": _("A meal has no time of day in the file. Say below when it usually is."),
     "time_zone": _("The times are local. Say below where."),
+    "people": _("Several people stand in one table. Write below who of them is meant, as the table names them."),
     "format": _(
         "This is no export that is known here, and no table with headings such as time and glucose. If it is a table, "
         "write the headings of these columns below."
@@ -63,7 +64,6 @@ _SAYS: Final[Mapping[str, str]] = {
     "encoding": _("The text of the file cannot be read: save it as UTF-8."),
     "json": _("The file ends too early or is damaged (JSON)."),
     "xml": _("The file ends too early or is damaged (XML)."),
-    "people": _("Several people stand in one table. Make a file of each, and import it where the person is."),
     "packed": _("The file is packed (gzip). Unpack it first."),
     "archive": _("The archive is damaged, has a password, or holds too many files."),
     "too_large": _("The file is too large to be read at once. Export fewer months at a time."),

@@ -58,6 +58,7 @@ class Said(Struct, frozen=True, kw_only=True):
     format: str
     mapping: Mapping[str, str]
     meal_times: Mapping[str, str]
+    person: str
 
 
 class File(Struct, frozen=True, kw_only=True):
@@ -110,6 +111,7 @@ def _file(file: UploadedFile) -> File:
         format="" if file.format is None else file.format.name,
         mapping=file.choices.mapping,
         meal_times=file.choices.meal_times,
+        person=file.choices.person or "",
     )
     return File(name=file.name, said=said, exports=tuple(_export(one) for one in file.looked))
 

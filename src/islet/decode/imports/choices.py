@@ -22,6 +22,7 @@ def choices_of(
     date_order: str = "",
     mapping: Iterable[str] = (),
     meal_times: Iterable[str] = (),
+    person: str = "",
 ) -> Choices:
     """The choices in these words, "" and () where nothing is said: `mapping` as WHAT=HEADING, `meal_times` as
     MEAL=HH:MM. Raises BadInput, which names the option and what it takes.
@@ -35,6 +36,7 @@ def choices_of(
         date_order=_one_of("--date-order", DATE_ORDERS, date_order),
         mapping=_mapping(mapping),
         meal_times=_meal_times(meal_times),
+        person=person or None,
     )
 
 

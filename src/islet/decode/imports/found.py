@@ -19,7 +19,8 @@ class Choices(Struct, frozen=True, kw_only=True):
 
     `zone`: of local times. `unit`: of glucose without one. `date_order`: of dates that can be read in two ways.
     `mapping`: for the generic reader, what to read (time, glucose …) to the column's heading. `meal_times`: for
-    diaries without clock times, the meal's name in small letters to its local time (HH:MM).
+    diaries without clock times, the meal's name in small letters to its local time (HH:MM). `person`: whose rows of a table
+    of several people, as its column names them.
     """
 
     zone: tzinfo | None = None
@@ -27,6 +28,7 @@ class Choices(Struct, frozen=True, kw_only=True):
     date_order: DateOrder | None = None
     mapping: Mapping[str, str] = NO_MEAL_TIMES
     meal_times: Mapping[str, str] = NO_MEAL_TIMES
+    person: str | None = None
 
 
 class Found(NamedTuple):

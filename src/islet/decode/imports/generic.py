@@ -95,13 +95,13 @@ HEADINGS: Final[Mapping[str, frozenset[str]]] = {
     "ketone": _words("ketone|ketones|blood ketone|血酮|酮体"),
     "note": _words("note|notes|comment|comments|备注|说明"),
     "device": _words("device|serial|serial number|sensor|设备|设备号|序列号|传感器"),
+    "person": _words(
+        "patient|patient id|patient_id|patientid|subject|subject id|subject_id|subjectid|participant|participant id|"
+        "participant_id|person|person id|患者|患者编号|患者id|病人|受试者|受试者编号|受试者id|姓名"
+    ),
 }
 """What a column can be, to the headings that say so; in small letters, without the unit in brackets."""
 
-_PEOPLE: Final = _words(
-    "patient|patient id|patient_id|patientid|subject|subject id|subject_id|subjectid|participant|participant id|"
-    "participant_id|person|person id|患者|患者编号|患者id|病人|受试者|受试者编号|受试者id|姓名"
-)
 _IDS: Final = _words("id|编号")
 _ROWS_OF_PERSON: Final = 10  # for each id, on the average; fewer are of numbered rows, some of them twice
 _INSIDE: Final = ("records", "data", "entries")
@@ -162,8 +162,7 @@ def _read(table: Sequence[Row], choices: Choices) -> Iterator[Item]:
         )
     place, places = header
     heads = [cells.text(cell) for cell in table[place].cells]
-    body = table[place + 1 :]
-    _one_person(body, heads)
+    body = _of_one_person(table[place + 1 :], heads, choices)
     order = date_order(((row.line, _time_text(row, places)) for row in body), choices.date_order)
     unit = cells.unit_in(heads[places["glucose"]]) if "glucose" in places else None
     found: list[Found] = []
@@ -218,22 +217,31 @@ def _places(heads: Sequence[str], mapping: Mapping[str, str]) -> Places:
     return places
 
 
-def _one_person(body: Sequence[Row], heads: Sequence[str]) -> None:
-    """Raises BadInput, reason "people", for the rows of several people, all of which would become one patient's. A column
-    called id is taken for theirs where it has `_ROWS_OF_PERSON` rows for each, for it may also number rows."""
+def _of_one_person(body: Sequence[Row], heads: Sequence[str], choices: Choices) -> Sequence[Row]:
+    """The rows of the person who was chosen, or all where there is one. Raises BadInput, reason "people", for the rows of
+    several people, all of which would become one patient's, and for a person who has none. A column called id is taken for
+    theirs where it has `_ROWS_OF_PERSON` rows for each, for it may also number rows."""
+    said = choices.mapping.get("person")
     for place, head in enumerate(_plain(heads)):
-        if head not in _PEOPLE | _IDS:
+        if heads[place] != said if said else head not in HEADINGS["person"] | _IDS:
             continue
         told = [(row.line, text) for row in body if (text := cells.text(row.cell(place)))]
         people = {text for _, text in told}
-        if len(people) < 2 or (head in _IDS and len(told) < _ROWS_OF_PERSON * len(people)):
+        if choices.person is not None and choices.person in people:
+            return [row for row in body if cells.text(row.cell(place)) == choices.person]
+        numbers_rows = not said and head in _IDS and len(told) < _ROWS_OF_PERSON * len(people)
+        if len(people) < 2 or numbers_rows:
             continue
         line = next(line for line, text in told if text != told[0][1])
         raise BadInput(
-            f"line {line}, column {heads[place]}: expected one person; got {len(people)} in one table: make a file of each "
-            "(`islet metrics` takes many people in a CSV of id,time,gl, in UTF-8)",
+            f"line {line}, column {heads[place]}: expected one person; got {len(people)} in one table: say whose rows are "
+            "meant (--person, as the column has it), or make a file of each (`islet metrics` takes many people in a CSV of "
+            "id,time,gl, in UTF-8)",
             reason="people",
         )
+    if choices.person is not None:
+        raise BadInput("--person: expected somebody whom a column of the table names", reason="people")
+    return body
 
 
 def _time_text(row: Row, places: Places) -> str:

@@ -27,6 +27,7 @@ _UNITS: Final = {"mmol": "mmol/L", "mg": "mg/dL", "": "mg/dL"}
 _LONGEST_MIN: Final = 1440.0
 _OF_BLOOD: Final = ("finger", "meter")  # xDrip4iOS writes "Finger: 6,1 mmol"
 _LONG_ACTING: Final = "Long-Acting"  # Juggluco's note of a dose
+_PRIMING: Final = "PRIMING"  # AAPS' insulin that filled a tube, and nobody was given
 _LEAST_U: Final = 0.05
 _MMOL_COMMA: Final = re.compile(r"[0-9]{1,2},[0-9]")
 
@@ -95,7 +96,9 @@ def treatment_events(record: Record, place: int, at: datetime) -> Iterator[AnyEv
     if glucose and units and _is_of_blood(record, kind):
         yield Reading(time=at, value=glucose, unit=_unit(record), method="capillary")
     dose_u = amount(record, place, "insulin")
-    if dose_u:
+    if dose_u and word(record, "type") == _PRIMING:
+        yield Note(time=at, text=f"Priming {dose_u:g} U")
+    elif dose_u:
         called: Literal["correction", "bolus"] = "correction" if "Correction" in kind else "bolus"
         yield from _doses(record, Insulin(time=at, dose_u=dose_u, kind=called, name=kind[:200]))
     carbs_g = amount(record, place, "carbs")
@@ -126,7 +129,7 @@ def _doses(record: Record, dose: Insulin) -> Iterator[Insulin]:
     parts = _injections(record)
     if not parts or abs(sum(one.units for one in parts) - dose.dose_u) > _LEAST_U:
         parts = [_Injection(word(record, "insulinType"), dose.dose_u)]
-    is_long = word(record, "notes") == _LONG_ACTING
+    is_long = word(record, "notes") == _LONG_ACTING or record.get("isBasalInsulin") is True  # AAPS
     for part in parts:
         named = structs.replace(dose, dose_u=part.units, name=part.insulin[:200])
         if is_long or not is_mealtime(named):

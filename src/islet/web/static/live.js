@@ -11,8 +11,9 @@ const RESYNC_MOST_MS = 30_000;
 
 /**
  * Follow the log from a snapshot's positions. `handlers` holds `readings`, `alerts`, `care_events` (each takes the
- * event's data) and `resync` (take a new snapshot); `patient` limits the stream to one. What is returned goes on from the
- * positions of a new snapshot: the store is a little behind the log, so what came meanwhile may not be in it.
+ * event's data, and what to call for a new snapshot a little later) and `resync` (take a new snapshot); `patient` limits
+ * the stream to one. What is returned goes on from the positions of a new snapshot: the store is a little behind the log,
+ * so what came meanwhile may not be in it.
  */
 export function follow(positions, handlers, patient = null) {
   const status = document.getElementById("connection");
@@ -38,7 +39,7 @@ export function follow(positions, handlers, patient = null) {
       setClock(clock);
       show(true);
     });
-    for (const name of ["readings", "alerts", "care_events"]) on(name, handlers[name] ?? (() => {}));
+    for (const name of ["readings", "alerts", "care_events"]) on(name, (given) => handlers[name]?.(given, resyncLater));
     on("resync", resyncLater);
     listen();
     const opening = source;
@@ -58,8 +59,9 @@ export function follow(positions, handlers, patient = null) {
     document.title = document.title.replace(/^\(\d+\) /, "");
   }
 
-  /** Later each time while the store is far behind the log. */
+  /** Once for all that ask meanwhile, and later each time while the store is far behind the log. */
   function resyncLater() {
+    if (Date.now() < asked) return;
     if (Date.now() - asked > RESYNC_MOST_MS) resyncIn = RESYNC_MS;
     asked = Date.now() + resyncIn;
     setTimeout(handlers.resync, resyncIn);

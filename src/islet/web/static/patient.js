@@ -173,7 +173,12 @@ function onAlerts(documents) {
   renderChart();
 }
 
-function onCare(documents) {
+function onCare(documents, resyncLater) {
+  const known = new Set(care.map(({ body }) => body.id));
+  if (documents.some(({ type, body }) => type === "withdrawal" || body.id?.startsWith("=") || (body.id && known.has(body.id)))) {
+    resyncLater(); // what was there is another now, or none, once the store has taken that in
+    return;
+  }
   care = sorted([...care, ...documents]);
   onBoard.heard(documents);
   labs.heard(documents);
