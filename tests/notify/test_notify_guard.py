@@ -122,7 +122,8 @@ def test_the_name_that_is_looked_up_is_the_one_that_is_called(
     asked: list[str] = []
 
     def nobody(host: str, *_: object, **__: object) -> object:
-        asked.append(host)
+        if not host.startswith("127."):  # a client of an earlier test that still calls its server
+            asked.append(host)
         raise socket.gaierror(-2, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", nobody)
