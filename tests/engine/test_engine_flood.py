@@ -34,7 +34,7 @@ def test_a_snapshot_with_a_longer_run_is_refused() -> None:
     engine = Engine(reference=EVERYTHING)
     engine.read(Point(1, 100))
     engine.state.memory.series["count"][0] = MOST_READINGS + 1
-    with pytest.raises(LogDamaged, match="remove it to replay"):
+    with pytest.raises(LogDamaged, match="replay the log"):
         load(dump(engine.state), lateness_us=0)
 
 

@@ -253,7 +253,7 @@ class EmbeddedEngine:
             offsets, pieces = saved
             same_rules = self._shard.load(pieces)
         except (LogDamaged, msgspec.MsgspecError) as error:
-            _log.error("snapshot_unreadable", error=str(error))
+            _log.warning("snapshot_not_used", reason=str(error), instead="what the log has is taken in again")
             self._shard = Shard(self._in_force.plan, self._in_force.references, **self._limits)
             return True
         self._following.offsets |= {topic: of for topic, of in offsets.items() if topic in TOPICS}

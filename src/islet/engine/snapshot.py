@@ -159,7 +159,7 @@ def load(pieces: Iterable[bytes], *, lateness_us: int, grace_us: int = 0) -> Eng
     for name in _SERIES_COLUMNS:
         series[name] = columns[name]
     if series["count"].max(initial=0) > MOST_READINGS:
-        raise LogDamaged(f"the engine's snapshot has a run of more than {MOST_READINGS} readings; remove it to replay")
+        raise LogDamaged(f"the engine's snapshot has a run of more than {MOST_READINGS} readings; replay the log")
     state.fill_pool(np.array(head.heap, np.int64), columns["pool"])
     return state
 
@@ -168,7 +168,7 @@ def _read(pieces: Iterator[bytes]) -> tuple[_Head, dict[str, NDArray[Any]]]:
     first = next(pieces)
     version = msgspec.msgpack.decode(first, type=_Version).version
     if version != VERSION:
-        raise LogDamaged(f"the engine's snapshot has version {version}, not {VERSION}; remove it to replay")
+        raise LogDamaged(f"the engine's snapshot has version {version}, not {VERSION}; the log has to be replayed")
     head = msgspec.msgpack.decode(first, type=_Head)
     columns = {}
     for name, kind, size in head.columns:
