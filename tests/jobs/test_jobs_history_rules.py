@@ -80,7 +80,7 @@ def test_a_rule_that_costs_too_much_is_not_asked_about_the_next_people(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("islet.jobs.history_rules.AT_ONCE", 1)
-    monkeypatch.setattr("islet.engine.nightly._WITHIN_S", 0.3)
+    monkeypatch.setattr("islet.engine.nightly._WITHIN_S", 2.0)  # enough for the others on a busy machine
     many = "(SELECT UNNEST(RANGE(100000)) AS i)"
     house.add("3 days", f"{EVERYBODY}, {many} AS a, {many} AS b WHERE a.i * b.i % 7 > 9")
     run = Mock(wraps=oracle.run)
