@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.parameters import NO_LAYERS
 from islet.engine.quantities import GLUCOSE
 from islet.engine.reference import PatientReference, Reference
+from islet.engine.references import references
 from islet.engine.rules import Plan, Rule, StreamPlan, load_rules, plan, read_rule
 from islet.model.alerts import Alert, AlertChange, fold
 from islet.model.time import SECOND_US

@@ -26,9 +26,10 @@ from benchmarks.record import figure
 from islet.clock import wall_us
 from islet.decode.telemetry import Arrival
 from islet.engine.embedded import EmbeddedEngine
-from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.in_force import FixedRules, Rules
+from islet.engine.parameters import NO_LAYERS
 from islet.engine.reference import Reference
-from islet.engine.rulebook import FixedRules, Rules
+from islet.engine.references import references
 from islet.engine.rules import Plan, load_rules, plan
 from islet.engine.shard import Shard
 from islet.gateways.intake import Intake

@@ -19,8 +19,9 @@ from msgspec.structs import replace
 
 from benchmarks.record import figure
 from islet.engine.embedded import EmbeddedEngine
-from islet.engine.parameters import NO_LAYERS, references
-from islet.engine.rulebook import FixedRules, Rules
+from islet.engine.in_force import FixedRules, Rules
+from islet.engine.parameters import NO_LAYERS
+from islet.engine.references import references
 from islet.engine.rules import load_rules, plan
 from islet.log.group_commit import GroupCommit
 from islet.log.kafka import KafkaLog

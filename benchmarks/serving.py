@@ -17,8 +17,9 @@ import pyarrow as pa
 from benchmarks.path import Measured, measure
 from benchmarks.record import figure
 from islet.clock import wall_us
-from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.parameters import NO_LAYERS
 from islet.engine.reference import Reference
+from islet.engine.references import references
 from islet.engine.rules import Plan, load_rules, plan
 from islet.engine.shard import Shard
 from islet.forecast.personal import as_bytes

@@ -12,7 +12,8 @@ from pyspark.sql import functions as f
 
 from benchmarks.peers.data import RULE
 from benchmarks.peers.spark_session import run, session, stream
-from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.parameters import NO_LAYERS
+from islet.engine.references import references
 from islet.engine.rules import plan, read_rule
 from islet.engine.spark import SESSION, Frozen, engine_on
 from islet.settings import Settings

@@ -12,7 +12,8 @@ from typing import Final
 from islet.access.decide import Action, decide
 from islet.channels import Channels
 from islet.contacts.book import ContactBook
-from islet.engine.rulebook import RuleBook, Rules
+from islet.engine.in_force import Rules
+from islet.engine.rulebook import RuleBook
 from islet.known import Reached, known_us, reached
 from islet.log.base import Append, Log
 from islet.log.group_commit import GroupCommit

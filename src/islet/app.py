@@ -23,8 +23,9 @@ from islet.engine.clocks import ClockWatch
 from islet.engine.drift import DriftWatch
 from islet.engine.embedded import CONSUMER as ENGINE
 from islet.engine.embedded import EmbeddedEngine
+from islet.engine.in_force import forecasting
 from islet.engine.lookback import evaluation
-from islet.engine.rulebook import RuleBook, forecasting
+from islet.engine.rulebook import RuleBook
 from islet.erasure.patients import finish_erasures
 from islet.errors import SettingError
 from islet.gateways.certificates import ensure_certificates

@@ -6,8 +6,8 @@ from operator import lt
 from typing import Final
 
 from islet.engine.embedded import CONSUMER as ENGINE
+from islet.engine.in_force import Rules
 from islet.engine.quantities import GLUCOSE, QUANTITIES, values
-from islet.engine.rulebook import Rules
 from islet.engine.rules import StreamPlan
 from islet.log.base import Log
 from islet.model.batch import int64_column

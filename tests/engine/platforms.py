@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from islet.engine.embedded import EmbeddedEngine, InForce
-from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.parameters import NO_LAYERS
 from islet.engine.reference import Reference
+from islet.engine.references import references
 from islet.engine.rules import Plan, Rule, plan
 from islet.log.base import Append, CursorMove
 from islet.log.group_commit import GroupCommit

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.parameters import NO_LAYERS
 from islet.engine.pool import BEGIN, END, UNIT
 from islet.engine.reference import Reference
+from islet.engine.references import references
 from islet.engine.rules import load_rules, plan
 from islet.engine.shard import Shard
 from islet.engine.state import EngineState

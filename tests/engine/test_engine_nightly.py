@@ -12,10 +12,11 @@ import pytest
 
 from islet.engine.history_check import empty_tables
 from islet.engine.history_tables import LOOK_BACK_DAYS, Person, history_tables
+from islet.engine.in_force import Rules
 from islet.engine.nightly import ask, due, ended
 from islet.engine.oracle import run
 from islet.engine.parameters import Override, resolved
-from islet.engine.rulebook import RuleBook, Rules
+from islet.engine.rulebook import RuleBook
 from islet.engine.rules import load_rules
 from islet.log.base import Slice
 from islet.model.alerts import AlertChange

@@ -6,7 +6,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.parameters import NO_LAYERS
+from islet.engine.references import references
 from islet.engine.retrospect import Found, episodes
 from islet.engine.rules import load_rules, plan
 from islet.model.people import Patient

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from islet.access.audit import first_broken
+from islet.engine.in_force import Rules
 from islet.engine.parameters import Layer, Override
 from islet.engine.program import MOST_RULES
-from islet.engine.rulebook import RuleBook, Rules, forecast_by
+from islet.engine.rulebook import RuleBook, forecast_by
 from islet.engine.rules import load_rules
 from islet.engine.standing import Place, standings
 from islet.errors import AlreadyExists, BadInput, IsletError, NotFound, RuleRefused

@@ -9,7 +9,8 @@ import pytest
 from islet.engine import saving as module
 from islet.engine import state as states
 from islet.engine.memory import Room
-from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.parameters import NO_LAYERS
+from islet.engine.references import references
 from islet.engine.rules import load_rules, plan
 from islet.engine.saving import SNAPSHOT, Saving
 from islet.engine.shard import Shard

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 from numba import typeof as _typeof
 
-from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.parameters import NO_LAYERS
+from islet.engine.references import references
 from islet.engine.rules import load_rules, plan
 from islet.engine.shard import Shard, Taken
 from islet.engine.snapshot import dump, load

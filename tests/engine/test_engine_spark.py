@@ -16,8 +16,9 @@ import pytest
 from msgspec.structs import replace
 
 from islet.engine.embedded import EmbeddedEngine
-from islet.engine.parameters import NO_LAYERS, references
-from islet.engine.rulebook import FixedRules, Rules
+from islet.engine.in_force import FixedRules, Rules
+from islet.engine.parameters import NO_LAYERS
+from islet.engine.references import references
 from islet.engine.rules import load_rules, plan
 from islet.errors import SettingError
 from islet.log.base import Commit, Log

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from islet.cli import main
-from islet.engine.rulebook import forecasting
+from islet.engine.in_force import forecasting
 from islet.errors import BadInput
 from islet.forecast.card import as_markdown
 from islet.forecast.forecaster import Forecaster, Reason

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.parameters import NO_LAYERS
 from islet.engine.reference import Reference
+from islet.engine.references import references
 from islet.engine.rules import Plan, plan
 from islet.engine.shard import Shard
 from islet.engine.tables import FORECASTS

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from islet.engine.foresee import FRESH_US
-from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.parameters import NO_LAYERS
+from islet.engine.references import references
 from islet.engine.rules import Plan, load_rules, plan
 from islet.engine.shard import Shard
 from islet.forecast.baselines import apply_lines

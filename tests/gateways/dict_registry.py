@@ -13,7 +13,7 @@ class DictRegistry:
     """A registry in memory: the real one's syncs would cost each test a tenth of a second."""
 
     def __init__(self) -> None:
-        self.version = 0
+        self._versions: dict[str, int] = {}
         self.sessions_ended = 0
         self._patients: dict[str, Patient] = {}
         self._devices: dict[str, Device] = {}
@@ -21,8 +21,21 @@ class DictRegistry:
         self._entries: dict[tuple[EntryKind, str], bytes] = {}
         self._noted: list[AuditLine] = []
 
+    @property
+    def version(self) -> int:
+        return sum(self._versions.values())
+
+    def versions(self) -> Mapping[str, int]:
+        return dict(self._versions)
+
+    def _changed(self, kind: str) -> None:
+        self._versions[kind] = self._versions.get(kind, 0) + 1
+
     def patients(self) -> list[Patient]:
         return list(self._patients.values())
+
+    def patients_since(self, version: int) -> tuple[int, list[Patient]]:
+        return self.version, self.patients()
 
     def patient_count(self) -> int:
         return len(self._patients)
@@ -32,7 +45,7 @@ class DictRegistry:
 
     def put_patient(self, patient: Patient) -> None:
         self._patients[patient.id] = patient
-        self.version += 1
+        self._changed("patient")
 
     def mark_erased(self, id: str, body: bytes, *, by: str, at_us: int) -> None:
         raise NotImplementedError
@@ -47,7 +60,7 @@ class DictRegistry:
         if device.id in self._devices:
             raise AlreadyExists(device.id)
         self._devices[device.id] = device
-        self.version += 1
+        self._changed("device")
 
     def find_devices(self, text: str = "", *, after: str = "", limit: int) -> list[Device]:
         raise NotImplementedError
@@ -61,13 +74,13 @@ class DictRegistry:
         if self._devices[device.id].etag != etag:
             raise EtagDiffers(device.id)
         self._devices[device.id] = device
-        self.version += 1
+        self._changed("device")
         self.note(action, "device", device.id, by=by, at_us=at_us)
 
     def delete_device(self, id: str) -> None:
         if self._devices.pop(id, None) is None:
             raise NotFound(id)
-        self.version += 1
+        self._changed("device")
 
     def knows_thumbprint(self, thumbprint: str) -> bool:
         return any(thumbprint in (one.primary_thumbprint, one.secondary_thumbprint) for one in self._devices.values())
@@ -122,7 +135,7 @@ class DictRegistry:
         self._entries.pop((kind, id), None)
         if body is not None:
             self._entries[kind, id] = body
-        self.version += 1
+        self._changed(kind)
 
     def note(self, action: str, kind: str, id: str, *, by: str, at_us: int) -> None:
         number = len(self._noted) + 1

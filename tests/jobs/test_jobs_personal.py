@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from islet.engine.parameters import references
-from islet.engine.rulebook import RuleBook, Rules, forecast_by
+from islet.engine.in_force import Rules
+from islet.engine.references import references
+from islet.engine.rulebook import RuleBook, forecast_by
 from islet.engine.tables import FORECASTS
 from islet.forecast.network import MEDIAN
 from islet.forecast.personal import JOB, Fitted, decode_fitted

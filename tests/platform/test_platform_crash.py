@@ -19,8 +19,10 @@ import pytest
 from islet.access.sas import ConnectionString
 from islet.agent.mqtt_client import Address, FaithfulClient
 from islet.clock import wall_us
-from islet.engine.parameters import NO_LAYERS, references
-from islet.engine.rulebook import RuleBook, forecasting
+from islet.engine.in_force import forecasting
+from islet.engine.parameters import NO_LAYERS
+from islet.engine.references import references
+from islet.engine.rulebook import RuleBook
 from islet.engine.rules import load_rules, plan
 from islet.engine.shard import Shard
 from islet.forecast.serving import SHIPPED, shipped

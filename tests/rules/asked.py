@@ -8,8 +8,9 @@ import pyarrow as pa
 from msgspec import structs
 
 from islet.engine.oracle import run
-from islet.engine.parameters import Layers, Override, references
+from islet.engine.parameters import Layers, Override
 from islet.engine.program import CONTEXT_COLUMNS, CONTEXT_SCALE
+from islet.engine.references import references
 from islet.engine.rules import Plan, Rule, plan
 from islet.engine.state import EngineState
 from islet.engine.step import step, tick

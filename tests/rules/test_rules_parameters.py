@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from islet.engine.parameters import Layer, Layers, Override, check_override, references, resolved
+from islet.engine.parameters import Layer, Layers, Override, check_override, resolved
+from islet.engine.references import references
 from islet.engine.rules import load_rules, plan
 from islet.engine.zones import transitions, zone_table
 from islet.errors import BadInput

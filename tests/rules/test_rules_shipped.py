@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from islet.engine.parameters import NO_LAYERS, references, resolved
+from islet.engine.parameters import NO_LAYERS, resolved
+from islet.engine.references import references
 from islet.engine.rules import Rule, load_rules, plan
 from islet.model.people import Patient
 

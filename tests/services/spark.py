@@ -112,7 +112,8 @@ def _session(run: Run) -> Any:
 
 def _main(run: Run) -> None:
     from islet.engine import spark as engine
-    from islet.engine.parameters import NO_LAYERS, references
+    from islet.engine.parameters import NO_LAYERS
+    from islet.engine.references import references
     from islet.engine.rules import load_rules, plan
     from islet.log.kafka import KafkaLog
     from islet.log.kafka_access import KafkaAccess

@@ -5,7 +5,8 @@ import pytest
 
 from islet.decode.iothub_twins import ServiceTwin
 from islet.engine.drift import DriftWatch
-from islet.engine.rulebook import RuleBook, forecasting
+from islet.engine.in_force import forecasting
+from islet.engine.rulebook import RuleBook
 from islet.forecast.personal import as_bytes
 from islet.forecast.serving import PERSISTENCE, SHIPPED
 from islet.model.ahead import CORRECTION_SHAPE

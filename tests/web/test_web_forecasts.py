@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from islet.engine.lookback import past
-from islet.engine.parameters import NO_LAYERS, references
+from islet.engine.parameters import NO_LAYERS
+from islet.engine.references import references
 from islet.engine.retrospect import episodes
 from islet.engine.rulebook import forecast_by
 from islet.engine.rules import load_rules, plan

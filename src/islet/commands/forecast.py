@@ -14,7 +14,8 @@ import numpy as np
 from islet.clock import wall_us
 from islet.commands.acting import who
 from islet.commands.refusals import SEED
-from islet.engine.rulebook import forecast_by, forecasting
+from islet.engine.in_force import forecasting
+from islet.engine.rulebook import forecast_by
 from islet.errors import BadInput
 from islet.forecast.card import as_markdown, figures_markdown, with_card
 from islet.forecast.fit import counted, divide, fit_model

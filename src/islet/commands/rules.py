@@ -15,8 +15,9 @@ from islet.commands.refusals import FiniteRange
 from islet.commands.try_rule import tried
 from islet.engine.frontmatter import line_of
 from islet.engine.history_check import check_asked
+from islet.engine.in_force import Rules
 from islet.engine.parameters import Layer, Override
-from islet.engine.rulebook import RuleBook, Rules
+from islet.engine.rulebook import RuleBook
 from islet.engine.rules import Rule, check_rule, load_rules, read_rule
 from islet.engine.standing import Place, Standing, standings
 from islet.errors import BadInput, NotFound, RuleRefused

@@ -12,11 +12,11 @@ import numpy as np
 from islet.clock import wall_us
 from islet.commands.as_of_now import store_as_of_now
 from islet.commands.picture import Scene, Stretch, drawn, svg
+from islet.engine.in_force import Rules
 from islet.engine.lookback import Past, past
-from islet.engine.parameters import references
 from islet.engine.quantities import GLUCOSE
+from islet.engine.references import references
 from islet.engine.retrospect import Found, episodes
-from islet.engine.rulebook import Rules
 from islet.engine.rules import Plan, Rule, StreamPlan, plan
 from islet.errors import BadInput
 from islet.model.batch import int64_column

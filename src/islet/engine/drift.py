@@ -17,7 +17,8 @@ import structlog
 from numpy.typing import NDArray
 
 from islet.engine.eaten import eaten
-from islet.engine.rulebook import Rules, forecast_by, forecasting
+from islet.engine.in_force import Rules, forecasting
+from islet.engine.rulebook import forecast_by
 from islet.engine.saving import Commits
 from islet.errors import OffsetExpired
 from islet.forecast.drift import (

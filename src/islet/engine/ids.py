@@ -4,13 +4,14 @@ Readings name a patient and a device. A device is hardly ever another than the p
 compared first, and the index of devices is asked only when it is not the same.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from islet.engine.index import RECORD, WORD, Table, Texts, look_up, look_up_pairs, place_all, write_texts
+from islet.engine.index import RECORD, WORD, Table, Texts, find, look_up, look_up_pairs, place_all, write_texts
 from islet.engine.memory import aligned
 
 _AT_ONCE: Final = 65_536
@@ -81,6 +82,12 @@ class Ids:
         found = np.empty(len(ids), np.int64)
         for start, stop in _pieces(len(ids)):
             self._look_up(texts_of(ids.slice(start, stop - start)), found[start:stop])
+        return found
+
+    def find(self, ids: Sequence[str]) -> NDArray[np.int64]:
+        """The number (n,) of each id; -1 for one not seen before, which stays so."""
+        found = np.empty(len(ids), np.int64)
+        find(self._table(), texts_of(pa.array(ids, pa.string())), found)
         return found
 
     def numbers_of_text(self, ends: NDArray[np.int64], text: NDArray[np.uint8]) -> NDArray[np.int64]:

@@ -203,6 +203,22 @@ def look_up(table: Table, count: Int, texts: Texts, found: NDArray[np.int64]) ->
 
 
 @kernel
+def find(table: Table, texts: Texts, found: NDArray[np.int64]) -> None:
+    """Fill `found`, -1 for what is not known; nothing is added."""
+    mask = np.uint64(len(table.slots) - 1)
+    for row in range(len(found)):
+        value = _hash(texts, row)
+        at = value & mask
+        found[row] = -1
+        while table.slots[at]:
+            number = np.int64(np.uint64(table.slots[at]) & mask) - 1
+            if _fits(table.slots[at], value, mask) and _is(table, number, texts, row):
+                found[row] = number
+                break
+            at = (at + _ONE) & mask
+
+
+@kernel
 def look_up_pairs(
     patients: Table,
     devices: Table,

@@ -7,9 +7,9 @@ from typing import Final
 import pyarrow as pa
 
 from islet.engine.backfill import Episode, Evaluate
+from islet.engine.in_force import Rules
 from islet.engine.quantities import GLUCOSE, QUANTITIES, context, values
 from islet.engine.retrospect import Found, episodes
-from islet.engine.rulebook import Rules
 from islet.model.topics import Topic
 from islet.store.base import Store, as_entries
 

@@ -15,8 +15,8 @@ from sqlglot import exp
 
 from islet.engine import oracle
 from islet.engine.history_tables import Person, history_tables
+from islet.engine.in_force import Rules
 from islet.engine.parameters import resolved
-from islet.engine.rulebook import Rules
 from islet.engine.rules import Rule
 from islet.engine.sql import parse
 from islet.engine.tables import HISTORY_TABLES

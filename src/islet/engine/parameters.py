@@ -6,16 +6,13 @@ value set counts. A rule that nobody may switch off stays on for all whom it loo
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import blake2b
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from msgspec import Struct, structs
 
-from islet.engine.frontmatter import Parameter, Rule
-from islet.engine.reference import ERASED, PatientReference, Reference
-from islet.engine.rules import Plan, StreamPlan
-from islet.engine.zones import zone_table
+from islet.engine.frontmatter import Parameter
+from islet.engine.rules import Plan
 from islet.errors import BadInput
 from islet.model.people import Patient, Role
 
@@ -31,7 +28,6 @@ _MAY_SWITCH_OFF: Final[Mapping[str, tuple[Role, ...]]] = {
     "clinician": (Role.ADMINISTRATOR, Role.CLINICIAN),
     "patient": (Role.ADMINISTRATOR, Role.CLINICIAN, Role.PATIENT),
 }
-_TARGET_SCALE: Final = 10  # of Patient.low_mg_dl and high_mg_dl
 
 
 class Override(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -93,7 +89,6 @@ class Layers:
 
 
 NO_LAYERS: Final = Layers()
-NO_LINES: Final[Mapping[str, bytes]] = {}
 
 
 def _whom(override: Override) -> str:
@@ -141,103 +136,3 @@ def _merged(groups: Sequence[Override]) -> list[Override]:
 def _within(parameter: Parameter, value: float) -> float:
     """The value; the nearest that is allowed where a new version of the rule no longer allows it."""
     return round(min(max(value, parameter.min), parameter.max), parameter.decimals)
-
-
-def references(
-    plan: Plan,
-    layers: Layers,
-    patients: Iterable[Patient],
-    *,
-    time_zone: str = "UTC",
-    lines: Mapping[str, bytes] = NO_LINES,
-    erased: Iterable[str] = (),
-) -> dict[str, Reference]:
-    """Per stream, what the engine has to know of each patient. Only those who differ from a patient of whom nothing
-    is known (no tags, no profile, `time_zone`, the default target range) are named; linear in the patients. `lines`: by
-    patient, what their forecasts are corrected by (`islet.model.ahead.corrections`). `erased`: to be forgotten."""
-    nobody = Patient(id="", time_zone=time_zone)
-    makers = {name: _Maker(plan, ready, layers, nobody, lines) for name, ready in plan.streams.items()}
-    for patient in patients:
-        for maker in makers.values():
-            maker.take(patient)
-    for maker in makers.values():
-        maker.forget(erased)
-    return {name: maker.reference() for name, maker in makers.items()}
-
-
-class _Maker:
-    """The reference of one stream while it is made. Patients of whom the same is known share one record."""
-
-    def __init__(
-        self, plan: Plan, ready: StreamPlan, layers: Layers, nobody: Patient, lines: Mapping[str, bytes]
-    ) -> None:
-        self._plan, self._ready, self._layers = plan, ready, layers
-        self._lines = lines if ready.foreteller is not None else NO_LINES
-        self._tags = _tags_that_matter(plan, layers)
-        self._local = ready.program.local_minute >= 0 or ready.foreteller is not None
-        self._profiles = {p.removeprefix("profile=") for p in ready.parameters if p.startswith("profile=")}
-        self._target = [p for p in ("low_mg_dl", "high_mg_dl") if p in ready.parameters]
-        self._zones = {"UTC": 0}
-        self._alike: dict[object, PatientReference] = {}
-        self._named: dict[str, PatientReference] = {}
-        self._otherwise = self._make(nobody)
-
-    def take(self, patient: Patient) -> None:
-        if patient.id in self._layers.by_whom:
-            found = self._make(patient)
-        else:
-            alike = self._key(patient)
-            known = self._alike.get(alike)
-            found = self._alike[alike] = self._make(patient) if known is None else known
-        if patient.id in self._lines:
-            found = replace(found, lines=self._lines[patient.id])
-        if found != self._otherwise:
-            self._named[patient.id] = found
-
-    def forget(self, erased: Iterable[str]) -> None:
-        self._named |= dict.fromkeys(erased, ERASED)
-
-    def reference(self) -> Reference:
-        zones = zone_table(list(self._zones))
-        return Reference(version=self._version(), otherwise=self._otherwise, patients=self._named, zones=zones)
-
-    def _key(self, patient: Patient) -> object:
-        """What tells patients without an override of their own apart."""
-        tags = self._tags.intersection(patient.tags) if patient.tags else frozenset[str]()
-        profile = patient.profile if patient.profile in self._profiles else ""
-        target = tuple(getattr(patient, name) for name in self._target)
-        return tags, profile, target, patient.time_zone if self._local else ""
-
-    def _make(self, patient: Patient) -> PatientReference:
-        found = resolved(self._plan, self._layers, patient)
-        mask = sum(1 << bit for bit, rule in enumerate(self._ready.rules) if found.enabled[rule.name])
-        zone = self._zones.setdefault(patient.time_zone, len(self._zones)) if self._local else 0
-        parameters = tuple(self._integer(name, found.values, patient) for name in self._ready.parameters)
-        return PatientReference(mask=mask, parameters=parameters, zone=zone)
-
-    def _integer(self, name: str, values: Mapping[str, float], patient: Patient) -> int:
-        if name.startswith("profile="):
-            return int(patient.profile == name.removeprefix("profile="))
-        if name in ("low_mg_dl", "high_mg_dl"):
-            return int(getattr(patient, name)) * _TARGET_SCALE
-        return self._plan.parameters[name].integer(values[name])
-
-    def _version(self) -> str:
-        """A digest of all that is in the reference and of the rules that its bits and columns stand for."""
-        digest = blake2b(digest_size=16)
-        digest.update(repr(([rule.name for rule in self._ready.rules], self._ready.parameters)).encode())
-        digest.update(repr((self._otherwise, list(self._zones))).encode())
-        shown = {id(one): repr(one) for one in self._named.values()}
-        for patient in sorted(self._named):
-            digest.update(f"{patient}={shown[id(self._named[patient])]};".encode())
-        return digest.hexdigest()
-
-
-def _tags_that_matter(plan: Plan, layers: Layers) -> frozenset[str]:
-    """The tags by which rules or groups tell patients apart."""
-    ruled = {tag for rule in plan.rules if rule.enabled.startswith("tags:") for tag in _tags(rule)}
-    return frozenset(ruled | {whom[1:] for whom in layers.by_whom if whom.startswith("#")})
-
-
-def _tags(rule: Rule) -> list[str]:
-    return rule.enabled.removeprefix("tags:").split(",")

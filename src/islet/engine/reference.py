@@ -30,19 +30,28 @@ class PatientReference:
 ERASED: Final = PatientReference(mask=0, erased=True)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """What tells a reference from the one before, of version `since`: those who differ, as they are now."""
+
+    since: str
+    patients: Mapping[str, PatientReference]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reference:
     """All patients of one stream's plan; `otherwise` for those not named. Replaced as a whole when something changes.
 
     `zones` (z, k, 2): per time zone, ascending, from when on (µs since 1970, UTC) the local clock is how far ahead
     (µs); the first row holds for all time before too. Rows beyond a zone's last are copies of it. Number 0 is UTC.
-    Two references with the same `version` are the same.
+    Two references with the same `version` are the same. `changes`: the last ones that led to this one, the newest last.
     """
 
     version: str = ""
     otherwise: PatientReference
     patients: Mapping[str, PatientReference] = field(default_factory=dict)
     zones: NDArray[np.int64] = field(default_factory=lambda: NO_ZONES, compare=False)
+    changes: tuple[Change, ...] = field(default=(), compare=False, repr=False)
 
     @cached_property
     def erased(self) -> frozenset[str]:
@@ -51,3 +60,20 @@ class Reference:
 
     def of(self, patient: str) -> PatientReference:
         return self.patients.get(patient, self.otherwise)
+
+    def changed_since(self, version: str) -> Mapping[str, PatientReference] | None:
+        """Those who differ from the reference of that version, as they are now; None where that is not known."""
+        if version == self.version:
+            return {}
+        found: dict[str, PatientReference] = {}
+        for change in reversed(self.changes):
+            found = {**change.patients, **found}
+            if change.since == version:
+                return found
+        return None
+
+    def is_same(self, other: "Reference") -> bool:
+        """Whether they say the same; those with a version are known by it."""
+        if self.version and other.version:
+            return self.version == other.version
+        return self == other and np.array_equal(self.zones, other.zones)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from islet.engine.frontmatter import Parameter, Rule
+from islet.engine.in_force import Rules
 from islet.engine.parameters import Layer, Layers, Origin, Override, check_override, resolved
-from islet.engine.rulebook import Rules
 from islet.errors import BadInput
 from islet.model.alerts import Severity
 from islet.model.people import Patient, Role

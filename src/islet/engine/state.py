@@ -1,6 +1,6 @@
 """All that the engine remembers of one stream."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
@@ -84,6 +84,7 @@ class EngineState:
         self.windows: Windows  # of the plan
         self.reference = _NOBODY
         self._parameters = 0  # columns that the plan asks for
+        self._rows = {_NOBODY.otherwise: 0}  # the profiles
         self._profile_of: dict[str, int] = {}
         self._erased = -1  # the profile of those who are to be forgotten; -1 where nobody is
         self.profiles = _profiles([_NOBODY.otherwise], _NOBODY, 0)
@@ -121,12 +122,16 @@ class EngineState:
         if plan.program is not self._program:
             self._take_over(plan)
         too_few = self._parameters > self.profiles.parameters.shape[1]
-        if reference is not self.reference or too_few:
-            changed = too_few or not _same(reference, self.reference)
-            self.reference = reference
-            if changed:
-                self._look_up_profiles(0)
-                self.forget_erased()
+        if reference is self.reference and not too_few:
+            return
+        few = None if too_few else reference.changed_since(self.reference.version)
+        same = not too_few and reference.is_same(self.reference)
+        self.reference = reference
+        if few is not None and ERASED not in few.values():
+            self._change_profiles(few)
+        elif not same:
+            self._look_up_profiles(0)
+            self.forget_erased()
 
     def _take_over(self, plan: Ruled) -> None:
         windows = windows_of(plan.features, plan.program.registers, foretold=plan.foreteller is not None)
@@ -271,18 +276,36 @@ class EngineState:
         """Set the profiles of the patients from number `begin` on."""
         reference = self.reference
         if begin == 0:
-            rows = list(dict.fromkeys([reference.otherwise, *reference.patients.values()]))
-            number = {row: place for place, row in enumerate(rows)}
-            self._profile_of = {patient: number[row] for patient, row in reference.patients.items()}
-            self._erased = number.get(ERASED, -1)
-            self.profiles = _profiles(rows, reference, self._parameters)
-            self.corrections = corrections([row.lines for row in rows])
+            rows = dict.fromkeys([reference.otherwise, *reference.patients.values()])
+            self._rows = {row: place for place, row in enumerate(rows)}
+            self._profile_of = {patient: self._rows[row] for patient, row in reference.patients.items()}
+            self._erased = self._rows.get(ERASED, -1)
+            self._set_profiles()
         mine = self.series["profile"][begin : len(self.patients)]
         if not self._profile_of:
             mine[:] = 0
             return
         texts = self.patients.texts(np.arange(begin, len(self.patients)))
         mine[:] = [self._profile_of.get(text, 0) for text in texts]
+
+    def _change_profiles(self, changed: Mapping[str, PatientReference]) -> None:
+        """Set those of a few patients; rows that nobody has any more stay until all are looked up."""
+        if not changed:
+            return
+        new = [row for row in dict.fromkeys(changed.values()) if row not in self._rows]
+        self._rows |= {row: place for place, row in enumerate(new, len(self._rows))}
+        if new:
+            self._set_profiles()
+        profiles = {patient: self._rows[row] for patient, row in changed.items()}
+        self._profile_of |= profiles
+        numbers = self.patients.find(list(profiles))
+        known = numbers >= 0
+        self.series["profile"][numbers[known]] = np.array(list(profiles.values()))[known]
+
+    def _set_profiles(self) -> None:
+        """The kernels' tables of the rows."""
+        self.profiles = _profiles(list(self._rows), self.reference, self._parameters)
+        self.corrections = corrections([row.lines for row in self._rows])
 
 
 def _blank(profile: int) -> NDArray[np.void]:
@@ -313,10 +336,3 @@ def _profiles(rows: Sequence[PatientReference], reference: Reference, parameters
         np.array([row.zone for row in rows], np.int64),
         np.array(reference.zones, np.int64, order="C"),  # one that may be written to, or the kernels are compiled anew
     )
-
-
-def _same(one: Reference, other: Reference) -> bool:
-    """Whether they say the same; those with a version are known by it."""
-    if one.version and other.version:
-        return one.version == other.version
-    return one == other and np.array_equal(one.zones, other.zones)

@@ -207,6 +207,7 @@ def warm_up(plan: Ruled) -> None:
         history, eaten = np.full((1, POINTS), 100, np.float32), np.zeros((1, EATEN_POINTS), np.float32)
         somebodys = Corrections(np.zeros((1, *CORRECTION_SHAPE), np.float32), np.zeros(1, np.int64))
         plan.foreteller(history, np.zeros(1, np.float32), eaten, somebodys)
+    state.patients.find(["-"])
     state.tidy()
     state.begin_to_tidy()
     state.go_on_tidying(1)

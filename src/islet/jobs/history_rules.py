@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
+from islet.engine.in_force import Rules
 from islet.engine.nightly import AT_ONCE, Answer, ask, due, ended
-from islet.engine.rulebook import Rules
 from islet.jobs.base import Finding, Progress
 from islet.store.base import Registry, Store
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.engine.eaten import eaten
-from islet.engine.rulebook import forecasting
+from islet.engine.in_force import forecasting
 from islet.forecast.network import MEDIAN, Array
 from islet.forecast.personal import DAYS, JOB, LEAST_SEEN, Fitted, Learnt, as_bytes, decode_fitted, fitted, given
 from islet.forecast.replay import Replay, replayed

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from islet.engine.rulebook import Rules
+from islet.engine.in_force import Rules
 from islet.jobs.base import Job
 from islet.jobs.changes import ChangesJob
 from islet.jobs.cohorts import CohortsJob

@@ -213,6 +213,9 @@ class Registry(Protocol):
     """What people entered. Writes are durable (FULL sync) when they return."""
 
     def patients(self) -> list[Patient]: ...
+    def patients_since(self, version: int) -> tuple[int, list[Patient]]:
+        """The registry's version, and the patients who were put after `version` (-1: all), in order of their ids."""
+
     def patient_count(self) -> int: ...
     def patient(self, id: str) -> Patient | None: ...
     def put_patient(self, patient: Patient) -> None:
@@ -309,5 +312,9 @@ class Registry(Protocol):
     @property
     def version(self) -> int:
         """Grows with every change of patients, devices, users or entries, by any process; caches compare it."""
+
+    def versions(self) -> Mapping[str, int]:
+        """By kind ("patient", "device", "user", an EntryKind) the version that the last change of that kind made; none
+        where nothing of it has changed."""
 
     def close(self) -> None: ...

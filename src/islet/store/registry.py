@@ -19,10 +19,11 @@ from islet.store.devices_base import EtagDiffers
 
 _TABLES: Final = """
 CREATE TABLE IF NOT EXISTS registered (
-    kind TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (kind, id)
+    kind TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL, version INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (kind, id)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS registry_version (one INTEGER PRIMARY KEY CHECK (one = 1), version INTEGER NOT NULL) STRICT;
 INSERT OR IGNORE INTO registry_version VALUES (1, 0);
+CREATE TABLE IF NOT EXISTS kind_version (kind TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS session (
     token_hash TEXT PRIMARY KEY, user TEXT NOT NULL, expires_us INTEGER NOT NULL, key TEXT NOT NULL DEFAULT '',
     acting TEXT NOT NULL DEFAULT ''
@@ -40,6 +41,8 @@ CREATE TRIGGER IF NOT EXISTS audit_is_not_changed BEFORE UPDATE ON audit
 CREATE TRIGGER IF NOT EXISTS audit_is_not_removed BEFORE DELETE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit trail is only added to'); END;
 """
+_INDEX: Final = "CREATE INDEX IF NOT EXISTS patient_by_version ON registered (version) WHERE kind = 'patient'"
+_SINCE: Final = "SELECT body FROM registered WHERE kind = 'patient' AND version > ? ORDER BY id"
 _FOUND: Final = """
 kind = 'device' AND (?1 = '' OR instr(lower(id), ?1) OR instr(lower(json_extract(CAST(body AS TEXT), '$.patient')), ?1))
 """
@@ -59,6 +62,7 @@ class SqliteRegistry:
         with self._transaction():
             self._writer.execute(_TABLES)
             self._add_columns()
+            self._writer.execute(_INDEX)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -67,6 +71,14 @@ class SqliteRegistry:
 
     def patients(self) -> list[Patient]:
         return self._all(Patient)
+
+    def patients_since(self, version: int) -> tuple[int, list[Patient]]:
+        with self._readers.one() as reader:
+            now: int = reader.execute(
+                "SELECT version FROM registry_version"
+            ).get  # first: who is put meanwhile comes twice
+            rows: list[Any] = reader.execute(_SINCE, (version,)).fetchall()
+        return now, [msgspec.json.decode(body, type=Patient) for (body,) in rows]
 
     def patient_count(self) -> int:
         with self._readers.one() as reader:
@@ -255,6 +267,11 @@ class SqliteRegistry:
             version: int = reader.execute("SELECT version FROM registry_version").get
             return version
 
+    def versions(self) -> Mapping[str, int]:
+        with self._readers.one() as reader:
+            rows: list[Any] = reader.execute("SELECT kind, version FROM kind_version").fetchall()
+        return dict(rows)
+
     def close(self) -> None:
         with self._writing:
             self._readers.close()
@@ -286,6 +303,8 @@ class SqliteRegistry:
         for column in ("key", "acting"):
             if column not in there:
                 self._writer.execute(f"ALTER TABLE session ADD COLUMN {column} TEXT NOT NULL DEFAULT ''")
+        if not any(row[1] == "version" for row in self._writer.execute("PRAGMA table_info(registered)")):
+            self._writer.execute("ALTER TABLE registered ADD COLUMN version INTEGER NOT NULL DEFAULT 0")
 
     def _note(self, at_us: int, by: str, action: str, kind: str, id: str, before: str, after: str) -> None:
         last: bytes | None = self._writer.execute("SELECT line FROM audit ORDER BY number DESC LIMIT 1").get
@@ -302,11 +321,10 @@ class SqliteRegistry:
         if body is None:
             self._delete(kind, id)
         else:
-            self._writer.execute("INSERT OR REPLACE INTO registered VALUES (?, ?, ?)", (kind, id, body))
+            self._keep(kind, id, body)
         action = "removed" if body is None else "added" if before is None else "changed"
         texts = ("", "") if kind in UNSAID else (_text(before), _text(body))
         self._note(at_us, by, action, kind, id, *texts)
-        self._changed()
 
     def _put_user(self, known: User | None, user: User) -> None:
         if not user.enabled or known is None or known.password_hash != user.password_hash:
@@ -324,21 +342,26 @@ class SqliteRegistry:
         return _body(self._writer, "device", id) is not None
 
     def _put(self, id: str, record: Patient | Device | User) -> None:
-        values = (_KINDS[type(record)], id, msgspec.json.encode(record))
-        self._writer.execute("INSERT OR REPLACE INTO registered VALUES (?, ?, ?)", values)
-        self._changed()
+        self._keep(_KINDS[type(record)], id, msgspec.json.encode(record))
+
+    def _keep(self, kind: str, id: str, body: bytes) -> None:
+        version = self._changed(kind)
+        self._writer.execute("INSERT OR REPLACE INTO registered VALUES (?, ?, ?, ?)", (kind, id, body, version))
 
     def _delete(self, kind: str, id: str) -> None:
         self._writer.execute("DELETE FROM registered WHERE kind = ? AND id = ?", (kind, id))
-        self._changed()
+        self._changed(kind)
 
     def _put_thumbprints(self, device: Device) -> None:
         self._writer.execute("DELETE FROM thumbprint WHERE device = ?", (device.id,))
         for thumbprint in {device.primary_thumbprint, device.secondary_thumbprint} - {""}:
             self._writer.execute("INSERT INTO thumbprint VALUES (?, ?)", (thumbprint, device.id))
 
-    def _changed(self) -> None:
-        self._writer.execute("UPDATE registry_version SET version = version + 1")
+    def _changed(self, kind: str) -> int:
+        """Something of that kind is another from this version on."""
+        version: int = self._writer.execute("UPDATE registry_version SET version = version + 1 RETURNING version").get
+        self._writer.execute("INSERT OR REPLACE INTO kind_version VALUES (?, ?)", (kind, version))
+        return version
 
 
 def _text(body: bytes | None) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from islet.engine.rulebook import forecasting
+from islet.engine.in_force import forecasting
 from islet.forecast.drift import STATE, errors_in
 from islet.model.time import from_us
 from islet.model.translated import mark as _

@@ -10,8 +10,8 @@ from starlette.requests import Request
 
 from islet.access.decide import Action
 from islet.engine.frontmatter import Parameter, Rule
+from islet.engine.in_force import Rules
 from islet.engine.parameters import Origin
-from islet.engine.rulebook import Rules
 from islet.engine.standing import Level, Place, Standing, may_switch_off, standings
 from islet.errors import BadInput
 from islet.model.people import Role
