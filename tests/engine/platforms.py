@@ -5,7 +5,8 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from islet.engine.embedded import EmbeddedEngine, InForce
+from islet.engine.adopted import InForce
+from islet.engine.embedded import EmbeddedEngine
 from islet.engine.parameters import NO_LAYERS
 from islet.engine.reference import Reference
 from islet.engine.references import references

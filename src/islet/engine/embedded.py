@@ -18,18 +18,17 @@ import struct
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 import pyarrow as pa
 import structlog
 
+from islet.engine.adopted import ADOPTED, Changes, Differing, Rulebook, Then, differing, is_same
 from islet.engine.following import Following
 from islet.engine.memory import prefault
 from islet.engine.outcome import Counters, Said
-from islet.engine.reference import Reference
-from islet.engine.rules import Plan
-from islet.engine.saving import Commits, Saving
+from islet.engine.saving import Saving, Writer
 from islet.engine.shard import TOPICS, Shard, Taken
 from islet.errors import LogDamaged
 from islet.log.base import Append, Commit, CursorMove, Log, Slice
@@ -54,40 +53,6 @@ _MOST_AT_ONCE: Final = 2_000
 
 ObserveLatency = Callable[[float], None]
 """Told, for each change that an entry caused, the seconds from the entry's receipt until the change was durable."""
-
-
-class Writer(Commits, Protocol):
-    """What the engine needs of `islet.log.group_commit.GroupCommit`."""
-
-    def later(
-        self,
-        appends: Sequence[Append] = (),
-        cursors: Sequence[CursorMove] = (),
-        states: Mapping[str, bytes | None] | None = None,
-        *,
-        urgent: bool = False,
-    ) -> Future[None]:
-        """`commit` without waiting: done when all of it is durable, or tells why it is not."""
-
-
-class InForce(Protocol):
-    """Rules: `islet.engine.rulebook.Rules`."""
-
-    @property
-    def plan(self) -> Plan: ...
-
-    @property
-    def references(self) -> Mapping[str, Reference]: ...
-
-
-class Rulebook(Protocol):
-    """Knows which are in force: `islet.engine.rulebook.RuleBook`."""
-
-    def current(self) -> InForce:
-        """The same object until something changes."""
-
-    def is_current(self, rules: InForce) -> bool:
-        """Whether `current` would give these; must be quick."""
 
 
 class EmbeddedEngine:
@@ -119,6 +84,7 @@ class EmbeddedEngine:
         self._seen = 0
         self._free = threading.Lock()  # of whoever works on the state
         self._recovered = False
+        self._is_saved = False  # by these rules: a replay meets each entry with what was known when it was taken in
         self._joining: Said | None = None  # said within the commit that is under way
         self._may_join = True
         self._following = Following(log, self._cursor)
@@ -137,8 +103,9 @@ class EmbeddedEngine:
         self._shard = Shard(self._in_force.plan, self._in_force.references, **self._limits)
         self._shard.warm_up()
         self._following = Following(self._log, self._log.begin)
+        self._changes, self._is_saved = Changes(self._log), False
         same_rules = self._load_snapshot()
-        self._replay(silent=same_rules)
+        self._replay(Following(self._log, self._cursor).offsets, silent=same_rules)
         self._shard.forget_erased()
         self._durable = Following(self._log, self._cursor).offsets
         if (blob := self._log.state(LAST_TICK)) is not None:
@@ -216,11 +183,14 @@ class EmbeddedEngine:
         """Make the state durable, so that a restart has little to replay."""
         self._begin_snapshot()
         self.counters.snapshot_bytes = self._saving.finish()
+        self._is_saved = True
+        if self._changes.forget():
+            self._commit.commit(states={ADOPTED: None})
 
     def _begin_snapshot(self) -> None:
         """The same while the engine goes on; what became of it is asked at the next one."""
         self.counters.snapshot_bytes = self._saving.finish() or self.counters.snapshot_bytes
-        self._saving.begin(self._following.offsets, self._shard)
+        self._saving.begin(self._following.offsets, self._shard, self._changes.number)
         self._last_snapshot_us = self._now()
         self.counters.snapshots += 1
 
@@ -250,7 +220,7 @@ class EmbeddedEngine:
             saved = self._saving.load()
             if saved is None:
                 return True
-            offsets, pieces = saved
+            offsets, pieces, adopted = saved
             same_rules = self._shard.load(pieces)
         except (LogDamaged, msgspec.MsgspecError) as error:
             _log.warning("snapshot_not_used", reason=str(error), instead="what the log has is taken in again")
@@ -258,13 +228,25 @@ class EmbeddedEngine:
             return True
         self._following.offsets |= {topic: of for topic, of in offsets.items() if topic in TOPICS}
         if same_rules:
-            self._in_force = _Then(self._in_force.plan, self._shard.references)
+            self._is_saved = True
+            self._adopt_again(adopted)
+            self._in_force = Then(self._in_force.plan, self._shard.references)
         return same_rules
 
-    def _replay(self, *, silent: bool) -> None:
-        """Take in what lies between the snapshot and the committed cursors. What follows from it was said already,
-        unless other rules said it: then it is said again, and what was known is known by its id."""
-        ends = Following(self._log, self._cursor).offsets
+    def _adopt_again(self, number: int) -> None:
+        """What became known of patients after the state was saved, each where it did."""
+        for one in self._changes.from_(number):
+            self._replay(self._following.offsets | one.offsets, silent=True)
+            self._shard.tick(one.tick_us)
+            try:
+                self._shard.adopt(self._shard.plan, one.applied_to(self._shard.references))
+            except ValueError as error:
+                _log.warning("change_not_adopted", error=str(error))  # what is in force is adopted in the end
+                return
+
+    def _replay(self, ends: Mapping[Topic, Sequence[int]], *, silent: bool) -> None:
+        """Take in what lies between the snapshot and these offsets, which are committed. What follows from it was said
+        already, unless other rules said it: then it is said again, and what was known is known by its id."""
         while True:
             entries = self._following.read(ends)
             if not entries:
@@ -274,14 +256,31 @@ class EmbeddedEngine:
                 self._commit.commit(appends=[_append(taken)])
 
     def _adopt(self) -> None:
-        """Work by changed rules only after a snapshot, so that a replay meets each entry with its own."""
+        """Work by changed rules only after a snapshot, so that a replay meets each entry with its own; or, where few
+        patients became known otherwise, after that was kept."""
         now, before = self._rules.current(), self._in_force
         if now is before:
             return
         self._in_force = now
-        if now.plan is not before.plan or now.references != before.references:
-            self._shard.adopt(now.plan, now.references)
+        same_plan = now.plan is before.plan
+        if same_plan and is_same(before.references, now.references):
+            return
+        few = differing(before.references, now.references) if same_plan else None
+        kept = few is not None and self._keep(few)
+        self._shard.adopt(now.plan, now.references)
+        if not kept:
             self.snapshot()
+
+    def _keep(self, few: dict[str, Differing]) -> bool:
+        """Whether the change is durable, with the offsets that it comes after; otherwise the state has to be saved."""
+        self._settle()
+        tick_us, reached = self._shard.now_us, self._following.reached()
+        blob = self._changes.with_one(reached, tick_us, few, saved=self._saving.changes) if self._is_saved else None
+        if blob is None:
+            return False
+        self._commit.commit(cursors=self._moves(), states={ADOPTED: blob, LAST_TICK: _INSTANT.pack(tick_us)})
+        self._durable, self._durable_us, self._durable_tick_us = reached, self._now(), tick_us
+        return True
 
     def _take_in(self) -> int:
         """One slice of each partition of each topic, in one step; outputs and offsets in one commit."""
@@ -391,10 +390,3 @@ class EmbeddedEngine:
 
 def _append(taken: Taken) -> Append:
     return Append(topic=Topic.ALERTS, batch=taken.documents(), is_whole=True)
-
-
-class _Then:
-    """The rules as they were when a snapshot was made."""
-
-    def __init__(self, plan: Plan, references: Mapping[str, Reference]) -> None:
-        self.plan, self.references = plan, references

@@ -63,6 +63,8 @@ class Reference:
 
     def changed_since(self, version: str) -> Mapping[str, PatientReference] | None:
         """Those who differ from the reference of that version, as they are now; None where that is not known."""
+        if not version:
+            return None
         if version == self.version:
             return {}
         found: dict[str, PatientReference] = {}

@@ -36,11 +36,27 @@ class Commits(Protocol):
         """Block until all of it is durable, which is to be at once when it is urgent."""
 
 
+class Writer(Commits, Protocol):
+    """What the engine needs of `islet.log.group_commit.GroupCommit`."""
+
+    def later(
+        self,
+        appends: Sequence[Append] = (),
+        cursors: Sequence[CursorMove] = (),
+        states: Mapping[str, bytes | None] | None = None,
+        *,
+        urgent: bool = False,
+    ) -> Future[None]:
+        """`commit` without waiting: done when all of it is durable, or tells why it is not."""
+
+
 class _Saved(msgspec.Struct, frozen=True, kw_only=True):
-    """`offsets`: up to where the entries of each topic are in the state, by partition. `parts`: how many there are of
-    each of the two, of which `which` is the newest."""
+    """`offsets`: up to where the entries of each topic are in the state, by partition. `changes`: the number of the next
+    change that it does not have (`islet.engine.adopted`). `parts`: how many there are of each of the two, of which `which`
+    is the newest."""
 
     offsets: dict[Topic, list[int]]
+    changes: int = 0
     which: int = 1
     parts: tuple[int, int] = (0, 0)
 
@@ -68,10 +84,16 @@ class Saving:
             self._room = self._thread.submit(Room, size + size // _MORE if size > _SMALL_BYTES else 0)
         return self._room.done()
 
-    def begin(self, offsets: Mapping[Topic, Sequence[int]], shard: Shard) -> None:
-        """Save the shard as it is now; raises what the saving before failed with."""
+    @property
+    def changes(self) -> int:
+        """The number of the next change that what was saved last does not have."""
+        saved = self._last()
+        return 0 if saved is None else saved.changes
+
+    def begin(self, offsets: Mapping[Topic, Sequence[int]], shard: Shard, changes: int = 0) -> None:
+        """Save the shard as it is now, before change number `changes`; raises what the saving before failed with."""
         self.finish()
-        head = _Saved(offsets={topic: list(of) for topic, of in offsets.items()})
+        head = _Saved(offsets={topic: list(of) for topic, of in offsets.items()}, changes=changes)
         room, self._room = self._room, None
         copy = shard.copied(Room() if room is None else room.result())
         if copy.nbytes > _SMALL_BYTES:
@@ -91,10 +113,11 @@ class Saving:
         """Wait for what was begun, whatever becomes of it."""
         self._thread.shutdown()
 
-    def load(self) -> tuple[Mapping[Topic, list[int]], Iterator[bytes]] | None:
-        """Offsets and the shard's pieces as they were saved last. Raises msgspec.MsgspecError for what is none."""
+    def load(self) -> tuple[Mapping[Topic, list[int]], Iterator[bytes], int] | None:
+        """Offsets and the shard's pieces as they were saved last, and the number of the next change that is not in them.
+        Raises msgspec.MsgspecError for what is none."""
         saved = self._last()
-        return None if saved is None else (saved.offsets, self._pieces(saved))
+        return None if saved is None else (saved.offsets, self._pieces(saved), saved.changes)
 
     def _last(self) -> _Saved | None:
         blob = self._log.state(SNAPSHOT)
