@@ -29,6 +29,31 @@ class RegistryContract:
         registry.put_patient(Patient(id="anna", label="Room 5"))
         assert [one.label for one in registry.patients()] == ["Room 5", ""]
 
+    def test_patients_who_were_put_since_a_version_are_found(self, registry: Registry) -> None:
+        assert registry.patients_since(-1) == (registry.version, [])
+        registry.put_patient(Patient(id="berta"))
+        registry.put_patient(Patient(id="anna"))
+        seen, patients = registry.patients_since(-1)
+        assert [one.id for one in patients] == ["anna", "berta"]
+        registry.create_device(Device(id="cgm-1", patient="anna"))
+        assert registry.patients_since(seen)[1] == []
+        registry.put_patient(Patient(id="berta", label="Room 5"))
+        seen, patients = registry.patients_since(seen)
+        assert (seen, [one.label for one in patients]) == (registry.version, ["Room 5"])
+
+    def test_each_kind_has_the_version_of_its_last_change(self, registry: Registry) -> None:
+        assert registry.versions() == {}
+        registry.put_patient(Patient(id="anna"))
+        registry.create_device(Device(id="cgm-1", patient="anna"))
+        before = registry.versions()
+        registry.put_entry(EntryKind.RULE, "mine", b"{}", by="test", at_us=1)
+        now = registry.versions()
+        assert {kind for kind in now if now[kind] != before.get(kind)} == {EntryKind.RULE}
+        registry.mark_erased("anna", b"{}", by="test", at_us=1)
+        later = registry.versions()
+        assert {kind for kind in later if later[kind] != now.get(kind)} == {"patient", EntryKind.ERASED}
+        assert max(later.values()) == registry.version
+
     def test_a_second_device_of_one_id_is_refused(self, registry: Registry) -> None:
         registry.create_device(Device(id="cgm-1", patient="anna", primary_key="k"))
         with pytest.raises(AlreadyExists, match="cgm-1"):

@@ -29,6 +29,18 @@ _ISLET: Final = "islet"
 _log = structlog.get_logger("islet.contacts")
 
 
+_KINDS: Final = (
+    "patient",
+    "user",
+    EntryKind.CONTACT,
+    EntryKind.ALARM_POLICY,
+    EntryKind.PERMISSION,
+    EntryKind.PRINCIPALS,
+    EntryKind.CONSENT,
+    EntryKind.ERASED,
+)
+
+
 class _Kept(Struct, frozen=True, kw_only=True):
     """A contact's entry. `entered_us`: when its address was; another address makes it another entry."""
 
@@ -52,6 +64,7 @@ class _Known:
     principals: Mapping[str, Principal] = field(default_factory=dict)
     policies: Mapping[str, Policy] = field(default_factory=dict)
     zones: Mapping[str, str] = field(default_factory=dict)
+    erased: frozenset[str] = frozenset()
     of_patient: Mapping[str, Sequence[Contact]] = field(default_factory=dict)
     of_all: Sequence[Contact] = ()
 
@@ -72,6 +85,7 @@ class ContactBook:
         self._installation = {contact.lane: contact for contact in installation}
         self._making = threading.Lock()
         self._made: tuple[object, _Known] | None = None
+        self._seen = -1  # the registry's version up to which patients' clocks are known
         self._principals = Principals(registry)
 
     # what the outbox asks
@@ -180,17 +194,28 @@ class ContactBook:
 
     def _current(self) -> _Known:
         """Costs one question to the registry while nothing changes."""
-        made, version = self._made, self._principals.epoch(self._now())
+        made, version = self._made, self._version()
         if made is not None and made[0] == version:
             return made[1]
         with self._making:
-            made, version = (
-                self._made,
-                self._principals.epoch(self._now()),
-            )  # first: what changes while we read makes it another
+            made, version = self._made, self._version()  # first: what changes while we read makes it another
             if made is None or made[0] != version:
                 made = self._made = (version, self._make(None if made is None else made[1]))
             return made[1]
+
+    def _version(self) -> object:
+        """Another one whenever something may be another that contacts are made of."""
+        versions, (_, expired) = self._registry.versions(), self._principals.epoch(self._now())
+        return expired, *(versions.get(kind, 0) for kind in _KINDS)
+
+    def _zones(self, before: _Known | None) -> Mapping[str, str]:
+        """The clocks of all patients: the same object while none changes."""
+        erased = self._principals.erased
+        known = before.zones if before is not None and before.erased == erased else {}
+        seen, patients = self._registry.patients_since(self._seen if known else -1)
+        changed = {one.id: one.time_zone for one in patients if known.get(one.id) != one.time_zone}
+        self._seen = seen
+        return {**known, **changed} if changed else known
 
     def _make(self, before: _Known | None) -> _Known:
         kept = self._registry.entries(EntryKind.CONTACT)
@@ -203,7 +228,7 @@ class ContactBook:
             address = before.contacts[lane].address if before is not None and same else self._address(lane)
             contacts[lane] = _contact(lane, _decoded(body), address, users)
         policies = _policies(self._registry.entries(EntryKind.ALARM_POLICY))
-        zones = {patient.id: patient.time_zone for patient in self._registry.patients()}
+        zones = self._zones(before)
         parts = (kept, contacts, principals, policies, zones)
         if before is not None and parts == before.parts:
             return before  # something else changed
@@ -214,6 +239,7 @@ class ContactBook:
             principals=principals,
             policies=policies,
             zones=zones,
+            erased=self._principals.erased,
             of_patient=of_patient,
             of_all=of_all,
         )

@@ -110,7 +110,8 @@ class EmbeddedEngine:
         self._durable = Following(self._log, self._cursor).offsets
         if (blob := self._log.state(LAST_TICK)) is not None:
             self._durable_tick_us = _INSTANT.unpack(blob)[0]
-            self._shard.tick(self._durable_tick_us)
+            if self._durable_tick_us > self._shard.now_us:  # else it was before what became known of patients since
+                self._shard.tick(self._durable_tick_us)
         self._tick_due = self._said = None
         self._last_tick_us = self._now() + self._limits["grace_us"] - self._tick_us  # devices have to find us first
         self._last_snapshot_us = self._now()
