@@ -223,10 +223,11 @@ def test_a_micro_batch_that_is_repeated_by_other_rules_is_said_again() -> None:
 
 
 class Query:
-    """A query of Spark that runs until it is stopped, or fails; each wait lets the next thing happen."""
+    """A query of Spark that runs until it is stopped, fails, or ends with what happens last; each wait lets the next thing
+    happen."""
 
-    def __init__(self, *happens: Callable[[], object]) -> None:
-        self.stopped, self._happens = False, list(happens)
+    def __init__(self, *happens: Callable[[], object], ends: bool = False) -> None:
+        self.stopped, self._happens, self._ends = False, list(happens), ends
         self.lastProgress: SimpleNamespace | None = None
 
     def says(self, timestamp: str, end: str | None = None) -> None:
@@ -238,7 +239,7 @@ class Query:
 
     def awaitTermination(self, timeout: float) -> bool:  # noqa: N802
         self._happens.pop(0)()
-        return not self._happens
+        return self._ends and not self._happens
 
 
 def test_the_job_begins_anew_when_the_rules_have_changed_and_ends_when_its_query_fails(
@@ -300,6 +301,7 @@ def test_where_the_last_micro_batch_ended_is_in_the_log_when_the_job_ends(monkey
     query = Query(
         lambda: query.says("8:00", '{"readings":{"0":1,"1":0}}'),
         lambda: query.says("8:01", '{"readings":{"0":3,"1":2}}'),
+        ends=True,
     )
     monkeypatch.setattr(engine, "start", lambda *_: query)
     planned = plan(load_rules())
