@@ -60,6 +60,7 @@ _log = structlog.get_logger("islet.app")
 _CLOCK_WARNING_US = 5 * MINUTE_US  # data of a demonstration served at life's speed, or the machine's clock is wrong
 _IDLE_S = 0.25
 _JOBS_LOOK_S = 1.0
+_HOUSE_LOOK_S = 1.0
 _TRAIL_LOOK_S = 1.0
 _PACE_S = 0.1  # followers take in what has come meanwhile at once; the portal's live values come from the log
 
@@ -107,12 +108,18 @@ class Platform:
     def _add_store(self) -> None:
         follower = Follower(self.log, self.store)
 
+        due_s = 0.0
+
         def keep_house() -> None:
+            nonlocal due_s
+            if time.monotonic() < due_s:  # a step of its own: one that has failed is well again once the work is done
+                self._pause(min(self.settings.compact_every_s, _HOUSE_LOOK_S))
+                return
             self.log.compact()
             self.log.expire(self._kept_from_us())
             self.device_files.tidy(wall_us(), wall_us() - round(self.settings.retention_days * DAY_US))
             self._finish_erasures()
-            self._pause(self.settings.compact_every_s)
+            due_s = time.monotonic() + self.settings.compact_every_s
 
         self._cursors = follower.cursors
         self.workers += [Worker("store", _paced(follower.run_once)), Worker("housekeeping", keep_house)]

@@ -128,7 +128,9 @@ class Settings:
     kafka_replicas: int = _setting(
         1, "brokers", "Brokers that hold each entry; 3 where none may be lost with a machine."
     )
-    kafka_compression: str = _setting("zstd", "", "none, gzip, lz4 or zstd.")
+    kafka_compression: str = _setting(
+        "zstd", "", "none, gzip, lz4 or zstd; gzip or none at Azure Event Hubs, and where kafkajs reads the topics."
+    )
 
     partitions: int = _setting(
         0,

@@ -224,22 +224,23 @@ def test_a_micro_batch_that_is_repeated_by_other_rules_is_said_again() -> None:
 
 
 class Query:
-    """A query of Spark that runs until it is stopped, or fails; each wait lets the next thing happen."""
+    """A query of Spark that runs until it is stopped, fails, or ends with what happens last; each wait lets the next thing
+    happen."""
 
-    def __init__(self, *happens: Callable[[], object]) -> None:
-        self.stopped, self._happens = False, list(happens)
+    def __init__(self, *happens: Callable[[], object], ends: bool = False) -> None:
+        self.stopped, self._happens, self._ends = False, list(happens), ends
         self.lastProgress: SimpleNamespace | None = None
 
-    def says(self, timestamp: str) -> None:
+    def says(self, timestamp: str, end: str | None = None) -> None:
         """It has done something, or seen that there is nothing to be done."""
-        self.lastProgress = SimpleNamespace(timestamp=timestamp)
+        self.lastProgress = SimpleNamespace(timestamp=timestamp, sources=[SimpleNamespace(endOffset=end)])
 
     def stop(self) -> None:
         self.stopped = True
 
     def awaitTermination(self, timeout: float) -> bool:  # noqa: N802
         self._happens.pop(0)()
-        return False
+        return self._ends and not self._happens
 
 
 def test_the_job_begins_anew_when_the_rules_have_changed_and_ends_when_its_query_fails(
@@ -293,6 +294,24 @@ def test_the_heart_beats_as_often_as_the_job_gets_on(monkeypatch: pytest.MonkeyP
     with pytest.raises(RuntimeError, match="no broker"):
         engine.keep(None, job, lambda: rules, MemoryLog(partitions=4), lambda: 0, lambda: beats.append(1))
     assert len(beats) == 2
+
+
+def test_where_the_last_micro_batch_ended_is_in_the_log_when_the_job_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    from islet.engine import spark as engine
+
+    query = Query(
+        lambda: query.says("8:00", '{"readings":{"0":1,"1":0}}'),
+        lambda: query.says("8:01", '{"readings":{"0":3,"1":2}}'),
+        ends=True,
+    )
+    monkeypatch.setattr(engine, "start", lambda *_: query)
+    planned = plan(load_rules())
+    rules = engine.Frozen.of(planned, references(planned, NO_LAYERS, []), Settings())
+    topics = {topic: str(topic) for topic in Topic} | {Topic.GLUCOSE_READINGS: "readings"}
+    job = engine.Job(kafka={}, topics=topics, checkpoint="c", partitions=2)
+    log = MemoryLog(partitions=2)
+    engine.keep(None, job, lambda: rules, log, lambda: 0, lambda: None)
+    assert log.cursor("spark", Topic.GLUCOSE_READINGS) == (3, 2)
 
 
 def test_a_lake_where_nobody_can_write_is_refused_before_anything_runs() -> None:

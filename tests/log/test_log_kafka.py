@@ -256,6 +256,54 @@ def test_to_check_a_log_makes_nothing_and_finds_another_number_of_partitions(
         check(settings)
 
 
+def config_of(kafka: Kafka, name: str, change: dict[str, str] | None = None) -> dict[str, str]:
+    from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    if change:
+        entries = [
+            ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET) for key, value in change.items()
+        ]
+        asked = ConfigResource(ConfigResource.Type.TOPIC, name, incremental_configs=entries)
+        admin.incremental_alter_configs([asked])[asked].result(20.0)
+    asked = ConfigResource(ConfigResource.Type.TOPIC, name)
+    return {key: entry.value for key, entry in admin.describe_configs([asked])[asked].result(20.0).items()}
+
+
+def test_a_state_that_was_replaced_is_gone_within_a_day(kafka: Kafka, kafka_logs: KafkaLogs, prefix: str) -> None:
+    """The engine's of before an erasure. By itself Kafka may keep it as long as little else is written there."""
+    kafka_logs(prefix)
+    assert int(config_of(kafka, f"{prefix}islet_state")["max.compaction.lag.ms"]) == 24 * 3_600_000
+
+
+def test_a_topic_of_states_that_forgets_by_age_is_refused(kafka: Kafka, kafka_logs: KafkaLogs, prefix: str) -> None:
+    """Somebody has made it by hand: a week later the engine would begin with nothing."""
+    from islet.log.kafka_topics import check
+
+    kafka_logs(prefix).close()
+    names = {"ISLET_LOG": "kafka", "ISLET_KAFKA_BOOTSTRAP": kafka.bootstrap, "ISLET_KAFKA_PREFIX": prefix}
+    check(load(None, names))
+    config_of(kafka, f"{prefix}islet_state", {"cleanup.policy": "delete"})
+    for opens in (lambda: check(load(None, names)), lambda: kafka_logs(prefix)):
+        with pytest.raises(SettingError, match=r"islet_state has cleanup\.policy=delete, .* set it to compact"):
+            opens()
+
+
+def test_event_hubs_that_are_lacking_are_told_because_clients_do_not_make_them(
+    kafka: Kafka, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from islet.log.kafka_access import KafkaAccess
+    from islet.log.kafka_topics import check, opened
+
+    access = KafkaAccess(bootstrap=kafka.bootstrap, prefix=prefix, compression="gzip")
+    monkeypatch.setattr("islet.log.kafka_access._EVENT_HUBS", "127.0.0.1")
+    names = {"ISLET_LOG": "kafka", "ISLET_KAFKA_BOOTSTRAP": kafka.bootstrap, "ISLET_KAFKA_COMPRESSION": "gzip"}
+    settings = load(None, names | {"ISLET_KAFKA_PREFIX": prefix, "ISLET_PARTITIONS": "8"})
+    for asks in (lambda: opened(access, 8), lambda: check(settings)):
+        with pytest.raises(SettingError, match=r"glucose_readings \(8\), .*islet_state \(1\); .* Compact"):
+            asks()
+
+
 def test_another_number_of_partitions_is_refused(kafka_logs: KafkaLogs, prefix: str) -> None:
     kafka_logs(prefix, 4)
     with pytest.raises(SettingError, match="has 4"):

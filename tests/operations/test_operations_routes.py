@@ -1,14 +1,17 @@
 """Health, readiness and metrics over HTTP."""
 
 from collections.abc import Iterator, Sequence
+from threading import Event
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 
+from islet.errors import LogDamaged
 from islet.log.base import CursorMove
+from islet.log.memory import MemoryLog
 from islet.model.topics import Topic
-from islet.operations.metrics import CountsCollector, Metrics, WorkerCollector, lags_of
+from islet.operations.metrics import CountsCollector, LogCollector, Metrics, WorkerCollector, lags_of
 from islet.operations.routes import routes
 from islet.operations.workers import Worker
 
@@ -83,6 +86,44 @@ async def test_metrics_are_for_the_networks_that_were_named(host: str, status: i
     async with client([], host=host, readers=("192.0.2.0/24", "2001:db8::/32")) as http:
         assert (await http.get("/metrics")).status_code == status
         assert (await http.get("/metrics", headers={"X-Forwarded-For": "192.0.2.1"})).status_code == 403
+
+
+class Away(MemoryLog):
+    """A log that fails, or does not answer until it is let."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        super().__init__(partitions=1)
+        self.error, self.back, self.asked = error, Event(), 0
+
+    def cursors(self) -> Sequence[CursorMove]:
+        self.asked += 1
+        if self.error is not None:
+            raise self.error
+        self.back.wait(10.0)
+        return super().cursors()
+
+
+def told(metrics: Metrics) -> list[str]:
+    return [line for line in metrics.page().decode().splitlines() if line.startswith(("islet_log", "islet_intake"))]
+
+
+@pytest.mark.parametrize("error", [OSError("Kafka: no answer"), LogDamaged("no row"), None])
+def test_a_log_that_does_not_answer_takes_no_other_metric_with_it(error: Exception | None) -> None:
+    log, metrics = Away(error), Metrics()
+    metrics.watch(LogCollector(log, list, patience_s=0.05))
+    metrics.watch(CountsCollector("intake", "Events.", lambda: {"accepted": 3}))
+    assert told(metrics) == ["islet_log_answers 0.0", 'islet_intake_total{what="accepted"} 3.0']
+
+
+def test_a_log_that_takes_its_time_is_not_asked_twice_meanwhile_and_is_there_again_when_it_is() -> None:
+    log, metrics = Away(), Metrics()
+    metrics.watch(LogCollector(log, list, patience_s=0.05))
+    assert told(metrics) == told(metrics) == ["islet_log_answers 0.0"]
+    assert log.asked == 1
+    log.back.set()
+    while told(metrics) == ["islet_log_answers 0.0"]:
+        pass
+    assert "islet_log_answers 1.0" in told(metrics)
 
 
 def test_the_lag_of_a_consumer_is_summed_over_partitions() -> None:

@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
+from time import monotonic
 
 import pytest
 
@@ -33,3 +35,30 @@ def test_of_processes_that_start_at_once_one_shows_a_password_and_it_lets_in(
         admin = registry.user("admin")
     assert shown[0] is not None and shown[1] is None
     assert admin is not None and verify_password(admin.password_hash, shown[0])
+
+
+def test_housekeeping_that_has_failed_is_well_again_when_its_work_is_done_not_when_the_next_is_due(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that was restarted left /healthz at 503 for a minute, for which Kubernetes restarts a process."""
+    errors, compacted = [OSError("the broker is away")], Event()
+
+    def compact() -> int:
+        if errors:
+            raise errors.pop()
+        compacted.set()
+        return 0
+
+    with opened_platform(Settings(data_dir=tmp_path, roles=("store",), log_level="error")) as platform:
+        monkeypatch.setattr(platform.log, "compact", compact)
+        (housekeeping,) = (worker for worker in platform.workers if worker.name == "housekeeping")
+        housekeeping.start()
+        assert compacted.wait(20.0)
+        until = monotonic() + 20.0
+        while housekeeping.failing and monotonic() < until:
+            pass
+        assert (housekeeping.failing, housekeeping.failures) == (False, 1)
+        housekeeping.stop()
+        platform.stop()
+        assert housekeeping.join()
+        platform.commit.close()

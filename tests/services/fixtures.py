@@ -15,6 +15,7 @@ from islet.log.base import Log
 from tests.conftest import Missing
 from tests.services import jars
 from tests.services.kafka import Kafka
+from tests.services.locked_kafka import LockedKafka
 
 KafkaLogs = Callable[..., Log]
 """Opens a log, given its topics' prefix and the number of its partitions; `writer` names the process."""
@@ -29,6 +30,12 @@ def kafka(missing: Missing) -> Kafka:
     if lacking:
         missing(lacking)
     return _broker()
+
+
+@pytest.fixture
+def locked_kafka(kafka: Kafka) -> LockedKafka:
+    """One that lets in only who trusts its authority, and over SASL who knows the password; shared as well."""
+    return _locked()
 
 
 @pytest.fixture
@@ -64,12 +71,24 @@ def spark(missing: Missing) -> None:
 
 @cache
 def _broker() -> Kafka:
-    folder = Path(tempfile.mkdtemp(prefix="islet-kafka-"))
+    folder = _folder()
     kafka = Kafka(folder)
-
-    def end() -> None:
-        kafka.stop(kill=True)
-        shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(end)
+    atexit.register(_end, kafka, folder)
     return kafka
+
+
+@cache
+def _locked() -> LockedKafka:
+    folder = _folder()
+    locked = LockedKafka(folder)
+    atexit.register(_end, locked.kafka, folder)
+    return locked
+
+
+def _folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="islet-kafka-"))
+
+
+def _end(kafka: Kafka, folder: Path) -> None:
+    kafka.stop(kill=True)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,7 @@ import secrets
 import signal
 import socket
 import subprocess
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from time import monotonic, sleep
@@ -16,8 +17,8 @@ _START_S = 60.0
 _PROPERTIES = """
 process.roles=broker,controller
 node.id=1
-listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{broker}
+listeners=PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}{listeners}
+advertised.listeners=PLAINTEXT://127.0.0.1:{broker}{listeners}
 controller.listener.names=CONTROLLER
 controller.quorum.voters=1@127.0.0.1:{controller}
 log.dirs={folder}/data
@@ -44,16 +45,20 @@ appender.file.layout.pattern = %d %p %c %m%n
 class Kafka:
     """A broker that runs; `bootstrap` is its address."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, more: str = "", listeners: str = "", users: Sequence[str] = ()) -> None:
+        """`more`: further lines of its properties. `listeners`: further ones, with commas before them. `users`: SCRAM
+        users, as `kafka-storage format --add-scram` takes them."""
         self._folder = folder
-        broker, controller = _free_ports(2)
+        broker, controller = free_ports(2)
         self.bootstrap = f"127.0.0.1:{broker}"
         self._address = ("127.0.0.1", broker)
         self._properties = folder / "server.properties"
-        self._properties.write_text(_PROPERTIES.format(broker=broker, controller=controller, folder=folder))
+        text = _PROPERTIES.format(broker=broker, controller=controller, folder=folder, listeners=listeners)
+        self._properties.write_text(text + more)
         (folder / "log4j2.properties").write_text(_LOGGING.format(folder=folder))
         cluster = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
-        subprocess.run(self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._properties)),
+        subprocess.run(self._java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(self._properties),
+                                  *(word for user in users for word in ("--add-scram", user))),
                        check=True, stdout=subprocess.DEVNULL, timeout=_START_S)  # fmt: skip
         self.start()
 
@@ -101,7 +106,7 @@ class Kafka:
                 "-cp", f"{fetched()}/*", *arguments]  # fmt: skip
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:

@@ -9,15 +9,17 @@ import pytest
 
 from islet.forecast.serving import SHIPPED, served
 from islet.log.memory import MemoryLog
+from islet.menu import plug
+from islet.model.topics import Topic
+from islet.settings import load
 from tests.engine.test_engine_spark import run_embedded
 from tests.services.crowd import commits, readings
-from tests.services.fixtures import KafkaLogs
 from tests.services.fixtures import kafka as kafka
-from tests.services.fixtures import kafka_logs as kafka_logs
+from tests.services.fixtures import locked_kafka as locked_kafka
 from tests.services.fixtures import prefix as prefix
 from tests.services.fixtures import spark as spark
 from tests.services.jars import of_spark
-from tests.services.kafka import Kafka
+from tests.services.locked_kafka import PASSWORD, LockedKafka
 from tests.services.told import table
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("spark")]
@@ -31,14 +33,15 @@ def islet(folder: Path, environment: dict[str, str], *words: str) -> subprocess.
 
 
 def test_the_submitted_job_says_what_the_embedded_engine_says(
-    kafka: Kafka, kafka_logs: KafkaLogs, prefix: str, tmp_path: Path
+    locked_kafka: LockedKafka, prefix: str, tmp_path: Path
 ) -> None:
+    """On a broker that wants TLS and a password; and how far it has read is known afterwards."""
+    settings = locked_kafka.settings("SCRAM-SHA-512") | {"ISLET_KAFKA_PREFIX": prefix, "ISLET_PARTITIONS": "4"}
     crowd = readings(2_000)
-    log, embedded = kafka_logs(prefix), MemoryLog(partitions=4)
+    log, embedded = plug("log", "kafka")(load(None, settings), writer=""), MemoryLog(partitions=4)
     for each in (log, embedded):
         each.commit(list(commits(crowd)))
     run_embedded(embedded, foreteller=served(SHIPPED))  # as an installation does
-    settings = {"ISLET_LOG": "kafka", "ISLET_KAFKA_BOOTSTRAP": kafka.bootstrap, "ISLET_KAFKA_PREFIX": prefix}
     options = ["--jars", ",".join(map(str, of_spark())), "--conf", "spark.sql.shuffle.partitions=2"]
     words = [word for option in options for word in ("--spark-option", option)]
     done = islet(tmp_path, settings, "spark", "submit", "--master", "local[2]", *words,
@@ -47,6 +50,9 @@ def test_the_submitted_job_says_what_the_embedded_engine_says(
     assert {name.split("~")[0] for name in table(log)} >= {"low"}
     told = {name: alert for name, alert in table(log).items() if not name.startswith("no_")}
     assert told == {name: alert for name, alert in table(embedded).items() if not name.startswith("no_")}
+    assert log.cursor("spark", Topic.GLUCOSE_READINGS) == log.end(Topic.GLUCOSE_READINGS)
+    assert PASSWORD not in done.stdout + done.stderr
+    log.close()
 
 
 def test_the_command_names_the_kafka_source_of_the_spark_that_is_installed_and_no_secret(tmp_path: Path) -> None:
@@ -56,8 +62,18 @@ def test_the_command_names_the_kafka_source_of_the_spark_that_is_installed_and_n
     done = islet(tmp_path, secret, "spark", "submit", "--dry-run", "--checkpoint", "/c", "--once")
     assert done.returncode == 0, done.stderr
     assert f"spark-sql-kafka-0-10_2.13:{pyspark.__version__}" in done.stdout
-    assert done.stdout.rstrip().endswith("cli.py spark run --checkpoint /c --once")
+    assert done.stdout.rstrip().endswith(f"cli.py --data-dir {tmp_path}/data spark run --checkpoint /c --once")
     assert "hunter2" not in done.stdout
+
+
+def test_the_job_has_the_settings_and_the_data_directory_that_the_command_was_given(tmp_path: Path) -> None:
+    """It had a data directory of its own: nobody's own rules, and a heart that the platform did not hear."""
+    (tmp_path / "islet.toml").touch()
+    command = ["--settings", "islet.toml", "spark", "submit", "--dry-run", "--checkpoint", "/c"]
+    done = islet(tmp_path, {}, *command)
+    assert done.returncode == 0, done.stderr
+    given = f"--settings {tmp_path}/islet.toml --data-dir {tmp_path}/data"
+    assert done.stdout.rstrip().endswith(f"cli.py {given} spark run --checkpoint /c")
 
 
 def test_without_kafka_in_the_settings_the_job_says_what_is_lacking(tmp_path: Path) -> None:

@@ -294,6 +294,17 @@ async def test_operations_shows_recipients_burden_and_what_nobody_answered(ward:
     assert "Alerts that nobody answered" in (await ward.client("admin").get("/operations")).text
 
 
+async def test_operations_is_shown_while_the_log_does_not_answer(ward: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log on other machines, whose broker is away: that is when somebody looks there."""
+
+    def away() -> list[object]:
+        raise OSError("Kafka: no answer")
+
+    monkeypatch.setattr(ward.log, "cursors", away)
+    answer = await ward.client("admin").get("/operations")
+    assert (answer.status_code, "The log does not answer." in answer.text) == (200, True)
+
+
 async def test_an_alert_found_in_history_pages_nobody(ward: Site) -> None:
     from islet.model.alerts import AlertChange
 

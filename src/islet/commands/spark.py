@@ -31,9 +31,10 @@ def spark() -> None:
 def submit(master: str, dry_run: bool, spark_option: tuple[str, ...], job_options: tuple[str, ...]) -> None:
     """Submit the job with spark-submit; what is not known here is given to `islet spark run`.
 
-    Settings (the broker, its password) come from the environment of the driver, never from the command line.
+    Settings (the broker, its password) come from the environment of the driver, or from the file and with the data
+    directory that `islet` was given, which have to be where the driver runs; never from words on the command line.
     """
-    command = [_spark_submit(), *submission(master, list(spark_option)), *job_options]
+    command = [_spark_submit(), *submission(master, list(spark_option), _given()), *job_options]
     if dry_run:
         click.echo(" ".join(command))
         return
@@ -93,15 +94,23 @@ def run(settings: Settings, checkpoint: str, lake: str, shards: int, every: str,
         keep(builder.getOrCreate(), job, rules, log, wall_us, heart.beat)
 
 
-def submission(master: str, more: list[str]) -> list[str]:
-    """The words for spark-submit, up to the options of `islet spark run`."""
+def _given() -> list[str]:
+    """What `islet` was told before `spark submit`. Without it the job would begin in a data directory of its own, with
+    nobody's rules, and the platform would not hear its heart."""
+    told = click.get_current_context().find_root().params
+    words = {"--settings": told.get("file"), "--data-dir": told.get("data_dir")}
+    return [word for name, path in words.items() if path is not None for word in (name, str(path.absolute()))]
+
+
+def submission(master: str, more: list[str], given: list[str]) -> list[str]:
+    """The words for spark-submit, up to the options of `islet spark run`. `given`: those before `spark`."""
     _require("pyspark")
     from pyspark import __version__ as version
 
     packages = ["--packages", f"{_FETCHED}:{version}"]
     if any(word in ("--packages", "--jars") for word in more):  # a machine that cannot fetch, or an image that has them
         packages = []
-    return ["--name", "islet-engine", "--master", master, *packages, *more, str(_PROGRAM), "spark", "run"]
+    return ["--name", "islet-engine", "--master", master, *packages, *more, str(_PROGRAM), *given, "spark", "run"]
 
 
 def _spark_submit() -> str:

@@ -40,6 +40,7 @@ from islet.engine.lake import Lake, file_system
 from islet.engine.reference import Reference
 from islet.engine.rules import Plan
 from islet.engine.shard import TOPICS, Shard
+from islet.engine.spark_cursors import SparkCursors
 from islet.errors import SettingError
 from islet.log.base import Append, Commit, Log
 from islet.log.kafka_records import batch_of
@@ -250,31 +251,42 @@ def keep(
 ) -> None:
     """Run the job until its query ends; it begins anew, from where it was, when the rules have changed.
 
-    `beat` is called while it works, with a micro-batch or with none to be done. Raises what a query that failed has raised.
+    `beat` is called while it works, with a micro-batch or with none to be done; how far it has read is kept in the log.
+    Raises what a query that failed has raised.
     """
+    cursors = SparkCursors(log, job.topics, now)
     while True:
         frozen = rules()
         query = start(spark, job, frozen, log, now)
         try:
-            if not _changed(job, query, rules, frozen.version, beat):
+            if not _changed(job, query, rules, frozen.version, beat, cursors):
                 return
         finally:
             query.stop()
 
 
 def _changed(
-    job: Job, query: StreamingQuery, rules: Callable[[], Frozen], version: str, beat: Callable[[], None]
+    job: Job,
+    query: StreamingQuery,
+    rules: Callable[[], Frozen],
+    version: str,
+    beat: Callable[[], None],
+    cursors: SparkCursors,
 ) -> bool:
     """Wait until there are other rules: true; or until the query has ended. It has got on by then: a micro-batch that is
     stopped begins again, and where somebody changes something all the time, one that reads a backlog would never end."""
     seen = None
-    while not query.awaitTermination(_LOOK_S):
-        if (progress := query.lastProgress) is not None and progress.timestamp != seen:  # idle, it says so every 10 s
-            seen = progress.timestamp
-            beat()
+    while True:
+        has_ended = query.awaitTermination(_LOOK_S)
+        if (progress := query.lastProgress) is not None:
+            if progress.timestamp != seen:  # idle, it says so every 10 s
+                seen = progress.timestamp
+                beat()
+            cursors.keep([source.endOffset for source in progress.sources])
+        if has_ended:
+            return False
         if job.every and seen is not None and rules().version != version:
             return True
-    return False
 
 
 def start(spark: SparkSession, job: Job, rules: Frozen, log: Log, now: Now) -> StreamingQuery:

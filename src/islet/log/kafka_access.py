@@ -4,8 +4,9 @@ import errno
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic, sleep
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import structlog
 from confluent_kafka import KafkaException
@@ -18,6 +19,11 @@ ANSWER_S = 30.0
 """A broker that has not answered by then is a failure."""
 
 _AGAIN_S = 0.02
+_EVENT_HUBS: Final = ".servicebus."
+"""In the host names of Azure Event Hubs, in all of Azure's clouds."""
+_EVENT_HUBS_TAKE: Final = ("gzip", "none")
+_LOOK_AROUND_MS: Final = 180_000
+"""How old may be what a client knows of the brokers. Azure closes what has been idle for 240 s."""
 _PASSING = (
     "NOT_LEADER_FOR_PARTITION",
     "LEADER_NOT_AVAILABLE",
@@ -40,8 +46,7 @@ class KafkaAccess:
     `prefix` stands before every topic's name, so that several installations can share a broker. `writer` names the
     process among those that commit cursors or states: of two with one name, the older one is shut out. Without a name it is
     one of many, and what it commits is no transaction: the cursors of those who read through it, each for itself.
-    Azure Event Hubs: port 9093, protocol SASL_SSL, mechanism PLAIN, user `$ConnectionString`, compression gzip, in a
-    tier with transactions and compaction.
+    Azure Event Hubs: docs/how-to/use-kafka.md.
     """
 
     bootstrap: str
@@ -57,9 +62,16 @@ class KafkaAccess:
 
     @classmethod
     def of(cls, settings: Settings, *, writer: str) -> Self:
-        """As the settings say. Raises SettingError when they name no broker."""
+        """As the settings say. Raises SettingError when they name no broker, or what there cannot be."""
         if not settings.kafka_bootstrap:
             raise SettingError("setting kafka_bootstrap: expected host:port of a broker, because log is kafka")
+        if settings.kafka_ca_file:
+            _authorities(settings.kafka_ca_file)
+        if _EVENT_HUBS in settings.kafka_bootstrap and settings.kafka_compression not in _EVENT_HUBS_TAKE:
+            raise SettingError(
+                f"setting kafka_compression: Azure Event Hubs takes {' or '.join(_EVENT_HUBS_TAKE)}; "
+                f"got {settings.kafka_compression}"
+            )
         return cls(
             bootstrap=settings.kafka_bootstrap,
             protocol=settings.kafka_protocol,
@@ -74,7 +86,7 @@ class KafkaAccess:
         )
 
     def spark_options(self) -> dict[str, str]:
-        """The same for Spark's Kafka source, whose client is Java's."""
+        """The same for Spark's Kafka source, whose client is Java's. Raises SettingError."""
         options = {"kafka.bootstrap.servers": self.bootstrap, "kafka.security.protocol": self.protocol}
         if self.protocol.startswith("SASL"):
             module = "org.apache.kafka.common.security." + (
@@ -83,9 +95,17 @@ class KafkaAccess:
             user, password = _quoted(self.user), _quoted(self.password)
             options["kafka.sasl.mechanism"] = self.mechanism
             options["kafka.sasl.jaas.config"] = f"{module} required username={user} password={password};"
-        if self.ca_file:
-            options |= {"kafka.ssl.truststore.type": "PEM", "kafka.ssl.truststore.location": self.ca_file}
+        if self.ca_file:  # what is in it, because the machines of a cluster have not got the file
+            options |= {
+                "kafka.ssl.truststore.type": "PEM",
+                "kafka.ssl.truststore.certificates": _authorities(self.ca_file),
+            }
         return options
+
+    @property
+    def at_event_hubs(self) -> bool:
+        """Whether it is Azure's service, where topics are made by its own means."""
+        return _EVENT_HUBS in self.bootstrap
 
     def topic(self, name: Topic | str) -> str:
         """What a topic is called there."""
@@ -98,6 +118,8 @@ class KafkaAccess:
             "security.protocol": self.protocol,
             "client.id": f"islet-{self.writer or 'beside'}",
             "log.connection.close": False,
+            "socket.keepalive.enable": True,
+            "metadata.max.age.ms": _LOOK_AROUND_MS,
             "log_level": 2,  # what goes wrong in passing is told to `error_cb`, not written to the console
             "error_cb": report,
         }
@@ -122,6 +144,18 @@ class KafkaAccess:
                 **more,
             }
         )
+
+
+def _authorities(file: str) -> str:
+    """What a PEM file of certificates holds. Raises SettingError; the clients' own word names neither file nor setting."""
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no text"
+        raise SettingError(f"setting kafka_ca_file: expected a PEM file with certificates; {file}: {why}") from None
+    if "-----BEGIN CERTIFICATE-----" not in text:
+        raise SettingError(f"setting kafka_ca_file: expected a PEM file with certificates; there is none in {file}")
+    return text
 
 
 def _quoted(text: str) -> str:
@@ -167,4 +201,7 @@ def refused(error: Any) -> OSError:
     """The error for a broker's answer or silence."""
     if error.name() in ("_FENCED", "PRODUCER_FENCED", "INVALID_PRODUCER_EPOCH"):
         return OSError(errno.EPERM, "Kafka: another process writes under the same name now; this one has to stop")
+    if error.name().endswith("AUTHORIZATION_FAILED"):
+        says = f"Kafka: our user lacks a right ({error.str()}); docs/how-to/use-kafka.md lists those that it needs"
+        return OSError(errno.EIO, says)
     return OSError(errno.EIO, f"Kafka: {error.str()}")

@@ -6,7 +6,7 @@ from time import monotonic, sleep
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic
 
 from islet.errors import SettingError
 from islet.log.kafka_access import ANSWER_S, Answer, KafkaAccess, refused, report
@@ -15,8 +15,14 @@ from islet.settings import Settings
 
 STATES: Final = "islet_state"
 """The compacted topic of cursors and states."""
+_FORGETS_MS: Final = "86400000"
+"""So soon a state that was replaced is gone: one of the engine's may have somebody who was erased since."""
 _AGAIN_S: Final = 0.02
 _A_FEW: Final = 4
+_LOOK_S: Final = 3.0
+"""How long a first answer is waited for before what was heard is looked at."""
+_FOR_GOOD: Final = ("_AUTHENTICATION", "_SSL")
+"""Refusals that do not pass while nobody changes something."""
 _SILENT: Final = ("_TRANSPORT", "_TIMED_OUT", "_ALL_BROKERS_DOWN", "_RESOLVE", "_AUTHENTICATION", "_SSL")
 
 
@@ -37,25 +43,26 @@ def check(settings: Settings) -> None:
 
 
 def _reached(access: KafkaAccess, ask: Callable[[AdminClient], Answer]) -> tuple[AdminClient, Answer]:
-    heard, is_open = "", False
+    heard, is_open, is_barred = "", False, False
 
     def hear(error: Any) -> None:
-        nonlocal heard
+        nonlocal heard, is_barred
         if is_open:
             report(error)
         elif error.name() != "_ALL_BROKERS_DOWN":  # which follows from what was said before
-            heard = error.str()
+            heard, is_barred = error.str(), error.name() in _FOR_GOOD
 
     try:
         admin = AdminClient(access.client({"error_cb": hear}))
     except KafkaException as error:
         raise SettingError(f"Kafka: {error.args[0].str()}; look at the settings that begin with kafka_") from None
     try:
+        _knock(admin, lambda: is_barred)
         answer = ask(admin)
     except KafkaException as error:
         if error.args[0].name() not in _SILENT:
             raise refused(error.args[0]) from error
-        admin.poll(0)  # or it is not told
+        admin.poll(0)
         raise OSError(
             errno.EIO,
             f"Kafka at {access.bootstrap} does not let us in ({heard or error.args[0].str()}); look whether it runs there, and at the settings "
@@ -65,11 +72,25 @@ def _reached(access: KafkaAccess, ask: Callable[[AdminClient], Answer]) -> tuple
     return admin, answer
 
 
+def _knock(admin: AdminClient, barred: Callable[[], bool]) -> None:
+    """Wait until a broker answers; not as long where it has said that it lets nobody in. Raises KafkaException."""
+    until = monotonic() + ANSWER_S
+    while True:
+        try:
+            admin.list_topics(timeout=min(_LOOK_S, ANSWER_S))
+            return
+        except KafkaException as error:
+            admin.poll(0)  # or it is not told
+            if error.args[0].name() not in _SILENT or barred() or monotonic() > until:
+                raise
+
+
 def make_topics(admin: AdminClient, access: KafkaAccess, partitions: int) -> int:
     """As `opened`; raises KafkaException."""
     wanted = _wanted(admin, access, partitions)
     there = _there(admin, wanted)
     states = access.topic(STATES)
+    _check_lacking(access, wanted, there)
     lacking = [_new(access, name, count, name == states) for name, count in wanted.items() if name not in there]
     if lacking:
         for made in admin.create_topics(lacking, operation_timeout=ANSWER_S, request_timeout=ANSWER_S).values():
@@ -85,14 +106,18 @@ def make_topics(admin: AdminClient, access: KafkaAccess, partitions: int) -> int
         if name not in there:
             raise OSError(errno.EIO, f"Kafka: no broker leads all partitions of the topic {name}; look at the brokers")
         _check_number(name, there[name], count)
+    _check_compacted(admin, states)
     return wanted[access.topic(Topic.GLUCOSE_READINGS)]
 
 
 def _looked_at(admin: AdminClient, access: KafkaAccess, partitions: int) -> None:
     wanted = _wanted(admin, access, partitions)
     there = _there(admin, wanted)
+    _check_lacking(access, wanted, there)
     for name, count in wanted.items():
         _check_number(name, there.get(name, count), count)
+    if (states := access.topic(STATES)) in there:
+        _check_compacted(admin, states)
 
 
 def _wanted(admin: AdminClient, access: KafkaAccess, partitions: int) -> Mapping[str, int]:
@@ -111,6 +136,32 @@ def _check_number(name: str, has: int, wanted: int) -> None:
         )
 
 
+def _check_lacking(access: KafkaAccess, wanted: Mapping[str, int], there: Container[str]) -> None:
+    """Azure Event Hubs does not do with a topic's settings what Kafka does: a topic of states that is made from here would
+    lose them when its retention is over."""
+    lacking = [f"{name} ({count})" for name, count in wanted.items() if name not in there]
+    if lacking and access.at_event_hubs:
+        raise SettingError(
+            f"Azure Event Hubs: make these event hubs there, with so many partitions: {', '.join(lacking)}; "
+            f"{access.topic(STATES)} with the clean-up policy Compact"
+        )
+
+
+def _check_compacted(admin: AdminClient, name: str) -> None:
+    """Raises SettingError where the topic of states forgets by age: somebody else made it, or changed it."""
+    asked = ConfigResource(ConfigResource.Type.TOPIC, name)
+    try:
+        config = admin.describe_configs([asked], request_timeout=ANSWER_S)[asked].result()
+    except KafkaException:
+        return  # we may not ask, or it is a service that does not say
+    policy = config.get("cleanup.policy")
+    if policy is not None and policy.value != "compact":
+        raise SettingError(
+            f"Kafka: the topic {name} has cleanup.policy={policy.value}, so cursors and states would be lost with time; "
+            "set it to compact"
+        )
+
+
 def _there(admin: AdminClient, wanted: Container[str]) -> dict[str, int]:
     """Which of the topics are there and led by a broker, and with how many partitions."""
     found = admin.list_topics(timeout=ANSWER_S).topics
@@ -125,6 +176,7 @@ def _new(access: KafkaAccess, name: str, partitions: int, compacted: bool) -> Ne
     config = {"min.insync.replicas": str(2 if access.replicas >= 3 else 1)}
     if compacted:
         config |= {"cleanup.policy": "compact", "segment.bytes": "16777216", "min.cleanable.dirty.ratio": "0.1"}
+        config |= {"max.compaction.lag.ms": _FORGETS_MS}
     else:
         config |= {"cleanup.policy": "delete", "retention.ms": "-1"}  # `expire` decides
     return NewTopic(name, num_partitions=partitions, replication_factor=access.replicas, config=config)

@@ -1,11 +1,14 @@
 """Prometheus metrics of one process. No label ever holds a patient, a device or a value."""
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from islet.errors import IsletError
 from islet.forecast.drift import AHEAD_MIN, Errors
 from islet.forecast.serving import SHADOWS, SHIPPED
 from islet.log.base import CursorMove, Log
@@ -14,6 +17,9 @@ from islet.operations.workers import Worker
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LATENCY_BUCKETS_S = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 30.0)
+_PATIENCE_S = 3.0
+"""A Prometheus gives up after ten seconds."""
+_Figures = tuple[dict[Topic, tuple[int, ...]], list[CursorMove]]
 Counts = Callable[[], Mapping[str, int]]
 
 
@@ -39,21 +45,51 @@ class Metrics:
 
 
 class LogCollector(Collector):
-    """Entries per topic, and how far behind each consumer is."""
+    """Entries per topic, and how far behind each consumer is; and whether the log says so at all: one on other machines
+    may be away, which must not take the other metrics with it. Any thread may collect."""
 
-    def __init__(self, log: Log, more_cursors: Callable[[], Sequence[CursorMove]]) -> None:
-        self._log, self._more = log, more_cursors
+    def __init__(
+        self, log: Log, more_cursors: Callable[[], Sequence[CursorMove]], patience_s: float = _PATIENCE_S
+    ) -> None:
+        self._log, self._more, self._patience_s = log, more_cursors, patience_s
+        self._asked: Future[_Figures] | None = None
+        self._asking = threading.Lock()
 
     def collect(self) -> Iterable[Metric]:
-        ends = {topic: self._log.end(topic) for topic in Topic}
+        figures = self._figures()
+        answers = GaugeMetricFamily("islet_log_answers", "1 while the log tells its ends and cursors.")
+        answers.add_metric([], float(figures is not None))
+        yield answers
+        if figures is None:
+            return
+        ends, cursors = figures
         appended = CounterMetricFamily("islet_log_entries", "Entries ever appended.", labels=["topic"])
         for topic, end in ends.items():
             appended.add_metric([topic], sum(end))
         lags = GaugeMetricFamily("islet_consumer_lag", "Entries not yet consumed.", labels=["consumer", "topic"])
-        for (consumer, topic), lag in sorted(lags_of(ends, [*self._log.cursors(), *self._more()]).items()):
+        for (consumer, topic), lag in sorted(lags_of(ends, cursors).items()):
             lags.add_metric([consumer, topic], lag)
         yield appended
         yield lags
+
+    def _figures(self) -> _Figures | None:
+        """What the log says; None where it fails, or takes too long. A question that is under way is not asked again."""
+        with self._asking:
+            if self._asked is None or self._asked.done():
+                self._asked = Future()
+                threading.Thread(target=self._ask, args=(self._asked,), name="log-figures", daemon=True).start()
+            asked = self._asked
+        try:
+            return asked.result(self._patience_s)
+        except (OSError, IsletError):  # and TimeoutError
+            return None
+
+    def _ask(self, asked: Future[_Figures]) -> None:
+        try:
+            ends = {topic: self._log.end(topic) for topic in Topic}
+            asked.set_result((ends, [*self._log.cursors(), *self._more()]))
+        except Exception as error:
+            asked.set_exception(error)
 
 
 def lags_of(ends: Mapping[Topic, Sequence[int]], cursors: Iterable[CursorMove]) -> dict[tuple[str, Topic], int]:

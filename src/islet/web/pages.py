@@ -196,14 +196,18 @@ def _shown(letter: Document) -> dict[str, str]:
     }
 
 
-def _lags(context: WebContext) -> list[tuple[str, str, int]]:
-    """Per consumer and topic, how many entries it has not read; the slowest first."""
-    ends = {topic: context.log.end(topic) for topic in Topic}
+def _lags(context: WebContext) -> list[tuple[str, str, int]] | None:
+    """Per consumer and topic, how many entries it has not read; the slowest first. None while a log on other machines does
+    not answer."""
+    try:
+        ends, cursors = {topic: context.log.end(topic) for topic in Topic}, context.log.cursors()
+    except OSError:
+        return None
     lags: dict[tuple[str, str], int] = {}
     for topic, offsets in ends.items():
         applied = context.store.applied(topic, context.log.partitions)
         lags["store", topic] = sum(max(0, end - done) for end, done in zip(offsets, applied, strict=True))
-    for move in context.log.cursors():
+    for move in cursors:
         key = (move.consumer, str(move.topic))
         lags[key] = lags.get(key, 0) + max(0, ends[move.topic][move.partition] - move.offset)
     return sorted(((*key, lag) for key, lag in lags.items()), key=lambda row: (-row[2], row))
