@@ -212,6 +212,10 @@ DEVICES: Final = [
         "DELETE /api/v1/treatments.json",
         "DELETE /api/v1/treatments/{which}",
     ),
+    *_portal(
+        Open.LINK, "GET /pebble", "GET /api/v2/properties", "GET /api/v2/properties/{names:path}", "GET /api/v2/{kind}"
+    ),
+    *_portal(Open.LINK, "GET /api/v2/{kind}/{which}"),
     *_portal(Open.ANYBODY, "GET /api/v3/version"),
     *_portal(
         Open.LINK,

@@ -15,7 +15,7 @@ from msgspec import UNSET, Struct
 from islet.decode.nightscout import made_id, utc_text
 from islet.errors import BadInput
 from islet.model.care_events import care_event_id
-from islet.model.events import AnyEvent, CareEvent, Exercise, Insulin, Meal, Medication, Note
+from islet.model.events import AnyEvent, CareEvent, DeviceStatus, Exercise, Insulin, Meal, Medication, Note
 from islet.model.series import Series
 from islet.model.time import DAY_US, MINUTE_US, from_us, to_us
 
@@ -36,7 +36,16 @@ _NO_INSULINS: Final = frozenset(
     {"<none>", "Bolus", "Meal Bolus", "Snack Bolus", "Correction Bolus", "Combo Bolus", "Bolus Wizard", "SMB"}
 )
 """What treatments are called that give insulin; a dose is kept with it where its insulin is not named."""
-TOLD_KINDS: Final = (*sorted(_NO_INSULINS - {"<none>"}), "Carb Correction", "Exercise", "Note")
+CHANGES: Final = (
+    "Site Change",
+    "Sensor Change",
+    "Sensor Start",
+    "Sensor Stop",
+    "Insulin Change",
+    "Pump Battery Change",
+)
+"""Treatments that are kept as notes of that text. Home Assistant asks for the last of each, every few minutes, Nightguard and LoopFollow of some."""
+TOLD_KINDS: Final = (*sorted(_NO_INSULINS - {"<none>"}), "Carb Correction", "Exercise", "Note", *CHANGES)
 """What the treatments are called that are told."""
 _MEAL_BOLUSES: Final = _NO_INSULINS - {"<none>", "Bolus", "Correction Bolus", "SMB"}
 
@@ -166,10 +175,21 @@ def treatments_told(events: Sequence[tuple[str, AnyEvent]]) -> list[Treatment]:
         id = treatment_id(device, time_us, seen[device, time_us]) if not own_id or own_id in known else own_id
         known.add(id)
         seen[device, time_us] += 1
+        if told["notes"] in CHANGES:
+            told = {**told, "eventType": told["notes"], "notes": ""}
         said = {name: value for name, value in told.items() if value != ""}  # to xDrip no notes and empty ones differ
         document = {**_timed(id, time_us, device), "enteredBy": device, **said}
         treatments.append(Treatment(device, document, entries))
     return treatments
+
+
+def status_told(device: str, event: AnyEvent) -> Document | None:
+    """What a device said of its battery, as `devicestatus`; None where it said nothing of it."""
+    if not isinstance(event, DeviceStatus) or event.battery_percent is None:
+        return None
+    time_us, percent = to_us(event.time), round(event.battery_percent)
+    said = {"uploaderBattery": percent, "uploader": {"battery": percent}}
+    return {**_timed(made_id(f"{device} status {time_us}".encode()), time_us, device), **said}
 
 
 def treatment_id(device: str, time_us: int, before: int = 0) -> str:
