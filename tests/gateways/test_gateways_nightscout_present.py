@@ -121,7 +121,9 @@ async def test_nothing_is_said_of_what_nobody_told(night: Night) -> None:
 
 
 async def test_a_value_below_the_sensors_range_is_the_present_one(night: Night) -> None:
-    await night.send("phone", f'{{"type":"reading","time":"{iso(NOW_US)}","value":40,"range":"below","unit":"mg/dL"}}'.encode())
+    await night.send(
+        "phone", f'{{"type":"reading","time":"{iso(NOW_US)}","value":40,"range":"below","unit":"mg/dL"}}'.encode()
+    )
     await given(night, {5: 60})
     assert (await asked(night, "/api/v2/properties"))["bgnow"]["last"] == 39
 

@@ -14,7 +14,9 @@ from islet.store.app_secrets import app_address, end_app_secret, new_app_secret
 @click.command("nightscout")
 @click.argument("id")
 @click.option("--end", is_flag=True, help="Let no app in as this device any more.")
-@click.option("--unit", type=click.Choice(GLUCOSE_UNITS), default="mg/dL", help="In which the app shows glucose (mg/dL).")
+@click.option(
+    "--unit", type=click.Choice(GLUCOSE_UNITS), default="mg/dL", help="In which the app shows glucose (mg/dL)."
+)
 @click.pass_obj
 def nightscout_address(settings: Settings, id: str, end: bool, unit: str) -> None:
     """Make the address by which an app that uploads to Nightscout sends as this device, and print it, once.
