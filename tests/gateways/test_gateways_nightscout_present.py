@@ -186,3 +186,44 @@ async def test_the_age_of_a_sensor_and_the_uploaders_battery_are_read_by_the_fir
     [status] = await night.get("/devicestatus.json", count="1")
     assert (status["uploader"], status["created_at"]) == ({"battery": 71}, "2026-11-21T08:03:00.950Z")
     assert await asked(night, "/api/v2/treatments.json", **{"find[eventType]": "Sensor Change"}) == [one]
+
+
+@pytest.mark.parametrize(
+    ("find", "found"),
+    [
+        ({"find[carbs][$exists]": "true", "find[enteredBy][$ne]": "Trio"}, ["Meal Bolus"]),
+        ({"find[carbs][$exists]": "false"}, ["Note", "Sensor Change"]),
+        ({"find[eventType][$regex]": "Change"}, ["Sensor Change"]),
+        ({"find[eventType][$in][]": ["Note", "Meal Bolus"]}, ["Note", "Meal Bolus"]),
+        ({"find[eventType][$nin][0]": "Note", "find[eventType][$nin][1]": "Meal Bolus"}, ["Sensor Change"]),
+        ({"find[carbs][$gte]": "40"}, ["Meal Bolus"]),
+        ({"find[carbs][$gt]": "40"}, []),
+    ],
+)
+async def test_treatments_are_found_by_what_readers_ask_for(
+    night: Night, find: dict[str, str | list[str]], found: list[str]
+) -> None:
+    """Trio and iAPS ask for carbs that exist, nightscout-reporter and others for any change."""
+    night.let_read()
+    meal = {"eventType": "Meal Bolus", "carbs": 40, "insulin": 4, "created_at": iso(NOW_US - 2 * MINUTE_US)}
+    change = {"eventType": "Sensor Change", "created_at": iso(NOW_US - 3 * MINUTE_US)}
+    note = {"eventType": "Note", "notes": "tired", "created_at": iso(NOW_US)}
+    await night.http.post("/treatments", json=[meal, change, note])
+    night.follow()
+    assert [one["eventType"] for one in await night.get("/treatments.json", **find)] == found
+
+
+async def test_readings_are_found_by_their_values_and_a_deletion_takes_only_what_is_named(night: Night) -> None:
+    await given(night, FIVE)
+    assert [one["sgv"] for one in await night.get("/entries.json", **{"find[sgv][$gt]": "112"})] == [131, 118]
+    assert await night.get("/entries.json", **{"find[type][$in]": "cal"}) == []
+    meal = {"eventType": "Meal Bolus", "carbs": 40, "insulin": 4, "created_at": iso(NOW_US - 2 * MINUTE_US)}
+    note = {"eventType": "Note", "notes": "tired", "created_at": iso(NOW_US)}
+    await night.http.post("/treatments", json=[meal, note])
+    night.follow()
+    carbs = {"find[carbs][$exists]": "true"}
+    assert (await night.http.delete("/treatments.json", params=carbs)).json()["n"] == 0
+    bounded = {**carbs, "find[created_at][$gte]": iso(NOW_US - 5 * MINUTE_US)}
+    assert (await night.http.delete("/treatments.json", params=bounded)).json()["n"] == 1
+    night.follow()
+    assert [one["eventType"] for one in await night.get("/treatments.json")] == ["Note"]

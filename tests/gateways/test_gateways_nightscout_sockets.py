@@ -14,6 +14,7 @@ from msgspec import structs
 from starlette.applications import Starlette
 
 from islet.gateways.nightscout_apps import NightscoutApps
+from islet.gateways.nightscout_feed import Listener, NightscoutFeed, Told
 from islet.gateways.nightscout_sockets import NightscoutSockets
 from islet.model.time import DAY_US, MINUTE_US, SECOND_US, iso
 from islet.operations.http_server import HttpListener
@@ -281,3 +282,29 @@ async def test_an_app_is_let_in_again_with_the_token_that_it_was_given(site: Sit
     site.later()
     event, said = await app.next()
     assert (event, said["doc"]["insulin"]) == ("create", 4)
+
+
+async def test_a_patient_whose_news_cannot_be_read_is_nobody_elses_fault(
+    site: Site, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night, broken = site.night, App()
+    night.let_read()
+    night.door.add_device("other")
+    night.let_read("other")
+    await broken.subscribed(site, new_app_secret(night.door.registry, "other", by="test", now_us=NOW_US))
+    await app.subscribed(site, night.secret)
+    well = NightscoutFeed.news
+
+    def news(feed: NightscoutFeed, listener: Listener, now_us: int) -> list[Told]:
+        if listener.device.id == "other":
+            raise OSError("the disk")
+        return well(feed, listener, now_us)
+
+    monkeypatch.setattr(NightscoutFeed, "news", news)
+    await night.http.post("/entries", json=SGV)
+    site.later()
+    assert await app.values(1) == [112]
+    assert broken.told.empty()
+    monkeypatch.undo()
+    assert await broken.values(1) == [112]
+    await broken.client.disconnect()

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from msgspec import UNSET, Struct
 
 from islet.decode.nightscout import made_id, utc_text
+from islet.decode.nightscout_search import Condition, condition
 from islet.errors import BadInput
 from islet.model.care_events import care_event_id
 from islet.model.events import AnyEvent, CareEvent, DeviceStatus, Exercise, Insulin, Meal, Medication, Note
@@ -25,7 +26,9 @@ USUAL_COUNT: Final = 10
 MOST: Final = 10_000
 _USUAL_SPAN_US: Final = 4 * DAY_US
 _LONGEST_SPAN_US: Final = 366 * DAY_US
-_FIND: Final = re.compile(r"find\[(\w{1,40})\](?:\[\$(\w{1,10})\])?(?:\[\])?")
+_FIND: Final = re.compile(r"find\[(\w{1,40})\](?:\[\$(\w{1,10})\])?(?:\[[0-9]{0,3}\])?")
+_PLAIN: Final = re.compile(r"[\w ]{1,60}")
+"""A pattern that is only what has to stand somewhere in a field; any other could take for ever."""
 _MS_US: Final = 1_000
 _MS: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 _TIMES: Final = ("date", "mills", "dateString", "created_at", "timestamp", "sysTime")
@@ -60,7 +63,7 @@ class Treatment(NamedTuple):
 
 class Query(Struct, frozen=True, kw_only=True):
     """From `from_us` to before `to_us` (`is_bounded`: as the query says), the newest `count` whose fields are `equal`, and not
-    `unequal`."""
+    `unequal`, and of which all `others` hold."""
 
     from_us: int
     to_us: int
@@ -68,16 +71,23 @@ class Query(Struct, frozen=True, kw_only=True):
     equal: Mapping[str, str]
     is_bounded: bool = False
     unequal: frozenset[tuple[str, str]] = frozenset()
+    others: tuple[Condition, ...] = ()
+
+    @property
+    def is_of_fields(self) -> bool:
+        """Whether it says something of any field but the time."""
+        return bool(self.equal or self.unequal or self.others)
 
     @property
     def most(self) -> int:
         """How many of the newest of one kind are to be looked at to find so many."""
         fields = {*self.equal, *(name for name, _ in self.unequal)}
-        return self.count if fields <= {"type"} else MOST
+        return self.count if fields <= {"type"} and not self.others else MOST
 
     def takes(self, kind: str) -> bool:
         """Whether documents of that type are asked for."""
-        return self.equal.get("type", kind) == kind and ("type", kind) not in self.unequal
+        is_other = any(one.field == "type" and not one.holds({"type": kind}) for one in self.others)
+        return self.equal.get("type", kind) == kind and ("type", kind) not in self.unequal and not is_other
 
     def chosen(self, documents: Iterable[Document]) -> list[Document]:
         """Those of the documents (the newest first) that are asked for."""
@@ -86,13 +96,14 @@ class Query(Struct, frozen=True, kw_only=True):
             for one in documents
             if all(str(one.get(name)) == text for name, text in self.equal.items())
             and not any(str(one.get(name)) == text for name, text in self.unequal)
+            and all(other.holds(one) for other in self.others)
         ][: self.count]
 
 
 def query_of(parameters: Iterable[tuple[str, str]], now_us: int, usual_count: int = USUAL_COUNT) -> Query:
     """What the query of an address asks for; without times the last four days. Raises BadInput."""
     least, most, count = None, now_us + DAY_US, usual_count
-    equal, unequal = dict[str, str](), set[tuple[str, str]]()
+    equal, unequal, others = dict[str, str](), set[tuple[str, str]](), list[tuple[str, str, str]]()
     for name, text in parameters:
         if name == "count":
             count = _count(text)
@@ -109,9 +120,7 @@ def query_of(parameters: Iterable[tuple[str, str]], now_us: int, usual_count: in
             elif field in _TIMES and how in ("lte", "lt"):
                 most = min(most, _instant_us(field, text) + (how == "lte"))
             else:
-                raise BadInput(
-                    "find: expected $gte, $gt, $lte or $lt of a time, or $eq or $ne of any field", reason="query"
-                )
+                others.append((field, how, text))
     from_us = most - _USUAL_SPAN_US if least is None else max(least, most - _LONGEST_SPAN_US)
     return Query(
         from_us=from_us,
@@ -120,7 +129,26 @@ def query_of(parameters: Iterable[tuple[str, str]], now_us: int, usual_count: in
         equal=equal,
         is_bounded=least is not None,
         unequal=frozenset(unequal),
+        others=_conditions(others),
     )
+
+
+def _conditions(said: Iterable[tuple[str, str, str]]) -> tuple[Condition, ...]:
+    """Of fields, how, and texts: Trio asks for treatments with carbs, others for a value above 0, or for any change. Raises
+    BadInput."""
+    found = dict[tuple[str, str], list[str]]()
+    for field, how, text in said:
+        known = {"regex": "has"}.get(how, how)
+        if known not in ("exists", "has", "in", "nin", "gt", "gte", "lt", "lte") or field in _TIMES:
+            raise BadInput(f"find[{field}][${how}]: it is not understood", reason="query")
+        if known == "has" and not _PLAIN.fullmatch(text):
+            raise BadInput(f"find[{field}][$regex]: expected letters, digits and spaces", reason="query")
+        found.setdefault((field, known), []).append(text)
+    made = list[Condition]()
+    for (field, how), texts in found.items():
+        each = [texts] if how in ("in", "nin") else [[one] for one in texts]
+        made += [condition(field, how, one) for one in each]
+    return tuple(made)
 
 
 def entries_of(series: Series, device: str, kind: str, most: int = MOST) -> list[Document]:

@@ -184,7 +184,7 @@ class NightscoutEndpoints:
             return query.chosen(self._batteries(device, query))
         if kind != "treatments":
             return []
-        limit = MOST if query.equal or query.unequal else min(_PARTS * query.count, MOST)
+        limit = MOST if query.is_of_fields else min(_PARTS * query.count, MOST)
         return query.chosen(one.document for one in self._told(device, query.from_us, query.to_us, limit))
 
     def _told(self, device: Device, from_us: int, to_us: int, limit: int) -> list[Treatment]:

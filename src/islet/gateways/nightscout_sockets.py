@@ -32,6 +32,7 @@ from islet.store.turned_away import CONNECTION
 PATHS: Final = ("/socket.io", "/socket.io/")
 STORAGE, ALARM = "/storage", "/alarm"
 _ROUND_S: Final = 0.5
+_SILENT_S: Final = 60.0
 _SUBSCRIBE_WITHIN_S: Final = 20.0
 _MOST_STRANGERS: Final = 200
 """Sessions in which nobody has shown a secret yet; each holds some ten kilobytes."""
@@ -66,7 +67,7 @@ class NightscoutSockets:
         """By the session of engine.io, of which a client has one for each namespace, or one for both."""
         self._since_s: dict[str, float] = {}
         self._rounds: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._stopping, self._failed_s = False, -_SILENT_S
         self._sockets = _server()
         for name, handler in (("subscribe", self._subscribe_storage), ("disconnect", self._leave)):
             self._sockets.on(name, handler, namespace=STORAGE)
@@ -174,7 +175,7 @@ class NightscoutSockets:
                     seen = version
                 await self._tell()
             except Exception as error:  # the disk; the next round may be well again
-                _log.error("sockets_failed", error=type(error).__name__, reason=str(error))
+                self._failed(error)
 
     async def _sweep(self) -> None:
         """Forget who has gone, and end who does not say who they are."""
@@ -200,10 +201,21 @@ class NightscoutSockets:
         for listener in list(self._listeners.values()):
             if not listener.collections or not self._authenticator.may_view(listener.device):
                 continue
-            news = await asyncio.to_thread(self._feed.news, listener, self._now())
+            try:
+                news = await asyncio.to_thread(self._feed.news, listener, self._now())
+            except Exception as error:  # what cannot be read of one patient is nobody else's
+                self._failed(error)
+                continue
             if listener.collections and self._authenticator.may_view(listener.device):
                 for event, said in news:
                     await self._sockets.emit(event, said, to=listener.sid, namespace=STORAGE)
+
+    def _failed(self, error: Exception) -> None:
+        """A line of the log, at most one a minute: rounds are many."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._failed_s >= _SILENT_S:
+            self._failed_s = now_s
+            _log.error("sockets_failed", error=type(error).__name__)
 
     async def _end(self, session: str) -> None:
         """Close the connection itself: a client that was told to go would not come again by itself."""
