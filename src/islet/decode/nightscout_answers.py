@@ -203,7 +203,7 @@ def treatments_told(events: Sequence[tuple[str, AnyEvent]]) -> list[Treatment]:
         id = treatment_id(device, time_us, seen[device, time_us]) if not own_id or own_id in known else own_id
         known.add(id)
         seen[device, time_us] += 1
-        if told["notes"] in CHANGES:
+        if told["eventType"] == "Note" and told["notes"] in CHANGES:
             told = {**told, "eventType": told["notes"], "notes": ""}
         said = {name: value for name, value in told.items() if value != ""}  # to xDrip no notes and empty ones differ
         document = {**_timed(id, time_us, device), "enteredBy": device, **said}
