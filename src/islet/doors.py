@@ -127,6 +127,10 @@ class Doors:
         uploads = upload_routes(authenticator, self.device_files, self.now)
         apps = NightscoutApps(authenticator, registry, exchange.presence, wall_us)
         nightscout = app_routes(intake, authenticator, apps, self.store, self.now)
+        if settings.nightscout_sockets == "on":
+            sockets = plug("gateway", "nightscout")(authenticator, apps, self.store, self.now)
+            self._link_stops.append(sockets.stop)
+            nightscout += sockets.routes()
         return [*paths, *uploads, *nightscout, *websocket_routes(tunnelled)]
 
     def _open_exchange(self, stack: contextlib.AsyncExitStack, authenticator: Authenticator) -> Exchange:

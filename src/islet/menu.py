@@ -25,6 +25,7 @@ PLUGS: Final[dict[str, dict[str, str]]] = {
     },
     "gateway": {
         "amqp": "islet.gateways.amqp:AmqpServer",
+        "nightscout": "islet.gateways.nightscout_sockets:NightscoutSockets",
     },
     "notifier": {
         "apprise": "islet.notify.apprise:AppriseNotifier",

@@ -22,6 +22,7 @@ _CHOICES: Final = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("json", "text"),
     "event_hub": ("off", "on"),
+    "nightscout_sockets": ("off", "on"),
     "fault_injection": ("off", "on"),
     "https_client_certificates": ("ignored", "asked"),
     "notify_language": ("en", "zh-CN"),
@@ -89,6 +90,11 @@ class Settings:
         "",
         "on: services read devices' messages as they came, over AMQP as from an Event Hub, and the log keeps each message "
         "twice; or off.",
+    )
+    nightscout_sockets: str = _setting(
+        "off",
+        "",
+        "on: AndroidAPS and others are told of changes through Nightscout's web sockets; or off. Needs the extra nightscout.",
     )
     fault_injection: str = _setting(
         "off",

@@ -12,6 +12,7 @@ from islet.cli import main
 from islet.model.people import Device
 from islet.opened import opened_registry
 from islet.settings import Settings
+from islet.store.app_secrets import app_by_secret
 
 
 class Shell:
@@ -91,3 +92,15 @@ def test_the_list_can_be_searched(shell: Shell) -> None:
     shell.run("devices", "add", "pump-1")
     assert shell.run("devices", "list", "--search", "PUMP").splitlines() == ["pump-1\t-\tenabled\tsas"]
     assert shell.run("devices", "list", "--search", "p-1").count("\n") == 2  # also the patient's
+
+
+@pytest.mark.parametrize(("words", "unit"), [((), "mg/dL"), (("--unit", "mmol/L"), "mmol/L")])
+def test_an_app_is_given_the_unit_in_which_it_shows_glucose(
+    shell: Shell, tmp_path: Path, words: tuple[str, ...], unit: str
+) -> None:
+    address = shell.run("devices", "nightscout", "cgm-1", *words)
+    with opened_registry(Settings(data_dir=tmp_path)) as registry:
+        app = app_by_secret(registry, address.partition("://")[2].partition("@")[0])
+    assert app is not None
+    assert (app.device.id, app.unit) == ("cgm-1", unit)
+    assert "Invalid value" in shell.run("devices", "nightscout", "cgm-1", "--unit", "mmol", code=2)

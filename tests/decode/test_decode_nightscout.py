@@ -304,8 +304,10 @@ def test_a_query_says_from_when_until_when_how_many_and_which() -> None:
         ("count", "9" * 5000),
         ("find[date][$gte]", "yesterday"),
         ("find[date][$gte]", "9" * 400),
-        ("find[sgv][$gte]", "120"),
+        ("find[sgv][$where]", "120"),
         ("find[date][$where]", "1"),
+        ("find[date][$in]", "1"),
+        ("find[notes][$regex]", "(a+)+$"),
     ],
 )
 def test_a_query_that_cannot_be_read_is_refused(parameter: tuple[str, str]) -> None:

@@ -39,10 +39,10 @@ class Script:
         self._process = process
 
     @classmethod
-    async def started(cls, hub: Hub, name: str, *arguments: str) -> "Script":
+    async def started(cls, hub: Hub | None, name: str, *arguments: str) -> "Script":
         environment = {
             **os.environ,
-            "NODE_EXTRA_CA_CERTS": str(hub.certificates.authority),
+            **({} if hub is None else {"NODE_EXTRA_CA_CERTS": str(hub.certificates.authority)}),
             "NODE_NO_WARNINGS": "1",
         }
         pipe = asyncio.subprocess.PIPE

@@ -29,6 +29,8 @@ HASH = hash_password("correct horse battery staple")
 _VERSION = {"api-version": "2021-04-12"}
 PROVIDERS = importlib.util.find_spec("joserfc") is not None
 """Whether people can log in through a provider; none is reached here."""
+SOCKETS = importlib.util.find_spec("socketio") is not None
+"""Whether Nightscout's web sockets can be served."""
 HUB = "hub.example"
 MARKS = {"p-1": ("Ada Example", "cgm-1", 1117), "p-2": ("Ben Secret", "cgm-2", 2873)}
 """Of each patient what nobody else may see: the name, the device, and a reading (tenths of mg/dL) of their own."""
@@ -96,6 +98,7 @@ async def inside(folder: Path, visit: Callable[[Inside], Awaitable[None]]) -> No
         amqp_tls_port=amqp,
         event_hub="on",
         log_level="error",
+        nightscout_sockets="on" if SOCKETS else "off",
         oidc_issuer="http://127.0.0.1:9" if PROVIDERS else "",
     )
     with opened_platform(settings) as platform:

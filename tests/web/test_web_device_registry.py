@@ -15,7 +15,7 @@ from islet.model.people import Device, Role
 from islet.model.permissions import Permission, Verb
 from islet.model.time import HOUR_US
 from islet.model.topics import Topic
-from islet.store.app_secrets import app_of, device_of_app
+from islet.store.app_secrets import App, app_by_secret, app_of, device_of_app
 from islet.store.devices_base import Address, Command
 from islet.store.grants import grant, make_key
 from tests.web.portal import NOW_US, Site
@@ -172,7 +172,7 @@ async def test_an_apps_address_is_shown_once_and_lets_in_until_it_is_ended(site:
     assert (made.status_code, made.headers["cache-control"]) == (200, "no-store")
     ((secret, place),) = re.findall(r"<code>https?://([\w-]{43})@([^<]+)</code>", made.text)
     assert place.endswith("/api/v1/")
-    assert device_of_app(site.registry, secret) == known(site)
+    assert app_by_secret(site.registry, secret) == App(known(site), "mg/dL")
     page = (await site.client("admin").get("/registry/pump-1")).text
     assert secret not in page and "One is let in now" in page
     again = await post(site, path="/app", act="make")  # the page loaded again
@@ -180,6 +180,11 @@ async def test_an_apps_address_is_shown_once_and_lets_in_until_it_is_ended(site:
     (app,) = re.findall(r'name="app" value="(\w{64})"', page)
     newer = await post(site, path="/app", act="make", app=app)
     assert newer.status_code == 200 and device_of_app(site.registry, secret) is None
+    site.add_user("manager", Role.ADMINISTRATOR, unit="mmol/L")
+    app = app_of(site.registry, known(site))
+    made = await post(site, "manager", path="/app", act="make", app=app)
+    ((secret, _),) = re.findall(r"<code>https?://([\w-]{43})@([^<]+)</code>", made.text)
+    assert app_by_secret(site.registry, secret) == App(known(site), "mmol/L")
     app = app_of(site.registry, known(site))
     assert (await post(site, path="/app", act="end", app=app)).status_code == 303
     assert app_of(site.registry, known(site)) == ""

@@ -212,6 +212,10 @@ DEVICES: Final = [
         "DELETE /api/v1/treatments.json",
         "DELETE /api/v1/treatments/{which}",
     ),
+    *_portal(
+        Open.LINK, "GET /pebble", "GET /api/v2/properties", "GET /api/v2/properties/{names:path}", "GET /api/v2/{kind}"
+    ),
+    *_portal(Open.LINK, "GET /api/v2/{kind}/{which}"),
     *_portal(Open.ANYBODY, "GET /api/v3/version"),
     *_portal(
         Open.LINK,
@@ -226,6 +230,14 @@ DEVICES: Final = [
         "PUT /api/v3/{collection}/{identifier:path}",
         "PATCH /api/v3/{collection}/{identifier:path}",
         "DELETE /api/v3/{collection}/{identifier:path}",
+    ),
+    *_portal(Open.LINK, "GET /socket.io", "POST /socket.io"),
+    Door(
+        protocol="websocket",
+        method="socket.io",
+        address="/socket.io",
+        needs=Open.LINK,
+        credential=Credential.NONE,
     ),
     *_device("http", "POST /devices/{id}/messages/{box}/{lock_token}/abandon"),
     *_device("websocket", "MQTT /$iothub/websocket", "AMQPWSB10 /$iothub/websocket"),

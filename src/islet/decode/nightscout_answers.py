@@ -13,9 +13,10 @@ from typing import Final, NamedTuple
 from msgspec import UNSET, Struct
 
 from islet.decode.nightscout import made_id, utc_text
+from islet.decode.nightscout_search import Condition, condition
 from islet.errors import BadInput
 from islet.model.care_events import care_event_id
-from islet.model.events import AnyEvent, CareEvent, Exercise, Insulin, Meal, Medication, Note
+from islet.model.events import AnyEvent, CareEvent, DeviceStatus, Exercise, Insulin, Meal, Medication, Note
 from islet.model.series import Series
 from islet.model.time import DAY_US, MINUTE_US, from_us, to_us
 
@@ -25,7 +26,9 @@ USUAL_COUNT: Final = 10
 MOST: Final = 10_000
 _USUAL_SPAN_US: Final = 4 * DAY_US
 _LONGEST_SPAN_US: Final = 366 * DAY_US
-_FIND: Final = re.compile(r"find\[(\w{1,40})\](?:\[\$(\w{1,10})\])?(?:\[\])?")
+_FIND: Final = re.compile(r"find\[(\w{1,40})\](?:\[\$(\w{1,10})\])?(?:\[[0-9]{0,3}\])?")
+_PLAIN: Final = re.compile(r"[\w ]{1,60}")
+"""A pattern that is only what has to stand somewhere in a field; any other could take for ever."""
 _MS_US: Final = 1_000
 _MS: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,9})?")
 _TIMES: Final = ("date", "mills", "dateString", "created_at", "timestamp", "sysTime")
@@ -36,7 +39,16 @@ _NO_INSULINS: Final = frozenset(
     {"<none>", "Bolus", "Meal Bolus", "Snack Bolus", "Correction Bolus", "Combo Bolus", "Bolus Wizard", "SMB"}
 )
 """What treatments are called that give insulin; a dose is kept with it where its insulin is not named."""
-TOLD_KINDS: Final = (*sorted(_NO_INSULINS - {"<none>"}), "Carb Correction", "Exercise", "Note")
+CHANGES: Final = (
+    "Site Change",
+    "Sensor Change",
+    "Sensor Start",
+    "Sensor Stop",
+    "Insulin Change",
+    "Pump Battery Change",
+)
+"""Treatments that are kept as notes of that text. Home Assistant asks for the last of each, every few minutes, Nightguard and LoopFollow of some."""
+TOLD_KINDS: Final = (*sorted(_NO_INSULINS - {"<none>"}), "Carb Correction", "Exercise", "Note", *CHANGES)
 """What the treatments are called that are told."""
 _MEAL_BOLUSES: Final = _NO_INSULINS - {"<none>", "Bolus", "Correction Bolus", "SMB"}
 
@@ -51,7 +63,7 @@ class Treatment(NamedTuple):
 
 class Query(Struct, frozen=True, kw_only=True):
     """From `from_us` to before `to_us` (`is_bounded`: as the query says), the newest `count` whose fields are `equal`, and not
-    `unequal`."""
+    `unequal`, and of which all `others` hold."""
 
     from_us: int
     to_us: int
@@ -59,16 +71,23 @@ class Query(Struct, frozen=True, kw_only=True):
     equal: Mapping[str, str]
     is_bounded: bool = False
     unequal: frozenset[tuple[str, str]] = frozenset()
+    others: tuple[Condition, ...] = ()
+
+    @property
+    def is_of_fields(self) -> bool:
+        """Whether it says something of any field but the time."""
+        return bool(self.equal or self.unequal or self.others)
 
     @property
     def most(self) -> int:
         """How many of the newest of one kind are to be looked at to find so many."""
         fields = {*self.equal, *(name for name, _ in self.unequal)}
-        return self.count if fields <= {"type"} else MOST
+        return self.count if fields <= {"type"} and not self.others else MOST
 
     def takes(self, kind: str) -> bool:
         """Whether documents of that type are asked for."""
-        return self.equal.get("type", kind) == kind and ("type", kind) not in self.unequal
+        is_other = any(one.field == "type" and not one.holds({"type": kind}) for one in self.others)
+        return self.equal.get("type", kind) == kind and ("type", kind) not in self.unequal and not is_other
 
     def chosen(self, documents: Iterable[Document]) -> list[Document]:
         """Those of the documents (the newest first) that are asked for."""
@@ -77,13 +96,14 @@ class Query(Struct, frozen=True, kw_only=True):
             for one in documents
             if all(str(one.get(name)) == text for name, text in self.equal.items())
             and not any(str(one.get(name)) == text for name, text in self.unequal)
+            and all(other.holds(one) for other in self.others)
         ][: self.count]
 
 
 def query_of(parameters: Iterable[tuple[str, str]], now_us: int, usual_count: int = USUAL_COUNT) -> Query:
     """What the query of an address asks for; without times the last four days. Raises BadInput."""
     least, most, count = None, now_us + DAY_US, usual_count
-    equal, unequal = dict[str, str](), set[tuple[str, str]]()
+    equal, unequal, others = dict[str, str](), set[tuple[str, str]](), list[tuple[str, str, str]]()
     for name, text in parameters:
         if name == "count":
             count = _count(text)
@@ -100,9 +120,7 @@ def query_of(parameters: Iterable[tuple[str, str]], now_us: int, usual_count: in
             elif field in _TIMES and how in ("lte", "lt"):
                 most = min(most, _instant_us(field, text) + (how == "lte"))
             else:
-                raise BadInput(
-                    "find: expected $gte, $gt, $lte or $lt of a time, or $eq or $ne of any field", reason="query"
-                )
+                others.append((field, how, text))
     from_us = most - _USUAL_SPAN_US if least is None else max(least, most - _LONGEST_SPAN_US)
     return Query(
         from_us=from_us,
@@ -111,7 +129,26 @@ def query_of(parameters: Iterable[tuple[str, str]], now_us: int, usual_count: in
         equal=equal,
         is_bounded=least is not None,
         unequal=frozenset(unequal),
+        others=_conditions(others),
     )
+
+
+def _conditions(said: Iterable[tuple[str, str, str]]) -> tuple[Condition, ...]:
+    """Of fields, how, and texts: Trio asks for treatments with carbs, others for a value above 0, or for any change. Raises
+    BadInput."""
+    found = dict[tuple[str, str], list[str]]()
+    for field, how, text in said:
+        known = {"regex": "has"}.get(how, how)
+        if known not in ("exists", "has", "in", "nin", "gt", "gte", "lt", "lte") or field in _TIMES:
+            raise BadInput(f"find[{field}][${how}]: it is not understood", reason="query")
+        if known == "has" and not _PLAIN.fullmatch(text):
+            raise BadInput(f"find[{field}][$regex]: expected letters, digits and spaces", reason="query")
+        found.setdefault((field, known), []).append(text)
+    made = list[Condition]()
+    for (field, how), texts in found.items():
+        each = [texts] if how in ("in", "nin") else [[one] for one in texts]
+        made += [condition(field, how, one) for one in each]
+    return tuple(made)
 
 
 def entries_of(series: Series, device: str, kind: str, most: int = MOST) -> list[Document]:
@@ -166,10 +203,21 @@ def treatments_told(events: Sequence[tuple[str, AnyEvent]]) -> list[Treatment]:
         id = treatment_id(device, time_us, seen[device, time_us]) if not own_id or own_id in known else own_id
         known.add(id)
         seen[device, time_us] += 1
+        if told["eventType"] == "Note" and told["notes"] in CHANGES:
+            told = {**told, "eventType": told["notes"], "notes": ""}
         said = {name: value for name, value in told.items() if value != ""}  # to xDrip no notes and empty ones differ
         document = {**_timed(id, time_us, device), "enteredBy": device, **said}
         treatments.append(Treatment(device, document, entries))
     return treatments
+
+
+def status_told(device: str, event: AnyEvent) -> Document | None:
+    """What a device said of its battery, as `devicestatus`; None where it said nothing of it."""
+    if not isinstance(event, DeviceStatus) or event.battery_percent is None:
+        return None
+    time_us, percent = to_us(event.time), round(event.battery_percent)
+    said = {"uploaderBattery": percent, "uploader": {"battery": percent}}
+    return {**_timed(made_id(f"{device} status {time_us}".encode()), time_us, device), **said}
 
 
 def treatment_id(device: str, time_us: int, before: int = 0) -> str:

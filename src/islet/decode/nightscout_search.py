@@ -33,7 +33,8 @@ Value = float | str
 
 
 class Condition(Struct, frozen=True, kw_only=True):
-    """What a field has to be; of `in` and `nin` one of several."""
+    """What a field has to be; of `in` and `nin` one of several. `has`: what stands in it (the first API's plain patterns);
+    `exists`: whether there is one, "false": whether there is none."""
 
     field: str
     how: str
@@ -47,6 +48,10 @@ class Condition(Struct, frozen=True, kw_only=True):
         if self.how in ("eq", "in"):
             return there in self.values
         wanted = self.values[0]
+        if self.how == "exists":
+            return (there is None) is (wanted in ("false", 0.0))
+        if self.how == "has":
+            return str(wanted) in str(document.get(self.field, ""))
         if isinstance(there, float) and isinstance(wanted, float):
             return _is_so(self.how, (there > wanted) - (there < wanted))
         if isinstance(there, str) and isinstance(wanted, str):
@@ -174,7 +179,12 @@ def _condition(name: str, text: str) -> Condition:
     if found is None or how not in _HOWS:
         raise BadInput(f"Unsupported filter operator; expected one of {', '.join(_HOWS)}", reason="query")
     texts = text.split("|") if how in ("in", "nin") else [text]
-    return Condition(field=found[1], how=how, values=tuple(_comparable(found[1], one.strip("'")) for one in texts))
+    return condition(found[1], how, [one.strip("'") for one in texts])
+
+
+def condition(field: str, how: str, texts: Iterable[str]) -> Condition:
+    """What an address says of a field, with the values as they are compared."""
+    return Condition(field=field, how=how, values=tuple(_comparable(field, one) for one in texts))
 
 
 def _comparable(field: str, value: object) -> Value:

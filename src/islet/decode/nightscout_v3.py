@@ -31,15 +31,6 @@ _TIME_DIGITS: Final = 16
 _MS_US: Final = 1_000
 _SERVERS: Final = ("_id", "identifier", "srvModified", "srvCreated", "subject", "modifiedBy")
 """Fields that are the server's to set."""
-CHANGES: Final = (
-    "Site Change",
-    "Sensor Change",
-    "Sensor Start",
-    "Sensor Stop",
-    "Insulin Change",
-    "Pump Battery Change",
-)
-"""Treatments that are kept as notes of that text. Home Assistant asks for the last of each, every few minutes."""
 _BY_TIME: Final = ("eventTime", "timestamp", "mills", "created_at", "dateString")
 
 
@@ -109,8 +100,6 @@ def treatment_told(document: Mapping[str, object], device: str, changed_us: int,
     told = {name: value for name, value in document.items() if name != "_id"}
     if isinstance(lasts_min := told.get("duration"), float):
         told["duration"] = max(1, math.floor(lasts_min))  # AAPS takes no fraction, and nothing behind one
-    if told.get("notes") in CHANGES:
-        told["eventType"] = told.pop("notes")
     read_only = {} if own else {"isReadOnly": True}
     kept = {**_kept(device, changed_us), "isValid": holds}
     return {"identifier": document["_id"], **told, **kept, **read_only}

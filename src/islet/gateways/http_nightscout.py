@@ -10,7 +10,6 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 import msgspec
-import structlog
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -28,20 +27,30 @@ from islet.decode.nightscout import (
     treatment_time,
     with_id,
 )
-from islet.decode.nightscout_answers import MOST, Document, Query, Treatment, entries_of, query_of, treatments_told
+from islet.decode.nightscout_answers import (
+    MOST,
+    Document,
+    Query,
+    Treatment,
+    entries_of,
+    query_of,
+    status_told,
+    treatments_told,
+)
 from islet.decode.telemetry import Arrival
-from islet.errors import AccessDenied, BadInput, IsletError, NotFound
+from islet.errors import AccessDenied, BadInput, NotFound
 from islet.gateways.authenticate import Authenticator
-from islet.gateways.http_answers import REFUSALS, Crowded, Handler, NotCommitted, TooLarge, status_of
+from islet.gateways.http_answers import Crowded, TooLarge
 from islet.gateways.http_body import read_body
 from islet.gateways.http_intake import committed
 from islet.gateways.intake import Intake
-from islet.gateways.nightscout_apps import NightscoutApps, shown
+from islet.gateways.nightscout_apps import NightscoutApps, is_token, shown
 from islet.gateways.nightscout_treatments import News, Treatments, payloads
-from islet.model.codec import decode_event, encode_event
+from islet.gateways.nightscout_v1_answers import answered, authorized_as, status_of_api
+from islet.model.codec import decode_event, encode_event, events_in
 from islet.model.events import AnyCareEvent, CareEvent, Method
 from islet.model.people import Device
-from islet.model.time import DAY_US, Now, from_us, iso
+from islet.model.time import DAY_US, Now, from_us
 from islet.model.topics import Topic
 from islet.store.base import Store
 
@@ -53,11 +62,8 @@ _DELETED_BACK_US: Final = 92 * DAY_US
 """How far back a treatment is looked for that an app names by what it has read."""
 _PARTS: Final = 3
 """Events that one treatment may have been."""
-_VERSION: Final = "14.2.6"
-"""Whose first API this is; apps ask."""
 _METHODS: Final[dict[str, Method]] = {"sgv": "cgm", "mbg": "capillary"}
 _USUAL_TREATMENTS: Final = 1_000
-_log = structlog.get_logger("islet.gateways.nightscout")
 
 
 class NightscoutEndpoints:
@@ -76,12 +82,14 @@ class NightscoutEndpoints:
         self._store, self._treatments, self._now = store, treatments, now
 
     def routes(self) -> list[Route]:
-        """Each path with and without the ending .json."""
+        """Each path with and without the ending .json; what is read is under the second API, too (a library for Rust)."""
         return [
-            Route("/api/v1/{kind}", self._answered(self._ask), methods=["GET"]),
-            Route("/api/v1/{kind}/{which}", self._answered(self._ask), methods=["GET"]),
-            Route("/api/v1/{kind}", self._answered(self._send), methods=["POST", "PUT"]),
-            *(Route(f"/api/v1/{path}", self._answered(self._delete), methods=["DELETE"]) for path in _DELETED),
+            Route("/api/v2/{kind}", answered(self._apps, self._ask), methods=["GET"]),
+            Route("/api/v2/{kind}/{which}", answered(self._apps, self._ask), methods=["GET"]),
+            Route("/api/v1/{kind}", answered(self._apps, self._ask), methods=["GET"]),
+            Route("/api/v1/{kind}/{which}", answered(self._apps, self._ask), methods=["GET"]),
+            Route("/api/v1/{kind}", answered(self._apps, self._send), methods=["POST", "PUT"]),
+            *(Route(f"/api/v1/{path}", answered(self._apps, self._delete), methods=["DELETE"]) for path in _DELETED),
         ]
 
     async def _send(self, request: Request) -> Response:
@@ -155,9 +163,7 @@ class NightscoutEndpoints:
     async def _ask(self, request: Request) -> Response:
         kind, which = _name(request, "kind"), _name(request, "which")
         if (kind, which) == ("status", ""):
-            if shown(request):  # LoopFollow tries by this what it was given
-                await self._apps.of(request)
-            return JSONResponse(_status(self._now()))
+            return await self._status(request)
         if (kind, which) == ("verifyauth", ""):
             return await self._verify(request)
         device = await self._apps.of(request)
@@ -174,14 +180,21 @@ class NightscoutEndpoints:
     def _found(self, device: Device, kind: str, which: str, query: Query) -> list[Document]:
         if kind == "entries":
             return self._entries(device, which, query)
+        if kind == "devicestatus":
+            return query.chosen(self._batteries(device, query))
         if kind != "treatments":
             return []
-        limit = MOST if query.equal or query.unequal else min(_PARTS * query.count, MOST)
+        limit = MOST if query.is_of_fields else min(_PARTS * query.count, MOST)
         return query.chosen(one.document for one in self._told(device, query.from_us, query.to_us, limit))
 
     def _told(self, device: Device, from_us: int, to_us: int, limit: int) -> list[Treatment]:
         documents = self._store.documents(Topic.CARE_EVENTS, device.patient, from_us, to_us, limit=limit)
         return treatments_told([(one.device, decode_event(one.body.encode())) for one in documents])
+
+    def _batteries(self, device: Device, query: Query) -> list[Document]:
+        stored = self._store.documents(Topic.DEVICE_READINGS, device.patient, query.from_us, query.to_us, limit=MOST)
+        found = ((one.device, event) for one in stored for event in events_in([one.body]))
+        return [told for of, event in found if (told := status_told(of, event)) is not None]
 
     def _entries(self, device: Device, which: str, query: Query) -> list[Document]:
         """All kinds, or those of /entries/sgv, /entries/mbg and (the newest of a sensor) /entries/current."""
@@ -192,6 +205,20 @@ class NightscoutEndpoints:
             found += entries_of(series, device.id, name, query.most)
         found.sort(key=lambda one: -int(str(one["date"])))
         return query.chosen(found)[: 1 if which == "current" else None]
+
+    async def _status(self, request: Request) -> Response:
+        """What apps ask before they begin. It says nothing of anybody, but to an app that shows what it was given: the unit in
+        which that shows glucose, where it may read also the target range; and, as LoopFollow asks, what it may."""
+        if not shown(request):
+            return JSONResponse(status_of_api(self._now()))
+        app = await self._apps.app(request)
+        may_send, may_view = self._authenticator.may_send(app.device), self._authenticator.may_view(app.device)
+        patient = await self._apps.patient(app) if may_view else None
+        authorized = None
+        if not is_token(shown(request)):
+            text, token, _ = await self._apps.token(shown(request))
+            authorized = authorized_as(text, token, app.device, may_send=may_send, may_view=may_view)
+        return JSONResponse(status_of_api(self._now(), app.unit, patient, authorized))
 
     async def _verify(self, request: Request) -> Response:
         """Who asks, and what they may; also nobody is told."""
@@ -210,20 +237,6 @@ class NightscoutEndpoints:
             "permissions": "ROLE",
         }
         return JSONResponse({"status": 200, "message": said})
-
-    def _answered(self, handler: Handler) -> Handler:
-        async def answer(request: Request) -> Response:
-            try:
-                return await handler(request)
-            except REFUSALS as error:
-                if isinstance(error, AccessDenied):
-                    self._apps.turn_away(request)
-                return _refusal(error)
-            except OSError as error:  # the disk
-                _log.error("request_failed", error=type(error).__name__, reason=str(error))
-                return _refusal(NotCommitted("it could not be kept or read; try again later"))
-
-        return answer
 
 
 class _Sent(NamedTuple):
@@ -260,27 +273,3 @@ def understood(kind: Kind, device: str, document: Document, received: datetime) 
 
 def _name(request: Request, part: str) -> str:
     return str(request.path_params.get(part, "")).removesuffix(".json")
-
-
-def _status(now_us: int) -> Document:
-    """What apps ask before they begin; nothing of anybody."""
-    return {
-        "status": "ok",
-        "name": "Islet",
-        "version": _VERSION,
-        "serverTime": iso(now_us),
-        "serverTimeEpoch": now_us // 1000,
-        "apiEnabled": True,
-        "careportalEnabled": True,
-        "boluscalcEnabled": False,
-        "settings": {"units": "mg/dl", "timeFormat": 24, "enable": ["careportal"]},
-        "extendedSettings": {},
-        "authorized": None,
-    }
-
-
-def _refusal(error: IsletError) -> Response:
-    status = status_of(error)
-    message = "Unauthorized" if status == 401 else "Refused"
-    headers = {"Retry-After": "1"} if status == 429 else None
-    return JSONResponse({"status": status, "message": message, "description": str(error)}, status, headers)

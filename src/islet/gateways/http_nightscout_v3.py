@@ -35,6 +35,7 @@ from islet.gateways.authenticate import Authenticator
 from islet.gateways.http_answers import REFUSALS, Crowded, Handler, status_of
 from islet.gateways.http_intake import committed
 from islet.gateways.http_nightscout import NightscoutEndpoints, Understood, understood
+from islet.gateways.http_nightscout_present import NightscoutPresent
 from islet.gateways.intake import Intake
 from islet.gateways.nightscout_apps import NightscoutApps, shown
 from islet.gateways.nightscout_history import NightscoutReader
@@ -339,10 +340,12 @@ def app_routes(
     store: Store,
     now: Now,
 ) -> list[Route]:
-    """Nightscout's APIs, the first and the third. `now` is the platform's clock."""
+    """Nightscout's APIs, the first and the third, and what it says of the present. `now` is the platform's clock."""
     treatments = Treatments(store)
     first = NightscoutEndpoints(intake, authenticator, apps, store, treatments, now)
-    return [*first.routes(), *NightscoutV3(intake, authenticator, apps, store, treatments, now).routes()]
+    third = NightscoutV3(intake, authenticator, apps, store, treatments, now)
+    present = NightscoutPresent(authenticator, apps, store, now)
+    return [*present.routes(), *first.routes(), *third.routes()]
 
 
 def _collection(request: Request) -> str:

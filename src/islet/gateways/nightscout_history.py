@@ -5,9 +5,9 @@ from typing import Final, NamedTuple
 
 from msgspec import UNSET
 
-from islet.decode.nightscout_answers import TOLD_KINDS, Treatment, entries_of, treatments_told
+from islet.decode.nightscout_answers import CHANGES, TOLD_KINDS, Treatment, entries_of, treatments_told
 from islet.decode.nightscout_search import Document, Search
-from islet.decode.nightscout_v3 import CHANGES, entry_told, reading_identifier, reading_time_us, treatment_told
+from islet.decode.nightscout_v3 import entry_told, reading_identifier, reading_time_us, treatment_told
 from islet.model.care_events import MADE, care_event_id, rank
 from islet.model.codec import events_in
 from islet.model.events import AnyCareEvent, CareEvent, Method, Withdrawal
@@ -48,7 +48,7 @@ class NightscoutReader:
 
     def search(self, device: Device, collection: str, search: Search) -> list[Document]:
         """The documents that are asked for; in no order of time they are of the newest that there are."""
-        if collection == "treatments" and not any(search.may_be("eventType", kind) for kind in (*TOLD_KINDS, *CHANGES)):
+        if collection == "treatments" and not any(search.may_be("eventType", kind) for kind in TOLD_KINDS):
             return []
         found, skip = list[Document](), search.skip if search.is_by_time else 0
         for documents in self._windows(device, collection, search):

@@ -9,7 +9,7 @@ anything else.
 import hashlib
 import re
 import secrets
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -24,20 +24,28 @@ _SIGNS: Final = "app_tokens"
 
 
 class AppSecret(Struct, frozen=True, kw_only=True):
-    """The body of an EntryKind.APP; its id is the hash."""
+    """The body of an EntryKind.APP; its id is the hash. `unit`: in which the app shows glucose."""
 
     device: str
     generation_id: str
+    unit: str = "mg/dL"
 
 
-def new_app_secret(registry: Registry, device: str, *, by: str, now_us: int) -> str:
+class App(NamedTuple):
+    """Which device an app is, and in which unit it shows glucose."""
+
+    device: Device
+    unit: str
+
+
+def new_app_secret(registry: Registry, device: str, *, by: str, now_us: int, unit: str = "mg/dL") -> str:
     """A secret for an app that sends as that device; the one that it had ends. Raises NotFound."""
     found = registry.device(device)
     if found is None:
         raise NotFound(f"there is no device {device!r}; `islet devices add` registers one")
     end_app_secret(registry, device, by=by, now_us=now_us)
     secret = secrets.token_urlsafe(32)
-    body = msgspec.json.encode(AppSecret(device=device, generation_id=found.generation_id))
+    body = msgspec.json.encode(AppSecret(device=device, generation_id=found.generation_id, unit=unit))
     registry.put_entry(EntryKind.APP, _kept_as(secret), body, by=by, at_us=now_us)
     return secret
 
@@ -56,25 +64,31 @@ def app_of(registry: Registry, device: Device) -> str:
     return next((id for id, one in held.items() if one.generation_id == device.generation_id), "")
 
 
+def app_by_secret(registry: Registry, said: str) -> App | None:
+    """The app that a secret, or its SHA-1 in hexadecimal, stands for now; its device may be disabled. One read of the disk
+    for each, from any thread."""
+    return _app_of(registry, _kept_as(said))
+
+
 def device_of_app(registry: Registry, said: str) -> Device | None:
-    """The device that a secret, or its SHA-1 in hexadecimal, stands for now; it may be disabled. One read of the disk for
-    each, from any thread."""
-    return _device_of(registry, _kept_as(said))
+    """The same, its device alone."""
+    app = app_by_secret(registry, said)
+    return None if app is None else app.device
 
 
 def app_token(registry: Registry, said: str, now_s: int) -> tuple[str, AppToken] | None:
     """A token for a secret, and what it says; None where the secret stands for no device."""
     kept_as = _kept_as(said)
-    if _device_of(registry, kept_as) is None:
+    if _app_of(registry, kept_as) is None:
         return None
     token = AppToken(app=kept_as, iat=now_s, exp=now_s + LIFETIME_S)
     return signed(token, _token_key(registry)), token
 
 
-def device_of_token(registry: Registry, text: str, now_s: int) -> Device | None:
-    """The device that a token stands for now; it may be disabled. None also where its secret has ended."""
+def app_by_token(registry: Registry, text: str, now_s: int) -> App | None:
+    """The app that a token stands for now; its device may be disabled. None also where its secret has ended."""
     token = token_in(text, _token_key(registry)) if text.count(".") == 2 else None
-    return None if token is None or token.exp <= now_s else _device_of(registry, token.app)
+    return None if token is None or token.exp <= now_s else _app_of(registry, token.app)
 
 
 def _token_key(registry: Registry) -> bytes:
@@ -87,13 +101,14 @@ def _token_key(registry: Registry) -> bytes:
     return known.encode()
 
 
-def _device_of(registry: Registry, kept_as: str) -> Device | None:
+def _app_of(registry: Registry, kept_as: str) -> App | None:
     body = registry.entry(EntryKind.APP, kept_as)
     if body is None:
         return None
     held = msgspec.json.decode(body, type=AppSecret)
     device = registry.device(held.device)
-    return device if device is not None and device.generation_id == held.generation_id else None
+    holds = device is not None and device.generation_id == held.generation_id
+    return App(device, held.unit) if device is not None and holds else None
 
 
 def _held(registry: Registry, device: str) -> dict[str, AppSecret]:

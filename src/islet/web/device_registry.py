@@ -104,7 +104,8 @@ def renew(context: WebContext, request: Request, viewer: Viewer, fields: Mapping
 
 
 def let_app_in(context: WebContext, request: Request, viewer: Viewer, fields: Mapping[str, str]) -> Response:
-    """Make the address by which an app for Nightscout sends as this device, and show it this once; or end it."""
+    """Make the address by which an app for Nightscout sends as this device, and show it this once; or end it. The app shows
+    glucose in the unit of who makes it."""
     viewer.require(Action.WRITE_REGISTRY)
     own_viewer(viewer)
     device, registry = _device(context, request), context.registry
@@ -115,7 +116,8 @@ def let_app_in(context: WebContext, request: Request, viewer: Viewer, fields: Ma
     if fields.get("act") == "end":
         end_app_secret(registry, device.id, by=viewer.name, now_us=context.now())
         return RedirectResponse(_ONE.format(id=quote(device.id, safe="")), 303)
-    secret = new_app_secret(registry, device.id, by=viewer.name, now_us=context.now())
+    unit = viewer.user.unit
+    secret = new_app_secret(registry, device.id, by=viewer.name, now_us=context.now(), unit=unit)
     portal = context.public_url or f"{request.url.scheme}://{request.url.netloc}"
     return _shown(context, request, viewer, device, address=app_address(secret, portal))
 
