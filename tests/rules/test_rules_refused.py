@@ -94,7 +94,10 @@ _TIMELINE = (
         (_windowed("SUM(glucose_mg_dl) OVER (PARTITION BY patient ORDER BY ts)"), 9, "expected OVER"),
         (_windowed(f"REGR_SLOPE(glucose_mg_dl, ts) {_OVER}"), 9, "REGR_SLOPE(glucose_mg_dl, time_min)"),
         (_windowed(f"SUM(CASE WHEN glucose_mg_dl > 180 THEN glucose_mg_dl * glucose_mg_dl END) {_OVER}"), 9, "one column of the table with + - * / and numbers"),
-        (_windowed(f"AVG(ROUND(glucose_mg_dl)) {_OVER}"), 9, "one column of the table with + - * / and numbers"),
+        (_windowed(f"AVG(ROUND(glucose_mg_dl)) {_OVER}"), 9, "round what the aggregate gives, not what it is made of"),
+        (_windowed(f"SUM(ABS(glucose_mg_dl - 120)) {_OVER}"), 9, "for ABS(x) say CASE WHEN"),
+        (_windowed(f"SUM(GREATEST(70 - glucose_mg_dl, 0)) {_OVER}"), 9, "for GREATEST say CASE WHEN glucose_mg_dl < 70"),
+        (_windowed(f"AVG(glucose_mg_dl - LAG(glucose_mg_dl) OVER (PARTITION BY patient ORDER BY ts)) {_OVER}"), 9, "(PARTITION BY patient ORDER BY ts)': inside an aggregate"),
         (_windowed(f"AVG(glucose_mg_dl / 0) {_OVER}"), 9, "not 0 to divide by"),
         (_windowed(f"COUNT(CASE WHEN glucose_mg_dl > 180 THEN 1 ELSE 0 END) {_OVER}"), 9, "counts what is not NULL, so all rows here; say SUM"),
         (_windowed(f"SUM(CASE WHEN glucose_mg_dl > 180 THEN 1e999999999 ELSE 0 END) {_OVER}"), 9, "a number up to"),
@@ -240,6 +243,15 @@ def test_a_set_with_too_many_alternatives_is_refused() -> None:
     sql = f"SELECT patient, ts, COUNT_IF({some}) {_OVER} AS n FROM readings JOIN patients USING (patient)"
     with pytest.raises(RuleRefused, match=r"line 6: .*too many alternatives; expected fewer"):
         plan([read_rule(_FRONT + f"SELECT patient FROM ({sql}) AS r WHERE n > 3")])
+
+
+def test_a_profile_stands_in_what_a_column_is_compared_with() -> None:
+    counted = "COUNT_IF(profile = 'pregnancy' AND glucose_mg_dl > 140)"
+    sql = f"SELECT patient, ts, {counted} {_OVER} AS n FROM readings JOIN patients USING (patient)"
+    with pytest.raises(RuleRefused, match="line 6: \"profile = 'pregnancy'\": a profile stands in what a column"):
+        plan([read_rule(_FRONT + f"SELECT patient FROM ({sql}) AS r WHERE n > 3")])
+    said = sql.replace(counted, "COUNT_IF(glucose_mg_dl > CASE WHEN profile = 'pregnancy' THEN 140 ELSE 180 END)")
+    assert len(plan([read_rule(_FRONT + f"SELECT patient FROM ({said}) AS r WHERE n > 3")]).rules) == 1
 
 
 def test_a_column_of_another_table_is_named_with_that_table() -> None:

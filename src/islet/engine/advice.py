@@ -11,6 +11,14 @@ OF_CLOCK: Final = (
     "the time of day is known of the newest reading only; say, in WHERE, EXTRACT(HOUR FROM local_ts) = 6, of a window of 6 "
     "hours"
 )
+OF_PROFILE: Final = "a profile stands in what a column is compared with: glucose_mg_dl > CASE WHEN profile = 'pregnancy' THEN 140 ELSE 180 END"
+INSIDE: Final[dict[type[exp.Expr], str]] = {
+    exp.Abs: "for ABS(x) say CASE WHEN glucose_mg_dl > 120 THEN glucose_mg_dl - 120 ELSE 120 - glucose_mg_dl END",
+    exp.Greatest: "for GREATEST say CASE WHEN glucose_mg_dl < 70 THEN 70 - glucose_mg_dl ELSE 0 END",
+    exp.Least: "for LEAST say CASE WHEN glucose_mg_dl < 70 THEN glucose_mg_dl ELSE 70 END",
+    exp.Round: "round what the aggregate gives, not what it is made of",
+}
+"""What stands inside of an aggregate instead."""
 ROWS: Final = (
     "windows are as long as a time, not so many rows: 4 readings of a sensor that measures every 5 minutes are "
     "INTERVAL '20' MINUTE"

@@ -12,14 +12,14 @@ from typing import Final
 from sqlglot import exp
 
 from islet.engine import intervals
-from islet.engine.advice import OF_CLOCK
+from islet.engine.advice import OF_CLOCK, OF_PROFILE
 from islet.engine.code import Bound, Code, Parameter, TooLarge
 from islet.engine.interpret import ADD_NUMBER, TIMES_NUMBER
 from islet.engine.intervals import Set, TooMany
 from islet.engine.program import CONTEXT_SCALE
 from islet.engine.scalars import Scalar
-from islet.engine.sql import Scope, defined, refused
-from islet.engine.tables import Context, Named, Quantity
+from islet.engine.sql import Defined, Scope, defined, refused
+from islet.engine.tables import Column, Context, Named, Quantity
 
 _ALLOWED: Final = (
     "a condition inside an aggregate compares one column of the table with a number or a column of patients, such as "
@@ -111,8 +111,9 @@ class Conditions:
     ) -> Measured:
         column = _column(node, scope)
         if not isinstance(column, Measured):
-            clock = any(_column(one, scope) == Named("local_ts") for one in condition.find_all(exp.Column))
-            raise refused(f"{condition.sql()!r}: {f'{OF_CLOCK}; ' if clock else ''}{_ALLOWED}", condition)
+            named = {_column(one, scope) for one in condition.find_all(exp.Column)}
+            hint = OF_CLOCK if Named("local_ts") in named else OF_PROFILE if Named("profile") in named else ""
+            raise refused(f"{condition.sql()!r}: {hint}{'; ' if hint else ''}{_ALLOWED}", condition)
         if about and about[0] != column:
             raise refused(f"{condition.sql()!r}: {_APART}", condition)
         about[:] = [column]
@@ -153,9 +154,10 @@ def scale_of(column: Measured) -> int:
     return CONTEXT_SCALE[column.place] if isinstance(column, Context) else column.stream.scale
 
 
-def _column(node: exp.Expression, scope: Scope) -> object:
+def _column(node: exp.Expression, scope: Scope) -> Column | None:
     node, scope = defined(node, scope)
-    return scope.find(node) if isinstance(node, exp.Column) else None
+    found = scope.find(node) if isinstance(node, exp.Column) else None
+    return None if isinstance(found, Defined) else found
 
 
 def _word(node: exp.Expression, kind: type[exp.Expression], column: Measured, word: exp.Literal) -> tuple[Bound, Bound]:

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from sqlglot import exp
 
 from islet.engine import intervals, scalars
+from islet.engine.advice import INSIDE
 from islet.engine.aggregates import feature, source_of, write_window
 from islet.engine.code import Bound, Code
 from islet.engine.conditions import Conditions, Measured, ScalarOf, scale_of
@@ -34,7 +35,10 @@ _OF_CASE: Final = "of a CASE there are SUM, AVG and COUNT"
 _COUNTS_ALL: Final = "COUNT counts what is not NULL, so all rows here; say SUM, or CASE without ELSE"
 _ABOUT_ELSE: Final = "rows of this table may be about something else; use SUM with ELSE 0, or CASE without ELSE"
 _CALCULATED: Final = "rows of this table may be about something else; calculate behind THEN, not with the CASE"
-_SINCE: Final = "expected MAX(CASE WHEN bolus_u >= 1 THEN time_min END) OVER (…), with one column that is IS NOT NULL, > or >= a number"
+_SINCE: Final = (
+    "expected MAX(CASE WHEN bolus_u >= 1 THEN time_min END) OVER (…), with one column that is IS NOT NULL, > or >= a number; "
+    "for a low in the last hour say MIN(glucose_mg_dl) OVER (…) < 70"
+)
 
 
 class _Line(NamedTuple):
@@ -71,7 +75,8 @@ class _Reader:
             return self._sum(node, scope)
         if isinstance(node, exp.Mul | exp.Div):
             return self._product(node, scope)
-        raise refused(f"{node.sql()!r}: {_INSIDE}", node)
+        hint = f"{INSIDE[type(node)]}; " if type(node) in INSIDE else ""
+        raise refused(f"{node.sql()!r}: {hint}{_INSIDE}", node)
 
     def _take(self, node: exp.Column, scope: Scope) -> None:
         column = scope.find(node)

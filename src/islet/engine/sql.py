@@ -177,6 +177,7 @@ def defined(node: exp.Expression, scope: Scope) -> tuple[exp.Expression, Scope]:
 
 def refused(message: str, node: exp.Expression) -> RuleRefused:
     """The refusal of a node, with its line: its own, or that of the nearest word that has one."""
+    message = message.replace(" NULLS LAST", "")  # sqlglot writes it out where it is meant
     near: exp.Expr | None = node
     while near is not None:
         lines = [int(n.meta["line"]) for n in near.walk() if "line" in n.meta]
