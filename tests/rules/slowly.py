@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from islet.engine.interpret import run
 from islet.engine.kernel import kernel
-from islet.engine.program import BYTES, CONTEXT, CONTEXT_COLUMNS, CONTEXT_SCALE, FORECAST, VALUE, Program
+from islet.engine.program import BYTES, CONTEXT, CONTEXT_COLUMNS, CONTEXT_SCALE, COUNT_FROM, FORECAST, VALUE, Program
 from islet.engine.rules import Plan, StreamPlan
 from islet.model.time import MINUTE_US, SECOND_US
 from tests.rules.streams import Event, Stream, Value, defaults, foretold, lines_of, local
@@ -59,7 +59,9 @@ def _fill(work: NDArray[np.int64], value: Value, plan: Plan, ready: StreamPlan, 
         elif source == FORECAST:
             work[register] = foretold(lines_of(stream), window_us // MINUTE_US)[stream.values.index(value)]
         else:
-            work[register] = _of_events(aggregate, source - CONTEXT, events, value.us, window_us)
+            work[register] = _of_events(
+                aggregate, source - CONTEXT, events, value.us, window_us, _least(bound, columns)
+            )
     for column, register in ready.program.parameters.tolist():
         work[register] = columns[column]
     if ready.program.local_minute >= 0:
@@ -75,7 +77,7 @@ def fixed_point(plan: Plan, name: str, known: dict[str, float | str]) -> int:
 
 
 def _least(bound: Sequence[int], columns: Sequence[int]) -> int:
-    """The least integer that a COUNT_FROM counts."""
+    """The least integer that is counted from a bound upwards."""
     column, times, plus, per = bound
     return ((columns[column] if column >= 0 else 0) * times + plus) // per
 
@@ -100,16 +102,22 @@ def of_values(aggregate: int, mine: Sequence[tuple[int, int]], t_us: int, window
         lambda: before[-1][1] if before else 0,
         lambda: (t_us - before[-1][0]) // SECOND_US if before else -1,
         lambda: sum(v >= least for v in values),
+        lambda: sum(v for v in values if v >= least),
+        lambda: 1 + min((age_s for age_s, v in zip(ages, values, strict=True) if v >= least), default=-1),
     )
     return asked[aggregate]()
 
 
-def _of_events(aggregate: int, place: int, events: Sequence[Event], t_us: int, window_us: int) -> int:
-    amounts = [
-        round(e.amount * CONTEXT_SCALE[place])
+def _of_events(aggregate: int, place: int, events: Sequence[Event], t_us: int, window_us: int, least: int) -> int:
+    window = [
+        (t_us - round(e.minute * MINUTE_US), round(e.amount * CONTEXT_SCALE[place]))
         for e in events
-        if e.column == CONTEXT_COLUMNS[place] and t_us - window_us <= round(e.minute * MINUTE_US) <= t_us
+        if e.column == CONTEXT_COLUMNS[place] and 0 <= t_us - round(e.minute * MINUTE_US) <= window_us
     ]
+    amounts, from_least = [amount for _, amount in window], [one for one in window if one[1] >= least]
+    if aggregate >= COUNT_FROM:
+        ages = [age_us // SECOND_US for age_us, _ in from_least]
+        return (len(ages), sum(amount for _, amount in from_least), 1 + min(ages, default=-1))[aggregate - COUNT_FROM]
     if not amounts:
         return 0 if aggregate < 2 else -999  # has no meaning
     return (sum(amounts), len(amounts), min(amounts), max(amounts))[aggregate]

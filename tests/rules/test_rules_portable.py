@@ -5,6 +5,7 @@ import sqlglot
 from sqlglot import exp
 
 from islet.engine.rules import Rule, load_rules
+from tests.rules.test_rules_made import RULES as TRIED
 
 RULES = [rule for rule in load_rules() if not rule.every]
 
@@ -18,6 +19,12 @@ def _plain(tree: exp.Expr, dialect: str) -> str:
 def test_a_rule_reads_the_same_in_spark_and_in_duckdb(rule: Rule) -> None:
     by_duckdb, by_spark = (sqlglot.parse_one(rule.sql, dialect=dialect) for dialect in ("duckdb", "spark"))
     assert _plain(by_duckdb, "spark") == _plain(by_spark, "spark") == _plain(by_duckdb, "duckdb")
+
+
+@pytest.mark.parametrize("rule", [rule for some in TRIED.values() for rule in some], ids=lambda rule: rule.name)
+def test_what_rules_may_say_reads_the_same_in_spark(rule: Rule) -> None:
+    by_duckdb, by_spark = (sqlglot.parse_one(rule.sql, dialect=dialect) for dialect in ("duckdb", "spark"))
+    assert _plain(by_duckdb, "spark") == _plain(by_spark, "spark")
 
 
 def test_what_is_not_portable_is_seen() -> None:

@@ -35,7 +35,15 @@ _TIMELINE = (
         (_READINGS + "70 / glucose_mg_dl < 2", 7, "say / NULLIF(glucose_mg_dl, 0)"),
         (_READINGS + "glucose_mg_dl / 0 < 2", 7, "another number than 0 to divide by"),
         (_READINGS + "CAST(glucose_mg_dl AS INTEGER) < 2", 7, "CAST AS DOUBLE"),
-        (_READINGS + "SQRT(glucose_mg_dl) < 70", 7, "not arithmetic of the subset"),
+        (_READINGS + "SQRT(glucose_mg_dl) < 70", 7, "not arithmetic of the subset: compare the squares"),
+        (_READINGS + "CAST(glucose_mg_dl AS INTEGER) < 2", 7, "say ROUND(x), FLOOR(x) or CEIL(x)"),
+        (_READINGS + "CAST(glucose_mg_dl AS DECIMAL(3, 1)) < 2", 7, "digits may be too few"),
+        (_READINGS + "CAST(local_ts AS TIME) < 2 AND glucose_mg_dl < 70", 7, "for the time of day say EXTRACT"),
+        (_READINGS + "EXTRACT(DOW FROM local_ts) = 6 AND glucose_mg_dl < 70", 7, "count the days of a week differently"),
+        (_READINGS + "ROUND(glucose_mg_dl, 7) < 70", 7, "from -6 to 6"),
+        (_READINGS + "ROUND(glucose_mg_dl, glucose_mg_dl) < 70", 7, "from -6 to 6"),
+        (_READINGS + "glucose_mg_dl % 0 < 70", 7, "not 0 behind %"),
+        (_READINGS + "7 % glucose_mg_dl < 70", 7, "not 0 behind %"),
         (_READINGS + "glucose_mg_dl", 7, "not a condition"),
         (_READINGS + "glucose_mg_dl LIKE '7%'", 7, "not a condition"),
         (_READINGS + "glucose_mg_dl IN (SELECT 1)", 7, "not a condition"),
@@ -85,12 +93,25 @@ _TIMELINE = (
         (_windowed("LAG(glucose_mg_dl, 2) OVER (PARTITION BY patient ORDER BY ts)"), 9, "expected LAG"),
         (_windowed("SUM(glucose_mg_dl) OVER (PARTITION BY patient ORDER BY ts)"), 9, "expected OVER"),
         (_windowed(f"REGR_SLOPE(glucose_mg_dl, ts) {_OVER}"), 9, "REGR_SLOPE(glucose_mg_dl, time_min)"),
-        (_windowed(f"SUM(CASE WHEN glucose_mg_dl > 180 THEN glucose_mg_dl ELSE 0 END) {_OVER}"), 9, "THEN number ELSE 0"),
-        (_windowed(f"COUNT(CASE WHEN glucose_mg_dl > 180 THEN 1 ELSE 0 END) {_OVER}"), 9, "THEN 1 END for COUNT"),
+        (_windowed(f"SUM(CASE WHEN glucose_mg_dl > 180 THEN glucose_mg_dl * glucose_mg_dl END) {_OVER}"), 9, "one column of the table with + - * / and numbers"),
+        (_windowed(f"AVG(ROUND(glucose_mg_dl)) {_OVER}"), 9, "round what the aggregate gives, not what it is made of"),
+        (_windowed(f"SUM(ABS(glucose_mg_dl - 120)) {_OVER}"), 9, "for ABS(x) say CASE WHEN"),
+        (_windowed(f"SUM(GREATEST(70 - glucose_mg_dl, 0)) {_OVER}"), 9, "for GREATEST say CASE WHEN glucose_mg_dl < 70"),
+        (_windowed(f"AVG(glucose_mg_dl - LAG(glucose_mg_dl) OVER (PARTITION BY patient ORDER BY ts)) {_OVER}"), 9, "(PARTITION BY patient ORDER BY ts)': inside an aggregate"),
+        (_windowed(f"AVG(glucose_mg_dl / 0) {_OVER}"), 9, "not 0 to divide by"),
+        (_windowed(f"COUNT(CASE WHEN glucose_mg_dl > 180 THEN 1 ELSE 0 END) {_OVER}"), 9, "counts what is not NULL, so all rows here; say SUM"),
         (_windowed(f"SUM(CASE WHEN glucose_mg_dl > 180 THEN 1e999999999 ELSE 0 END) {_OVER}"), 9, "a number up to"),
-        (_windowed(f"MAX(CASE WHEN glucose_mg_dl > 180 THEN 1 ELSE 0 END) {_OVER}"), 9, "for SUM and AVG"),
-        (_windowed(f"COUNT_IF(glucose_mg_dl > 180 OR glucose_mg_dl < 70) {_OVER}"), 9, "or two of these and AND"),
-        (_windowed(f"COUNT_IF(glucose_mg_dl > 180 AND glucose_mg_dl > 200) {_OVER}"), 9, "one lower and one upper limit"),
+        (_windowed(f"MAX(CASE WHEN glucose_mg_dl > 180 THEN 1 ELSE 0 END) {_OVER}"), 9, "of a CASE there are SUM, AVG and COUNT"),
+        (_windowed(f"COUNT_IF(glucose_mg_dl > 180 AND EXTRACT(HOUR FROM local_ts) < 6) {_OVER}"), 9, "the time of day is known of the newest reading only"),
+        (_windowed(f"BOOL_OR(glucose_mg_dl > 180) {_OVER}"), 9, "is true or false"),
+        (_windowed(f"MAX(CASE WHEN glucose_mg_dl > 180 THEN time_min END) {_OVER}"), 9, "is a moment; say time_min - it"),
+        (_windowed(f"time_min - MAX(CASE WHEN glucose_mg_dl < 70 THEN time_min END) {_OVER}"), 9, "IS NOT NULL, > or >= a number"),
+        (_windowed(f"MIN(glucose_mg_dl) {_OVER.replace('CURRENT ROW', f'INTERVAL {5} MINUTE PRECEDING')}"), 9, "of a window that ends before now"),
+        (_windowed(f"AVG(glucose_mg_dl) {_OVER.replace('CURRENT ROW', f'INTERVAL {10} MINUTE PRECEDING')}"), 9, "expected OVER"),
+        (_windowed(f"AVG(glucose_mg_dl) {_OVER.replace('CURRENT ROW', f'INTERVAL {5} MINUTE FOLLOWING')}"), 9, "expected OVER"),
+        (_windowed(f"MEDIAN(glucose_mg_dl) {_OVER}"), 9, "a median above 180 is a share above a half"),
+        (_windowed(f"AVG(glucose_mg_dl) {_OVER.replace('10', '2000')}"), 9, 'a rule with every = "1 day"'),
+        (_windowed(f"AVG(glucose_mg_dl) {_OVER.replace('RANGE', 'ROWS')}"), 9, "not so many rows"),
         (_windowed(f"COUNT_IF(glucose_mg_dl > time_min) {_OVER}"), 9, "cannot be calculated with"),
         (_windowed(f"COUNT_IF(glucose_mg_dl > glucose_mg_dl) {_OVER}"), 9, "with a number or a column of patients"),
         (_windowed(f"COUNT(*) FILTER (WHERE glucose_mg_dl > 180) {_OVER}"), 9, "for FILTER say SUM(CASE"),
@@ -100,6 +121,12 @@ _TIMELINE = (
         (_windowed(f"STDDEV_SAMP(glucose_mg_dl) {_OVER}", "x = 3"), 11, "standard deviation can be compared"),
         (_TIMELINE.format(f"COUNT(*) {_OVER}", "x > 3 AND glucose_mg_dl IS NOT NULL"), 9, "count a column"),
         (_TIMELINE.format(f"LAST_VALUE(glucose_mg_dl) {_OVER}", "x > 3"), 9, "read FROM readings"),
+        (_TIMELINE.format(f"COUNT_IF(glucose_mg_dl > 180 AND carbs_g > 5) {_OVER}", "x > 3 AND glucose_mg_dl > 1"), 9, "about one thing"),
+        (_TIMELINE.format(f"SUM(CASE WHEN carbs_g > 5 THEN 1 ELSE 2 END) {_OVER}", "x > 3 AND glucose_mg_dl > 1"), 9, "use SUM with ELSE 0"),
+        (_TIMELINE.format(f"AVG(CASE WHEN carbs_g > 5 THEN 1 ELSE 0 END) {_OVER}", "x > 3 AND glucose_mg_dl > 1"), 9, "use SUM with ELSE 0"),
+        (_TIMELINE.format(f"SUM(2 + CASE WHEN carbs_g > 5 THEN 1 ELSE 0 END) {_OVER}", "x > 3 AND glucose_mg_dl > 1"), 9, "calculate behind THEN"),
+        (_TIMELINE.format(f"COUNT_IF(carbs_g IS NULL) {_OVER}", "x > 3 AND glucose_mg_dl > 1"), 9, "one column of the table with a number"),
+        (_TIMELINE.format(f"COUNT_IF(NOT NOT carbs_g IS NULL) {_OVER}", "x > 3 AND glucose_mg_dl > 1"), 9, "NOT without IS NULL in it"),
         (_TIMELINE.format(f"SUM(carbs_g) {_OVER}", "x > 3"), 11, "add AND glucose_mg_dl IS NOT NULL"),
         (_TIMELINE.format(f"SUM(carbs_g) {_OVER}", "x > 3 OR glucose_mg_dl > 70"), 11, "add AND glucose_mg_dl IS NOT NULL"),
         ("SELECT patient FROM vitals\nWHERE pulse_bpm > 100 AND systolic_mm_hg > 140", 7, "write a rule for each"),
@@ -206,6 +233,33 @@ def test_definitions_that_each_use_the_one_before_twice_are_read_at_once() -> No
     for _ in range(14):
         inner = f"SELECT patient, ts, {' + '.join(['x * 0.25'] * 4)} AS x FROM ({inner}) AS before"
     assert len(plan([read_rule(_FRONT + f"SELECT patient FROM ({inner}) AS all_of_them WHERE x > 100")]).rules) == 1
+
+
+def test_a_set_with_too_many_alternatives_is_refused() -> None:
+    some = " OR ".join(
+        f"glucose_mg_dl BETWEEN low_mg_dl + {n} AND high_mg_dl - {2 * n} OR glucose_mg_dl = low_mg_dl - {n}"
+        for n in range(1, 6)
+    )
+    sql = f"SELECT patient, ts, COUNT_IF({some}) {_OVER} AS n FROM readings JOIN patients USING (patient)"
+    with pytest.raises(RuleRefused, match=r"line 6: .*too many alternatives; expected fewer"):
+        plan([read_rule(_FRONT + f"SELECT patient FROM ({sql}) AS r WHERE n > 3")])
+
+
+def test_a_profile_stands_in_what_a_column_is_compared_with() -> None:
+    counted = "COUNT_IF(profile = 'pregnancy' AND glucose_mg_dl > 140)"
+    sql = f"SELECT patient, ts, {counted} {_OVER} AS n FROM readings JOIN patients USING (patient)"
+    with pytest.raises(RuleRefused, match="line 6: \"profile = 'pregnancy'\": a profile stands in what a column"):
+        plan([read_rule(_FRONT + f"SELECT patient FROM ({sql}) AS r WHERE n > 3")])
+    said = sql.replace(counted, "COUNT_IF(glucose_mg_dl > CASE WHEN profile = 'pregnancy' THEN 140 ELSE 180 END)")
+    assert len(plan([read_rule(_FRONT + f"SELECT patient FROM ({said}) AS r WHERE n > 3")]).rules) == 1
+
+
+def test_a_column_of_another_table_is_named_with_that_table() -> None:
+    sql = "SELECT patient FROM forecasts WHERE risk_below_70_in_30_percent > 50 AND glucose_mg_dl > 1"
+    with pytest.raises(RuleRefused, match="of 44 the nearest are risk_below_70_in_30_min_percent, "):
+        plan([read_rule(_FRONT + sql)])
+    with pytest.raises(RuleRefused, match="bolus_u is a column of timeline"):
+        plan([read_rule(_FRONT + sql.replace("risk_below_70_in_30_percent", "bolus_u"))])
 
 
 def test_many_lists_are_read_without_recursion() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from islet.model.alerts import Severity
-from islet.model.time import MINUTE_US, from_us, to_us
+from islet.model.time import DAY_US, MINUTE_US, from_us, to_us
 
 _GAP_US: Final = 16 * MINUTE_US
 """A line is drawn over two missed readings of a sensor that measures every five minutes, but not over three."""
@@ -49,6 +49,12 @@ class Scene:
         margin = max(1.0, (high - low) * 0.3)
         return min(low - margin, float(np.percentile(seen, 0.5))), max(high + margin, float(np.percentile(seen, 99.5)))
 
+    @property
+    def marks(self) -> Sequence[float]:
+        """The values that have their number beside the axis: the range that one aims for, or what was seen."""
+        seen = sorted({float(self.values.min()), float(self.values.max())}) if len(self.values) else []
+        return self.band or seen
+
     def days(self) -> Iterator[tuple[date, int, int]]:
         """Each local day with its begin and end, ascending."""
         day = from_us(self.from_us).astimezone(self.zone).date()
@@ -65,7 +71,21 @@ class Scene:
 
     def inside(self, begin_us: int, end_us: int) -> list[Stretch]:
         """The episodes that touch [begin_us, end_us)."""
-        return [one for one in self.stretches if one.onset_us < end_us and one.end_us >= begin_us]
+        return [
+            one
+            for one in self.stretches
+            if one.onset_us < end_us and (one.end_us > begin_us or one.onset_us >= begin_us)
+        ]
+
+    @property
+    def days_seen(self) -> float:
+        """Days from the first value to the end; all of them where there is no value."""
+        first_us = int(self.times_us[0]) if len(self.times_us) else self.from_us
+        return (self.to_us - first_us) / DAY_US
+
+    def clock(self, instant_us: int) -> str:
+        """An instant by the clock of the zone."""
+        return from_us(instant_us).astimezone(self.zone).strftime("%Y-%m-%d %H:%M")
 
 
 def _midnight(day: date, zone: tzinfo) -> datetime:
@@ -115,7 +135,7 @@ _Along = Callable[[int], float]
 _Down = Callable[[float], float]
 _STYLE: Final = """
   :root { color-scheme: light dark; }
-  .ground { fill: #fbfcfd; } .row { fill: #f1f4f6; } .band { fill: #2b8c6b; opacity: .13; }
+  .ground { fill: #fbfcfd; } .row { fill: #e9eef1; fill-opacity: .6; } .band { fill: #2b8c6b; opacity: .13; }
   .line { fill: none; stroke: #33454f; stroke-width: 1.3; stroke-linejoin: round; } .dot { fill: #33454f; }
   .grid { stroke: #ccd6db; stroke-width: 1; } .text { fill: #14232b; } .quiet { fill: #5d6e78; }
   .urgent { fill: #a50026; } .warning { fill: #d9661f; } .notice { fill: #3b7fb0; } .technical { fill: #6b7680; }
@@ -124,7 +144,7 @@ _STYLE: Final = """
     font-variant-numeric: tabular-nums; }
   .head { font-size: 19px; font-weight: 650; } .strong { font-weight: 650; }
   @media (prefers-color-scheme: dark) {
-    .ground { fill: #121a20; } .row { fill: #19242c; } .band { fill: #4bb58f; opacity: .17; }
+    .ground { fill: #121a20; } .row { fill: #1d2a33; fill-opacity: .6; } .band { fill: #4bb58f; opacity: .17; }
     .line { stroke: #c3d0d8; } .dot { fill: #c3d0d8; } .grid { stroke: #2f3f4a; }
     .text { fill: #e6eef2; } .quiet { fill: #9db0bb; }
     .urgent { fill: #ff6f7d; } .warning { fill: #f0905c; } .notice { fill: #7fb4e0; } .technical { fill: #a9b6c0; }
@@ -176,21 +196,21 @@ def _day_row(scene: Scene, day: date, begin_us: int, end_us: int, top: int) -> I
         y = down(scene.band[1])
         size = down(scene.band[0]) - y
         yield f'<rect class="band" x="{_LEFT}" y="{y:.1f}" width="{_WIDTH - _LEFT - _RIGHT}" height="{size:.1f}"/>'
-    yield from _shades(scene.inside(begin_us, min(end_us, scene.to_us)), along, top)
+    yield from _shades(scene, scene.inside(begin_us, min(end_us, scene.to_us)), along, top)
     yield from _lines(scene, begin_us, end_us, along, down)
     yield f'<text class="text" x="24" y="{top + 23}">{day.strftime("%m-%d")}</text>'
     yield f'<text class="quiet" x="24" y="{top + 39}">{day.strftime("%a")}</text>'
-    for bound in scene.band or ():
+    for bound in scene.marks:
         yield f'<text class="quiet" x="{_LEFT - 8}" y="{down(bound) + 4:.1f}" text-anchor="end">{bound:g}</text>'
     if count := scene.begun(begin_us, end_us):
         yield f'<text class="text strong" x="{_WIDTH - _RIGHT + 12}" y="{top + _PLOT / 2 + 4:g}">{count}</text>'
 
 
-def _shades(stretches: Sequence[Stretch], along: _Along, top: int) -> Iterator[str]:
+def _shades(scene: Scene, stretches: Sequence[Stretch], along: _Along, top: int) -> Iterator[str]:
     for one in stretches:
         x = along(one.onset_us)
         size = max(1.5, along(one.end_us) - x)
-        span = from_us(one.onset_us).strftime("%Y-%m-%d %H:%M UTC")
+        span = f"{scene.clock(one.onset_us)} to {scene.clock(one.end_us)}"
         yield (
             f'<g class="{one.severity}"><title>{span}</title>'
             f'<rect class="shade" x="{x:.1f}" y="{top}" width="{size:.1f}" height="{_PLOT}"/>'

@@ -56,7 +56,7 @@ def tried(
         if one.end_us is None or one.end_us > from_us
     ]
     scene = _scene(rule, stream, patient, seen, found, from_us, to_us)
-    yield from _table(scene, found, patient, days)
+    yield from _table(scene, found)
     if drawing:
         yield ""
         yield from drawn(scene)
@@ -104,7 +104,7 @@ def _scene(
     )
 
 
-def _table(scene: Scene, found: Sequence[Found], patient: Patient, days: float) -> Iterator[str]:
+def _table(scene: Scene, found: Sequence[Found]) -> Iterator[str]:
     yield scene.title
     yield scene.subtitle
     if not len(scene.values):
@@ -115,14 +115,15 @@ def _table(scene: Scene, found: Sequence[Found], patient: Patient, days: float) 
     yield f"{'onset':16}  {'end':16}  {'minutes':>7}  {'lowest':>7}  {'highest':>7}"
     for one in found:
         end_us = scene.to_us if one.end_us is None else one.end_us
-        end = "still going on" if one.end_us is None else _instant(one.end_us, scene.zone)
-        span = f"{_instant(one.onset_us, scene.zone)}  {end:16}  {(end_us - one.onset_us) / MINUTE_US:7.0f}"
+        end = "still going on" if one.end_us is None else scene.clock(one.end_us)
+        span = f"{scene.clock(one.onset_us)}  {end:16}  {(end_us - one.onset_us) / MINUTE_US:7.0f}"
         yield f"{span}  {_value(one.lowest)}  {_value(one.highest)}"
     yield ""
-    for day, count in sorted(Counter(_instant(one.onset_us, scene.zone)[:10] for one in found).items()):
+    for day, count in sorted(Counter(scene.clock(one.onset_us)[:10] for one in found).items()):
         yield f"{day}  {count:3}"
     minutes = sum(one.end_us - one.onset_us for one in scene.stretches) / MINUTE_US
-    yield f"{len(found) / days:.1f} a day, {minutes / len(found):.0f} minutes each"
+    often = len(found) / max(scene.days_seen, 1.0)  # of less than a day nobody knows how often a day
+    yield f"{often:.1f} a day since the first value, {minutes / len(found):.0f} minutes each"
 
 
 def _episodes(count: int) -> str:

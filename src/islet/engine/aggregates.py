@@ -6,7 +6,7 @@ one reading, the slope within one instant, the average of no events) is NULL, as
 
 from typing import Final
 
-from islet.engine.code import Code, Gathered
+from islet.engine.code import Bound, Code, Gathered
 from islet.engine.program import (
     AGES,
     AGES_SQUARED,
@@ -31,6 +31,7 @@ from islet.engine.tables import CONTEXT_HIGH, MOST_VALUES, Context, Named, Quant
 from islet.model.time import SECOND_US
 
 _ONE_VALUE: Final = {"min": MIN, "max": MAX, "first": FIRST, "last": LAST}
+_UNBOUND: Final = Bound()
 _LONGEST_AGO_S: Final = 100 * 366 * 86_400
 
 
@@ -44,36 +45,58 @@ def write_window(window: Window, code: Code) -> Scalar:
     if over is None or window.aggregate == "count":
         return Scalar(_count(window, code))
     assert isinstance(over, Quantity)
-    low, high = over.stream.low, over.stream.high
-    scale = over.stream.scale
+    low, high, scale = over.stream.low, over.stream.high, over.stream.scale
     if window.aggregate == "lag":
         none = code.equal(_age_of_previous(code), code.constant(-1))
         return Scalar(code.input(Gathered(VALUE, PREVIOUS, 0), low, high), scale, missing=none)
     if window.aggregate in _ONE_VALUE:
         aggregate = _ONE_VALUE[window.aggregate]
-        return Scalar(code.input(Gathered(VALUE, aggregate, window.window_us), low, high), scale)
-    total = code.input(Gathered(VALUE, SUM, window.window_us), 0, MOST_VALUES * high)
+        one = code.input(Gathered(VALUE, aggregate, window.window_us), low, high)
+        return Scalar(one, scale, missing=_none(window, code))
+    total = feature(code, window, VALUE, SUM, 0, MOST_VALUES * high)
     if window.aggregate == "sum":
-        return Scalar(total, scale)
+        return Scalar(total, scale, missing=_none(window, code), zero_if_missing=True)
     if window.aggregate == "avg":
-        return Scalar(total, scale, _count(window, code))
+        return Scalar(total, scale, _count(window, code), _none(window, code))
     if window.aggregate == "slope":
         return _slope(window, total, high, scale, code)
     return _variance(window, total, high, scale, code)
 
 
+def feature(
+    code: Code, window: Window, source: int, aggregate: int, low: int, high: int, bound: Bound = _UNBOUND
+) -> int:
+    """What is counted or added up over the window. Of one that ends before now it is what the window up to now has, without
+    what is younger."""
+    whole = code.input(Gathered(source, aggregate, window.window_us, bound), low, high)
+    if not window.until_us:
+        return whole
+    younger = code.input(Gathered(source, aggregate, window.until_us - 1, bound), low, high)
+    return code.within(code.subtract(whole, younger), 0, high)
+
+
+def source_of(column: Quantity | Context) -> int:
+    """Where a column's features come from."""
+    return CONTEXT + column.place if isinstance(column, Context) else VALUE
+
+
 def _count(window: Window, code: Code) -> int:
-    return code.input(Gathered(VALUE, COUNT, window.window_us), 1, MOST_VALUES)
+    return feature(code, window, VALUE, COUNT, 1, MOST_VALUES)
+
+
+def _none(window: Window, code: Code) -> int | None:
+    """The flag that is true where the window holds no value: one that ends now holds the newest."""
+    return code.equal(_count(window, code), code.constant(0)) if window.until_us else None
 
 
 def _variance(window: Window, total: int, high: int, scale: int, code: Code) -> Scalar:
     """(n Σv² - (Σv)²) / (n (n - 1)); NULL for one value."""
     count = _count(window, code)
-    squares = code.input(Gathered(VALUE, SQUARES, window.window_us), 0, MOST_VALUES * high * high)
+    squares = feature(code, window, VALUE, SQUARES, 0, MOST_VALUES * high * high)
     spread = code.subtract(code.multiply(count, squares), code.multiply(total, total))
     code.within(spread, 0, MOST_VALUES * MOST_VALUES * high * high // 4)
     pairs = code.multiply(count, code.add(count, code.constant(-1)))
-    alone = code.equal(count, code.constant(1))
+    alone = code.greater(code.constant(2), count)
     return Scalar(spread, scale * scale, pairs, alone, root=window.aggregate == "stddev_samp")
 
 
@@ -84,9 +107,9 @@ def _slope(window: Window, total: int, high: int, scale: int, code: Code) -> Sca
     """
     longest = window.window_us // SECOND_US
     count = _count(window, code)
-    ages = code.input(Gathered(VALUE, AGES, window.window_us), 0, MOST_VALUES * longest)
-    squared = code.input(Gathered(VALUE, AGES_SQUARED, window.window_us), 0, MOST_VALUES * longest**2)
-    products = code.input(Gathered(VALUE, AGES_VALUES, window.window_us), 0, MOST_VALUES * longest * high)
+    ages = feature(code, window, VALUE, AGES, 0, MOST_VALUES * longest)
+    squared = feature(code, window, VALUE, AGES_SQUARED, 0, MOST_VALUES * longest**2)
+    products = feature(code, window, VALUE, AGES_VALUES, 0, MOST_VALUES * longest * high)
     spread = code.subtract(code.multiply(count, squared), code.multiply(ages, ages))
     code.within(spread, 0, MOST_VALUES**2 * longest**2 // 4)
     rise = code.subtract(code.multiply(ages, total), code.multiply(count, products))
@@ -112,14 +135,14 @@ def _age_of_previous(code: Code) -> int:
 
 def _of_events(window: Window, over: Context, code: Code) -> Scalar:
     """An aggregate of the events of a window, of which there may be none."""
-    source, most = CONTEXT + over.place, CONTEXT_HIGH[over.place]
-    count = code.input(Gathered(source, COUNT, window.window_us), 0, MOST_VALUES)
+    source, most = source_of(over), CONTEXT_HIGH[over.place]
+    count = feature(code, window, source, COUNT, 0, MOST_VALUES)
     if window.aggregate == "count":
         return Scalar(count)
     none = code.equal(count, code.constant(0))
     scale = CONTEXT_SCALE[over.place]
     if window.aggregate in ("sum", "avg"):
-        total = code.input(Gathered(source, SUM, window.window_us), 0, most)
+        total = feature(code, window, source, SUM, 0, most)
         average = window.aggregate == "avg"
         return Scalar(total, scale, count if average else None, none, zero_if_missing=not average)
     one = code.input(Gathered(source, _ONE_VALUE[window.aggregate], window.window_us), 0, most // MOST_VALUES)

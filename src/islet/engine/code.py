@@ -17,6 +17,7 @@ from islet.engine.interpret import (
     AND_NOT,
     AT_LEAST,
     BELOW_NUMBER,
+    DIVIDE,
     DIVIDE_NUMBER,
     EQUAL,
     EQUALS_NUMBER,
@@ -138,10 +139,17 @@ class Code:
         return self._apply(MULTIPLY, left, right, _multiplied)
 
     def divided(self, value: int, number: int) -> int:
-        """A value that is never negative over a positive number, rounded down."""
-        return self._apply(DIVIDE_NUMBER, value, number, lambda a, b: (a[0] // b[0], a[1] // b[0]))
+        """A value over a positive number, rounded down."""
+        return value if number == 1 else self._apply(DIVIDE_NUMBER, value, number, _divided)
+
+    def divided_by(self, left: int, right: int) -> int:
+        """A value over one that is positive wherever the result is asked for, rounded down."""
+        if (number := self.number(right)) is not None:
+            return self.divided(left, number)
+        return self._apply(DIVIDE, left, right, _divided)
 
     def remainder(self, value: int, number: int) -> int:
+        """What is left of a value that is never negative over a positive number."""
         if self.bounds[value][1] < number:
             return value
         return self._apply(REMAINDER_NUMBER, value, number, lambda a, b: (0, b[0] - 1))
@@ -272,4 +280,9 @@ def _added(a: _Bounds, b: _Bounds) -> _Bounds:
 
 def _multiplied(a: _Bounds, b: _Bounds) -> _Bounds:
     ends = [x * y for x in a for y in b]
+    return min(ends), max(ends)
+
+
+def _divided(a: _Bounds, b: _Bounds) -> _Bounds:
+    ends = [x // max(y, 1) for x in a for y in b]
     return min(ends), max(ends)

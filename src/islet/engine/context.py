@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from islet.engine.kernel import Int, inlined, part
 from islet.engine.pool import UNIT, UNITS, allocate, give_back, has_room, long_at, put_long, size_for
 from islet.engine.program import (
+    AGE_FROM,
     AGES,
     AGES_SQUARED,
     AGES_VALUES,
     COUNT,
+    COUNT_FROM,
     FIRST,
     LAST,
     MAX,
@@ -276,6 +278,30 @@ def gather_context(
         found[AGES_VALUES] += age * amount
         found[SPAN] = age
         n += 1
+
+
+@part
+def context_from(
+    one: Series, pool: NDArray[np.uint32], column: Int, from_us: Int, t_us: Int, aggregate: Int, least: Int
+) -> Int:
+    """What COUNT_FROM, SUM_FROM or AGE_FROM makes of those of the column's events in [from_us, t_us] that are at least so
+    much, of a patient who has any events."""
+    begin = int(one.context) * UNIT + HEADER
+    found: Int = 0
+    place = events_of(one, pool)
+    while place > 0:
+        place -= 1
+        at = begin + EVENT * place
+        time_us = long_at(pool, at)
+        if time_us < from_us:
+            return found
+        name = long_at(pool, at + _NAME)
+        if time_us > t_us or not _counts(name, column) or name >> _AMOUNT_SHIFT < least:
+            continue
+        if aggregate == AGE_FROM:
+            return (t_us - time_us) // SECOND_US + 1
+        found += 1 if aggregate == COUNT_FROM else name >> _AMOUNT_SHIFT
+    return found
 
 
 @part

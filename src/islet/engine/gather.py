@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from islet.engine.context import gather_context
+from islet.engine.context import context_from, gather_context
 from islet.engine.foretell import foretold, slope
 from islet.engine.kernel import Int, inlined, part
 from islet.engine.pool import UNIT
@@ -24,6 +24,7 @@ from islet.engine.program import (
     SPAN,
     SQUARES,
     SUM,
+    SUM_FROM,
 )
 from islet.engine.runs import left_us
 from islet.engine.series import (
@@ -128,16 +129,30 @@ def _walk_back(
 
 
 @inlined
-def _count_from(
-    entries: Entries, begin: Int, end: Int, bound: NDArray[np.int64], parameters: NDArray[np.int64], profile: Int
-) -> Int:
-    """How many of the entries [begin, end) are at least a bound."""
+def _least(bound: NDArray[np.int64], parameters: NDArray[np.int64], profile: Int) -> Int:
+    """The least value that is counted from a bound upwards."""
     known: Int = 0 if bound[0] < 0 else parameters[profile, bound[0]]
-    least = (known * bound[1] + bound[2]) // bound[3]
-    count: Int = 0
-    for k in range(np.uint64(begin), np.uint64(end)):
-        count += np.int64(entries.values[k] >= least)
-    return count
+    least: Int = (known * bound[1] + bound[2]) // bound[3]
+    return least
+
+
+@inlined
+def _from(entries: Entries, begin: Int, end: Int, t_us: Int, aggregate: Int, least: Int) -> Int:
+    """What is made of those of the entries [begin, end) that are at least so much."""
+    found: Int = 0
+    if aggregate == COUNT_FROM:
+        for k in range(np.uint64(begin), np.uint64(end)):
+            found += np.int64(entries.values[k] >= least)
+    elif aggregate == SUM_FROM:
+        for k in range(np.uint64(begin), np.uint64(end)):
+            found += entries.values[k] if entries.values[k] >= least else 0
+    else:
+        last = end - 1
+        while last >= begin and entries.values[last] < least:
+            last -= 1
+        if last >= begin:
+            found = (t_us - entries.times_us[last]) // SECOND_US + 1
+    return found
 
 
 @inlined
@@ -173,16 +188,19 @@ def gather(
             for f in range(np.uint64(first), np.uint64(last)):
                 work[windows.wanted[1, f], np.uint64(column)] = 0
             continue
-        if source >= CONTEXT:
+        aggregate = np.int64(windows.wanted[0, np.uint64(first)])
+        if source >= CONTEXT and aggregate >= COUNT_FROM:
+            least = _least(windows.bounds[w], parameters, np.int64(one.profile))
+            found[aggregate] = context_from(one, pool, source - CONTEXT, from_us, t_us, aggregate, least)
+        elif source >= CONTEXT:
             gather_context(one, pool, source - CONTEXT, from_us, t_us, found)
-        elif PREVIOUS <= windows.wanted[0, np.uint64(first)] <= PREVIOUS_AGE:
+        elif PREVIOUS <= aggregate <= PREVIOUS_AGE:
             _previous(one, pool, entries, place, found)
         else:
             window = _walk_back(entries, window, end, from_us, t_us, windows.weighed[w], found)
-            if windows.wanted[0, np.uint64(first)] == COUNT_FROM:
-                found[COUNT_FROM] = _count_from(
-                    entries, window.begin, end, windows.bounds[w], parameters, np.int64(one.profile)
-                )
+            if aggregate >= COUNT_FROM:
+                least = _least(windows.bounds[w], parameters, np.int64(one.profile))
+                found[aggregate] = _from(entries, window.begin, end, t_us, aggregate, least)
         for f in range(np.uint64(first), np.uint64(last)):
             work[windows.wanted[1, f], np.uint64(column)] = found[windows.wanted[0, f]]
     return window.begin

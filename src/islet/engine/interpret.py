@@ -18,29 +18,30 @@ from islet.engine.program import BYTES, Ladders, Program
 ADD: Final = 0
 SUBTRACT: Final = 1
 MULTIPLY: Final = 2
-GREATER: Final = 3
-AT_LEAST: Final = 4
-EQUAL: Final = 5
-AND: Final = 6
-OR: Final = 7
-AND_NOT: Final = 8
+DIVIDE: Final = 3  # right is positive where anybody asks; rounds down
+GREATER: Final = 4
+AT_LEAST: Final = 5
+EQUAL: Final = 6
+AND: Final = 7
+OR: Final = 8
+AND_NOT: Final = 9
 # left is a register, right a number
-ADD_NUMBER: Final = 9
-TIMES_NUMBER: Final = 10
-ABOVE_NUMBER: Final = 11
-BELOW_NUMBER: Final = 12
-EQUALS_NUMBER: Final = 13
-DIVIDE_NUMBER: Final = 14  # left is never negative, right positive; rounds down
-REMAINDER_NUMBER: Final = 15  # the same
+ADD_NUMBER: Final = 10
+TIMES_NUMBER: Final = 11
+ABOVE_NUMBER: Final = 12
+BELOW_NUMBER: Final = 13
+EQUALS_NUMBER: Final = 14
+DIVIDE_NUMBER: Final = 15  # right is positive; rounds down
+REMAINDER_NUMBER: Final = 16  # left is never negative, right positive
 # right has no meaning
-ABSOLUTE: Final = 16
-NOT: Final = 17
+ABSOLUTE: Final = 17
+NOT: Final = 18
 # what only the writer of registers makes: comparisons with a multiple, and a flag as 0 or 1
-GREATER_TIMES: Final = 18  # left > right * number
-TIMES_GREATER: Final = 19  # left * number > right
-AT_LEAST_TIMES: Final = 20
-TIMES_AT_LEAST: Final = 21
-AS_NUMBER: Final = 22
+GREATER_TIMES: Final = 19  # left > right * number
+TIMES_GREATER: Final = 20  # left * number > right
+AT_LEAST_TIMES: Final = 21
+TIMES_AT_LEAST: Final = 22
+AS_NUMBER: Final = 23
 
 ON_FLAGS: Final = frozenset((AND, OR, AND_NOT, NOT))
 """Their sides are flags, and so is what they give."""
@@ -73,6 +74,9 @@ def run(
             _compare_multiples(kind, a, b, number, to, work, flags, columns)
         elif kind in (GREATER, AT_LEAST, ABOVE_NUMBER, BELOW_NUMBER):
             _compare(kind, a, b, number, to, work, flags, columns)
+        elif kind == DIVIDE:
+            for c in range(columns):
+                work[to, c] = work[a, c] // max(work[b, c], 1)  # where nobody asks, anything may stand there
         else:
             _seldom(kind, a, b, number, to, work, flags, columns)
     breached, cleared = breach[n : n + columns], clear[n : n + columns]

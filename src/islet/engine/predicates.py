@@ -4,7 +4,8 @@ NULL is what SQL makes of it: a comparison with NULL is neither true nor false, 
 condition is true. Arithmetic is that of exact fractions (`islet.engine.scalars`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -15,8 +16,9 @@ from sqlglot import exp
 
 from islet.engine import scalars
 from islet.engine.aggregates import write_window
-from islet.engine.code import QUANTITY, Code, Gathered, LocalMinute, Parameter, TooLarge
-from islet.engine.counting import write_count
+from islet.engine.code import QUANTITY, Code, Gathered, Parameter, TooLarge
+from islet.engine.functions import ARITHMETIC, no_arithmetic, write_clock, write_rounded
+from islet.engine.made import write_any, write_made, write_since
 from islet.engine.program import FORECAST
 from islet.engine.scalars import Above, Flag, Scalar
 from islet.engine.sql import Scope, defined, named, refused
@@ -27,9 +29,9 @@ from islet.model.ahead import UNKNOWN
 _CONDITIONS: Final = (
     "allowed are comparisons (=, <>, <, <=, >, >=, BETWEEN, IN, IS NULL) of a column, and AND, OR, NOT of conditions"
 )
-_ARITHMETIC: Final = (
-    "allowed are columns, numbers, NULL, + - * /, ABS, GREATEST, LEAST, CASE, COALESCE, NULLIF, CAST AS DOUBLE, "
-    "EXTRACT(HOUR FROM local_ts), EXTRACT(MINUTE FROM local_ts), time_min - MIN(time_min) OVER (…)"
+_SINCE: Final = (
+    "expected time_min - MIN(time_min) OVER (…), LAG instead of MIN, or time_min - MAX(CASE WHEN bolus_u > 0 THEN time_min "
+    "END) OVER (…)"
 )
 _DOUBLES: Final = (exp.DataType.Type.DOUBLE, exp.DataType.Type.FLOAT)
 _MOST: Final = 10**9
@@ -67,6 +69,8 @@ class _Writer:
         if isinstance(node, exp.And | exp.Or):
             join = scalars.both if isinstance(node, exp.And) else scalars.either
             return join(code, self.boolean(node.this, scope), self.boolean(node.expression, scope))
+        if isinstance(node, exp.Window) and isinstance(node.this, exp.LogicalOr | exp.LogicalAnd):
+            return self._any(node, scope)
         if isinstance(node, exp.Boolean):
             return Flag(code.constant(int(node.this)))
         try:
@@ -74,9 +78,14 @@ class _Writer:
         except TooLarge:
             raise refused(
                 f"{node.sql()!r}: numbers this large cannot be calculated exactly; "
-                "expected fewer products, or other windows",
+                f"expected fewer products, shorter windows, or the terms on both sides{_without_abs(node)}",
                 node,
             ) from None
+
+    def _any(self, node: exp.Window, scope: Scope) -> Flag:
+        """BOOL_OR and BOOL_AND of a window."""
+        window = read_window(node, scope)
+        return write_any(window, self.code, self._plain)
 
     def _condition(self, node: exp.Expression, scope: Scope) -> Flag:
         code = self.code
@@ -107,7 +116,32 @@ class _Writer:
         return self._above(left, right, scope, equal=True)
 
     def _above(self, left: exp.Expression, right: exp.Expression, scope: Scope, *, equal: bool) -> Flag:
-        """left > right, or left >= right."""
+        """left > right, or left >= right; where that is too large as it stands, with a term on the other side."""
+        try:
+            return self._above_as_written(left, right, scope, equal=equal)
+        except TooLarge:
+            above = scalars.at_least if equal else scalars.greater
+            for kept, moved in self._terms(left, scope):
+                with suppress(TooLarge):
+                    return above(
+                        self.code, kept, scalars.added(self.code, self._plain(right, scope), moved, minus=True)
+                    )
+            for kept, moved in self._terms(right, scope):
+                with suppress(TooLarge):
+                    return above(self.code, scalars.added(self.code, self._plain(left, scope), moved, minus=True), kept)
+            raise
+
+    def _terms(self, node: exp.Expression, scope: Scope) -> Iterator[tuple[Scalar, Scalar]]:
+        """Pairs of numbers of which the node is the sum; none where it is no sum."""
+        node, scope = _behind(node, scope)
+        if isinstance(node, exp.Add | exp.Sub):
+            one, other = self._plain(node.this, scope), self._plain(node.expression, scope)
+            if isinstance(node, exp.Sub):
+                other = self._times(node, other, Fraction(-1))
+            yield one, other
+            yield other, one
+
+    def _above_as_written(self, left: exp.Expression, right: exp.Expression, scope: Scope, *, equal: bool) -> Flag:
         above = scalars.at_least if equal else scalars.greater
         a, b = self._ratio(left, scope), self._ratio(right, scope)
         if a.divisor is not None and not b.dividend.root:
@@ -154,7 +188,9 @@ class _Writer:
             return scalars.constant(code, _number(node))
         if isinstance(node, exp.Window):
             window = read_window(node, scope)
-            return write_count(window, code, self._plain) if window.counted else write_window(window, code)
+            if window.aggregate in ("any", "all"):
+                raise refused(f"{node.this.sql('duckdb')!r} is true or false; compare no number with it", node)
+            return write_made(window, code, self._plain) if window.made else write_window(window, code)
         if isinstance(node, exp.Neg):
             return self._times(node, self._scalar(node.this, scope), Fraction(-1))
         if isinstance(node, exp.Sub) and named(node.this, "time_min", scope):
@@ -166,8 +202,10 @@ class _Writer:
             return self._product(node, scope)
         if isinstance(node, exp.Abs):
             return scalars.absolute(code, self._plain(node.this, scope))
-        if isinstance(node, exp.Extract) and named(node.expression, "local_ts", scope):
-            return self._local(node)
+        if isinstance(node, exp.Round | exp.Floor | exp.Ceil | exp.Mod | exp.Cast):
+            return write_rounded(node, scope, code, self._plain)
+        if isinstance(node, exp.Extract | exp.Hour | exp.Minute):
+            return write_clock(node, scope, code)
         return self._choice(node, scope)
 
     def _choice(self, node: exp.Expression, scope: Scope) -> Scalar:
@@ -185,7 +223,7 @@ class _Writer:
             return reduce(lambda other, value: scalars.filled(self.code, value, other), reversed(some))
         if isinstance(node, exp.Greatest | exp.Least):
             return self._extreme(node, scope)
-        raise refused(f"{node.sql()!r} is not arithmetic of the subset; {_ARITHMETIC}", node)
+        raise no_arithmetic(node)
 
     def _plain(self, node: exp.Expression, scope: Scope) -> Scalar:
         value = self._scalar(node, scope)
@@ -203,7 +241,7 @@ class _Writer:
             return Scalar(number, 10, missing=self.code.greater(self.code.constant(0), number))
         if isinstance(column, Limit):
             return Scalar(self.code.input(Parameter(column.name), column.low, column.high), column.scale)
-        raise refused(f"{node.name} cannot be calculated with here; {_ARITHMETIC}", node)
+        raise refused(f"{node.name} cannot be calculated with here; {ARITHMETIC}", node)
 
     def _quantity(self) -> Scalar:
         return Scalar(self.code.inputs[QUANTITY])
@@ -236,9 +274,22 @@ class _Writer:
     def _ratio(self, node: exp.Expression, scope: Scope) -> "_Ratio":
         """What a comparison can multiply crosswise: numbers stay smaller than by dividing first."""
         node, scope = _behind(node, scope)
+        if isinstance(node, exp.Mul) and (multiple := self._multiple(node, scope)) is not None:
+            return multiple
         if not isinstance(node, exp.Div) or scalars.constant_of(self.code, self._scalar(node.expression, scope)):
             return _Ratio(self._scalar(node, scope))
         return _Ratio(self._scalar(node.this, scope), self._divisor(node, scope))
+
+    def _multiple(self, node: exp.Mul, scope: Scope) -> "_Ratio | None":
+        """A ratio times a number: its dividend times the number, over the same."""
+        for side, other in ((node.this, node.expression), (node.expression, node.this)):
+            behind, inner = _behind(side, scope)
+            if isinstance(behind, exp.Div):
+                ratio = self._ratio(behind, inner)
+                factor = scalars.constant_of(self.code, self._scalar(other, scope))
+                if ratio.divisor is not None and factor is not None:
+                    return _Ratio(self._times(node, ratio.dividend, factor), ratio.divisor)
+        return None
 
     def _whole(self, ratio: "_Ratio") -> Scalar:
         return ratio.dividend if ratio.divisor is None else scalars.divided(self.code, ratio.dividend, ratio.divisor)
@@ -258,9 +309,11 @@ class _Writer:
         """time_min - MIN(time_min) OVER (…), time_min - LAG(time_min) OVER (…)."""
         other, inner = defined(node.expression, scope)
         window = read_window(other, inner) if isinstance(other, exp.Window) else None
-        if window is None or window.over != Named("time_min"):
-            raise refused(f"{node.sql()!r}: expected time_min - MIN(time_min) OVER (…), or LAG instead of MIN", node)
-        return write_window(window, self.code)
+        if window is not None and window.over == Named("time_min"):
+            return write_window(window, self.code)
+        if window is None or window.made is None:
+            raise refused(f"{node.sql()!r}: {_SINCE}", node)
+        return write_since(window, self.code, self._plain)
 
     def _case(self, node: exp.Case | exp.If, scope: Scope) -> Scalar:
         """CASE with conditions, CASE x with values of x, or IF(condition, number, number)."""
@@ -287,20 +340,15 @@ class _Writer:
 
         return reduce(further, known) if known else scalars.null(self.code)
 
-    def _local(self, node: exp.Extract) -> Scalar:
-        minute = self.code.input(LocalMinute(), 0, 1439)
-        part = node.this.name.upper()
-        if part == "HOUR":
-            return Scalar(self.code.divided(minute, 60))
-        if part == "MINUTE":
-            return Scalar(self.code.remainder(minute, 60))
-        raise refused(f"{node.sql()!r}: expected EXTRACT(HOUR FROM local_ts) or EXTRACT(MINUTE FROM local_ts)", node)
-
 
 @dataclass(frozen=True, slots=True)
 class _Ratio:
     dividend: Scalar
     divisor: Scalar | None = None
+
+
+def _without_abs(node: exp.Expression) -> str:
+    return "; without ABS: x > y OR x < -y" if node.find(exp.Abs) else ""
 
 
 def _turned(above: Above, code: Code, left: Scalar, right: Scalar) -> Flag:

@@ -26,7 +26,7 @@ CONTEXT_SCALE: Final = (10, 100, 100, 10)
 """Fixed point: a context column's integers are this many to its unit."""
 
 # What is made of the values of a window. Over the stream itself there is always at least one; a SUM or a COUNT over a
-# context without events is 0, the others have no meaning then (the planner asks for the COUNT beside them).
+# context without events is 0, and so is what is made from a bound upwards; the others have no meaning then (the planner asks for the COUNT beside them).
 SUM: Final = 0
 COUNT: Final = 1
 MIN: Final = 2
@@ -41,7 +41,9 @@ SPAN: Final = 10  # whole seconds from the first value of the window to t
 PREVIOUS: Final = 11  # value of the last instant before t, however long ago (window_us is 0); 0 where there is none
 PREVIOUS_AGE: Final = 12  # whole seconds from that instant to t; -1 where there is none
 COUNT_FROM: Final = 13  # how many values are at least a bound
-AGGREGATES: Final = 14
+SUM_FROM: Final = 14  # what those add up to
+AGE_FROM: Final = 15  # one more than the whole seconds from the last of those to t; 0 where there is none
+AGGREGATES: Final = 16
 
 MOST_RULES: Final = 62
 """Rules of one stream: a rule is a bit of an int64 mask."""
@@ -67,7 +69,7 @@ class Ladders(NamedTuple):
 class Features(NamedTuple):
     """What a program looks at, for `islet.engine.windows` to order; no kernel sees it. `table` (f, 4): source, aggregate,
     window_us, register; by source, then window, then aggregate. `asking` (f,): the rules that need the feature. `bounds`
-    (f, 4): of a COUNT_FROM a column of the patients' parameters, times, plus, per: the bound is (the parameter * times +
+    (f, 4): of a COUNT_FROM, SUM_FROM or AGE_FROM a column of the patients' parameters, times, plus, per: the bound is (the parameter * times +
     plus) / per, rounded down; without a parameter (-1) that is 0."""
 
     table: NDArray[np.int64]

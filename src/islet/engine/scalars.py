@@ -102,7 +102,7 @@ def absolute(code: Code, value: Scalar) -> Scalar:
 
 def chosen(code: Code, flag: int, one: Scalar, other: Scalar) -> Scalar:
     """`one` where the flag is true, `other` elsewhere."""
-    one, other = _positive(code, one), _positive(code, other)
+    one, other = positive(code, one), positive(code, other)
     a, b, per, over = _common(code, one, other)
     number = code.add(b, code.multiply(flag, code.subtract(a, b)))
     ends = [*code.bounds[a], *code.bounds[b]]
@@ -124,7 +124,7 @@ def filled(code: Code, value: Scalar, other: Scalar) -> Scalar:
         return value
     if value.zero_if_missing and constant_of(code, other) == 0:
         return replace(value, missing=None)
-    return chosen(code, value.missing, other, replace(_positive(code, value), missing=None))
+    return chosen(code, value.missing, other, replace(positive(code, value), missing=None))
 
 
 def greater(code: Code, left: Scalar, right: Scalar) -> Flag:
@@ -197,7 +197,7 @@ def false_of(code: Code, flag: Flag) -> int:
     return code.negated(flag.yes) if flag.no is None else flag.no
 
 
-def _positive(code: Code, value: Scalar) -> Scalar:
+def positive(code: Code, value: Scalar) -> Scalar:
     """The same scalar with an `over` that is positive even where it is NULL, and something else is chosen."""
     if value.over is None or value.missing is None:
         return value

@@ -11,8 +11,9 @@ refused with its line and what is allowed.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Final
 
@@ -28,6 +29,7 @@ from islet.model.time import DAY_US, MINUTE_US
 _LONGEST_SILENCE_US: Final = 31 * DAY_US
 _DEEPEST: Final = 60
 """Levels of a statement: one further AND is one, and each costs some frames of Python's thousand."""
+_MANY: Final = 20
 _LONGEST_TEXT: Final = 100_000
 _TOO_DEEP: Final = f"nested too deep; expected at most {_DEEPEST} levels of brackets and of AND, OR in a row"
 _FORMS: Final = (
@@ -60,10 +62,21 @@ class Scope:
         there = self.sources[node.table.lower()] if node.table else self.names.keys()
         found = self.names.get(node.name.lower())
         if found is None or node.name.lower() not in there:
-            to_join = "; to have those of patients, say JOIN patients USING (patient) in this FROM"
-            how = to_join if node.name.lower() in PATIENTS and not node.table else ""
-            raise refused(f"unknown column {node.sql()!r}; there are {', '.join(sorted(there))}{how}", node)
+            raise refused(f"unknown column {node.sql()!r}; {_there_are(there, node)}", node)
         return found
+
+
+def _there_are(there: Iterable[str], node: exp.Column) -> str:
+    """Which columns there are, of very many the nearest; and where that one is."""
+    name, names = node.name.lower(), sorted(there)
+    some = names if len(names) <= _MANY else get_close_matches(name, names, n=5, cutoff=0.3)
+    found = (
+        f"there are {', '.join(some)}" if len(names) <= _MANY else f"of {len(names)} the nearest are {', '.join(some)}"
+    )
+    if name in PATIENTS and not node.table:
+        return f"{found}; to have those of patients, say JOIN patients USING (patient) in this FROM"
+    tables = [table for table, one in TABLES.items() if name in one.columns and name not in names and not node.table]
+    return f"{found}; {name} is a column of {', '.join(tables)}" if tables else found
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +177,7 @@ def defined(node: exp.Expression, scope: Scope) -> tuple[exp.Expression, Scope]:
 
 def refused(message: str, node: exp.Expression) -> RuleRefused:
     """The refusal of a node, with its line: its own, or that of the nearest word that has one."""
+    message = message.replace(" NULLS LAST", "")  # sqlglot writes it out where it is meant
     near: exp.Expr | None = node
     while near is not None:
         lines = [int(n.meta["line"]) for n in near.walk() if "line" in n.meta]

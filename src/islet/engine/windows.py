@@ -46,8 +46,8 @@ class Windows(NamedTuple):
     of each of its aggregates, a spare one where nobody asks. `sums` (w, 2): where there are sums and counts only, the cells
     (of `Work`) in which those of column 0 stand, else without rows. Indices have no sign, so that it need not be looked at
     whether they count from the end. `longest_us`: how far back values matter. `ahead` (n, columns): what a model foretells
-    at each of the entries to be evaluated; without rows, the damped slope foretells. `bounds` (w, 4): of a window of a
-    COUNT_FROM, which is a window by itself, its bound (`islet.engine.program.Features`)."""
+    at each of the entries to be evaluated; without rows, the damped slope foretells. `bounds` (w, 4): of a window of what is
+    made from a bound upwards, which is a window by itself, that bound (`islet.engine.program.Features`)."""
 
     table: NDArray[np.int64]
     asking: NDArray[np.int64]
@@ -75,7 +75,7 @@ def windows_of(features: Features, registers: int, *, foretold: bool) -> Windows
     that one walk does all. `foretold`: a model fills in forecasts, not the damped slope."""
     table, asking = list[tuple[int, int, int, int]](), list[int]()
     for k, (source, aggregate, window_us, _) in enumerate(features.table.tolist()):
-        alone = aggregate in (PREVIOUS, PREVIOUS_AGE, COUNT_FROM)
+        alone = aggregate in (PREVIOUS, PREVIOUS_AGE) or aggregate >= COUNT_FROM
         if table and table[-1][:2] == (source, window_us) and not alone:
             table[-1] = (*table[-1][:3], k + 1)
             asking[-1] |= int(features.asking[k])
