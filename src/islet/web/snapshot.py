@@ -17,6 +17,9 @@ from islet.web.updates import TOPICS, Audience, positions_text
 
 LIST_LIMIT: Final = 500
 """Patients on one list, the most urgent first. A browser shows more than that, but nobody reads it."""
+OPEN_ALERTS: Final = 2_000
+"""Alerts that await somebody, on the page of alerts and beside a list: as many on both, so that both count the same. 300
+patients at whom nobody looks for a day have some 1,300."""
 RECENT_ALERTS: Final = 100
 _RANKED_ALERTS: Final = 10_000
 """Alerts that decide who is on the list: with more people than that in an urgent or warning state, LIST_LIMIT of them
@@ -128,7 +131,7 @@ def list_snapshot(
         groups=sorted({tag for patient in everybody.values() for tag in patient.tags}),
         total=len(people),
         patients=[_row(store, people[one], latest.get(one), now_us) for one in chosen],
-        alerts=[alert for rank, alert in enumerate(alerts) if rank < LIST_LIMIT or alert.patient in on_list],
+        alerts=[alert for rank, alert in enumerate(alerts) if rank < OPEN_ALERTS or alert.patient in on_list],
     )
 
 
@@ -157,10 +160,10 @@ def _alerts_since(store: Store, patient: str, start_us: int) -> list[Alert]:
 
 
 def alerts_snapshot(store: Store, registry: Registry, log: Log, audience: Audience, now_us: int) -> AlertsSnapshot:
-    """The alerts an audience sees: what is active, and the latest RECENT_ALERTS of all."""
+    """The alerts an audience sees: what awaits somebody, and the latest RECENT_ALERTS of all."""
     positions = stored_positions(store, log)
     ids = None if audience is None else sorted(audience)
-    active = store.alerts(ids, active_only=True)
+    active = store.alerts(ids, active_only=True, limit=OPEN_ALERTS)
     recent = store.alerts(ids, limit=RECENT_ALERTS)
     labels = _labels(registry, (*active, *recent))
     return AlertsSnapshot(now_us=now_us, positions=positions, active=active, recent=recent, labels=labels)
