@@ -122,7 +122,7 @@ async def test_who_errs_reads_why_and_has_what_they_typed(
     answer = await site.client("nurse").post(PATH, data={"act": "enter", **fields}, headers=OURS)
     [form] = re.findall(r"<details[^>]* open>.*?</details>", answer.text, re.DOTALL)
     [marked] = re.findall(r"<input[^>]*aria-invalid[^>]*>", form)
-    assert said in answer.text and f'name="{field}"' in marked and "autofocus" in marked
+    assert said in form and f'name="{field}"' in marked and "autofocus" in marked
     assert all(f'value="{typed}"' in form for typed in fields.values() if typed)
 
 
@@ -135,6 +135,7 @@ async def test_a_correction_that_is_refused_stays_open_and_one_that_is_made_stay
     answer = await client.post(path, data={**sent, "dose_u": "8o"}, headers=OURS)
     [form] = re.findall(r"<details[^>]* open>.*?</details>", answer.text, re.DOTALL)
     assert answer.status_code == 400 and 'value="8o"' in form and "Save the correction" in form
+    assert answer.text.count("This was not saved") == form.count("This was not saved") == 1
     answer = await client.post(path, data={**sent, "dose_u": "8"}, headers=OURS)
     assert answer.headers["location"] == PATH + "?to=2026-01-25&said=corrected"
 

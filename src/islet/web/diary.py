@@ -103,10 +103,11 @@ def _shown(context: WebContext, request: Request, viewer: Viewer, typed: dict[st
         begin_us = _midnight_us(cut + timedelta(days=1), zone)
         rows = [(device, event) for device, event in rows if to_us(event.time) >= begin_us]
     first, said = from_us(begin_us).astimezone(zone).date(), _said(request.query_params.get("said", ""), wrong)
+    shown = [_row(spoken, zone, *one) for one in rows]
     values = {
         "patient": patient,
         "zone": zone.key,
-        "rows": [_row(spoken, zone, *one) for one in rows],
+        "rows": shown,
         "first": first,
         "last": last,
         "earlier": first - timedelta(days=1),
@@ -120,6 +121,7 @@ def _shown(context: WebContext, request: Request, viewer: Viewer, typed: dict[st
         "said": spoken.text(said),
         "failed": bool(wrong) or said == _SAID["gone"],
         "typed": _NOTHING_TYPED | typed,
+        "placed": typed.get("type") in KINDS and typed.get("mark", "") in ("", *(one["mark"] for one in shown)),
         "wrong": "when" if wrong in _AT_TIME else wrong,
     }
     return render(context, request, viewer, "diary.html", values, data={}, status=400 if wrong else 200)
