@@ -152,8 +152,8 @@ def patient_snapshot(store: Store, log: Log, patient: str, hours: float, now_us:
 
 
 def _alerts_since(store: Store, patient: str, start_us: int) -> list[Alert]:
-    """Newest first: what began since then, and what is active however long ago it began."""
-    active = [alert for alert in store.alerts([patient], active_only=True) if alert.active]
+    """Newest first: what began since then, and what awaits somebody however long ago it began."""
+    active = store.alerts([patient], active_only=True)
     recent = [alert for alert in store.alerts([patient]) if alert.onset_us >= start_us]
     found = {alert.id: alert for alert in (*active, *recent)}
     return sorted(found.values(), key=lambda alert: (-alert.onset_us, _URGENCY[alert.severity], alert.id))
