@@ -1,5 +1,6 @@
 """What a person enters by hand, as rows for the log, through the decoder that devices have."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, tzinfo
 from typing import Final
@@ -26,6 +27,10 @@ KINDS: Final[Mapping[str, type[AnyCareEvent]]] = {
     "note": Note,
 }
 """What can be entered in the diary, by the word that an event has for it."""
+_POINTS: Final = str.maketrans(",，．", "...")
+"""Commas, also those of Chinese keyboards."""
+_NAMED: Final = re.compile(r"`(?:\$\.)?(\w+)`$")
+"""The field at the end of what msgspec says is wrong."""
 _NUMBERS: Final = frozenset({"carbs_g", "dose_u", "duration_min", "dose"})
 
 
@@ -42,31 +47,53 @@ def hba1c(patient: Patient, value: float, unit: str, drawn: date, now_us: int) -
 
 
 def entry(
-    patient: Patient, kind: str, fields: Mapping[str, str], *, id: str, was: AnyCareEvent | None = None
+    patient: Patient, kind: str, fields: Mapping[str, str], now_us: int, *, id: str, was: AnyCareEvent | None = None
 ) -> AnyCareEvent:
     """What stands in a form: fields of the event by their names, numbers with a point or a comma, and `when` on the
     patient's clock. Of what it was before, what the form does not ask for stays, and a time that is shown as it was: a form
-    knows neither seconds nor which of two equal hours. Raises BadInput where a field is missing or cannot be."""
+    knows no seconds. Raises BadInput where a field is missing or cannot be; its reason is the field's name, or "schema"."""
     zone = zone_or_utc(patient.time_zone)
     made: dict[str, object] = {"type": kind, "id": id}
     try:
-        at = datetime.fromisoformat(fields.get("when", ""))
-        made["time"] = at.replace(tzinfo=at.tzinfo or zone).astimezone(UTC)
         if isinstance(was, KINDS[kind]):
             others = (name for name in was.__struct_fields__ if name not in made and name not in fields)
             made |= {name: value for name in others if (value := getattr(was, name)) is not UNSET}
-            made["time"] = was.time if fields["when"] == local(was.time, zone) else made["time"]
+        made["time"] = _instant(fields.get("when", ""), zone, from_us(now_us), was)
         made |= {
-            name: float(text.replace(",", ".")) if name in _NUMBERS else text
+            name: _number(name, text) if name in _NUMBERS else text
             for name, text in fields.items()
             if name in KINDS[kind].__struct_fields__ and name not in made and text.strip()
         }
         event = msgspec.convert(made, KINDS[kind])
-        if isinstance(event, Meal) and event.carbs_g is None and not event.text:
-            raise ValueError("expected carbs or a text; got neither")
-        return event
-    except (KeyError, ValueError, OverflowError, msgspec.ValidationError) as error:
-        raise BadInput(f"{kind[:20]}: {error}", reason="schema") from None
+    except (KeyError, msgspec.ValidationError) as error:
+        named = _NAMED.search(str(error))
+        raise BadInput(f"{kind[:20]}: {error}", reason=named[1] if named else "schema") from None
+    if isinstance(event, Meal) and event.carbs_g is None and not event.text:
+        raise BadInput("meal: expected carbs or a text; got neither", reason="carbs_g")
+    return event
+
+
+def _instant(when: str, zone: tzinfo, now: datetime, was: AnyCareEvent | None) -> datetime:
+    """Of two equal hours in autumn the one that it was, for something new the second as soon as it has come; a time that
+    spring leaves out is that of a clock not yet changed. Raises BadInput."""
+    if was is not None and when == local(was.time, zone):
+        return was.time
+    try:
+        at = datetime.fromisoformat(when)
+        if at.tzinfo is not None:
+            return at.astimezone(UTC)
+        first, second = (at.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    except (ValueError, OverflowError) as error:
+        raise BadInput(f"when: {error}", reason="when") from None
+    is_second = second <= now if was is None else was.time.astimezone(zone).fold == 1
+    return second if first < second and is_second else first
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text.translate(_POINTS))
+    except ValueError as error:
+        raise BadInput(f"{name}: {error}", reason=name) from None
 
 
 def instead(was: Sequence[AnyCareEvent], now: Sequence[AnyCareEvent], now_us: int) -> list[AnyCareEvent]:
@@ -83,8 +110,9 @@ def local(at: datetime, zone: tzinfo) -> str:
 
 
 def appended(patient: Patient, device: str, events: Sequence[AnyCareEvent], now_us: int) -> list[Append]:
-    """The rows of entries. Raises BadInput for what cannot be, and for a time to come."""
+    """The rows of entries. Raises BadInput for what cannot be, and, with the reason "future" or "past", for a time to come
+    or of before computers had clocks."""
     decoded = decode_arrivals([Arrival(device, patient.id, encode_event(one)) for one in events], now_us, 0)
     if decoded.dead:
-        raise BadInput(f"the entry was refused ({', '.join(decoded.dead)})", reason="refused")
+        raise BadInput(f"the entry was refused ({', '.join(decoded.dead)})", reason=next(iter(decoded.dead)))
     return [Append(topic=topic, batch=batch) for topic, batch in decoded.batches.items()]

@@ -150,6 +150,18 @@ NIGHTSCOUT = (
 )
 
 
+def test_of_a_table_of_several_one_can_be_asked_for_as_its_message_advises(tmp_path: Path) -> None:
+    table = tmp_path / "ward.csv"
+    rows = [
+        f"{who},2024-03-04 07:{minute:02},{value}" for minute in range(12) for who, value in (("A", 110), ("B", 90))
+    ]
+    table.write_text("\n".join(["patient,time,glucose (mg/dL)", *rows]), encoding="utf-8")
+    assert "--person" in run(table).output
+    [one] = people(table, "--person", "B")
+    assert (one["id"], one["metrics"]["mean_mg_dl"]) == ("B", 90.0)
+    assert "expected one person; got 2" in run(table, "--person", "C").output
+
+
 def test_any_export_that_can_be_imported_is_measured_and_several_at_once(tmp_path: Path, file: Path) -> None:
     cloud, table = tmp_path / "cloud.json", tmp_path / "tabelle.csv"
     cloud.write_text(NIGHTSCOUT, encoding="utf-8")

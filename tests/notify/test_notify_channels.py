@@ -96,7 +96,7 @@ def test_a_secret_that_is_none_is_refused_without_showing_it(secret: str) -> Non
 def test_a_webhook_into_our_own_network_is_never_called(fake: FakeHttp) -> None:
     strict = GuardedClient(timeout_s=0.5)
     outcome = WebhookNotifier(fake.base_url.replace("http:", "https:"), [SECRET], "program", strict).send(MESSAGE, NOW)
-    assert outcome == Failed("webhook: the name leads to an address that is not public")
+    assert outcome == Failed("webhook: the name leads to an address that is not public, nor in notify_allowed_networks")
     assert fake.requests == []
     strict.close()
 

@@ -74,6 +74,14 @@ def test_nothing_is_sent_to_an_address_that_is_refused(url: str) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("url", ["http://192.168.1.7:8123/api/webhook/islet", "https://192.168.1.7/"])
+def test_who_calls_a_program_in_their_own_network_reads_which_setting_lets_them(url: str) -> None:
+    client = GuardedClient(timeout_s=0.2)
+    with pytest.raises(Refused, match="notify_allowed_networks"):
+        client.post(url, b"", {})
+    client.close()
+
+
 def test_one_private_address_among_public_ones_is_enough_to_refuse(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (ip, 443)) for ip in ("1.1.1.1", "10.0.0.1")]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)

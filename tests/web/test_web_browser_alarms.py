@@ -91,6 +91,24 @@ def test_earlier_alerts_are_asked_for(ward: Site, open_page: Open) -> None:
     expect(page.locator("#alerts li")).to_have_count(130)
 
 
+def test_what_ended_unseen_is_counted_alike_on_every_page_and_stands_with_its_patient(
+    ward: Site, open_page: Open
+) -> None:
+    for hours in (10, 30):  # what ended more than a day ago awaits nobody
+        ended(ward, "low", "p-1", Severity.WARNING, hours * 60)
+    ward.add_user("ada", Role.PATIENT, "p-1")
+    page = open_page("/patients/p-1", "ada")
+    live(page)
+    expect(page.locator("#unseen")).to_have_text("1")
+    lows = page.locator("#alerts li", has_text="Low glucose")  # the hours shown are six
+    expect(lows.get_by_role("button", name="Acknowledge")).to_have_count(1)
+    page.goto("/alerts")
+    live(page)
+    expect(page.locator("#unseen")).to_have_text("1")
+    expect(page.locator("#ended li")).to_have_count(1)
+    expect(page.locator("#recent li", has_text="Low glucose")).to_have_count(1)
+
+
 def test_what_ended_unseen_is_together_by_rule_and_is_acknowledged_together(ward: Site, open_page: Open) -> None:
     for minutes in (90, 60, 30):
         ended(ward, "low", "p-1", Severity.WARNING, minutes)

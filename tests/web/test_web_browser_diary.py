@@ -1,11 +1,14 @@
 """Entries that are corrected and withdrawn, in a browser: on the diary's page, and on a patient's page that is open."""
 
+from datetime import datetime, timedelta
+
 from playwright.sync_api import expect
 
 from islet.log.base import Append
 from islet.model.batch import DocumentRow, documents_batch
 from islet.model.codec import encode_event
 from islet.model.events import AnyCareEvent, Insulin, Withdrawal
+from islet.model.people import Patient
 from islet.model.time import to_us
 from islet.model.topics import Topic
 from tests.web.browser import Open, browser, live, open_page, started, ward
@@ -50,3 +53,21 @@ def test_a_correction_and_a_withdrawal_are_made_with_the_keyboard(ward: Site, op
     entries.get_by_label("Dose (U)").fill("6")
     entries.get_by_label("Dose (U)").press("Enter")
     expect(page.locator("p.saved")).to_contain_text("The entry is corrected.")
+
+
+def test_the_time_that_nobody_has_touched_is_the_present_on_a_page_that_stayed_open(
+    ward: Site, open_page: Open
+) -> None:
+    ward.registry.put_patient(Patient(id="p-1", time_zone="Asia/Kolkata"))
+    page = open_page("/patients/p-1/diary", "nurse")
+    page.clock.install()
+    page.reload()
+    was = page.locator("#when-meal").input_value()
+    page.locator("summary", has_text="Insulin").press("Enter")
+    page.locator("#when-insulin").fill("2026-03-01T07:15")
+    page.clock.fast_forward("03:00:00")
+    page.locator("summary", has_text="Meal").press("Enter")
+    later = datetime.fromisoformat(was) + timedelta(hours=3)
+    shown = datetime.fromisoformat(page.locator("#when-meal").input_value())
+    assert timedelta(0) <= shown - later <= timedelta(minutes=1)
+    assert page.locator("#when-insulin").input_value() == "2026-03-01T07:15"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from islet.entered import entry, local
 from islet.model.care_events import care_event_id
 from islet.model.codec import decode_event, encode_event
 from islet.model.events import AnyCareEvent, Insulin, Meal
@@ -93,9 +94,50 @@ async def test_what_is_entered_stands_in_the_diary(site: Site, fields: dict[str,
     ],
 )
 async def test_what_cannot_be_is_not_saved(site: Site, fields: dict[str, str]) -> None:
-    assert await post(site, act="enter", **fields) == "value"
+    answer = await site.client("nurse").post(PATH, data={"act": "enter", **fields}, headers=OURS)
+    assert answer.status_code == 400 and "This was not saved" in answer.text
     site.follow()
     assert there(site) == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "said", "field"),
+    [
+        ({"type": "insulin", "dose_u": "4.5.6", "when": "2026-03-02T07:15"}, "the dose has to be", "dose_u"),
+        ({"type": "insulin", "dose_u": "600", "when": "2026-03-02T07:15"}, "the dose has to be", "dose_u"),
+        ({"type": "insulin", "dose_u": "6", "when": "2026-03-03T07:15"}, "the time is still to come", "when"),
+        ({"type": "insulin", "dose_u": "6", "when": "1985-03-03T07:15"}, "the time is before 1990", "when"),
+        ({"type": "insulin", "dose_u": "6", "when": "later"}, "no such time", "when"),
+        ({"type": "meal", "carbs_g": "", "when": "2026-03-02T07:15"}, "a meal needs carbs", "carbs_g"),
+        (
+            {"type": "exercise", "duration_min": "0", "when": "2026-03-02T07:15"},
+            "the minutes have to be",
+            "duration_min",
+        ),
+    ],
+)
+async def test_who_errs_reads_why_and_has_what_they_typed(
+    site: Site, fields: dict[str, str], said: str, field: str
+) -> None:
+    answer = await site.client("nurse").post(PATH, data={"act": "enter", **fields}, headers=OURS)
+    [form] = re.findall(r"<details[^>]* open>.*?</details>", answer.text, re.DOTALL)
+    [marked] = re.findall(r"<input[^>]*aria-invalid[^>]*>", form)
+    assert said in form and f'name="{field}"' in marked and "autofocus" in marked
+    assert all(f'value="{typed}"' in form for typed in fields.values() if typed)
+
+
+async def test_a_correction_that_is_refused_stays_open_and_one_that_is_made_stays_at_its_days(site: Site) -> None:
+    for days in (0, 40):
+        add(site, Insulin(time=ago(days * 1440 + 60), dose_u=40 + days, kind="bolus"), days * 1440 + 60)
+    [(_, old)] = [one for one in there(site) if one[1].dose_u == 80]  # type: ignore[union-attr]
+    sent = {"act": "correct", **_which(site, old), "type": "insulin", "when": local(old.time, UTC)}
+    client, path = site.client("nurse"), PATH + "?to=2026-01-25&said=entered"
+    answer = await client.post(path, data={**sent, "dose_u": "8o"}, headers=OURS)
+    [form] = re.findall(r"<details[^>]* open>.*?</details>", answer.text, re.DOTALL)
+    assert answer.status_code == 400 and 'value="8o"' in form and "Save the correction" in form
+    assert answer.text.count("This was not saved") == form.count("This was not saved") == 1
+    answer = await client.post(path, data={**sent, "dose_u": "8"}, headers=OURS)
+    assert answer.headers["location"] == PATH + "?to=2026-01-25&said=corrected"
 
 
 async def test_an_entry_is_corrected_and_withdrawn_whoever_told_it(site: Site) -> None:
@@ -164,6 +206,22 @@ async def test_the_second_of_two_equal_hours_stays_the_second(site: Site) -> Non
     assert await post(site, act="correct", **_which(site, dose), **fields) == "corrected"
     [(_, found)] = there(site)
     assert isinstance(found, Insulin) and (found.time, found.dose_u) == (dose.time, 5)
+
+
+@pytest.mark.parametrize(
+    ("when", "instant"),
+    [
+        ("2025-10-26T02:30", datetime(2025, 10, 26, 1, 30, tzinfo=UTC)),  # the second, as soon as it has come
+        ("2025-10-26T02:50", datetime(2025, 10, 26, 0, 50, tzinfo=UTC)),
+        ("2025-03-30T02:30", datetime(2025, 3, 30, 1, 30, tzinfo=UTC)),  # left out by spring
+        ("2025-10-26T03:30+03:00", datetime(2025, 10, 26, 0, 30, tzinfo=UTC)),
+    ],
+)
+def test_what_is_entered_in_the_second_of_two_equal_hours_is_of_then(when: str, instant: datetime) -> None:
+    now_us = to_us(datetime(2025, 10, 26, 1, 40, tzinfo=UTC))
+    patient = Patient(id="p-1", time_zone="Europe/Berlin")
+    made = entry(patient, "insulin", {"dose_u": "5，5", "when": when}, now_us, id="a")
+    assert isinstance(made, Insulin) and (made.time, made.dose_u) == (instant, 5.5)
 
 
 async def test_of_very_many_entries_the_pages_leave_none_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:

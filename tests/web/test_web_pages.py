@@ -8,13 +8,13 @@ import pytest
 
 from islet.model.alerts import AlertChange, Severity
 from islet.model.batch import DocumentRow, documents_batch
-from islet.model.codec import encode_change
+from islet.model.codec import change_documents, encode_change
 from islet.model.people import Patient, Role
 from islet.model.permissions import Permission, Verb
 from islet.model.time import HOUR_US, MINUTE_US
 from islet.model.topics import Topic
 from islet.store.grants import grant
-from tests.web.portal import Site
+from tests.web.portal import NOW_US, Site
 
 PAGES = ("/", "/patients/p-1", "/alerts", "/cohorts", "/operations")
 JSON = ("/api/clock", "/api/patients", "/api/alerts", "/api/patients/p-1/series", "/api/log/alerts", "/live")
@@ -325,3 +325,26 @@ async def test_long_answers_are_packed_unless_the_address_says_something_of_them
         assert "content-encoding" not in plain.headers
         assert "content-encoding" not in (await client.get(f"{path}?search=Ada")).headers
     assert "content-encoding" not in (await client.get("/api/clock")).headers
+
+
+async def test_list_search_and_page_of_alerts_count_the_same_alerts_however_many_there_are(site: Site) -> None:
+    changes = [
+        AlertChange(
+            change=change,
+            rule="low",
+            patient="p-1",
+            onset_us=NOW_US - minutes * MINUTE_US,
+            at_us=NOW_US - minutes * MINUTE_US + 1,
+            severity=Severity.WARNING,
+        )
+        for minutes in range(1, 601)
+        for change in ("opened", "cleared")
+    ]
+    site.append(Topic.ALERTS, change_documents(changes))
+    client = site.client("nurse")
+    pages = [(await client.get(path)).text for path in ("/", "/?search=nobody", "/alerts")]
+    assert [page.count('"rule":"low","patient"') for page in pages] == [
+        600,
+        600,
+        700,
+    ]  # the last has 100 recent ones, too

@@ -33,7 +33,7 @@ _PICTURE: Final = click.Path(dir_okay=False, path_type=Path)
 @click.option("--format", "format_name", type=click.Choice(sorted(FORMATS)), help="Of exports; found out by default.")
 @click.option("--mapping", multiple=True, metavar="WHAT=HEADING", help="Of a table: time=Zeit, glucose=Zucker.")
 @click.option("--goals", default="standard", show_default=True, type=click.Choice(list(PRESETS)), help="Whose goals.")
-@click.option("--person", metavar="ID", help="Only this person of those in FILE.")
+@click.option("--person", metavar="ID", help="Only this person of those in FILE, as it names them.")
 @click.option("--picture", type=_PICTURE, help="Write one person's percentile profile of the day here, as SVG.")
 @click.option("--tell-all", is_flag=True, help="Tell GMI also below 14 days or 70 % of readings, to compare programs.")
 def metrics(
@@ -50,10 +50,10 @@ def metrics(
     tell_all: bool,
 ) -> None:
     """Measures of glucose of everybody in FILE: a CSV of many people with the columns id, time, gl, or any export that
-    `islet import` reads, of one person, called as the file. Only a sensor's readings count, no fingersticks."""
+    `islet import` reads, of one person, called as the file, or of several with --person. Only a sensor's readings count, no fingersticks."""
     choices = choices_of(zone=zone or "", unit=unit or "", date_order=date_order or "", mapping=mapping)
     chosen = format_named(format_name) if format_name else None
-    people = together([read_people(file, choices, chosen) for file in files])
+    people = together([read_people(file, choices, chosen, person) for file in files])
     if person is not None:
         people = _only(people, person)
     if picture is not None:

@@ -28,9 +28,10 @@ _BARE: Final = r"^\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?)?$"
 _compute: Any = pc  # its stubs lack functions
 
 
-def read_people(file: Path, choices: Choices, chosen: Format | None = None) -> People:
+def read_people(file: Path, choices: Choices, chosen: Format | None = None, person: str | None = None) -> People:
     """The people of a file. A CSV with the columns id, time and gl (others are left out) holds many, its glucose in
-    mg/dL where no unit is said; another file is an export of one person, called as the file.
+    mg/dL where no unit is said; another file is an export of one person, called as the file, or a table of several, of
+    whom `person` is read, called as the table calls them.
 
     Times without an offset are wall clock, as they are, in ISO 8601 or as exports write them (`date_order`); those with
     one become the wall clock of the zone that was said; where none was said, an export's keep their own. Raises BadInput
@@ -42,7 +43,13 @@ def read_people(file: Path, choices: Choices, chosen: Format | None = None) -> P
         except BadInput as error:
             raise BadInput(f"{file.name}: {error}", reason=error.reason) from None
     local = structs.replace(choices, zone=choices.zone or UTC)
-    return of_file(file, id=file.stem, choices=local, zone=choices.zone, chosen=chosen).people
+    try:
+        return of_file(file, id=file.stem, choices=local, zone=choices.zone, chosen=chosen).people
+    except BadInput as error:
+        if person is None or error.reason != "people":
+            raise
+    theirs = structs.replace(local, person=person)
+    return of_file(file, id=person, choices=theirs, zone=choices.zone, chosen=chosen).people
 
 
 def _is_plain(file: Path) -> bool:

@@ -94,9 +94,9 @@ class GuardedClient:
         if any(address in network for network in self._allowed if network.version == address.version):
             return
         if scheme != "https":
-            raise Refused("expected an https address")
+            raise Refused("expected an https address; http goes to networks in notify_allowed_networks alone")
         if not is_public(address):
-            raise Refused("the name leads to an address that is not public")
+            raise Refused("the name leads to an address that is not public, nor in notify_allowed_networks")
 
     def _first_answer(
         self, target: httpx.URL, host: str, addresses: Sequence[Address], body: bytes, headers: Mapping[str, str]

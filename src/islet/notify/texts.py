@@ -44,8 +44,8 @@ SENTENCES: Final = {
     ),
     Kind.CLEARED: _("{title}: the alert for patient {patient} since {since} has ended. Open the portal."),
     Kind.RETRACTED: _(
-        "{title}: the alert for patient {patient} since {since} is withdrawn: readings that came late show "
-        "that it did not occur. Open the portal."
+        "{title}: the alert for patient {patient} since {since} is withdrawn: what came late or was "
+        "corrected shows that it did not occur. Open the portal."
     ),
     Kind.ACKNOWLEDGED: _(
         "{title}: the alert for patient {patient} since {since} was acknowledged by {by}. It has not ended. "

@@ -185,7 +185,8 @@ PATTERNS: Final[dict[str, Text]] = {
     "wear": Text(
         _("Wearing the sensor"),
         _(
-            "{active_percent} of the readings are there; the goal is {goal_percent} or more. {n} gaps lasted more than an hour."
+            "From the first to the last of these readings {active_percent} are there; the goal is {goal_percent} or more. "
+            "Gaps of more than an hour: {n}."
         ),
     ),
     "logging": Text(

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from secrets import token_hex
 from time import monotonic, sleep
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from babel.dates import format_datetime
 from babel.numbers import format_decimal
@@ -65,9 +65,20 @@ _SAID: Final = {
     "entered": _("The entry is saved."),
     "corrected": _("The entry is corrected."),
     "withdrawn": _("The entry is withdrawn: it counts for nothing any more."),
-    "value": _("This was not saved: a field is missing or cannot be, or the time is still to come."),
     "gone": _("This was not changed: the entry is not there any more, or is another one now."),
 }
+_NOT_SAVED: Final = {
+    "future": _("This was not saved: the time is still to come."),
+    "past": _("This was not saved: the time is before 1990."),
+    "when": _("This was not saved: the time is missing, or there is no such time."),
+    "carbs_g": _("This was not saved: a meal needs carbs, as a number of at least 0, or what it was."),
+    "dose_u": _("This was not saved: the dose has to be a number from 0 to 500."),
+    "duration_min": _("This was not saved: the minutes have to be a number above 0, of a day at most."),
+    "dose": _("This was not saved: the dose has to be a number of at least 0."),
+}
+"""By the reasons that are a field, or wrong with the time."""
+_AT_TIME: Final = ("future", "past")
+_NOTHING_TYPED: Final = {"act": "", "type": "", "mark": "", "when": ""}
 
 
 def routes(context: WebContext) -> list[Route]:
@@ -77,6 +88,11 @@ def routes(context: WebContext) -> list[Route]:
 
 def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
     """The entries of the two weeks that end with `to` (today), the newest first; of very many those of fewer days."""
+    return _shown(context, request, viewer, {}, "")
+
+
+def _shown(context: WebContext, request: Request, viewer: Viewer, typed: dict[str, str], wrong: str) -> Response:
+    """The page; where a form was refused, for the reason `wrong`, with what was typed into it."""
     patient = visible_patient(context, viewer, request.path_params["id"])
     spoken, zone = words(language_of(request, viewer.user)), zone_or_utc(patient.time_zone)
     today = from_us(context.now()).astimezone(zone).date()
@@ -86,11 +102,12 @@ def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
     if len(rows) >= _MOST and (cut := rows[-1][1].time.astimezone(zone).date()) < last:
         begin_us = _midnight_us(cut + timedelta(days=1), zone)
         rows = [(device, event) for device, event in rows if to_us(event.time) >= begin_us]
-    first, said = from_us(begin_us).astimezone(zone).date(), request.query_params.get("said", "")
+    first, said = from_us(begin_us).astimezone(zone).date(), _said(request.query_params.get("said", ""), wrong)
+    shown = [_row(spoken, zone, *one) for one in rows]
     values = {
         "patient": patient,
         "zone": zone.key,
-        "rows": [_row(spoken, zone, *one) for one in rows],
+        "rows": shown,
         "first": first,
         "last": last,
         "earlier": first - timedelta(days=1),
@@ -101,10 +118,19 @@ def show(context: WebContext, request: Request, viewer: Viewer) -> Response:
         "intensities": {kind: spoken.text(name) for kind, name in INTENSITIES.items()},
         "now": local(from_us(context.now()), zone),
         "new_id": token_hex(12),
-        "said": spoken.text(_SAID.get(said, "")),
-        "failed": said in ("value", "gone"),
+        "said": spoken.text(said),
+        "failed": bool(wrong) or said == _SAID["gone"],
+        "typed": _NOTHING_TYPED | typed,
+        "placed": typed.get("type") in KINDS and typed.get("mark", "") in ("", *(one["mark"] for one in shown)),
+        "wrong": "when" if wrong in _AT_TIME else wrong,
     }
-    return render(context, request, viewer, "diary.html", values, data={})
+    return render(context, request, viewer, "diary.html", values, data={}, status=400 if wrong else 200)
+
+
+def _said(said: str, wrong: str) -> str:
+    if wrong:
+        return _NOT_SAVED.get(wrong, _("This was not saved: a field is missing or cannot be."))
+    return _SAID.get(said, "")
 
 
 def _entries(store: Store, patient: str, from_us: int, to_us: int) -> Iterator[tuple[str, AnyCareEvent]]:
@@ -163,14 +189,14 @@ async def _changed(context: WebContext, request: Request, viewer: Viewer) -> Res
     try:
         said, appends = await run_in_threadpool(_appends, context, patient, fields)
     except NotFound:
-        return _back(id, "gone")
-    except BadInput:
-        return _back(id, "value")
+        return _back(request, "gone")
+    except BadInput as error:
+        return await run_in_threadpool(_shown, context, request, viewer, fields, error.reason)
     await committed(context.commit, appends=appends)
     note = context.registry.note
     await run_in_threadpool(lambda: note(f"{said} diary", "patient", id, by=viewer.name, at_us=context.now()))
     await run_in_threadpool(_wait_until_shown, context)
-    return _back(id, said)
+    return _back(request, said)
 
 
 def _appends(context: WebContext, patient: Patient, fields: Mapping[str, str]) -> tuple[str, Sequence[Append]]:
@@ -178,7 +204,7 @@ def _appends(context: WebContext, patient: Patient, fields: Mapping[str, str]) -
     page showed it."""
     now_us, act, kind = context.now(), fields.get("act", ""), fields.get("type", "")
     if act == "enter":
-        return "entered", appended(patient, "", [entry(patient, kind, fields, id=_id_of(fields))], now_us)
+        return "entered", appended(patient, "", [entry(patient, kind, fields, now_us, id=_id_of(fields))], now_us)
     device, id = fields.get("device", ""), fields.get("id", "")
     documents = context.store.versions(patient.id, [(device, id)])
     there = [(one.device, event) for one in documents for event in events_in([one.body])]
@@ -189,7 +215,7 @@ def _appends(context: WebContext, patient: Patient, fields: Mapping[str, str]) -
     others = [one for one in mine if one is not was]  # what an app told of one meal: its carbs, its dose
     if act == "withdraw":
         return "withdrawn", appended(patient, device, instead(mine, others, now_us), now_us)
-    now = entry(patient, kind, fields, id=id, was=was)
+    now = entry(patient, kind, fields, now_us, id=id, was=was)
     return "corrected", appended(patient, device, instead(mine, [*others, now], now_us), now_us)
 
 
@@ -213,8 +239,11 @@ def _wait_until_shown(context: WebContext) -> None:
         sleep(0.02)
 
 
-def _back(id: str, said: str) -> Response:
-    return RedirectResponse(f"/patients/{quote(id)}/diary?said={said}", 303)
+def _back(request: Request, said: str) -> Response:
+    """To the days that were shown."""
+    to = request.query_params.get("to", "")
+    query = ({"to": to} if day_of(to) else {}) | {"said": said}
+    return RedirectResponse(f"{quote(request.url.path)}?{urlencode(query)}", 303)
 
 
 def _midnight_us(day: date, zone: tzinfo) -> int:

@@ -17,6 +17,9 @@ from islet.web.updates import TOPICS, Audience, positions_text
 
 LIST_LIMIT: Final = 500
 """Patients on one list, the most urgent first. A browser shows more than that, but nobody reads it."""
+OPEN_ALERTS: Final = 2_000
+"""Alerts that await somebody, on the page of alerts and beside a list: as many on both, so that both count the same. 300
+patients at whom nobody looks for a day have some 1,300."""
 RECENT_ALERTS: Final = 100
 _RANKED_ALERTS: Final = 10_000
 """Alerts that decide who is on the list: with more people than that in an urgent or warning state, LIST_LIMIT of them
@@ -128,7 +131,7 @@ def list_snapshot(
         groups=sorted({tag for patient in everybody.values() for tag in patient.tags}),
         total=len(people),
         patients=[_row(store, people[one], latest.get(one), now_us) for one in chosen],
-        alerts=[alert for rank, alert in enumerate(alerts) if rank < LIST_LIMIT or alert.patient in on_list],
+        alerts=[alert for rank, alert in enumerate(alerts) if rank < OPEN_ALERTS or alert.patient in on_list],
     )
 
 
@@ -149,18 +152,18 @@ def patient_snapshot(store: Store, log: Log, patient: str, hours: float, now_us:
 
 
 def _alerts_since(store: Store, patient: str, start_us: int) -> list[Alert]:
-    """Newest first: what began since then, and what is active however long ago it began."""
-    active = [alert for alert in store.alerts([patient], active_only=True) if alert.active]
+    """Newest first: what began since then, and what awaits somebody however long ago it began."""
+    active = store.alerts([patient], active_only=True)
     recent = [alert for alert in store.alerts([patient]) if alert.onset_us >= start_us]
     found = {alert.id: alert for alert in (*active, *recent)}
     return sorted(found.values(), key=lambda alert: (-alert.onset_us, _URGENCY[alert.severity], alert.id))
 
 
 def alerts_snapshot(store: Store, registry: Registry, log: Log, audience: Audience, now_us: int) -> AlertsSnapshot:
-    """The alerts an audience sees: what is active, and the latest RECENT_ALERTS of all."""
+    """The alerts an audience sees: what awaits somebody, and the latest RECENT_ALERTS of all."""
     positions = stored_positions(store, log)
     ids = None if audience is None else sorted(audience)
-    active = store.alerts(ids, active_only=True)
+    active = store.alerts(ids, active_only=True, limit=OPEN_ALERTS)
     recent = store.alerts(ids, limit=RECENT_ALERTS)
     labels = _labels(registry, (*active, *recent))
     return AlertsSnapshot(now_us=now_us, positions=positions, active=active, recent=recent, labels=labels)

@@ -62,7 +62,7 @@ export class AlertBook {
       ...change,
     };
     const history = Boolean(change.retrospective) && (known?.retrospective ?? true);
-    Object.assign(alert, { cleared_us: null, retracted: false, retrospective: history });
+    Object.assign(alert, { cleared_us: null, retracted: false, retrospective: history, past: false });
     for (const other of this.alerts.values()) if (other.replaced_by === id) inherit(alert, other);
     this.alerts.set(id, alert);
     return alert;
@@ -85,8 +85,8 @@ export const isActive = (alert) => alert.cleared_us === null && !alert.retracted
 export const isSeen = (alert) => Boolean(alert.acknowledged_us);
 /** Whether somebody is called for it. */
 export const calls = (alert) => alert.severity === "urgent" || alert.severity === "warning";
-/** Whether it ended and somebody should have a look; what was found in history awaits nobody. */
-const isMissed = (alert) => calls(alert) && !alert.retracted && !alert.retrospective && !isSeen(alert);
+/** Whether it ended and somebody should have a look; what was found in history or is long past awaits nobody. */
+const isMissed = (alert) => calls(alert) && !alert.retracted && !alert.retrospective && !alert.past && !isSeen(alert);
 /** Whether somebody is to see it: it is active, or ended and called for somebody who has not looked. */
 export const isOpen = (alert) => isActive(alert) || isMissed(alert);
 

@@ -5,6 +5,8 @@ import { shown } from "./glucose.js";
 import { isActive, isOpen, isSeen, severityIcon } from "./alert_book.js";
 import { toldFold, trouble, troubleOf } from "./told.js";
 
+const AT_ONCE = 4; // a browser has six connections to a server, one of which the stream holds
+
 /** One alert as a list item, with its button where the viewer may acknowledge it, and with it the `earlier` ones of its rule
  * that have ended as it has. */
 export function alertItem(alert, { label, timeZone, linked, earlier = [] }) {
@@ -65,7 +67,7 @@ function seenOrButton([alert, ...earlier], name, timeZone) {
   return element("div", { class: "answer" }, acknowledgeButton([alert, ...earlier], name));
 }
 
-/** A button that acknowledges these, one after the other; `patient` whose they are, for who does not see where it stands. */
+/** A button that acknowledges these, a few at a time; `patient` whose they are, for who does not see where it stands. */
 export function acknowledgeButton(alerts, patient = null) {
   const said = alerts.length > 1 ? text("alert.acknowledge_all", { n: alerts.length }) : text("alert.acknowledge");
   const title = patient === null ? null : titleText(said, alerts[0], patient);
@@ -91,7 +93,8 @@ async function acknowledge(alerts, button) {
   if (button.ariaDisabled) return;
   button.ariaDisabled = "true"; // disabled, it would lose the focus
   try {
-    for (const alert of alerts) await acknowledgeOne(alert);
+    const left = alerts.values(); // one line, at which a few wait for their turn
+    await Promise.all(Array.from({ length: AT_ONCE }, () => acknowledgeEach(left)));
     dispatchEvent(new CustomEvent("acknowledged")); // of the window: the button may have gone with a list made anew
   } catch {
     button.ariaDisabled = null;
@@ -99,6 +102,10 @@ async function acknowledge(alerts, button) {
     button.parentElement?.querySelector(".problem")?.remove();
     button.parentElement?.append(failed); // a list made anew meanwhile shows what is left, with buttons of its own
   }
+}
+
+async function acknowledgeEach(left) {
+  for (const alert of left) await acknowledgeOne(alert);
 }
 
 async function acknowledgeOne(alert) {

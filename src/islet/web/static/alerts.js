@@ -24,8 +24,11 @@ const reached = data.snapshot.recent.at(-1)?.onset_us ?? data.snapshot.now_us;
 const schedule = eachFrame(render);
 const older = new PastAlerts(document.getElementById("earlier"), { until: () => reached, changed: render });
 
+/** What has long ended awaits nobody any more: the server says what does. */
 function bookOf(snapshot) {
-  return new AlertBook([...snapshot.recent, ...snapshot.active]);
+  const awaiting = new Set(snapshot.active.map(({ id }) => id));
+  const past = snapshot.recent.filter(({ id }) => !awaiting.has(id)).map((alert) => ({ ...alert, past: true }));
+  return new AlertBook([...past, ...snapshot.active]);
 }
 
 function render() {

@@ -4,7 +4,7 @@ import { data, dayTimeText, element, now, svg, text, timeText, unit } from "./pa
 import { Points, zone } from "./glucose.js";
 import { ageNode, changeText, latest, readingText, trendNode, valueNode } from "./reading.js";
 import { askTroubles } from "./told.js";
-import { AlertBook, countUnseen } from "./alert_book.js";
+import { AlertBook, countUnseen, isOpen } from "./alert_book.js";
 import { showAlerts } from "./alert_list.js";
 import { announce } from "./announced.js";
 import { follow, load } from "./live.js";
@@ -89,7 +89,7 @@ function renderAlerts() {
   if (data.only) countUnseen(book);
   const before = older.alerts.filter((alert) => !book.alerts.has(alert.id));
   const since = older.asked ? 0 : from();
-  const shown = [...book.all().filter((alert) => alert.cleared_us === null || alert.onset_us >= since), ...before];
+  const shown = [...book.all().filter((alert) => isOpen(alert) || alert.onset_us >= since), ...before];
   const given = shown.map((alert) => [alert, { label: patient.label, timeZone, linked: false }]);
   showAlerts(document.getElementById("alerts"), given, "alert.none_recent");
 }
