@@ -110,3 +110,18 @@ def test_a_file_of_an_earlier_version_gets_the_columns_that_it_lacks(tmp_path: P
     with closing(SqliteStore(path, KEY)) as store:
         store.apply([changes(low("opened", 1, 1, retrospective=True))])
         assert [alert.retrospective for alert in store.alerts()] == [True]
+
+
+def test_a_registry_of_an_earlier_version_tells_its_patients_and_who_has_changed_since(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with closing(SqliteRegistry(path, KEY)) as registry:
+        registry.put_patient(Patient(id="anna"))
+    with closing(open_database(path, KEY, synchronous="FULL")) as database:
+        database.execute("DROP INDEX patient_by_version; ALTER TABLE registered DROP COLUMN version")
+        database.execute("DROP TABLE kind_version")
+    with closing(SqliteRegistry(path, KEY)) as registry:
+        seen, patients = registry.patients_since(-1)
+        assert [one.id for one in patients] == ["anna"]
+        registry.put_patient(Patient(id="berta"))
+        assert [one.id for one in registry.patients_since(seen)[1]] == ["berta"]
+        assert registry.versions() == {"patient": seen + 1}
