@@ -42,7 +42,9 @@ CREATE TRIGGER IF NOT EXISTS audit_is_not_removed BEFORE DELETE ON audit
     BEGIN SELECT RAISE(ABORT, 'the audit trail is only added to'); END;
 """
 _INDEX: Final = "CREATE INDEX IF NOT EXISTS patient_by_version ON registered (version) WHERE kind = 'patient'"
-_SINCE: Final = "SELECT body FROM registered WHERE kind = 'patient' AND version > ? ORDER BY id"
+_SINCE: Final = """
+SELECT body FROM registered INDEXED BY patient_by_version WHERE kind = 'patient' AND version > ? ORDER BY id
+"""
 _FOUND: Final = """
 kind = 'device' AND (?1 = '' OR instr(lower(id), ?1) OR instr(lower(json_extract(CAST(body AS TEXT), '$.patient')), ?1))
 """
@@ -73,10 +75,10 @@ class SqliteRegistry:
         return self._all(Patient)
 
     def patients_since(self, version: int) -> tuple[int, list[Patient]]:
+        now = self.version  # first: who is put meanwhile comes twice
+        if version < 0:
+            return now, self.patients()
         with self._readers.one() as reader:
-            now: int = reader.execute(
-                "SELECT version FROM registry_version"
-            ).get  # first: who is put meanwhile comes twice
             rows: list[Any] = reader.execute(_SINCE, (version,)).fetchall()
         return now, [msgspec.json.decode(body, type=Patient) for (body,) in rows]
 
