@@ -125,13 +125,17 @@ class Doors:
             intake, authenticator, registry, self.now, is_connected, exchange, jobs, files, configurations, registrar
         )
         uploads = upload_routes(authenticator, self.device_files, self.now)
-        apps = NightscoutApps(authenticator, registry, exchange.presence, wall_us)
-        nightscout = app_routes(intake, authenticator, apps, self.store, self.now)
-        if settings.nightscout_sockets == "on":
+        nightscout = self._nightscout_routes(intake, authenticator, exchange)
+        return [*paths, *uploads, *nightscout, *websocket_routes(tunnelled)]
+
+    def _nightscout_routes(self, intake: Intake, authenticator: Authenticator, exchange: Exchange) -> list[BaseRoute]:
+        apps = NightscoutApps(authenticator, self.registry, exchange.presence, wall_us)
+        routes: list[BaseRoute] = [*app_routes(intake, authenticator, apps, self.store, self.now)]
+        if self.settings.nightscout_sockets == "on":
             sockets = plug("gateway", "nightscout")(authenticator, apps, self.store, self.now)
             self._link_stops.append(sockets.stop)
-            nightscout += sockets.routes()
-        return [*paths, *uploads, *nightscout, *websocket_routes(tunnelled)]
+            routes += sockets.routes()
+        return routes
 
     def _open_exchange(self, stack: contextlib.AsyncExitStack, authenticator: Authenticator) -> Exchange:
         changes = self._twin_changes(authenticator)

@@ -24,7 +24,7 @@ ADOPTED: Final = "engine/adopted"
 _MOST_BYTES: Final = 1 << 20
 """Of the list, which is written again with each; then the state is saved."""
 
-References = Mapping[str, Reference]
+ByStream = Mapping[str, Reference]
 
 
 class InForce(Protocol):
@@ -34,7 +34,7 @@ class InForce(Protocol):
     def plan(self) -> Plan: ...
 
     @property
-    def references(self) -> References: ...
+    def references(self) -> ByStream: ...
 
 
 class Rulebook(Protocol):
@@ -50,7 +50,7 @@ class Rulebook(Protocol):
 class Then:
     """The rules as they were when a state was saved."""
 
-    def __init__(self, plan: Plan, references: References) -> None:
+    def __init__(self, plan: Plan, references: ByStream) -> None:
         self.plan, self.references = plan, references
 
 
@@ -86,13 +86,13 @@ class Adopted(Struct, frozen=True, kw_only=True):
     tick_us: int
     streams: dict[str, Differing]
 
-    def applied_to(self, references: References) -> dict[str, Reference]:
+    def applied_to(self, references: ByStream) -> dict[str, Reference]:
         """The references with this change. Raises ValueError where they are not those of before."""
         changed = {name: one.applied_to(references[name]) for name, one in self.streams.items() if name in references}
         return {**references, **changed}
 
 
-def differing(before: References, now: References) -> dict[str, Differing] | None:
+def differing(before: ByStream, now: ByStream) -> dict[str, Differing] | None:
     """By stream, what few patients became known by; None where that is not known, or is more, or somebody was erased."""
     if before.keys() != now.keys():
         return None
@@ -113,7 +113,7 @@ def differing(before: References, now: References) -> dict[str, Differing] | Non
     return found
 
 
-def is_same(before: References, now: References) -> bool:
+def is_same(before: ByStream, now: ByStream) -> bool:
     """Whether they say the same of everybody."""
     return before.keys() == now.keys() and all(one.is_same(before[name]) for name, one in now.items())
 
