@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
+from itertools import count
 from typing import Any
 
 import httpx
@@ -211,6 +212,25 @@ async def test_who_may_not_read_any_more_is_told_nothing_and_let_go_within_a_sec
     async with asyncio.timeout(1.0):
         await app.gone.wait()
     assert app.told.empty() and site.sockets.listening == 0
+
+
+async def test_a_secret_that_is_taken_away_while_it_is_looked_up_lets_nobody_listen(
+    site: Site, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    night, said, asked = site.night, NightscoutApps.said, count()
+    night.let_read()
+
+    async def slowly(apps: NightscoutApps, secret: str) -> object:
+        found = await said(apps, secret)
+        if next(asked) == 0:
+            end_app_secret(night.door.registry, "phone", by="test", now_us=NOW_US)
+            await asyncio.sleep(1.2)  # the registry's change has been looked at
+        return found
+
+    monkeypatch.setattr(NightscoutApps, "said", slowly)
+    await app.subscribed(site, night.secret)
+    async with asyncio.timeout(1.0):
+        await app.gone.wait()
 
 
 async def test_who_does_not_say_who_they_are_is_let_go(night: Night, app: App) -> None:

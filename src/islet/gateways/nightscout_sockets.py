@@ -66,6 +66,7 @@ class NightscoutSockets:
         self._listeners: dict[str, Listener] = {}
         """By the session of engine.io, of which a client has one for each namespace, or one for both."""
         self._since_s: dict[str, float] = {}
+        self._looked_at: object = None  # the registry's version of when it was asked who may still listen
         self._rounds: asyncio.Task[None] | None = None
         self._stopping, self._failed_s = False, -_SILENT_S
         self._sockets = _server()
@@ -154,6 +155,7 @@ class NightscoutSockets:
         known = self._listeners.get(session)
         if known is None or (known.device.id, known.said) != (app.device.id, said):
             known = self._listeners[session] = Listener(app.device, str(said))
+            self._looked_at = None  # the secret may have been taken away while it was looked up
             others = [key for key, one in self._listeners.items() if one.device.id == app.device.id]
             for oldest in others[:-_MOST_OF_ONE]:
                 await self._end(oldest)
@@ -165,16 +167,16 @@ class NightscoutSockets:
                 listener.collections.clear()
 
     async def _look_regularly(self) -> None:
-        seen = self._authenticator.version
         while True:
             await asyncio.sleep(_ROUND_S)
             try:
                 await self._sweep()
-                if (version := self._authenticator.version) != seen:
+                if (version := self._authenticator.version) != self._looked_at:
+                    self._looked_at = version
                     await self._look_again()
-                    seen = version
                 await self._tell()
             except Exception as error:  # the disk; the next round may be well again
+                self._looked_at = None
                 self._failed(error)
 
     async def _sweep(self) -> None:
